@@ -1,0 +1,1 @@
+"""Structured-latent models over the 3-adic space of ternary operations."""

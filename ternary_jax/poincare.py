@@ -1,0 +1,368 @@
+"""The Poincare ball: pure functions on single points, batched by `jax.vmap`.
+
+One meaning of c > 0 everywhere: sectional curvature -c, ball radius 1/sqrt(c), conformal factor
+lambda_x = 2 / (1 - c|x|^2). c is the last argument, traced, and has a gradient.
+
+Precision. 1 - c|x|^2 cancels near the edge: float32 leaves nothing of it at |x| = 1 - 1e-7, and the gradient of
+x (+) y or log_x(y) cancels once more by as much. So whatever is computed once per point runs in float64 whatever the
+dtype of the argument, and is rounded once, at the end; what is computed once per pair (`dist`, `squared_dist`,
+`tangent_dist`) runs in the dtype of the argument, from the float64 gaps of the two points, in forms that do not cancel.
+Compensated float32 sums would do for the values alone, at three times the code; error-free transformations also
+depend on a compiler that neither contracts nor reassociates. `experiments/accuracy_geometry.py` prints the errors.
+
+Validity. No function but `project` moves its input to make it valid. A point on or outside the edge, a NaN, or c <= 0
+gives NaN, never a plausible number; `check` says at the borders of the library what is wrong. Singular points are made
+safe by choosing the input of a formula with `where`, not its output.
+
+Formulas: Ungar, "A Gyrovector Space Approach to Hyperbolic Geometry" (2009); Ganea et al., arXiv 1805.09112.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import ParamSpec
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+P = ParamSpec("P")
+
+
+def _in_float64(f: Callable[P, Array]) -> Callable[P, Array]:
+    """Run f in float64 and return its result in the dtype of the arguments, x64 enabled or not."""
+
+    @functools.wraps(f)
+    def rounded_once(*args, **kwargs):
+        dtype = jnp.result_type(float, *args, *kwargs.values())
+        with jax.enable_x64(True):
+            wide = functools.partial(jnp.asarray, dtype=jnp.float64)
+            return f(*map(wide, args), **{k: wide(v) for k, v in kwargs.items()}).astype(dtype)
+
+    return jax.jit(rounded_once)
+
+
+# --- distances -------------------------------------------------------------------------------------------------------
+
+
+def dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
+    """d(x, y) = (2/sqrt c) arcsinh( sqrt(c)|x - y| / sqrt((1 - c|x|^2)(1 - c|y|^2)) ). Exactly 0, gradient 0, at x = y.
+
+    Below |x - y| = 1e-19 the square underflows in float32, and the distance is 0.
+    """
+    return 2 / jnp.sqrt(c) * jnp.arcsinh(_sqrt(_sinh2_half(x, y, c)))
+
+
+def squared_dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
+    """d(x, y)^2, smooth everywhere: its Hessian at x = y is 2 lambda_x^2, where that of `dist` squared would be 0."""
+    w = _sinh2_half(x, y, c)
+    return 4 / c * w * _asinhc(w) ** 2
+
+
+@_in_float64
+def dist0(x: ArrayLike, c: ArrayLike) -> Array:
+    """d(0, x) = (2/sqrt c) artanh(sqrt(c)|x|), written with arcsinh as `dist` is. Gradient 0 at 0, the tip of a cone."""
+    return 2 / jnp.sqrt(c) * jnp.arcsinh(_sqrt(c * _sq(x) / _gap(x, c)))
+
+
+def tangent_dist(u: ArrayLike, v: ArrayLike, c: ArrayLike) -> Array:
+    """d(exp_0(u), exp_0(v)) from the tangent vectors themselves: right at d = 40, where the float32 ball ends at 13.
+
+    With a = sqrt(c)|u|, b = sqrt(c)|v| and t the angle between them,
+        sinh^2(sqrt(c) d/2) = sinh^2(a - b) + sinh(2a) sinh(2b) sin^2(t/2).
+    Neighbours must not cancel, so a - b and 2 sin(t/2) = |u/|u| - v/|v|| are formed from u - v. Where one vector is
+    much shorter its direction means nothing, and the form that is smooth in it takes over.
+    """
+    u, v = jnp.asarray(u), jnp.asarray(v)
+    a, b = jnp.sqrt(c) * _sqrt(_sq(u)), jnp.sqrt(c) * _sqrt(_sq(v))
+    short, long = jnp.where(a < b, a, b), jnp.where(a < b, b, a)
+    smooth = (short <= long / 8) & (short < 0.5)
+    near = _sinh_half_smooth(jnp.where(smooth, u, 0), jnp.where(smooth, v, 0), c)
+    far = _sinh_half_polar(jnp.where(smooth, 1, u), jnp.where(smooth, 1, v), c)
+    return 2 / jnp.sqrt(c) * jnp.arcsinh(jnp.where(smooth, near, far))
+
+
+# --- gyrovector operations, exponential and logarithm ------------------------------------------------------------------
+
+
+@_in_float64
+def mobius_add(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
+    """x (+) y = ((1 + 2c<x,y> + c|y|^2) x + (1 - c|x|^2) y) / (1 + 2c<x,y> + c^2 |x|^2 |y|^2)."""
+    return _add(x, y, _gap(x, c), _gap(y, c), c)
+
+
+@_in_float64
+def exp(x: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
+    """exp_x(u) = x (+) tanh(sqrt(c) lambda_x |u| / 2) u / (sqrt(c)|u|)."""
+    return _exp(x, u, c)
+
+
+@_in_float64
+def log(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
+    """log_x(y) = (2 / (sqrt(c) lambda_x)) artanh(sqrt(c)|m|) m/|m| with m = (-x) (+) y; the inverse of exp_x."""
+    return _log(x, y, c)
+
+
+@_in_float64
+def exp0(u: ArrayLike, c: ArrayLike) -> Array:
+    """exp_0(u) = tanh(sqrt(c)|u|) u / (sqrt(c)|u|). In float32 it rounds to the edge itself beyond sqrt(c)|u| = 8.7."""
+    return _valid(c) * _tanhc(c * _sq(u)) * u
+
+
+@_in_float64
+def log0(x: ArrayLike, c: ArrayLike) -> Array:
+    """log_0(x) = artanh(sqrt(c)|x|) x / (sqrt(c)|x|)."""
+    gap = _gap(x, c)
+    return _asinhc(c * _sq(x) / gap) / jnp.sqrt(gap) * x
+
+
+@_in_float64
+def transport(x: ArrayLike, y: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
+    """Parallel transport along the geodesic from x to y: (lambda_x / lambda_y) gyr[y, -x] u."""
+    return _transport(x, y, u, c)
+
+
+@_in_float64
+def transport0(x: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
+    """Parallel transport from 0 to x: (lambda_0 / lambda_x) u = (1 - c|x|^2) u."""
+    return _gap(x, c) * u
+
+
+# --- scales of the metric ----------------------------------------------------------------------------------------------
+
+
+@_in_float64
+def gap(x: ArrayLike, c: ArrayLike) -> Array:
+    """1 - c|x|^2, positive inside the ball, NaN elsewhere. c enters exactly: rounding sqrt(c) x first ruins it."""
+    return _gap(x, c)
+
+
+@_in_float64
+def conformal_factor(x: ArrayLike, c: ArrayLike) -> Array:
+    """lambda_x = 2 / (1 - c|x|^2)."""
+    return 2 / _gap(x, c)
+
+
+@_in_float64
+def riemannian_gradient(x: ArrayLike, g: ArrayLike, c: ArrayLike) -> Array:
+    """The gradient with respect to the metric at x, from the Euclidean one: g / lambda_x^2."""
+    return (_gap(x, c) / 2) ** 2 * g
+
+
+def max_norm(dtype: jax.typing.DTypeLike) -> float:
+    """sqrt(c) times the largest norm that `project` leaves: 1 - eps^(3/4), d(0, x) = 12.6 / sqrt(c) in float32."""
+    return 1 - float(jnp.finfo(dtype).eps) ** 0.75
+
+
+def project(x: ArrayLike, c: ArrayLike) -> Array:
+    """The nearest point with sqrt(c)|x| <= `max_norm`: for a point that a step or a rounding has put outside."""
+    return _shortened(x, max_norm(jnp.result_type(float, x)), c)
+
+
+@_in_float64
+def _shortened(x, limit, c):
+    norm = jnp.sqrt(c) * _sqrt(_sq(x))
+    outside = norm > limit
+    return jnp.where(outside, limit / jnp.where(outside, norm, 1.0), 1.0) * x
+
+
+def check(points: ArrayLike, c: ArrayLike) -> ArrayLike:
+    """Return the points (..., dim), or raise a ValueError that counts those outside the ball. Not for use under jit."""
+    c = np.asarray(c, np.float64)
+    if not (c > 0).all():
+        raise ValueError(f"c must be positive, not {c}")
+    norm = np.sqrt(np.square(np.asarray(points, np.float64)).sum(-1) * c)
+    bad = ~(norm < 1)
+    if bad.any():
+        nan = np.isnan(norm).sum()
+        worst = f", the worst at sqrt(c)|x| = {np.nanmax(norm):.9g}" if nan < norm.size else ""
+        raise ValueError(
+            f"{bad.sum()} of {bad.size} points are not inside the ball of c = {c}: {nan} hold a NaN, "
+            f"{bad.sum() - nan} lie on or outside the edge{worst}; the first is at {np.argwhere(bad)[0].tolist()}. "
+            "`poincare.project` brings a point back; a NaN has to be traced to where it arose"
+        )
+    return points
+
+
+# --- means -------------------------------------------------------------------------------------------------------------
+
+
+@_in_float64
+def gyromidpoint(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
+    """Weighted midpoint of points (n, dim) with weights (n,): the centroid of the hyperboloid, in closed form.
+
+    m = S / (T + sqrt(T^2 - c|S|^2)), S = sum_i w_i lambda_i x_i, T = sum_i w_i (lambda_i - 1).
+    """
+    conformal = 2 / jax.vmap(_gap, (0, None))(points, c)
+    s = _weighted_sum(weights * conformal, points)
+    t = jnp.sum(weights * (conformal - 1))
+    return s / (t + jnp.sqrt(t**2 - c * _sq(s)))
+
+
+@_in_float64
+def frechet_mean(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
+    """argmin_m sum_i w_i d(m, x_i)^2 over points (n, dim) with weights (n,); NaN where 64 Newton steps do not reach it.
+
+    The objective is convex, its Hessian is sum_i w_i (r coth r off the direction of x_i, 1 along it) in units of the
+    metric, and the gyromidpoint is a good start: five steps are usual. Differentiated implicitly, at the root of
+    sum_i w_i log_m(x_i).
+    """
+    weights = weights / jnp.sum(weights)
+
+    def mean_log(m):
+        return _weighted_sum(weights, jax.vmap(_log, (None, 0, None))(m, points, c))
+
+    def newton(state):
+        m, _, n = state
+        logs = jax.vmap(_log, (None, 0, None))(m, points, c)
+        square = c * jax.vmap(_sq)(logs) * (2 / _gap(m, c)) ** 2
+        r = _sqrt(square)
+        coth = jnp.where(r > 1e-4, r / jnp.tanh(jnp.where(r > 1e-4, r, 1.0)), 1 + square / 3)
+        direction = logs / jnp.where(r > 0, _sqrt(jax.vmap(_sq)(logs)), 1.0)[:, None]
+        outer = direction[:, :, None] * direction[:, None, :]
+        hessian = jnp.sum(weights * coth) * jnp.eye(m.size) + _weighted_sum(weights * (1 - coth), outer)
+        step = jnp.linalg.solve(hessian, _weighted_sum(weights, logs))
+        return _exp(m, step, c), jnp.sqrt(_sq(step)) * 2 / _gap(m, c), n + 1
+
+    def solve(_, start):
+        m, length, _ = jax.lax.while_loop(lambda s: (s[1] > 1e-7) & (s[2] < 64), newton, (start, jnp.inf, 0))
+        return jnp.where(length <= 1e-7, m, jnp.nan)
+
+    def tangent_solve(f, y):
+        return jnp.linalg.solve(jax.jacfwd(f)(y), y)
+
+    start = jax.lax.stop_gradient(gyromidpoint(points, weights, c))
+    return jax.lax.custom_root(mean_log, start, solve, tangent_solve)
+
+
+# --- the wrapped normal ------------------------------------------------------------------------------------------------
+
+
+def wrapped_normal_sample(key: Array, mean: ArrayLike, scale: ArrayLike, c: ArrayLike) -> Array:
+    """z = exp_mean( PT_{0->mean}( scale eps / lambda_0 ) ), eps ~ N(0, I), lambda_0 = 2. scale: one or (dim,).
+
+    The scale is a Riemannian length: at 0, and so anywhere, |log_mean(z)| in the metric is |scale eps|.
+    """
+    mean = jnp.asarray(mean)
+    eps = jax.random.normal(key, mean.shape, mean.dtype)
+    return exp(mean, transport0(mean, scale * eps / 2, c), c)
+
+
+@_in_float64
+def wrapped_normal_log_prob(z: ArrayLike, mean: ArrayLike, scale: ArrayLike, c: ArrayLike) -> Array:
+    """Log density of `wrapped_normal_sample` at z with respect to the **Riemannian volume** lambda_z^dim dz.
+
+    log N(v; 0, scale^2) - (dim - 1) log( sinh(sqrt(c)|v|) / (sqrt(c)|v|) ), v = lambda_0 PT_{mean->0} log_mean(z).
+    Nagano et al., arXiv 1902.02992, with curvature -c.
+    """
+    v = 2 * _log(mean, z, c) / _gap(mean, c)
+    normal = jnp.sum(-(v**2) / scale**2 / 2 - jnp.log(scale) - math.log(2 * math.pi) / 2)
+    return normal - (v.size - 1) * _log_sinhc(c * _sq(v))
+
+
+# --- the formulas, in the arithmetic of the caller -----------------------------------------------------------------------
+
+
+def _sq(x):
+    return jnp.sum(x * x)  # not jnp.dot: matrix units round float32 to 10 bits
+
+
+def _weighted_sum(weights, rows):
+    return jnp.sum(weights.reshape(-1, *[1] * (rows.ndim - 1)) * rows, 0)
+
+
+def _valid(c):
+    return jnp.where(c > 0, 1.0, jnp.nan)
+
+
+def _gap(x, c):
+    g = 1 - c * _sq(x)
+    return jnp.where((g > 0) & (c > 0), g, jnp.nan)
+
+
+def _sqrt(w):
+    """sqrt with gradient 0 at 0; NaN stays NaN."""
+    zero = w == 0
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, w)))
+
+
+def _sinh2_half(x, y, c):
+    """sinh^2(sqrt(c) d(x, y) / 2). The difference comes first: |x|^2 + |y|^2 - 2<x,y> cancels for neighbours."""
+    return c * _sq(jnp.subtract(x, y)) / (gap(x, c) * gap(y, c))
+
+
+def _sinh_half_smooth(u, v, c):
+    a2, b2 = c * _sq(u), c * _sq(v)
+    sinh2_a, sinh2_b = a2 * _sinhc(a2) ** 2, b2 * _sinhc(b2) ** 2
+    return _sqrt(sinh2_a + sinh2_b + 2 * sinh2_a * sinh2_b - 2 * _sinhc(4 * a2) * _sinhc(4 * b2) * c * jnp.sum(u * v))
+
+
+def _sinh_half_polar(u, v, c):
+    norm_u, norm_v = _sqrt(_sq(u)), _sqrt(_sq(v))
+    shorter = jnp.sum((u - v) * (u + v)) / (norm_u + norm_v)
+    angle = _sqrt(_sq(((u - v) - v * (shorter / norm_v)) / norm_u))
+    radial = jnp.sinh(jnp.sqrt(c) * shorter)
+    around = jnp.sqrt(jnp.sinh(2 * jnp.sqrt(c) * norm_u)) * jnp.sqrt(jnp.sinh(2 * jnp.sqrt(c) * norm_v)) * angle / 2
+    scale = jax.lax.stop_gradient(jnp.where(jnp.abs(radial) > around, jnp.abs(radial), around))
+    scale = jnp.where(scale > 0, scale, 1)  # the squares alone would overflow from d = 44
+    return scale * _sqrt((radial / scale) ** 2 + (around / scale) ** 2)
+
+
+def _add(x, y, gap_x, gap_y, c):
+    """x (+) y in s = x + y, with no term that cancels: (gap_x s + c|s|^2 x) / (gap_x gap_y + c|s|^2)."""
+    s = x + y
+    n = c * _sq(s)
+    return (gap_x * s + n * x) / (gap_x * gap_y + n)
+
+
+def _exp(x, u, c):
+    gap_x = _gap(x, c)
+    w = c * _sq(u) / gap_x**2
+    sinh2 = w * _sinhc(jnp.where(w < 1e5, w, 1e5)) ** 2
+    # The gap of the second summand is sech^2; recomputed from the point itself it would cancel.
+    return _add(x, _tanhc(w) / gap_x * u, gap_x, 1 / (1 + sinh2), c)
+
+
+def _log(x, y, c):
+    s = y - x
+    n, gap_x, gap_y = c * _sq(s), _gap(x, c), _gap(y, c)
+    w = n / (gap_x * gap_y)
+    return _asinhc(w) / jnp.sqrt(1 + w) / gap_y * (gap_x * s - n * x)
+
+
+def _transport(x, y, u, c):
+    """(gap_y / gap_x) gyr[y, -x] u, the gyration regrouped in s = y - x as `_add` is in x + y."""
+    s = y - x
+    n, gap_x, gap_y, xu, su = c * _sq(s), _gap(x, c), _gap(y, c), jnp.sum(x * u), jnp.sum(s * u)
+    turn = (gap_x * su - n * xu) * x - ((1 - gap_x) * su + (gap_y + n) * xu) * s
+    return gap_y / gap_x * (u + 2 * c / (gap_x * gap_y + n) * turn)
+
+
+def _analytic(f: Callable[[Array], Array], taylor: Sequence[float]) -> Callable[[Array], Array]:
+    """g(w) = f(sqrt w) for an even f, smooth at w = 0: its Taylor series in w below 1/64, where f(sqrt w) is not."""
+
+    def g(w):
+        small = w < 1 / 64
+        near = jnp.where(small, w, 0)
+        series = functools.reduce(lambda total, a: total * near + a, reversed(taylor))
+        return jnp.where(small, series, f(jnp.sqrt(jnp.where(small, 1, w))))
+
+    return g
+
+
+def _tanhc_taylor(n: int) -> list[float]:
+    t = [1.0]  # from tanh' = 1 - tanh^2
+    for k in range(1, n):
+        t.append(-sum(t[i] * t[k - 1 - i] for i in range(k)) / (2 * k + 1))
+    return t
+
+
+_sinhc = _analytic(lambda a: jnp.sinh(a) / a, [1 / math.factorial(2 * k + 1) for k in range(9)])
+_asinhc = _analytic(lambda a: jnp.arcsinh(a) / a, [(-1 / 4) ** k * math.comb(2 * k, k) / (2 * k + 1) for k in range(10)])
+_tanhc = _analytic(lambda a: jnp.tanh(a) / a, _tanhc_taylor(10))
+_log_sinhc = _analytic(
+    lambda a: a + jnp.log1p(-jnp.exp(-2 * a)) - jnp.log(2 * a),
+    [0, 1 / 6, -1 / 180, 1 / 2835, -1 / 37800, 1 / 467775, -691 / 3831077250, 2 / 127702575],
+)

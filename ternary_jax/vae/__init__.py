@@ -1,0 +1,1 @@
+"""The ternary task: closed forms, metrics; the models that learn them."""
