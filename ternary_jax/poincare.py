@@ -20,7 +20,7 @@ Formulas: Ungar, "A Gyrovector Space Approach to Hyperbolic Geometry" (2009); Ga
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import ParamSpec
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,23 +28,9 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-P = ParamSpec("P")
+from ternary_jax.precision import in_float64
 
-
-def _in_float64(f: Callable[P, Array]) -> Callable[P, Array]:
-    """Run f in float64 and return its result in the dtype of the arguments, x64 enabled or not."""
-
-    @functools.wraps(f)
-    def rounded_once(*args, **kwargs):
-        dtype = jnp.result_type(float, *args, *kwargs.values())
-        with jax.enable_x64(True):
-            wide = functools.partial(jnp.asarray, dtype=jnp.float64)
-            return f(*map(wide, args), **{k: wide(v) for k, v in kwargs.items()}).astype(dtype)
-
-    return jax.jit(rounded_once)
-
-
-# --- distances -------------------------------------------------------------------------------------------------------
+# --- distances --------------------------------------------------------------------------------------------------------
 
 
 def dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
@@ -58,12 +44,12 @@ def dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
 def squared_dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
     """d(x, y)^2, smooth everywhere: its Hessian at x = y is 2 lambda_x^2, where that of `dist` squared would be 0."""
     w = _sinh2_half(x, y, c)
-    return 4 / c * w * _asinhc(w) ** 2
+    return jnp.divide(4, c) * w * _asinhc(w) ** 2
 
 
-@_in_float64
+@in_float64
 def dist0(x: ArrayLike, c: ArrayLike) -> Array:
-    """d(0, x) = (2/sqrt c) artanh(sqrt(c)|x|), written with arcsinh as `dist` is. Gradient 0 at 0, the tip of a cone."""
+    """d(0, x) = (2/sqrt c) artanh(sqrt(c)|x|), by arcsinh as in `dist`. Gradient 0 at 0, the tip of a cone."""
     return 2 / jnp.sqrt(c) * jnp.arcsinh(_sqrt(c * _sq(x) / _gap(x, c)))
 
 
@@ -84,68 +70,68 @@ def tangent_dist(u: ArrayLike, v: ArrayLike, c: ArrayLike) -> Array:
     return 2 / jnp.sqrt(c) * jnp.arcsinh(jnp.where(smooth, near, far))
 
 
-# --- gyrovector operations, exponential and logarithm ------------------------------------------------------------------
+# --- gyrovector operations, exponential and logarithm -----------------------------------------------------------------
 
 
-@_in_float64
+@in_float64
 def mobius_add(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
     """x (+) y = ((1 + 2c<x,y> + c|y|^2) x + (1 - c|x|^2) y) / (1 + 2c<x,y> + c^2 |x|^2 |y|^2)."""
     return _add(x, y, _gap(x, c), _gap(y, c), c)
 
 
-@_in_float64
+@in_float64
 def exp(x: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
     """exp_x(u) = x (+) tanh(sqrt(c) lambda_x |u| / 2) u / (sqrt(c)|u|)."""
     return _exp(x, u, c)
 
 
-@_in_float64
+@in_float64
 def log(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
     """log_x(y) = (2 / (sqrt(c) lambda_x)) artanh(sqrt(c)|m|) m/|m| with m = (-x) (+) y; the inverse of exp_x."""
     return _log(x, y, c)
 
 
-@_in_float64
+@in_float64
 def exp0(u: ArrayLike, c: ArrayLike) -> Array:
     """exp_0(u) = tanh(sqrt(c)|u|) u / (sqrt(c)|u|). In float32 it rounds to the edge itself beyond sqrt(c)|u| = 8.7."""
     return _valid(c) * _tanhc(c * _sq(u)) * u
 
 
-@_in_float64
+@in_float64
 def log0(x: ArrayLike, c: ArrayLike) -> Array:
     """log_0(x) = artanh(sqrt(c)|x|) x / (sqrt(c)|x|)."""
     gap = _gap(x, c)
     return _asinhc(c * _sq(x) / gap) / jnp.sqrt(gap) * x
 
 
-@_in_float64
+@in_float64
 def transport(x: ArrayLike, y: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
     """Parallel transport along the geodesic from x to y: (lambda_x / lambda_y) gyr[y, -x] u."""
     return _transport(x, y, u, c)
 
 
-@_in_float64
+@in_float64
 def transport0(x: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
     """Parallel transport from 0 to x: (lambda_0 / lambda_x) u = (1 - c|x|^2) u."""
     return _gap(x, c) * u
 
 
-# --- scales of the metric ----------------------------------------------------------------------------------------------
+# --- scales of the metric ---------------------------------------------------------------------------------------------
 
 
-@_in_float64
+@in_float64
 def gap(x: ArrayLike, c: ArrayLike) -> Array:
     """1 - c|x|^2, positive inside the ball, NaN elsewhere. c enters exactly: rounding sqrt(c) x first ruins it."""
     return _gap(x, c)
 
 
-@_in_float64
+@in_float64
 def conformal_factor(x: ArrayLike, c: ArrayLike) -> Array:
     """lambda_x = 2 / (1 - c|x|^2)."""
     return 2 / _gap(x, c)
 
 
-@_in_float64
+@in_float64
 def riemannian_gradient(x: ArrayLike, g: ArrayLike, c: ArrayLike) -> Array:
     """The gradient with respect to the metric at x, from the Euclidean one: g / lambda_x^2."""
     return (_gap(x, c) / 2) ** 2 * g
@@ -161,7 +147,7 @@ def project(x: ArrayLike, c: ArrayLike) -> Array:
     return _shortened(x, max_norm(jnp.result_type(float, x)), c)
 
 
-@_in_float64
+@in_float64
 def _shortened(x, limit, c):
     norm = jnp.sqrt(c) * _sqrt(_sq(x))
     outside = norm > limit
@@ -186,10 +172,10 @@ def check(points: ArrayLike, c: ArrayLike) -> ArrayLike:
     return points
 
 
-# --- means -------------------------------------------------------------------------------------------------------------
+# --- means ------------------------------------------------------------------------------------------------------------
 
 
-@_in_float64
+@in_float64
 def gyromidpoint(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
     """Weighted midpoint of points (n, dim) with weights (n,): the centroid of the hyperboloid, in closed form.
 
@@ -201,7 +187,7 @@ def gyromidpoint(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
     return s / (t + jnp.sqrt(t**2 - c * _sq(s)))
 
 
-@_in_float64
+@in_float64
 def frechet_mean(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
     """argmin_m sum_i w_i d(m, x_i)^2 over points (n, dim) with weights (n,); NaN where 64 Newton steps do not reach it.
 
@@ -237,7 +223,7 @@ def frechet_mean(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
     return jax.lax.custom_root(mean_log, start, solve, tangent_solve)
 
 
-# --- the wrapped normal ------------------------------------------------------------------------------------------------
+# --- the wrapped normal -----------------------------------------------------------------------------------------------
 
 
 def wrapped_normal_sample(key: Array, mean: ArrayLike, scale: ArrayLike, c: ArrayLike) -> Array:
@@ -250,7 +236,7 @@ def wrapped_normal_sample(key: Array, mean: ArrayLike, scale: ArrayLike, c: Arra
     return exp(mean, transport0(mean, scale * eps / 2, c), c)
 
 
-@_in_float64
+@in_float64
 def wrapped_normal_log_prob(z: ArrayLike, mean: ArrayLike, scale: ArrayLike, c: ArrayLike) -> Array:
     """Log density of `wrapped_normal_sample` at z with respect to the **Riemannian volume** lambda_z^dim dz.
 
@@ -262,7 +248,7 @@ def wrapped_normal_log_prob(z: ArrayLike, mean: ArrayLike, scale: ArrayLike, c: 
     return normal - (v.size - 1) * _log_sinhc(c * _sq(v))
 
 
-# --- the formulas, in the arithmetic of the caller -----------------------------------------------------------------------
+# --- the formulas, in the arithmetic of the caller --------------------------------------------------------------------
 
 
 def _sq(x):
@@ -340,7 +326,7 @@ def _transport(x, y, u, c):
     return gap_y / gap_x * (u + 2 * c / (gap_x * gap_y + n) * turn)
 
 
-def _analytic(f: Callable[[Array], Array], taylor: Sequence[float]) -> Callable[[Array], Array]:
+def _analytic(f: Callable[[Any], Array], taylor: Sequence[float]) -> Callable[[Any], Array]:
     """g(w) = f(sqrt w) for an even f, smooth at w = 0: its Taylor series in w below 1/64, where f(sqrt w) is not."""
 
     def g(w):
@@ -360,7 +346,10 @@ def _tanhc_taylor(n: int) -> list[float]:
 
 
 _sinhc = _analytic(lambda a: jnp.sinh(a) / a, [1 / math.factorial(2 * k + 1) for k in range(9)])
-_asinhc = _analytic(lambda a: jnp.arcsinh(a) / a, [(-1 / 4) ** k * math.comb(2 * k, k) / (2 * k + 1) for k in range(10)])
+_asinhc = _analytic(
+    lambda a: jnp.arcsinh(a) / a,
+    [(-1 / 4) ** k * math.comb(2 * k, k) / (2 * k + 1) for k in range(10)],
+)
 _tanhc = _analytic(lambda a: jnp.tanh(a) / a, _tanhc_taylor(10))
 _log_sinhc = _analytic(
     lambda a: a + jnp.log1p(-jnp.exp(-2 * a)) - jnp.log(2 * a),

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 
 def digits(index: Any, n_digits: int = 9, p: int = 3) -> Any:
@@ -116,7 +117,7 @@ def _arithmetic(values: Any, n: int) -> tuple[Any, Any]:
 def _refuse_outside(values: Any, stop: int, message: str) -> None:
     if not jnp.issubdtype(values.dtype, jnp.integer):
         raise TypeError(f"indices and digits are integers, not {values.dtype}")
-    if isinstance(values, jax.core.Tracer):
+    if isinstance(values, Tracer):
         return
     outside = (values < 0) | (values >= stop)
     if outside.any():
