@@ -38,12 +38,14 @@ def dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
 
     Below |x - y| = 1e-19 the square underflows in float32, and the distance is 0.
     """
-    return 2 / jnp.sqrt(c) * jnp.arcsinh(_sqrt(_sinh2_half(x, y, c)))
+    squared, stretch = _chord(x, y, c)
+    return _unit(c) * jnp.arcsinh(_sqrt(squared) * stretch)
 
 
 def squared_dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
     """d(x, y)^2, smooth everywhere: its Hessian at x = y is 2 lambda_x^2, where that of `dist` squared would be 0."""
-    w = _sinh2_half(x, y, c)
+    squared, stretch = _chord(x, y, c)
+    w = squared * stretch**2
     return jnp.divide(4, c) * w * _asinhc(w) ** 2
 
 
@@ -62,12 +64,10 @@ def tangent_dist(u: ArrayLike, v: ArrayLike, c: ArrayLike) -> Array:
     much shorter its direction means nothing, and the form that is smooth in it takes over.
     """
     u, v = jnp.asarray(u), jnp.asarray(v)
-    a, b = jnp.sqrt(c) * _sqrt(_sq(u)), jnp.sqrt(c) * _sqrt(_sq(v))
+    a, b = jnp.sqrt(c) * _norm(u), jnp.sqrt(c) * _norm(v)
     short, long = jnp.where(a < b, a, b), jnp.where(a < b, b, a)
     smooth = (short <= long / 8) & (short < 0.5)
-    near = _sinh_half_smooth(jnp.where(smooth, u, 0), jnp.where(smooth, v, 0), c)
-    far = _sinh_half_polar(jnp.where(smooth, 1, u), jnp.where(smooth, 1, v), c)
-    return 2 / jnp.sqrt(c) * jnp.arcsinh(jnp.where(smooth, near, far))
+    return _unit(c) * jnp.arcsinh(jnp.where(smooth, _smooth_half(u, v, c, smooth), _polar_half(u, v, c)))
 
 
 # --- gyrovector operations, exponential and logarithm -----------------------------------------------------------------
@@ -149,7 +149,7 @@ def project(x: ArrayLike, c: ArrayLike) -> Array:
 
 @in_float64
 def _shortened(x, limit, c):
-    norm = jnp.sqrt(c) * _sqrt(_sq(x))
+    norm = jnp.sqrt(c) * _norm(x)
     outside = norm > limit
     return jnp.where(outside, limit / jnp.where(outside, norm, 1.0), 1.0) * x
 
@@ -255,6 +255,10 @@ def _sq(x):
     return jnp.sum(x * x)  # not jnp.dot: matrix units round float32 to 10 bits
 
 
+def _norm(x):
+    return _sqrt(_sq(x))
+
+
 def _weighted_sum(weights, rows):
     return jnp.sum(weights.reshape(-1, *[1] * (rows.ndim - 1)) * rows, 0)
 
@@ -274,26 +278,50 @@ def _sqrt(w):
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, w)))
 
 
-def _sinh2_half(x, y, c):
-    """sinh^2(sqrt(c) d(x, y) / 2). The difference comes first: |x|^2 + |y|^2 - 2<x,y> cancels for neighbours."""
-    return c * _sq(jnp.subtract(x, y)) / (gap(x, c) * gap(y, c))
+def _chord(x, y, c):
+    """|x - y|^2 and sqrt(c / (gap_x gap_y)): their product with |x - y| is sinh(sqrt(c) d(x, y) / 2).
+
+    The difference comes first: |x|^2 + |y|^2 - 2<x,y> cancels for neighbours. Each point brings its own factor, rounded
+    once: a pair then costs no division, and the gradient three roundings less.
+    """
+    return _sq(jnp.subtract(x, y)), _stretch(x, c) * _stretch(y, c)
 
 
-def _sinh_half_smooth(u, v, c):
-    a2, b2 = c * _sq(u), c * _sq(v)
-    sinh2_a, sinh2_b = a2 * _sinhc(a2) ** 2, b2 * _sinhc(b2) ** 2
-    return _sqrt(sinh2_a + sinh2_b + 2 * sinh2_a * sinh2_b - 2 * _sinhc(4 * a2) * _sinhc(4 * b2) * c * jnp.sum(u * v))
+@in_float64
+def _stretch(x, c):
+    return jnp.sqrt(jnp.sqrt(c) / _gap(x, c))
 
 
-def _sinh_half_polar(u, v, c):
-    norm_u, norm_v = _sqrt(_sq(u)), _sqrt(_sq(v))
-    shorter = jnp.sum((u - v) * (u + v)) / (norm_u + norm_v)
-    angle = _sqrt(_sq(((u - v) - v * (shorter / norm_v)) / norm_u))
-    radial = jnp.sinh(jnp.sqrt(c) * shorter)
-    around = jnp.sqrt(jnp.sinh(2 * jnp.sqrt(c) * norm_u)) * jnp.sqrt(jnp.sinh(2 * jnp.sqrt(c) * norm_v)) * angle / 2
+@in_float64
+def _unit(c):
+    return 2 / jnp.sqrt(c)
+
+
+def _polar_half(u, v, c):
+    """sinh(sqrt(c) d/2) of `tangent_dist` by lengths and angle; finite, but wrong, where one vector is 0."""
+    norm_u, norm_v, total = _norm(u), _norm(v), _norm(u) + _norm(v)
+    longer = jnp.sum((u - v) * (u + v)) / jnp.where(total > 0, total, 1)
+    turn = ((u - v) - v * (longer / jnp.where(norm_v > 0, norm_v, 1))) / jnp.where(norm_u > 0, norm_u, 1)
+    radial = jnp.sinh(jnp.sqrt(c) * longer)
+    around = _sqrt(jnp.sinh(2 * jnp.sqrt(c) * norm_u)) * _sqrt(jnp.sinh(2 * jnp.sqrt(c) * norm_v)) * _norm(turn) / 2
     scale = jax.lax.stop_gradient(jnp.where(jnp.abs(radial) > around, jnp.abs(radial), around))
     scale = jnp.where(scale > 0, scale, 1)  # the squares alone would overflow from d = 44
     return scale * _sqrt((radial / scale) ** 2 + (around / scale) ** 2)
+
+
+def _smooth_half(u, v, c, used):
+    """The same from sinh^2 a + sinh^2 b + 2 sinh^2 a sinh^2 b - 2c <sinhc(2a) u, sinhc(2b) v>; 0 where not used.
+
+    What belongs to one point is computed before the selection, so that over all pairs of a batch it is computed once.
+    """
+
+    def point(w):
+        square = c * _sq(w)
+        sinh2, bent = square * _sinhc(square) ** 2, _sinhc(4 * square) * w
+        return jnp.where(used, sinh2, 0), jnp.where(used, bent, 0)
+
+    (sinh2_a, bent_u), (sinh2_b, bent_v) = point(u), point(v)
+    return _sqrt(sinh2_a + sinh2_b + 2 * sinh2_a * sinh2_b - 2 * c * jnp.sum(bent_u * bent_v))
 
 
 def _add(x, y, gap_x, gap_y, c):
