@@ -13,31 +13,23 @@ F = TypeVar("F", bound=Callable[..., Any])
 def in_float64(f: F) -> F:
     """Run f in float64 and round what it returns once, to the floating dtype of its arguments.
 
-    What is not floating passes as it is; an integer that f makes gets the default type outside, int32 without x64.
-    The inside of f is held to elementwise operations, sums and sorts. The transpose of a matrix product is traced
-    outside the context that allows float64 here, and fails; jnp.sum(x * y) does not. Under jit, vmap, scan, remat
-    and both modes of differentiation tests/test_precision.py shows that it works.
+    Other arguments pass as they are; an int64 that f makes leaves as the default integer, int32 without x64.
+    The inside of f is held to elementwise operations, sums and sorts. The transpose of a matrix product and the
+    lowering of argmax happen outside the context that allows 64 bits here, and fail; jnp.sum(x * y) does not. Under
+    jit, vmap, scan, remat and both modes of differentiation tests/test_precision.py shows that it works.
     """
+
+    def convert(tree, kind, dtype):
+        return jax.tree.map(lambda v: jnp.asarray(v, dtype) if jnp.issubdtype(jnp.result_type(v), kind) else v, tree)
 
     @functools.wraps(f)
     def rounded_once(*args, **kwargs):
-        floating = jnp.result_type(float, *filter(_is_floating, jax.tree.leaves((args, kwargs))))
+        leaves = jax.tree.leaves((args, kwargs))
+        floating = jnp.result_type(float, *[v for v in leaves if jnp.issubdtype(jnp.result_type(v), jnp.floating)])
         integer = jnp.result_type(int)
         with jax.enable_x64(True):
-            args, kwargs = _cast((args, kwargs), jnp.float64, jnp.int64)
-            return _cast(f(*args, **kwargs), floating, integer)
+            args, kwargs = convert((args, kwargs), jnp.floating, jnp.float64)
+            rounded = convert(f(*args, **kwargs), jnp.floating, floating)
+            return convert(rounded, jnp.int64, integer)
 
     return cast(F, jax.jit(rounded_once))
-
-
-def _is_floating(v):
-    return jnp.issubdtype(jnp.result_type(v), jnp.floating)
-
-
-def _cast(tree, floating, default_integer):
-    def leaf(v):
-        if _is_floating(v):
-            return jnp.asarray(v, floating)
-        return jnp.asarray(v, default_integer) if jnp.result_type(v) == jnp.int64 else v
-
-    return jax.tree.map(leaf, tree)
