@@ -226,6 +226,14 @@ def test_nothing_of_64_bits_leaks_out():
     assert jnp.arange(2.0).dtype == jnp.float32
 
 
+def test_it_is_compiled_once():
+    traced = []
+    f = in_float64(lambda x: (traced.append(x), 2 * x)[1])
+    for x in POINTS[:3]:
+        f(x)
+    assert len(traced) == 1
+
+
 def test_keywords():
     x = jnp.asarray(POINTS[0])
     assert log_gap(x, c=C) == log_gap(x, C) == log_gap(c=C, x=x)
