@@ -11,23 +11,25 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def in_float64(f: F) -> F:
-    """Run f in float64 and round what it returns once, to the floating dtype of its arguments. Integers pass as is.
+    """Run f in float64 and round what it returns once, to the floating dtype of its arguments.
 
-    The inside of f is held to elementwise operations, sums and sorts. The transpose of a matrix product is traced
-    outside the context that allows float64 here, and fails; jnp.sum(x * y) does not. Under jit, vmap, scan, remat
-    and both modes of differentiation tests/test_precision.py shows that it works.
+    Other arguments pass as they are; an int64 that f makes leaves as the default integer, int32 without x64.
+    The inside of f is held to elementwise operations, sums and sorts. The transpose of a matrix product and the
+    lowering of argmax happen outside the context that allows 64 bits here, and fail; jnp.sum(x * y) does not. Under
+    jit, vmap, scan, remat and both modes of differentiation tests/test_precision.py shows that it works.
     """
 
-    def convert(tree, dtype):
-        def leaf(v):
-            return jnp.asarray(v, dtype) if jnp.issubdtype(jnp.result_type(v), jnp.floating) else v
-
-        return jax.tree.map(leaf, tree)
+    def convert(tree, kind, dtype):
+        return jax.tree.map(lambda v: jnp.asarray(v, dtype) if jnp.issubdtype(jnp.result_type(v), kind) else v, tree)
 
     @functools.wraps(f)
-    def rounded_once(*args):
-        dtype = jnp.result_type(float, *jax.tree.leaves(args))
+    def rounded_once(*args, **kwargs):
+        leaves = jax.tree.leaves((args, kwargs))
+        floating = jnp.result_type(float, *[v for v in leaves if jnp.issubdtype(jnp.result_type(v), jnp.floating)])
+        integer = jnp.result_type(int)
         with jax.enable_x64(True):
-            return convert(f(*convert(args, jnp.float64)), dtype)
+            args, kwargs = convert((args, kwargs), jnp.floating, jnp.float64)
+            rounded = convert(f(*args, **kwargs), jnp.floating, floating)
+            return convert(rounded, jnp.int64, integer)
 
     return cast(F, jax.jit(rounded_once))

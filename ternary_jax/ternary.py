@@ -6,6 +6,7 @@ raise. Under jit nothing can be raised, and nothing is clamped either.
 """
 
 import functools
+import operator
 from typing import Any
 
 import jax
@@ -16,29 +17,26 @@ from jax.core import Tracer
 
 def digits(index: Any, n_digits: int = 9, p: int = 3) -> Any:
     """x_k = floor(i / p^k) mod p, least significant first. Shape (...) -> (..., D)."""
-    index, xp = _checked(index, n_digits, p)
-    return index[..., None] // p ** xp.arange(n_digits, dtype=index.dtype) % p
+    index = _index(index, n_digits, p)
+    return index[..., None] // _powers(index.ndim, n_digits, p) % p
 
 
 def index(digits: Any, p: int = 3) -> Any:
     """i = sum_k x_k p^k, the inverse of `digits`. Shape (..., D) -> (...)."""
-    digits = digits if isinstance(digits, jax.Array) else np.asarray(digits)
-    _refuse_outside(digits, p, f"digit {{}} is outside [0, {p - 1}] (p={p})")
-    n_digits = digits.shape[-1]
-    xp, dtype = _arithmetic(digits, n_operations(n_digits, p))
-    return (digits.astype(dtype) * p ** xp.arange(n_digits, dtype=dtype)).sum(-1, dtype=dtype)
+    n_digits = np.shape(digits)[-1]
+    digits = _integers("digit", digits, p, n_digits, p)
+    return (digits * _powers(digits.ndim - 1, n_digits, p)).sum(-1, dtype=digits.dtype)
 
 
 def valuation(index: Any, n_digits: int = 9, p: int = 3) -> Any:
     """v(i) = max{k : p^k divides i}, v(0) = D: the number of leading zero digits (not of zero trits)."""
-    index, _ = _checked(index, n_digits, p)
-    return sum((index % p**k == 0).astype(index.dtype) for k in range(1, n_digits + 1))
+    return pair_valuation(index, 0, n_digits, p)
 
 
 def pair_valuation(i: Any, j: Any, n_digits: int = 9, p: int = 3) -> Any:
-    """v(|i - j|) = number of equal leading digits; D for i = j. Broadcasts."""
-    (i, _), (j, _) = _checked(i, n_digits, p), _checked(j, n_digits, p)
-    return sum((i % p**k == j % p**k).astype(jnp.int32) for k in range(1, n_digits + 1))
+    """v(|i - j|) = number of equal leading digits; D for i = j. Broadcasts. int32."""
+    i, j = _index(i, n_digits, p), _index(j, n_digits, p)
+    return sum((i % p**k == j % p**k).astype(np.int32) for k in range(1, n_digits + 1))
 
 
 def distance(i: Any, j: Any, n_digits: int = 9, p: int = 3) -> Any:
@@ -51,9 +49,9 @@ def distance(i: Any, j: Any, n_digits: int = 9, p: int = 3) -> Any:
 
 def residue(index: Any, level: int, n_digits: int = 9, p: int = 3) -> Any:
     """i mod p^L: the name of the residue ball of level L, {j : j mod p^L = i mod p^L}, that holds i."""
-    if not 0 <= level <= n_digits:
+    if not 0 <= operator.index(level) <= n_digits:
         raise ValueError(f"level {level} is outside [0, {n_digits}] (n_digits={n_digits})")
-    return _checked(index, n_digits, p)[0] % p**level
+    return _index(index, n_digits, p) % p**level
 
 
 @functools.cache
@@ -62,13 +60,15 @@ def operations(n_digits: int = 9, p: int = 3) -> np.ndarray:
 
     For p = 3 these are the trits t_k = x_k - 1 in {-1, 0, 1}; in general x_k - (p - 1) // 2.
     """
+    if p > 255:
+        raise ValueError(f"the table is int8, and the digits of p = {p} do not fit it: take `digits`, or p <= 251")
     return _frozen((digits(np.arange(n_operations(n_digits, p)), n_digits, p) - (p - 1) // 2).astype(np.int8))
 
 
 @functools.cache
 def valuations(n_digits: int = 9, p: int = 3) -> np.ndarray:
     """v(i) of all operations, (p^D,) int32, read-only."""
-    return _frozen(valuation(np.arange(n_operations(n_digits, p)), n_digits, p).astype(np.int32))
+    return _frozen(valuation(np.arange(n_operations(n_digits, p)), n_digits, p))
 
 
 @functools.cache
@@ -90,6 +90,7 @@ def truth_table(index: Any) -> Any:
 @functools.cache
 def n_operations(n_digits: int = 9, p: int = 3) -> int:
     """N = p^D, after a check of both."""
+    p, n_digits = operator.index(p), operator.index(n_digits)
     if p < 2 or any(p % k == 0 for k in range(2, int(p**0.5) + 1)):
         raise ValueError(f"p must be a prime, not {p}: with any other p^-v is no norm")
     if n_digits < 1:
@@ -97,31 +98,29 @@ def n_operations(n_digits: int = 9, p: int = 3) -> int:
     return p**n_digits
 
 
-def _checked(index: Any, n_digits: int, p: int) -> tuple[Any, Any]:
-    """An index in an integer type that can hold every intermediate value, and the module that computes with it."""
-    index = index if isinstance(index, jax.Array) else np.asarray(index)
+def _index(index: Any, n_digits: int, p: int) -> Any:
+    return _integers("index", index, n_operations(n_digits, p), n_digits, p)
+
+
+def _integers(name: str, values: Any, stop: int, n_digits: int, p: int) -> Any:
+    """The values as an array that holds every number up to p^n_digits, and whose values, where known, are < stop."""
+    values = values if isinstance(values, jax.Array) else np.asarray(values)
+    if not jnp.issubdtype(values.dtype, jnp.integer):
+        raise TypeError(f"{name}: integers are needed, not {values.dtype}")
+    dtype = jax.dtypes.canonicalize_dtype(np.int64) if isinstance(values, jax.Array) else np.dtype(np.int64)
     n = n_operations(n_digits, p)
-    xp, dtype = _arithmetic(index, n)
-    _refuse_outside(index, n, f"index {{}} is outside [0, {n - 1}] (n_digits={n_digits}, p={p})")
-    return index.astype(dtype), xp
-
-
-def _arithmetic(values: Any, n: int) -> tuple[Any, Any]:
-    xp = jnp if isinstance(values, jax.Array) else np
-    dtype = jax.dtypes.canonicalize_dtype(np.int64) if xp is jnp else np.dtype(np.int64)
     if n > np.iinfo(dtype).max:
         raise ValueError(f"p^n_digits = {n} does not fit {dtype}: take fewer digits, or numpy, or jax_enable_x64")
-    return xp, dtype
+    if not isinstance(values, Tracer):
+        known = np.asarray(values)  # under jit a comparison of jax arrays is traced even where both are known
+        outside = known[(known < 0) | (known >= stop)]
+        if outside.size:
+            raise ValueError(f"{name} {outside[0]} is outside [0, {stop - 1}] (n_digits={n_digits}, p={p})")
+    return values.astype(dtype)
 
 
-def _refuse_outside(values: Any, stop: int, message: str) -> None:
-    if not jnp.issubdtype(values.dtype, jnp.integer):
-        raise TypeError(f"indices and digits are integers, not {values.dtype}")
-    if isinstance(values, Tracer):
-        return
-    outside = (values < 0) | (values >= stop)
-    if outside.any():
-        raise ValueError(message.format(np.asarray(values)[np.asarray(outside)].flat[0]))
+def _powers(leading_axes: int, n_digits: int, p: int) -> np.ndarray:
+    return (p ** np.arange(n_digits)).reshape(*[1] * leading_axes, n_digits)
 
 
 def _frozen(table: np.ndarray) -> np.ndarray:

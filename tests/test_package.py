@@ -1,0 +1,118 @@
+"""What the package imports, where, and how long that takes."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "ternary_jax"
+SOURCES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+# A library that only some files may import: everything else stays free of it, and it can be replaced there alone.
+MAY_IMPORT = {
+    "flax": ["*/models.py", "control/statenet.py"],  # the files that define networks
+    "orbax": ["engine/checkpoint.py"],
+    "tensorboardX": ["engine/log.py"],
+}
+# Imported inside the functions that need it, if at all: it costs seconds, or is not installed.
+NEVER_AT_IMPORT = {"matplotlib", "orbax", "scipy", "tensorboardX", "torch"}
+# For tests, or to be measured against.
+NEVER_AT_RUN_TIME = {"chex", "geoopt", "hypothesis", "mpmath", "pyright", "pytest", "ruff", "scipy", "torch"}
+# Where the name of the distribution is not that of the module.
+MODULE_OF = {"absl_py": "absl", "orbax_checkpoint": "orbax"}
+
+
+def module_name(path: str) -> str:
+    return ".".join(["ternary_jax", *Path(path).with_suffix("").parts]).removesuffix(".__init__")
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """The top-level names of all absolute imports, at the top of the file or inside functions."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def modules_required(requirements: list[str]) -> set[str]:
+    names = {re.split(r"[^\w.-]", r)[0].replace("-", "_") for r in requirements}
+    return {MODULE_OF.get(name, name) for name in names}
+
+
+def in_a_fresh_process(code: str) -> str:
+    env = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True).stdout
+
+
+IMPORT_PACKAGE = f"import {', '.join(map(module_name, SOURCES))}"
+
+
+def test_the_package_imports_in_the_time_of_its_libraries():
+    def seconds(statement):
+        clock = "import time; start = time.perf_counter()"
+        return float(in_a_fresh_process(f"{clock}; {statement}; print(time.perf_counter() - start)"))
+
+    rounds = [(seconds(IMPORT_PACKAGE), seconds("import jax, flax, optax")) for _ in range(3)]
+    package, libraries = map(min, zip(*rounds, strict=True))
+    assert package < 1.5 * libraries, (
+        f"importing ternary_jax takes {package:.2f} s, jax, flax and optax alone {libraries:.2f} s: "
+        "see `python -X importtime -c 'import ternary_jax.main'` for what is heavy, and import it where it is used"
+    )
+
+
+def test_what_is_heavy_is_not_imported_with_the_package():
+    loaded = set(in_a_fresh_process(f"{IMPORT_PACKAGE}; import sys; print(*sys.modules)").split())
+    assert {"ternary_jax.ternary", "jax"} <= loaded
+    assert not loaded & NEVER_AT_IMPORT
+
+
+@pytest.mark.parametrize("library", MAY_IMPORT)
+def test_a_library_is_imported_only_where_it_may_be(library):
+    importing = {path for path, tree in SOURCES.items() if library in imports(tree)}
+    strangers = {path for path in importing if not any(fnmatch(path, pattern) for pattern in MAY_IMPORT[library])}
+    assert not strangers, f"{library} belongs in {MAY_IMPORT[library]}; a new such file is added to MAY_IMPORT"
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_what_is_imported_is_installed_with_the_package(path):
+    installed = modules_required(PROJECT["dependencies"])
+    assert imports(SOURCES[path]) <= installed | sys.stdlib_module_names | {"ternary_jax"}
+
+
+def test_tests_and_experiments_bring_their_own_dependencies():
+    runtime = modules_required(PROJECT["dependencies"])
+    assert {"jax", "absl", "orbax"} <= runtime
+    assert not runtime & NEVER_AT_RUN_TIME
+    for extra in ("dev", "bench"):
+        assert not runtime & modules_required(PROJECT["optional-dependencies"][extra])
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_every_module_says_what_it_is(path):
+    assert ast.get_docstring(SOURCES[path])
+
+
+def test_every_folder_is_a_package():
+    """A folder without __init__.py is importable in a checkout, and left out of what is installed."""
+    assert {str(Path(path).parent) for path in SOURCES} == {
+        str(Path(path).parent) for path in SOURCES if path.endswith("__init__.py")
+    }
+
+
+def test_the_readme_has_two_commands():
+    """.ci/run runs the second as it stands."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    train, test = (block.strip() for block in blocks)
+    assert train.splitlines()[-1].endswith("python -m ternary_jax.main --config=configs/closed_form.py")
+    assert test.splitlines()[-1].endswith("pytest")
