@@ -17,6 +17,8 @@ from scipy.stats import chi, kstest
 
 from ternary_jax import poincare
 
+pytestmark = pytest.mark.usefixtures("strict_dtypes")
+
 FLOAT32_BAR = 5e-7
 POINT_FUNCTIONS = {  # every function of the module, with its arguments in terms of points x, y and a tangent vector u
     "dist": "xy",
