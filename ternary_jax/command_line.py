@@ -59,9 +59,9 @@ def _parsed(argv: Sequence[str], values: dict[str, Any]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except flags.Error as e:
-        first, *_, last = [*str(e).strip().splitlines(), ""]
+        first, *more = str(e).strip().splitlines()  # with what a config file raises, of which the last line says it
         override = re.match(r"flag --config\.([^=]+)=", first)
-        fail(f"{first} {last}".strip() + f"; {_kind(override[1], values) if override else FORM}")
+        fail(f"{' '.join([first, *more[-1:]])}; {_kind(override[1], values) if override else FORM}")
 
 
 def _kind(key: str, values: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ Exit status: 0 when it ran, 2 when the config is not valid.
 
 import importlib
 
-from absl import app
+from absl import app, logging
 
 from ternary_jax import command_line
 
@@ -25,6 +25,7 @@ TASKS = {"closed_form": "ternary_jax.vae.baselines"}
 def main(argv: list[str]) -> None:
     """Check the config of CONFIG, and print the report of its task."""
     del argv
+    logging.set_verbosity(logging.WARNING)  # below it, jax tells of every kind of accelerator that is not there
     config = command_line.CONFIG.value
     task = config.get("task")
     if task not in TASKS:

@@ -120,8 +120,8 @@ def report(config: Any) -> str:
     """The metrics of both closed forms beside chance, untrained and best, and what they mean, as text."""
     n_digits, c = config.n_digits, jnp.float32(config.c)
     samples = evaluate.draw_samples(n_digits, 3, config.seed)
-    size = dict(n_digits=n_digits, dim=config.dim)
-    tree_form, rich_form = Tree(**size, **config.tree), Rich(**size, **config.rich)
+    tree_form = Tree(n_digits, config.dim, **config.tree)
+    rich_form = Rich(n_digits, config.dim, **config.rich)
     points = {"tree": tree(tree_form, c), "rich": rich(rich_form, c)}
     decoded = {
         "tree": decode_tree(points["tree"], tree_form, c),

@@ -35,7 +35,7 @@ class Cheap(NamedTuple):
 
     coverage: share of operations with all D digits decoded
     hierarchy: Spearman(v, r), average ranks; -1 where all radii of a level are equal, its ceiling where none are
-    hierarchy_rounded: the same with s rounded to 8 units of the dtype of z, relative: what is left when ties that
+    hierarchy_rounded: the same with s rounded to a relative 8 eps of the dtype of z: what is left when ties that
         rounding has broken are ties again
     richness: mean over the D + 1 levels of the population variance of s = sqrt(c)|z| inside a level
     richness_geodesic: the same of r = d(0, z)
@@ -162,12 +162,12 @@ def cheap(z: ArrayLike, prediction: ArrayLike, c: ArrayLike) -> Cheap:
     """The metrics that need one sort of N radii. z (N, dim), prediction (N, D) integers, c () -> scalars."""
     z, prediction = jnp.asarray(z), _trits(prediction)
     _digits_and_p(z.shape[0], prediction.shape[-1])
-    return _cheap(z, prediction, c, 8 * float(jnp.finfo(z.dtype).eps))
+    return _cheap(z, prediction, jnp.asarray(c, float), 8 * float(jnp.finfo(z.dtype).eps))
 
 
 def costly(z: ArrayLike, c: ArrayLike, samples: Samples) -> Costly:
     """The metrics that need distances and sorts of many pairs. z (N, dim), c () -> scalars."""
-    return _costly(jnp.asarray(z), c, samples)
+    return _costly(jnp.asarray(z), jnp.asarray(c, float), samples)
 
 
 @in_float64
@@ -308,20 +308,30 @@ def verdict(metrics: Mapping[str, float], n_digits: int = 9, p: int = 3) -> list
 
     A collapse is |hierarchy| more than 1e-4 beyond its ceiling, which ties alone can do. Where float noise breaks the
     ties, hierarchy falls back to the ceiling and looks perfect; hierarchy_rounded, which binds them again, does not.
-    Rounding by 8 units is above the noise of a norm of tens of coordinates, and ten thousand times finer than a
-    useful band; a tie that it splits between two neighbouring values still lifts the hierarchy by a quarter as much.
+    The sentence says how far from the ceiling to 1, where all radii of each level are equal, it has gone.
+    A relative 8 eps is above the noise of a norm of tens of coordinates, and ten thousand times finer than a useful
+    band; a tie that it splits between two neighbouring values still lifts the hierarchy by a quarter as much. Levels
+    of equal radii in the wrong order stay below the ceiling: these the richness finds, 1e-6 of the ball squared.
     """
     best, h, rounded = abs(hierarchy_ceiling(n_digits, p)), metrics["hierarchy"], metrics["hierarchy_rounded"]
     if math.isnan(h):
         about = "collapse: all radii are equal" if not math.isnan(metrics["richness"]) else "no verdict"
     elif abs(h) > best + 1e-4:
-        about = f"collapse: |hierarchy| {abs(h):.5f} is beyond {best:.5f}, so radii tie inside levels"
+        about = (
+            f"collapse: hierarchy {h:.5f} is {(abs(h) - best) / (1 - best):.1%} of the way from its ceiling {best:.5f} "
+            "without ties to 1, so radii tie inside levels"
+        )
     elif math.isnan(rounded):
         about = f"collapse: all radii are equal up to rounding; hierarchy {h:.5f} ranks float noise"
     elif abs(rounded) > best + 1e-4:
         about = (
-            f"collapse hidden by rounding: radii tie inside levels up to float noise; with ties bound hierarchy is "
-            f"{rounded:.5f}, beyond {best:.5f}"
+            f"collapse hidden by rounding: radii tie inside levels up to float noise; hierarchy {h:.5f} becomes "
+            f"{rounded:.5f} with ties bound, {(abs(rounded) - best) / (1 - best):.1%} of the way from its ceiling "
+            f"{best:.5f} to 1"
+        )
+    elif metrics["richness"] < 1e-12:
+        about = (
+            f"collapse: radii inside levels differ by less than 1e-6 of the ball (richness {metrics['richness']:.1e})"
         )
     elif abs(h) > best - 1e-5:
         about = f"no collapse: hierarchy {h:.5f} is at its ceiling {best:.5f} without ties"
@@ -340,16 +350,11 @@ def table(rows: Mapping[str, Mapping[str, float]], reference: Mapping[str, Refer
     names = [name for name in reference if any(name in metrics for metrics in rows.values())]
     lines = [["metric", *rows, "chance", "untrained", "best"]]
     for name in names:
-        measured = [f"{metrics[name]:.5f}" if name in metrics else "-" for metrics in rows.values()]
+        measured = [_cell(metrics[name]) if name in metrics else "-" for metrics in rows.values()]
         known = ["-" if math.isnan(value) else f"{value:.5g}" for value in reference[name][:3]]
         lines.append([name, *measured, *known])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
+    return "\n".join("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
@@ -360,11 +365,12 @@ def _cheap(z, prediction, c, unit):
     n_digits, p = _digits_and_p(z.shape[0], prediction.shape[-1])
     s, r = _radii(z, c)
     ranks = _ranks_of_levels(ternary.valuations(n_digits, p))
+    hierarchy, hierarchy_rounded = jax.vmap(_spearman, (0, None))(jnp.stack([s, _rounded(s, unit)]), ranks)
     inside = jnp.where(jnp.isnan(s[0]), jnp.nan, 1.0)
     return Cheap(
         coverage=inside * jnp.mean(_decoded(prediction), dtype=s.dtype),
-        hierarchy=_spearman(s, ranks),
-        hierarchy_rounded=_spearman(_rounded(s, unit), ranks),
+        hierarchy=hierarchy,
+        hierarchy_rounded=hierarchy_rounded,
         richness=_richness(s, n_digits, p),
         richness_geodesic=_richness(r, n_digits, p),
     )
@@ -401,14 +407,18 @@ def _radii(z, c):
 
 
 def _rounded(s, unit):
-    """s to a relative precision, by rounding its logarithm; log 0 stays apart from all of them."""
-    return jnp.where(s == 0, -jnp.inf, jnp.round(jnp.log(jnp.where(s == 0, 1.0, s)) / unit))
+    """s to a relative precision, by rounding log(s / min s) down: radii that are all within it become one value.
+
+    0 stays apart from the others, and is not the minimum.
+    """
+    log = jnp.log(jnp.where(s == 0, 1.0, s))
+    return jnp.where(s == 0, -jnp.inf, jnp.floor((log - jnp.min(jnp.where(s == 0, jnp.inf, log))) / unit))
 
 
 def _richness(radius, n_digits, p):
     # Level k is every p^k-th operation but every p-th of these; the highest level is operation 0, with variance 0.
     levels = [radius[:: p**k].reshape(-1, p)[:, 1:] for k in range(n_digits)]
-    return sum(jnp.var(level) for level in levels) / (n_digits + 1)
+    return functools.reduce(jnp.add, [jnp.var(level) for level in levels]) / (n_digits + 1)
 
 
 def _distortion(d, level, p):
@@ -439,18 +449,22 @@ def _ranks(a):
 
 def _ranks_in_order(ordered):
     """Doubled average ranks, less 1, of sorted values: first + last place of the run of equals; NaN if one is NaN."""
-    place = jnp.arange(ordered.size)
+    n, edge = ordered.size, jnp.ones(1, bool)
     step = ordered[1:] != ordered[:-1]
-    edge = jnp.ones(1, bool)
-    first = jax.lax.cummax(jnp.where(jnp.concatenate([edge, step]), place, 0))
-    last = jax.lax.cummin(jnp.where(jnp.concatenate([step, edge]), place, ordered.size), reverse=True)
-    return jnp.where(jnp.any(jnp.isnan(ordered)), jnp.nan, first + last)
+    starts, ends = jnp.concatenate([edge, step]), jnp.concatenate([step, edge])
+    # The last place of a run is the first of the reversed one: one scan for both, which halves the time to compile.
+    first, back = jax.lax.cummax(jnp.where(jnp.stack([starts, ends[::-1]]), jnp.arange(n)[None], 0), axis=1)
+    return jnp.where(jnp.any(jnp.isnan(ordered)), jnp.nan, first + n - 1 - back[::-1])
 
 
 def _ranks_of_levels(level: np.ndarray) -> np.ndarray:
     """Doubled average ranks, less 1, of small integers (n,): a table by level, as there are few. int64 on the host."""
     counts = np.bincount(level)
     return (2 * np.cumsum(counts) - counts - 1)[level]
+
+
+def _cell(value: float) -> str:
+    return f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.5f}"
 
 
 def _centred(a):
