@@ -145,8 +145,7 @@ def test_every_value_of_the_config_changes_the_report():
         "rich__centre_0": 0.01,
         "rich__centre_1": 0.9,
         "rich__centre_2": -0.3,
-        "dim": 2,
-        "n_digits": 2,
+        "dim": 7,
     }
     reports += [baselines.report(config(**(base | {key: value}))) for key, value in others.items()]
     assert len(set(reports)) == len(reports)

@@ -162,13 +162,13 @@ def test_what_has_no_order_has_no_rank_correlation():
 # --- the same however it is called ------------------------------------------------------------------------------------
 
 
-def few(n_digits):
-    """The first 1,000 of each sample of a small table: enough to compare calls, and quick to compile."""
-    return jax.tree.map(lambda a: a[:1000], evaluate.draw_samples(n_digits))
+def few(n_digits, n):
+    """The first n of each sample of a small table: enough to compare calls, and quick to compile."""
+    return jax.tree.map(lambda a: a[:n], evaluate.draw_samples(n_digits))
 
 
 def test_mapped_over_runs_jitted_and_alone_are_the_same():
-    c, samples = jnp.asarray([0.5, 1.0, 3.0], jnp.float32), few(4)
+    c, samples = jnp.asarray([0.5, 1.0, 3.0], jnp.float32), few(4, 1000)
     form, rng = baselines.Rich(n_digits=4), np.random.default_rng(0)
     z = jnp.stack([baselines.rich(form, 0.5), baselines.rich(form), jnp.asarray(rng.normal(size=(81, 16)) / 20)])
     prediction = jnp.stack(
@@ -187,7 +187,7 @@ def test_mapped_over_runs_jitted_and_alone_are_the_same():
 
 
 def test_without_compilation_the_figures_are_the_same():
-    z, prediction, samples = baselines.rich(baselines.Rich(n_digits=4)), ternary.operations(4), few(4)
+    z, prediction, samples = baselines.rich(baselines.Rich(n_digits=2)), ternary.operations(2), few(2, 30)
     compiled = evaluate.measure(z, prediction, 1.0, samples)
     with jax.disable_jit():
         eager = evaluate.measure(z, prediction, 1.0, samples)
