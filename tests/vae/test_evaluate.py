@@ -187,7 +187,7 @@ def test_mapped_over_runs_jitted_and_alone_are_the_same():
 
 
 def test_without_compilation_the_figures_are_the_same():
-    z, prediction, samples = baselines.rich(baselines.Rich(n_digits=2)), ternary.operations(2), few(2, 30)
+    z, prediction, samples = baselines.rich(baselines.Rich(n_digits=2)), ternary.operations(2), few(2, 8)
     compiled = evaluate.measure(z, prediction, 1.0, samples)
     with jax.disable_jit():
         eager = evaluate.measure(z, prediction, 1.0, samples)
