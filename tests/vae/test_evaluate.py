@@ -80,7 +80,7 @@ def embedding(name, c):
 @pytest.mark.parametrize(
     ("name", "c"),
     [(name, c) for name in ("tree", "rich") for c in (0.1, 1.0, 4.0)]
-    + [("random", 0.1), ("one_hot", 1.0), ("noisy", 4.0), ("collapsed", 1.0)],
+    + [("random", 0.1), ("one_hot", 1.0), ("noisy", 4.0), ("collapsed", 0.1), ("collapsed", 1.0)],
 )
 def test_every_metric_agrees_with_the_judge(name, c, samples):
     c = jnp.float32(c)
