@@ -402,7 +402,9 @@ def _radii(z, c):
     """s = sqrt(c)|z| and r = d(0, z), (N,) each, all NaN where one point is not inside the ball."""
     r = jax.vmap(poincare.dist0, (0, None))(z, c)
     invalid = jnp.any(~jnp.isfinite(r))
-    s = jnp.sqrt(c) * jnp.sqrt(jnp.sum(z * z, -1))
+    # The root comes last. A product sqrt(c)|z|, fused into the difference of two radii, is contracted to an fma there,
+    # and equal radii differ (seen on CPU, where optimization_barrier does not hold it back).
+    s = jnp.sqrt(c * jnp.sum(z * z, -1))
     return jnp.where(invalid, jnp.nan, s), jnp.where(invalid, jnp.nan, r)
 
 
