@@ -16,7 +16,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ternary_jax import poincare, ternary
-from ternary_jax.vae import evaluate
+from ternary_jax.vae import evaluate, references
 
 E = np.array([[0.0, 0.0], [1.0, 0.0], [-0.5, math.sqrt(3) / 2]])
 
@@ -128,8 +128,8 @@ def report(config: Any) -> str:
         "rich": decode_rich(points["rich"], rich_form, c),
     }
     rows = {label: evaluate.measure(z, decoded[label], c, samples) for label, z in points.items()}
-    verdicts = [f"{label}: {line}" for label, row in rows.items() for line in evaluate.verdict(row, n_digits)]
-    return "\n".join([evaluate.table(rows, evaluate.references(n_digits, 3, samples)), "", *verdicts])
+    verdicts = [f"{label}: {line}" for label, row in rows.items() for line in references.verdict(row, n_digits)]
+    return "\n".join([references.table(rows, references.levels(n_digits, 3, samples)), "", *verdicts])
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------

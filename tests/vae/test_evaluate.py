@@ -17,7 +17,7 @@ from reference import judge
 from scipy import stats
 
 from ternary_jax import poincare, ternary
-from ternary_jax.vae import baselines, evaluate
+from ternary_jax.vae import baselines, evaluate, references
 
 N = 3**9
 TRITS = ternary.operations()
@@ -223,7 +223,7 @@ def test_prior_coverage_counts_distinct_operations_beside_what_uniform_draws_wou
     uniform = evaluate.prior_coverage(TRITS[np.random.default_rng(0).integers(0, N, N)])
     assert uniform.uniform == pytest.approx(1 - (1 - 1 / N) ** N)
     assert abs(uniform.share - uniform.uniform) < 5 * 0.31 / math.sqrt(N)
-    assert evaluate.references(n_draws=6)["prior_coverage"].best == pytest.approx(float(got.uniform))
+    assert references.levels(n_draws=6)["prior_coverage"].best == pytest.approx(float(got.uniform))
     assert np.isnan(evaluate.prior_coverage(some + 1).share)
 
 
@@ -239,10 +239,10 @@ def test_one_bad_point_makes_every_metric_nan_sampled_or_not(bad, samples):
     z = z.at[row, 3].set(value)
     metrics = evaluate.measure(z, prediction, -1.0 if bad == "c" else 1.0, samples)
     assert all(math.isnan(value) for value in metrics.values()), metrics
-    reasons = evaluate.undefined(metrics)
+    reasons = references.undefined(metrics)
     assert set(reasons) == set(metrics)
     assert all("not inside the ball" in reason for reason in reasons.values())
-    assert evaluate.verdict(metrics)[0] == "no verdict"
+    assert references.verdict(metrics)[0] == "no verdict"
 
 
 def test_a_prediction_is_made_of_integers_for_the_operations_of_some_p():
@@ -296,7 +296,7 @@ def bands(rng, widths, fill):
 
 def test_the_ceilings_are_reached_and_not_passed(samples):
     rng = np.random.default_rng(3)
-    best = evaluate.references(samples=samples)
+    best = references.levels(samples=samples)
     assert best["hierarchy"].best == pytest.approx(CEILING, abs=1e-7)
     cheap = evaluate.cheap(bands(rng, np.full(10, 0.099), rng.random), TRITS, 1.0)
     assert float(cheap.hierarchy) == pytest.approx(CEILING, abs=1e-6)
@@ -310,7 +310,7 @@ def test_the_ceilings_are_reached_and_not_passed(samples):
 
 def test_richness_comes_near_its_best_with_level_0_at_both_ends_and_no_split_of_the_budget_passes_it():
     rng = np.random.default_rng(4)
-    best = evaluate.richness_best()
+    best = references.richness_best()
     assert best == pytest.approx(1 / 40)
 
     def both_ends(m):
@@ -330,19 +330,17 @@ def test_small_tables_have_their_own_ceilings():
         samples = evaluate.draw_samples(n_digits, p)
         v = ternary.valuations(n_digits, p)
         r = -v + np.random.default_rng(0).random(v.size) / 2
-        assert evaluate.hierarchy_ceiling(n_digits, p) == pytest.approx(judge.spearman(v, r))
-        references = evaluate.references(n_digits, p, samples)
-        assert references["coverage"].chance == p**-n_digits
-        assert all(math.isnan(r.untrained) for r in references.values())
+        assert references.hierarchy_ceiling(n_digits, p) == pytest.approx(judge.spearman(v, r))
+        known = references.levels(n_digits, p, samples)
+        assert known["coverage"].chance == p**-n_digits
+        assert all(math.isnan(r.untrained) for r in known.values())
 
 
 def test_untrained_levels_are_those_of_encoders_without_training(samples):
-    references, c = evaluate.references(samples=samples), jnp.float32(1)
+    known, c = references.levels(samples=samples), jnp.float32(1)
     digits = evaluate.costly(one_hot(c), c, samples)
-    assert float(digits.triplet_accuracy) == pytest.approx(references["triplet_accuracy"].untrained, abs=0.005)
-    assert float(digits.ultrametric_correlation) == pytest.approx(
-        references["ultrametric_correlation"].untrained, abs=0.005
-    )
+    assert float(digits.triplet_accuracy) == pytest.approx(known["triplet_accuracy"].untrained, abs=0.005)
+    assert float(digits.ultrametric_correlation) == pytest.approx(known["ultrametric_correlation"].untrained, abs=0.005)
     rng = np.random.default_rng(0)
     relu = [evaluate.measure(relu_encoder(rng, c), TRITS, c, samples) for _ in range(4)]
     mean = {key: np.mean([m[key] for m in relu]) for key in relu[0]}
@@ -352,9 +350,9 @@ def test_untrained_levels_are_those_of_encoders_without_training(samples):
 
 def test_random_points_are_at_chance(samples):
     z, prediction = embedding("random", 1.0)
-    metrics, references = evaluate.measure(z, prediction, 1.0, samples), evaluate.references(samples=samples)
+    metrics, known = evaluate.measure(z, prediction, 1.0, samples), references.levels(samples=samples)
     for key in ("hierarchy", "dist_corr", "triplet_accuracy", "ultrametric_correlation"):
-        assert metrics[key] == pytest.approx(references[key].chance, abs=0.03), key
+        assert metrics[key] == pytest.approx(known[key].chance, abs=0.03), key
 
 
 # --- what the figures mean --------------------------------------------------------------------------------------------
@@ -364,17 +362,17 @@ def verdict_of(s, samples, dtype=jnp.float32):
     """The metrics and first sentence of points in random directions at radii s."""
     z = jnp.asarray(unit_vectors(np.random.default_rng(11)) * s[:, None], dtype)
     metrics = evaluate.measure(z, TRITS, 1.0, samples)
-    return metrics, evaluate.verdict(metrics)[0]
+    return metrics, references.verdict(metrics)[0]
 
 
 def test_a_collapse_is_told_from_perfection(samples):
     z, prediction = embedding("collapsed", 1.0)
     metrics = evaluate.measure(z, prediction, 1.0, samples)
     assert metrics["hierarchy"] == pytest.approx(-1, abs=1e-6)
-    assert evaluate.verdict(metrics)[0].startswith("collapse: hierarchy -1.00000 is 100.0% of the way")
+    assert references.verdict(metrics)[0].startswith("collapse: hierarchy -1.00000 is 100.0% of the way")
     for name in ("tree", "rich"):
         z, prediction = embedding(name, 1.0)
-        lines = evaluate.verdict(evaluate.measure(z, prediction, 1.0, samples))
+        lines = references.verdict(evaluate.measure(z, prediction, 1.0, samples))
         assert lines == ["no collapse: hierarchy -0.83205 is at its ceiling 0.83205 without ties"]
 
 
@@ -404,9 +402,9 @@ def test_one_radius_for_all_is_a_collapse_whether_rounding_shows_or_not(radius, 
     at_a_point = evaluate.measure(jnp.full((N, 16), radius / 4), TRITS, 1.0, samples)
     undefined = {"hierarchy", "hierarchy_rounded", "dist_corr", "q", "ultrametric_correlation", "distortion"}
     assert {key for key, value in at_a_point.items() if math.isnan(value)} == undefined
-    assert evaluate.verdict(at_a_point)[0] == "collapse: all radii are equal"
-    assert set(evaluate.undefined(at_a_point)) == undefined
-    assert "log 0" in evaluate.undefined(at_a_point)["distortion"]
+    assert references.verdict(at_a_point)[0] == "collapse: all radii are equal"
+    assert set(references.undefined(at_a_point)) == undefined
+    assert "log 0" in references.undefined(at_a_point)["distortion"]
 
 
 def test_equal_radii_in_the_wrong_order_are_a_collapse_too(samples):
@@ -418,11 +416,11 @@ def test_equal_radii_in_the_wrong_order_are_a_collapse_too(samples):
 
 def test_an_order_that_is_upside_down_is_said(samples):
     metrics, _ = verdict_of(0.1 + 0.08 * V + 0.05 * np.random.default_rng(0).random(N), samples)
-    assert any(line.startswith("upside down: hierarchy +0.83") for line in evaluate.verdict(metrics))
+    assert any(line.startswith("upside down: hierarchy +0.83") for line in references.verdict(metrics))
 
 
 def test_undefined_coverages_have_their_own_reasons():
-    reasons = evaluate.undefined({"held_out_coverage": math.nan, "prior_coverage": math.nan, "coverage": 1.0})
+    reasons = references.undefined({"held_out_coverage": math.nan, "prior_coverage": math.nan, "coverage": 1.0})
     assert reasons == {
         "held_out_coverage": "nothing is held out",
         "prior_coverage": "a draw was decoded to something that is not a digit",
@@ -430,8 +428,8 @@ def test_undefined_coverages_have_their_own_reasons():
 
 
 def test_the_table_has_a_column_per_embedding_and_the_three_references():
-    references = evaluate.references(3)
-    text = evaluate.table({"mine": {"hierarchy": -0.5, "richness": 2e-5}, "other": {"coverage": math.nan}}, references)
+    known = references.levels(3)
+    text = references.table({"mine": {"hierarchy": -0.5, "richness": 2e-5}, "other": {"coverage": math.nan}}, known)
     lines = [line.split() for line in text.splitlines()]
     assert lines[0] == ["metric", "mine", "other", "chance", "untrained", "best"]
     assert [line[0] for line in lines[1:]] == ["coverage", "hierarchy", "richness"]
@@ -440,7 +438,7 @@ def test_the_table_has_a_column_per_embedding_and_the_three_references():
     assert lines[3][1] == "2.00e-05"
     assert len({len(line) for line in text.splitlines()}) == 1
     with pytest.raises(ValueError, match="hierachy"):
-        evaluate.table({"mine": {"hierachy": 0.0}}, references)
+        references.table({"mine": {"hierachy": 0.0}}, known)
 
 
 def test_the_judge_imports_nothing_of_the_package():

@@ -1,0 +1,177 @@
+"""What a metric of `evaluate` is to be compared with: chance, no training, the best possible; and what follows."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ternary_jax import ternary
+from ternary_jax.vae import evaluate
+
+
+class Reference(NamedTuple):
+    """What a metric is to be compared with; NaN where there is no such figure.
+
+    chance: of an embedding, or a decoder, that knows nothing of the operations
+    untrained: the highest level seen without training
+    best: the best possible, without ties
+    note: where these come from
+    """
+
+    chance: float
+    untrained: float
+    best: float
+    note: str
+
+
+def hierarchy_ceiling(n_digits: int = 9, p: int = 3) -> float:
+    """The best Spearman(v, r) without ties in r: -sqrt(1 - sum_v (t_v^3 - t_v) / (N^3 - N)), t_v operations at level v.
+
+    -0.8320503 for 9 trits. Reached by, and only by, radii that fall strictly from each level to the next.
+    """
+    return -_tie_ceiling(ternary.level_counts(n_digits, p))
+
+
+def richness_best(n_digits: int = 9, p: int = 3) -> float:
+    """The supremum of richness over the ball at the hierarchy ceiling: 1 / (4 (D + 1)), 0.025 for D = 9.
+
+    At the ceiling the radii s of level v fill a band of width w_v, and bands do not overlap: sum_v w_v <= 1. Inside a
+    band the variance is at most w_v^2/4 (Popoviciu), when half of the level lies at either end. The mean over levels
+    is at most sum_v w_v^2 / (4 (D + 1)), convex in the widths, so greatest where level 0 has all of the budget. It is
+    approached and not reached, and costs the resolution of all other levels. With radii up to f only, it is f^2 of it.
+    """
+    t = ternary.level_counts(n_digits, p)
+    return float(((t // 2) * (t - t // 2) / t**2).max()) / (n_digits + 1)  # m members in odd number: (1 - 1/m^2) / 4
+
+
+def levels(
+    n_digits: int = 9, p: int = 3, samples: evaluate.Samples | None = None, n_draws: int | None = None
+) -> dict[str, Reference]:
+    """Chance, untrained level and best value of every metric, by name, in the order of the table.
+
+    Correlations of samples have ceilings by the ties of these very samples. n_draws: those of prior coverage (N).
+    Untrained levels were measured for 9 trits; tests/vae/test_evaluate.py makes those again that have an exact recipe.
+    """
+    n = ternary.n_operations(n_digits, p)
+    samples = evaluate.draw_samples(n_digits, p) if samples is None else samples
+    ceiling = hierarchy_ceiling(n_digits, p)
+    radial = _tie_ceiling(np.unique(samples.radial_rank, return_counts=True)[1])
+    ultrametric = -_tie_ceiling(np.unique(samples.pair_rank, return_counts=True)[1])
+    guess, nan = 1 / n, math.nan
+
+    def measured(value):
+        return value if (n_digits, p) == (9, 3) else nan
+
+    return {
+        "coverage": Reference(guess, measured(0.0), 1.0, "chance p^-D"),
+        "held_out_coverage": Reference(guess, measured(0.0), 1.0, "chance p^-D"),
+        "prior_coverage": Reference(
+            nan,
+            nan,
+            evaluate.uniform_coverage(n if n_draws is None else n_draws, n),
+            "best: uniform draws; no sign of training",
+        ),
+        "hierarchy": Reference(0.0, measured(0.35), ceiling, "best without ties; -1 is a collapse"),
+        "hierarchy_rounded": Reference(0.0, measured(0.35), ceiling, "beyond its best: a collapse that rounding hides"),
+        "richness": Reference(
+            nan, measured(1e-3), richness_best(n_digits, p), "best at the hierarchy ceiling, unreached"
+        ),
+        "richness_geodesic": Reference(nan, nan, math.inf, "no bound: d grows without limit towards the edge"),
+        "dist_corr": Reference(0.0, measured(0.0), radial, "best without ties in |s_i - s_j|"),
+        "q": Reference(0.0, nan, radial + 1.5 * abs(ceiling), "the sum of two bests that one layout cannot both reach"),
+        "triplet_accuracy": Reference(0.5, measured(0.83), 1.0, "untrained: one-hot digits 0.83, relu encoder 0.75"),
+        "ultrametric_correlation": Reference(
+            0.0, measured(-0.36), ultrametric, "untrained: one-hot digits -0.36, relu encoder -0.14"
+        ),
+        "distortion": Reference(nan, nan, 0.0, "0: d is a power of p^-v, times a constant"),
+    }
+
+
+def undefined(metrics: Mapping[str, float]) -> dict[str, str]:
+    """Why, for each metric of `evaluate.measure` (and held_out_coverage, prior_coverage) that is NaN."""
+    nan = {name for name, value in metrics.items() if math.isnan(value)}
+    if "richness" in nan:
+        outside = "a point is not inside the ball, or c is not positive (`poincare.check` says which)"
+        reasons = dict.fromkeys([*evaluate.Cheap._fields, *evaluate.Costly._fields], outside)
+    else:
+        equal = "all radii are equal, so they have no order"
+        reasons = {
+            "hierarchy": equal,
+            "hierarchy_rounded": equal + " beyond that of rounding",
+            "dist_corr": "all |s_i - s_j| of the sample are equal, so they have no order",
+            "q": "dist_corr or hierarchy is undefined",
+            "triplet_accuracy": "there are no triplets with one digit",
+            "ultrametric_correlation": "all distances, or all levels, of the sample are equal",
+            "distortion": "different operations share a point, and log 0 is not finite",
+        }
+    reasons |= {
+        "held_out_coverage": "nothing is held out",
+        "prior_coverage": "a draw was decoded to something that is not a digit",
+    }
+    return {name: reasons[name] for name in metrics if name in nan}
+
+
+def verdict(metrics: Mapping[str, float], n_digits: int = 9, p: int = 3) -> list[str]:
+    """What the metrics of `evaluate.measure` mean, in sentences: first radial order and collapse, then what is undefined.
+
+    A collapse is |hierarchy| more than 1e-4 beyond its ceiling, which ties alone can do. Where float noise breaks the
+    ties, hierarchy falls back to the ceiling and looks perfect; hierarchy_rounded, which binds them again, does not.
+    The sentence says how far from the ceiling to 1, where all radii of each level are equal, it has gone.
+    A relative 8 eps is above the noise of a norm of tens of coordinates, and ten thousand times finer than a useful
+    band; a tie that it splits between two neighbouring values still lifts the hierarchy by a quarter as much. Levels
+    of equal radii in the wrong order stay below the ceiling: these the richness finds, 1e-6 of the ball squared.
+    """
+    best, h, rounded = abs(hierarchy_ceiling(n_digits, p)), metrics["hierarchy"], metrics["hierarchy_rounded"]
+    if math.isnan(h):
+        about = "collapse: all radii are equal" if not math.isnan(metrics["richness"]) else "no verdict"
+    elif abs(h) > best + 1e-4:
+        about = (
+            f"collapse: hierarchy {h:.5f} is {(abs(h) - best) / (1 - best):.1%} of the way from its ceiling {best:.5f} "
+            "without ties to 1, so radii tie inside levels"
+        )
+    elif math.isnan(rounded):
+        about = f"collapse: all radii are equal up to rounding; hierarchy {h:.5f} ranks float noise"
+    elif abs(rounded) > best + 1e-4:
+        about = (
+            f"collapse hidden by rounding: radii tie inside levels up to float noise; hierarchy {h:.5f} becomes "
+            f"{rounded:.5f} with ties bound, {(abs(rounded) - best) / (1 - best):.1%} of the way from its ceiling "
+            f"{best:.5f} to 1"
+        )
+    elif metrics["richness"] < 1e-12:
+        about = (
+            f"collapse: radii inside levels differ by less than 1e-6 of the ball (richness {metrics['richness']:.1e})"
+        )
+    elif abs(h) > best - 1e-5:
+        about = f"no collapse: hierarchy {h:.5f} is at its ceiling {best:.5f} without ties"
+    else:
+        about = f"no collapse: hierarchy {h:.5f}, {abs(h) / best:.1%} of its ceiling {best:.5f}"
+    upside_down = [f"upside down: hierarchy {h:+.5f}, higher valuations lie further out"] if h > 0.05 else []
+    return [about, *upside_down, *(f"{name} is undefined: {reason}" for name, reason in undefined(metrics).items())]
+
+
+def table(rows: Mapping[str, Mapping[str, float]], reference: Mapping[str, Reference] | None = None) -> str:
+    """The metrics of labelled embeddings as text, a column each, then chance, untrained and best; "-": no figure."""
+    reference = levels() if reference is None else reference
+    unknown = {name for metrics in rows.values() for name in metrics} - set(reference)
+    if unknown:
+        raise ValueError(f"no reference for {sorted(unknown)}; there are {list(reference)}")
+    names = [name for name in reference if any(name in metrics for metrics in rows.values())]
+    lines = [["metric", *rows, "chance", "untrained", "best"]]
+    for name in names:
+        measured = [_cell(metrics[name]) if name in metrics else "-" for metrics in rows.values()]
+        known = ["-" if math.isnan(value) else f"{value:.5g}" for value in reference[name][:3]]
+        lines.append([name, *measured, *known])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines)
+
+
+def _cell(value: float) -> str:
+    return f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.5f}"
+
+
+def _tie_ceiling(counts: np.ndarray) -> float:
+    """The greatest Spearman of something without ties with something of these tie counts."""
+    t = [int(k) for k in counts]  # Python's integers: N^3 passes 2^63 at 3^14
+    n = sum(t)
+    return math.sqrt(1 - sum(k**3 - k for k in t) / (n**3 - n)) if n > 1 else math.nan
