@@ -107,7 +107,7 @@ def keep_inside(c: ArrayLike, mask: Mask) -> optax.GradientTransformation:
         return optax.EmptyState()
 
     def update(updates, state, params=None):
-        _refuse_missing(updates, params)
+        params = _given(params, updates)
 
         def leaf(u, x):
             y = _over_points(lambda y: poincare.project(y, c), x)(x + u)
@@ -144,7 +144,7 @@ def _ball_transformation(
         )
 
     def update(updates, state, params=None):
-        _refuse_missing(updates, params)
+        params = _given(params, updates)
         rate = learning_rate(state.count) if callable(learning_rate) else learning_rate
         count = optax.safe_increment(state.count)
 
@@ -191,10 +191,12 @@ def _refuse_unless_points(path, leaf):
         )
 
 
-def _refuse_missing(updates, params):
-    if params is None and jax.tree.leaves(updates):
-        path = jax.tree_util.keystr(jax.tree_util.tree_leaves_with_path(updates)[0][0])
+def _given(params, updates):
+    """params; where there is no ball leaf, nothing is asked of them, as in optax."""
+    leaves = jax.tree_util.tree_leaves_with_path(updates)
+    if params is None and leaves:
         raise ValueError(
-            f"params{path} is a point of the ball, and no update of it can be formed without knowing where it is: "
-            "call update(gradients, state, params)"
+            f"params{jax.tree_util.keystr(leaves[0][0])} is a point of the ball, and no update of it can be formed "
+            "without knowing where it is: call update(gradients, state, params)"
         )
+    return params if leaves else updates

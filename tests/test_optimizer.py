@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,18 +14,20 @@ from ternary_jax import poincare
 from ternary_jax.optimizer import keep_inside, riemannian_adam, riemannian_sgd
 
 GOLDEN = np.load(pathlib.Path(__file__).parent / "golden" / "geoopt.npz")
-SAME_AS_GEOOPT = {
+CURVATURES = (0.5, 1.0, 2.0)
+SAME_AS_GEOOPT: dict[str, Any] = {
     "sgd": functools.partial(riemannian_sgd, 0.05),
     "momentum": functools.partial(riemannian_sgd, 0.015, momentum=0.9),
     "adam": functools.partial(riemannian_adam, 0.05, b1=0.9, b2=0.99),
 }
-BOTH = {
+apply_updates: Any = optax.apply_updates  # typed for trees, used on arrays
+BOTH: dict[str, Any] = {
     "sgd": functools.partial(riemannian_sgd, momentum=0.9),
     "adam": riemannian_adam,
 }
 
 
-def ball_points(seed, n=4, dim=3, radius=0.7, dtype=np.float32):
+def ball_points(seed, n=4, dim=3, radius=0.7, dtype: Any = np.float32):
     x = np.random.default_rng(seed).normal(size=(n, dim))
     return jnp.asarray(radius * x / np.linalg.norm(x, axis=-1, keepdims=True), dtype)
 
@@ -40,7 +43,7 @@ def descend(tx, params, gradient, steps):
     def step(carry, _):
         params, state = carry
         updates, state = tx.update(gradient(params), state, params)
-        params = optax.apply_updates(params, updates)
+        params = apply_updates(params, updates)
         return (params, state), params
 
     return jax.lax.scan(step, (params, tx.init(params)), length=steps)[1]
@@ -49,34 +52,35 @@ def descend(tx, params, gradient, steps):
 # --- against geoopt ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("c", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("kind", ["exact", "retraction"])
 @pytest.mark.parametrize("name", SAME_AS_GEOOPT)
-def test_follows_geoopt_for_200_steps(name, kind, c):
+def test_follows_geoopt_for_200_steps(name, kind):
     with jax.enable_x64(True):
         matrix, drive, wave = (jnp.asarray(GOLDEN[k]) for k in ("matrix", "drive", "wave"))
-        tx = SAME_AS_GEOOPT[name](c=c, mask=True, exact=kind == "exact")
 
-        @jax.jit
-        def run(x):
+        def run(c, x):
+            tx = SAME_AS_GEOOPT[name](c=c, mask=True, exact=kind == "exact")
+
             def step(carry, factor):
                 x, state = carry
                 # Elementwise: a matrix product is free to round differently on another machine.
                 gradient = jnp.sum(x[:, :, None] * matrix[None], 1) + factor * drive
                 updates, state = tx.update(gradient, state, x)
-                x = optax.apply_updates(x, updates)
+                x = apply_updates(x, updates)
                 return (x, state), x
 
             return jax.lax.scan(step, (x, tx.init(x)), wave)[1]
 
-        ours = np.asarray(run(jnp.asarray(GOLDEN["start"] / np.sqrt(c))))
+        starts = GOLDEN["start"] / np.sqrt(CURVATURES)[:, None, None]
+        ours = np.asarray(jax.jit(jax.vmap(run))(jnp.asarray(CURVATURES), jnp.asarray(starts)))
     assert ours.dtype == np.float64
-    error = np.abs(ours - GOLDEN[f"{name}_{kind}_c{c}"]).max((1, 2))
+    theirs = np.stack([GOLDEN[f"{name}_{kind}_c{c}"] for c in CURVATURES])
+    error = np.abs(ours - theirs).max((0, 2, 3))
     assert error.max() < 1e-13, f"max {error.max():.2e}, first above 1e-13 at step {np.argmax(error > 1e-13)}"
 
 
 def test_the_geoopt_problem_moves_and_stays_off_the_clipping():
-    for c in (0.5, 1.0, 2.0):
+    for c in CURVATURES:
         for name in SAME_AS_GEOOPT:
             exact, retraction = (np.sqrt(c) * GOLDEN[f"{name}_{kind}_c{c}"] for kind in ("exact", "retraction"))
             norm = np.linalg.norm(exact, axis=-1)
@@ -100,12 +104,11 @@ def test_the_momentum_is_transported_not_copied():
         state, path = tx.init(x), [x]
         for n in range(10):
             updates, state = tx.update(g * (n == 0), state, path[-1])
-            path.append(optax.apply_updates(path[-1], updates))
-        along = jax.vmap(jax.vmap(poincare.exp, (0, 0, None)), (None, 0, None))
+            path.append(apply_updates(path[-1], updates))
         grad = jax.vmap(poincare.riemannian_gradient, (0, 0, None))(x, g, c)
-        np.testing.assert_allclose(
-            jnp.stack(path), along(x, -0.05 * jnp.arange(11.0)[:, None, None] * grad, c), atol=1e-14
-        )
+        for n in range(11):
+            geodesic = jax.vmap(poincare.exp, (0, 0, None))(x, -0.05 * n * grad, c)
+            np.testing.assert_allclose(path[n], geodesic, atol=1e-14)
 
 
 def test_adam_takes_steps_of_riemannian_length_rate_wherever_the_point_is():
@@ -136,9 +139,10 @@ def test_converges_to_the_frechet_mean(name, exact):
     """A schedule that ends at 0 lets Adam settle; the mean comes from Newton's method, another way."""
     with jax.enable_x64(True):
         c, targets = 0.7, ball_points(3, n=6, radius=0.9, dtype=np.float64)
-        rate = optax.cosine_decay_schedule(0.1, 300)
+        rate = optax.cosine_decay_schedule(0.1, 400)
         tx = BOTH[name](rate, c, True, exact=exact)
-        path = jax.jit(lambda x: descend(tx, x, jax.grad(lambda x: spread(x, targets, c)), 300))(ball_points(4)[:2] * 1.0)
+        gradient = jax.grad(lambda x: spread(x, targets, c))
+        path = jax.jit(lambda x: descend(tx, x, gradient, 400))(ball_points(4, n=2, dtype=np.float64))
         mean = poincare.frechet_mean(targets, jnp.ones(6), c)
         np.testing.assert_allclose(path[-1], jnp.broadcast_to(mean, (2, 3)), atol=1e-6)
 
@@ -148,13 +152,10 @@ def test_scaling_the_ball_scales_the_path(name):
     """x / s in curvature c s^2 with metric lengths kept: one meaning of c in gradient, step, transport and moments."""
     with jax.enable_x64(True):
         x, targets, s = ball_points(0, dtype=np.float64), ball_points(1, dtype=np.float64), 2.5
-        tx = [BOTH[name](0.02, c, True) for c in (1.0, s**2)]
-        wide = descend(tx[0], x, jax.grad(lambda x: spread(x, targets, 1.0)), 25)
+        wide = descend(BOTH[name](0.02, 1.0, True), x, jax.grad(lambda x: spread(x, targets, 1.0)), 25)
         # Lengths of the metric shrink by s: what Adam does in length rate takes rate / s, what SGD does takes rate.
         rate = 0.02 / s if name == "adam" else 0.02
-        narrow = descend(
-            BOTH[name](rate, s**2, True), x / s, jax.grad(lambda x: spread(x, targets / s, s**2)), 25
-        )
+        narrow = descend(BOTH[name](rate, s**2, True), x / s, jax.grad(lambda x: spread(x, targets / s, s**2)), 25)
         np.testing.assert_allclose(wide / s, narrow, atol=1e-8)
 
 
@@ -164,16 +165,19 @@ def test_a_schedule_is_read_at_the_number_of_updates_made(name):
     gradient = jax.grad(lambda x: spread(x, targets, 1.0))
     rates = jnp.array([0.1, 0.0, 0.02, 0.05])
     scheduled = descend(BOTH[name](lambda n: rates[n], 1.0, True), x, gradient, 4)
+    constant = jax.jit(lambda g, state, x, rate: BOTH[name](rate, 1.0, True).update(g, state, x))
     np.testing.assert_array_equal(scheduled[0], scheduled[1])
-    state, y = None, x
+    state, y = BOTH[name](0.1, 1.0, True).init(x), x
     for n in range(4):
-        tx = BOTH[name](float(rates[n]), 1.0, True)
-        updates, state = tx.update(gradient(y), tx.init(y) if state is None else state, y)
-        y = optax.apply_updates(y, updates)
+        updates, state = constant(gradient(y), state, y, rates[n])
+        y = apply_updates(y, updates)
         np.testing.assert_allclose(scheduled[n], y, rtol=2e-6, atol=1e-7)
 
 
 # --- trees and masks --------------------------------------------------------------------------------------------------
+
+
+DECAY = optax.exponential_decay(0.1, 1, 0.9)
 
 
 def mixed_tree():
@@ -194,17 +198,19 @@ MASKS = {
 }
 
 
-@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+OPTIMIZERS = {
+    "sgd": (functools.partial(riemannian_sgd, 0.1), optax.sgd(0.1)),
+    "momentum": (functools.partial(riemannian_sgd, 0.1, momentum=0.9), optax.sgd(0.1, 0.9)),
+    "adam": (functools.partial(riemannian_adam, DECAY, b1=0.8), optax.adam(DECAY, 0.8)),
+}
+
+
 @pytest.mark.parametrize(
-    ("ball", "flat"),
-    [
-        (functools.partial(riemannian_sgd, 0.1), optax.sgd(0.1)),
-        (functools.partial(riemannian_sgd, 0.1, momentum=0.9), optax.sgd(0.1, 0.9)),
-        (functools.partial(riemannian_adam, optax.exponential_decay(0.1, 1, 0.9), b1=0.8), optax.adam(optax.exponential_decay(0.1, 1, 0.9), 0.8)),
-    ],
-    ids=["sgd", "momentum", "adam"],
-)  # fmt: skip
-def test_other_leaves_are_exactly_optax_and_ball_leaves_exactly_as_if_alone(ball, flat, mask):
+    ("name", "mask"), [("sgd", "full"), ("momentum", "callable"), ("adam", "prefix"), ("adam", "by path")]
+)
+def test_other_leaves_are_exactly_optax_and_ball_leaves_exactly_as_if_alone(name, mask):
+    (ball, flat), mask = OPTIMIZERS[name], MASKS[mask]
+
     def gradient(params):
         return jax.tree.map(lambda p: p * p - 0.5 * p + 0.1, params)
 
@@ -220,20 +226,20 @@ def test_other_leaves_are_exactly_optax_and_ball_leaves_exactly_as_if_alone(ball
 def test_any_number_of_leading_axes_and_none():
     x = ball_points(0, n=6)
     g = jnp.linspace(-1, 1, 18).reshape(6, 3)
-    for exact in (True, False):
-        tx = riemannian_adam(0.1, 1.0, True, exact=exact)
-        rows, _ = tx.update(g, tx.init(x), x)
-        grid, state = tx.update(g.reshape(2, 3, 3), tx.init(x.reshape(2, 3, 3)), x.reshape(2, 3, 3))
-        np.testing.assert_array_equal(grid.reshape(6, 3), rows)
-        assert state.inner_states["ball"].inner_state.second.shape == (2, 3)
-        one, _ = tx.update(g[0], tx.init(x[0]), x[0])
-        np.testing.assert_allclose(one, rows[0], rtol=1e-6)
+    tx = riemannian_adam(0.1, 1.0, True)
+    update: Any = jax.jit(tx.update)
+    rows, _ = update(g, tx.init(x), x)
+    grid, state = update(g.reshape(2, 3, 3), tx.init(x.reshape(2, 3, 3)), x.reshape(2, 3, 3))
+    np.testing.assert_array_equal(grid.reshape(6, 3), rows)
+    assert state.inner_states["ball"].inner_state.second.shape == (2, 3)
+    one, _ = update(g[0], tx.init(x[0]), x[0])
+    np.testing.assert_allclose(one, rows[0], rtol=1e-6)
 
 
 def test_a_tree_without_ball_leaves_is_plain_optax():
     params = {"w": jnp.ones(3)}
     tx = riemannian_sgd(0.1, 1.0, False, momentum=0.9)
-    updates, _ = tx.update(params, tx.init(params))
+    updates: Any = tx.update(params, tx.init(params))[0]
     np.testing.assert_array_equal(updates["w"], -0.1 * jnp.ones(3))
 
 
@@ -269,11 +275,11 @@ def test_vmapped_runs_scans_and_jit_agree_with_a_python_loop(name, exact):
         np.testing.assert_allclose(together[k], alone, atol=2e-6)
 
     tx = BOTH[name](0.05, 1.0, True, exact=exact)
-    gradient, x = jax.grad(lambda x: spread(x, targets, 1.0)), starts[1]
+    gradient, x = jax.jit(jax.grad(lambda x: spread(x, targets, 1.0))), starts[1]
     state = tx.init(x)
-    for n in range(steps):  # eager
+    for n in range(4):  # eager
         updates, state = tx.update(gradient(x), state, x)
-        x = optax.apply_updates(x, updates)
+        x = apply_updates(x, updates)
         np.testing.assert_allclose(x, together[1][n], atol=2e-6)
 
 
@@ -288,57 +294,67 @@ def test_the_state_keeps_its_structure_and_dtypes():
 
 
 def test_an_update_can_be_differentiated_where_the_gradient_is_zero():
+    @jax.jit
     def after(rate):
         tx = riemannian_adam(rate, 1.0, True)
-        return jnp.sum(descend(tx, jnp.zeros((2, 3)).at[0, 0].set(0.5), lambda x: x, 3)[-1] ** 2)
+        return jnp.sum(descend(tx, jnp.array([[0.5, 0.0], [0.0, 0.0]]), lambda x: x, 3)[-1] ** 2)
 
     slope = jax.grad(after)(0.1)
-    assert slope == pytest.approx((after(0.101) - after(0.099)) / 0.002, rel=1e-2)
+    assert slope == pytest.approx(float(after(0.101) - after(0.099)) / 0.002, rel=1e-2)
     assert slope < -0.1
 
 
 # --- the edge, and what is not a number -------------------------------------------------------------------------------
 
 
-def outward(kind, x, n):
-    """Gradients that push out as hard as float32 allows, with a tangential part and a sudden return."""
-    around = jnp.roll(x, 1, -1) * jnp.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
-    sign = jnp.where(n % 50 == 49, -1.0, 1.0)
-    return {
-        "out": -1e6 * x,
-        "spiral": -1e4 * x + 1e7 * around,
-        "back and forth": -1e8 * x * sign,
-        "far": -1e18 * (x + around),
-    }[kind]
+class Push(NamedTuple):
+    """A field that pushes out of the ball.
+
+    out: factor of -x.
+    around: factor of x turned by a right angle.
+    turns: the push changes sign at every so many steps.
+    """
+
+    out: jax.Array
+    around: jax.Array
+    turns: jax.Array
 
 
-@pytest.mark.parametrize("exact", [True, False])
-@pytest.mark.parametrize("kind", ["out", "spiral", "back and forth", "far"])
-@pytest.mark.parametrize("name", ["sgd", "adam", "euclidean"])
-def test_no_push_gets_a_point_out_of_the_ball(name, kind, exact):
-    steps, curvatures = 400, jnp.array([0.1, 0.37, 1.0, 1.7, 4.0])
+PUSHES = Push(  # out, spiralling, out and once in 50 steps back to the other end, as far as squares are still numbers
+    jnp.array([1e6, 1e4, 1e8, 1e17]), jnp.array([0.0, 1e7, 0.0, 1e17]), jnp.array([10**6, 10**6, 50, 10**6])
+)
 
-    def run(c, x):
-        tx = (
-            optax.chain(optax.sgd(0.3), keep_inside(c, True))
-            if name == "euclidean"
-            else BOTH[name](0.3, c, True, exact=exact)
-        )
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(functools.partial(BOTH[name], exact=exact) for name in BOTH for exact in (True, False)),
+        lambda rate, c, mask: optax.chain(optax.sgd(rate), keep_inside(c, mask)),
+    ],
+    ids=["sgd-exact", "sgd-retraction", "adam-exact", "adam-retraction", "euclidean"],
+)
+def test_no_push_gets_a_point_out_of_the_ball(make):
+    def run(c, push, x):
+        tx = make(10.0, c, True)
 
         def step(carry, n):
             x, state = carry
-            updates, state = tx.update(outward(kind, x, n), state, x)
-            x = optax.apply_updates(x, updates)
+            around = jnp.stack([-x[:, 1], x[:, 0], -x[:, 3], x[:, 2], -x[:, 5], x[:, 4]], -1)
+            sign = jnp.where(n % push.turns == push.turns - 1, -1, 1)
+            updates, state = tx.update(-sign * (push.out * x + push.around * around), state, x)
+            x = apply_updates(x, updates)
             return (x, state), x
 
-        return jax.lax.scan(step, (x, tx.init(x)), jnp.arange(steps))[1]
+        return jax.lax.scan(step, (x, tx.init(x)), jnp.arange(400))[1]
 
+    curvatures = jnp.array([0.1, 0.37, 1.0, 1.7, 4.0])
     starts = ball_points(5, n=16, dim=6, radius=0.5)[None] / jnp.sqrt(curvatures)[:, None, None]
-    path = np.asarray(jax.jit(jax.vmap(run))(curvatures, starts), np.float64)
+    every = jax.vmap(jax.vmap(run, (0, None, 0)), (None, 0, None))
+    path = np.asarray(jax.jit(every)(curvatures, PUSHES, starts), np.float64)
     norm = np.linalg.norm(path, axis=-1) * np.sqrt(np.asarray(curvatures, np.float64))[:, None, None]
     assert np.isfinite(path).all()
-    assert norm.max() > 0.999, "the push never reached the edge: the test shows nothing"
-    # The promise is 3/2 eps beyond where `project` stops, 2^-24 = eps/2 each for two roundings of at most two radii.
+    assert (norm.max((2, 3)) > 0.99999).all(), "a push never reached the edge: the test shows nothing"
+    # Two roundings by eps / 2, of new - old and of the sum, the first of a vector up to two radii long.
     assert norm.max() <= poincare.max_norm(np.float32) + 1.5 * np.finfo(np.float32).eps
 
 
@@ -346,18 +362,16 @@ def test_no_push_gets_a_point_out_of_the_ball(name, kind, exact):
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("name", BOTH)
 def test_a_bad_gradient_makes_its_point_nan_and_no_other(name, exact, bad):
-    """3e38 is a number, but Adam's second moment of it is not: every later step would be 0, and look like convergence."""
-    if bad == 3e38 and name == "sgd":
-        pytest.skip("a long step, and a right one")
+    """3e38 is a number, but Adam's second moment of it is not: later steps would be 0, and look like convergence."""
     with jax.debug_nans(False):
         x, targets = ball_points(0), ball_points(1)
         tx = BOTH[name](0.1, 1.0, True, exact=exact)
-        state = tx.init(x)
+        state, update = tx.init(x), jax.jit(tx.update)
         for n in range(3):
             g = jax.grad(lambda x: spread(x, targets, 1.0))(x)
-            updates, state = tx.update(g.at[2, 1].set(bad) if n == 0 else g, state, x)
-            x = optax.apply_updates(x, updates)
-            assert np.isnan(x).any(-1).tolist() == [False, False, True, False]
+            updates, state = update(g.at[2, 1].set(bad) if n == 0 else g, state, x)
+            x = apply_updates(x, updates)
+            assert np.isnan(x).any(-1).tolist() == [False, False, bad != 3e38 or name == "adam", False]
 
 
 def test_a_point_outside_or_a_bad_c_gives_nan():
@@ -366,5 +380,5 @@ def test_a_point_outside_or_a_bad_c_gives_nan():
             x = jnp.array(x)
             for make in BOTH.values():
                 tx = make(0.1, c, True)
-                updates, _ = tx.update(jnp.ones_like(x), tx.init(x), x)
+                updates, _ = jax.jit(tx.update)(jnp.ones_like(x), tx.init(x), x)
                 assert np.isnan(updates).all()
