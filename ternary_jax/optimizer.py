@@ -40,13 +40,13 @@ Rule = Callable[[Array, Array, Any, Any, Array], tuple[Array, Any, Any]]
 class BallState(NamedTuple):
     """What the ball leaves carry from one update to the next.
 
-    count: () int32, the number of updates made.
+    updates_made: () int32, what schedules and bias corrections count.
     first: tree of (..., dim), the momentum of SGD or the first moment of Adam, tangent at the current points. None in
         place of a leaf where there is no momentum.
     second: tree of (...), the running mean of <grad, grad>_x of each point. None in place of a leaf for SGD.
     """
 
-    count: Array
+    updates_made: Array
     first: Any
     second: Any
 
@@ -138,15 +138,15 @@ def _ball_transformation(
     def init(params):
         jax.tree_util.tree_map_with_path(_refuse_unless_points, params)
         return BallState(
-            count=jnp.zeros([], jnp.int32),
+            updates_made=jnp.zeros([], jnp.int32),
             first=jax.tree.map(lambda x: jnp.zeros_like(x) if has_first else None, params),
             second=jax.tree.map(lambda x: jnp.zeros(x.shape[:-1], x.dtype) if has_second else None, params),
         )
 
     def update(updates, state, params=None):
         params = _given(params, updates)
-        rate = learning_rate(state.count) if callable(learning_rate) else learning_rate
-        count = optax.safe_increment(state.count)
+        rate = learning_rate(state.updates_made) if callable(learning_rate) else learning_rate
+        count = optax.safe_increment(state.updates_made)
 
         def leaf(g, x, first, second):
             step = _over_points(lambda *args: point(*args, jnp.asarray(rate, x.dtype), count), x)

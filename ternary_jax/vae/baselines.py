@@ -1,6 +1,15 @@
-"""Baselines that need no encoder."""
+"""The closed forms to beat: embeddings at the ceilings that need no training, with decoders that read the points.
 
-from typing import NamedTuple
+Both lay digits out as a self-similar tree: e(0) = 0, e(1) and e(2) unit vectors at 120 degrees, digit k in the plane
+k mod m of the m = dim // 2 coordinate planes, each digit smaller than the one before it by the factor `ratio`. Points
+are float32, those of c = 1 divided by sqrt(c); their metrics but for lengths do not depend on c. p = 3 only.
+
+And the free table, one trained point per operation: what the geometry allows without an encoder.
+"""
+
+import itertools
+import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +19,176 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ternary_jax import poincare, ternary
+from ternary_jax.vae import evaluate
+
+E = np.array([[0.0, 0.0], [1.0, 0.0], [-0.5, math.sqrt(3) / 2]])
+
+
+class Tree(NamedTuple):
+    """z(i) = scale / sqrt(c) sum_k ratio^k e(x_k): hierarchy at its ceiling, and nearly the best Q.
+
+    n_digits: D
+    dim: of the ball; an odd last coordinate stays 0
+    scale: sqrt(c) times the length of digit 0
+    ratio: of the length of a digit to that of the digit before it
+    """
+
+    n_digits: int = 9
+    dim: int = 16
+    scale: float = 0.55
+    ratio: float = 0.42
+
+
+class Rich(NamedTuple):
+    """z(i) = centre(x_0) (+) tail(i), tail(i) = scale / sqrt(c) sum_{k>=1} ratio^k e(x_k): at the ceiling, and rich.
+
+    Centres are multiples of u = e(1) in the plane of digit 0, which the tail leaves free but for digit m, the smallest
+    of them for D = 9: there the Mobius sum moves the radii of a level 0 branch together, and of both branches apart.
+
+    n_digits, dim, ratio: as in `Tree`
+    scale: sqrt(c) times the length of a digit 0 that the tail does not have
+    centre_0, centre_1, centre_2: sqrt(c) times the coordinate along u of the centre for x_0 = 0, 1, 2
+    """
+
+    n_digits: int = 9
+    dim: int = 16
+    scale: float = 0.3
+    ratio: float = 0.42
+    centre_0: float = 0.0
+    centre_1: float = 0.945
+    centre_2: float = -0.24
+
+
+def tree(form: Tree, c: ArrayLike = 1.0) -> Array:
+    """Points of all operations, (3^D, dim) float32."""
+    return jnp.asarray(_lattice(form, 0) / np.sqrt(c), jnp.float32)
+
+
+def decode_tree(z: ArrayLike, form: Tree, c: ArrayLike = 1.0) -> Array:
+    """The digits that points (n, dim) were made from, as trits (n, D) int8: in each plane the nearest lattice point."""
+    x, _ = _nearest(jnp.sqrt(c) * jnp.asarray(z), form, 0)
+    return (x - 1).astype(jnp.int8)
+
+
+def rich(form: Rich, c: ArrayLike = 1.0) -> Array:
+    """Points of all operations, (3^D, dim) float32."""
+    x_0 = ternary.operations(form.n_digits)[:, 0] + 1
+    tail = jnp.asarray(_lattice(form, 1) / np.sqrt(c), jnp.float32)
+    return jax.vmap(poincare.mobius_add, (0, 0, None))(_centres(form, c)[x_0], tail, c)
+
+
+def decode_rich(z: ArrayLike, form: Rich, c: ArrayLike = 1.0) -> Array:
+    """The digits that points (n, dim) were made from, as trits (n, D) int8.
+
+    (-centre) (+) z is the tail if x_0 is right (left cancellation): x_0 is the one that leaves it nearest to a tail.
+    """
+
+    def tail_from(centre):
+        tail = jax.vmap(poincare.mobius_add, (None, 0, None))(-centre, jnp.asarray(z), c)
+        return _nearest(jnp.sqrt(c) * tail, form, 1)
+
+    tails, off = jax.vmap(tail_from)(_centres(form, c))
+    x_0 = jnp.argmin(off, 0)
+    tail = jnp.take_along_axis(tails, x_0[None, :, None], 0)[0]
+    return (jnp.concatenate([x_0[:, None], tail], -1) - 1).astype(jnp.int8)
+
+
+# --- the task `closed_form` -------------------------------------------------------------------------------------------
+
+
+def check(config: Any) -> None:
+    """Raise a ValueError that names the key of the config, its value, and what is allowed."""
+
+    def require(key, value, valid, allowed):
+        if not valid:
+            raise ValueError(f"config.{key}={value} is not allowed: {allowed}")
+
+    n = config.n_digits
+    require("n_digits", n, 2 <= n <= 12, "2 to 12 digits, as there are 3^n_digits rows")
+    require("dim", config.dim, 2 <= config.dim <= 1024, "2 to 1024 coordinates, as a digit takes a plane")
+    require("c", config.c, 1e-6 <= config.c <= 1e6, "1e-6 to 1e6, as the ball has radius 1/sqrt(c)")
+    require("seed", config.seed, config.seed >= 0, "0 or more")
+    for key, first in (("tree", 0), ("rich", 1)):
+        scale, ratio = config[key].scale, config[key].ratio
+        require(f"{key}.ratio", ratio, 0 < ratio < 1, "between 0 and 1, both excluded, as digits must get smaller")
+        planes = _planes(n, config.dim, first)
+        limit = 1 / math.sqrt(sum(sum(ratio**k for k in digits) ** 2 for digits in planes))
+        require(f"{key}.scale", scale, 0 < scale < limit, f"between 0 and {limit:.4g}, where the tree meets the edge")
+    for key in ("centre_0", "centre_1", "centre_2"):
+        value = config.rich[key]
+        require(f"rich.{key}", value, -1 < value < 1, "between -1 and 1, both excluded, the edge of the ball")
+
+
+def report(config: Any) -> str:
+    """The metrics of both closed forms beside chance, untrained and best, and what they mean, as text."""
+    n_digits, c = config.n_digits, jnp.float32(config.c)
+    samples = evaluate.draw_samples(n_digits, 3, config.seed)
+    tree_form = Tree(n_digits, config.dim, **config.tree)
+    rich_form = Rich(n_digits, config.dim, **config.rich)
+    points = {"tree": tree(tree_form, c), "rich": rich(rich_form, c)}
+    decoded = {
+        "tree": decode_tree(points["tree"], tree_form, c),
+        "rich": decode_rich(points["rich"], rich_form, c),
+    }
+    rows = {label: evaluate.measure(z, decoded[label], c, samples) for label, z in points.items()}
+    verdicts = [f"{label}: {line}" for label, row in rows.items() for line in evaluate.verdict(row, n_digits)]
+    return "\n".join([evaluate.table(rows, evaluate.references(n_digits, 3, samples)), "", *verdicts])
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _planes(n_digits: int, dim: int, first: int) -> list[list[int]]:
+    """The digits from `first` on by the plane that holds them; planes without one are left out."""
+    m = dim // 2
+    planes = ([k for k in range(first, n_digits) if k % m == plane] for plane in range(m))
+    return [digits for digits in planes if digits]
+
+
+def _lattice(form: Tree | Rich, first: int) -> np.ndarray:
+    """scale sum_{k >= first} ratio^k e(x_k) of all operations, (3^D, dim) float64."""
+    x = ternary.operations(form.n_digits) + 1
+    z = np.zeros((len(x), form.dim))
+    for k in range(first, form.n_digits):
+        z[:, _columns(k, form)] += form.scale * form.ratio**k * E[x[:, k]]
+    return z
+
+
+def _nearest(z: Array, form: Tree | Rich, first: int) -> tuple[Array, Array]:
+    """Digits (n, D - first) of the lattice point nearest to each z (n, dim), and the squared distance to it (n,).
+
+    Planes are independent of each other. The digits that share one are not: they are read together, from all their
+    3^(number of them) sums.
+    """
+    digits, off = {}, jnp.sum(z[:, 2 * (form.dim // 2) :] ** 2, -1)
+    for ks in _planes(form.n_digits, form.dim, first):
+        choices = np.array(list(itertools.product(range(3), repeat=len(ks))))
+        sums = jnp.asarray(sum(form.scale * form.ratio**k * E[choices[:, j]] for j, k in enumerate(ks)), z.dtype)
+
+        def read(point, sums=sums):
+            squares = jnp.sum((point[None] - sums) ** 2, -1)
+            return jnp.argmin(squares), jnp.min(squares)
+
+        # All rows at once where few digits share a plane, 2^22 distances at a time where many do.
+        choice, squares = jax.lax.map(read, z[:, _columns(ks[0], form)], batch_size=max(1, 2**22 // len(choices)))
+        off += squares
+        digits |= {k: jnp.asarray(choices[:, j])[choice] for j, k in enumerate(ks)}
+    for plane in range(form.dim // 2):
+        if all(k % (form.dim // 2) != plane for k in digits):
+            off += jnp.sum(z[:, _columns(plane, form)] ** 2, -1)
+    x = [digits[k] for k in range(first, form.n_digits)]
+    return jnp.stack(x, -1) if x else jnp.zeros((len(z), 0), int), off
+
+
+def _columns(k: int, form: Tree | Rich) -> slice:
+    plane = k % (form.dim // 2)
+    return slice(2 * plane, 2 * plane + 2)
+
+
+def _centres(form: Rich, c: ArrayLike) -> Array:
+    u = np.eye(form.dim)[0]
+    return jnp.asarray(np.outer([form.centre_0, form.centre_1, form.centre_2], u) / np.sqrt(c), jnp.float32)
+
 
 # --- the free embedding table: one point of the ball per operation, nothing shared ------------------------------------
 
