@@ -146,7 +146,7 @@ def _ball_transformation(
     def update(updates, state, params=None):
         params = _given(params, updates)
         rate = learning_rate(state.updates_made) if callable(learning_rate) else learning_rate
-        count = optax.safe_increment(state.updates_made)
+        count = jnp.asarray(optax.safe_increment(state.updates_made))
 
         def leaf(g, x, first, second):
             step = _over_points(lambda *args: point(*args, jnp.asarray(rate, x.dtype), count), x)

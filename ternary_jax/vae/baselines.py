@@ -242,17 +242,17 @@ def table_loss(points: Array, i: Array, j: Array, targets: Array, c: ArrayLike, 
 def table_stress(points: Array, targets: Array, c: ArrayLike, n_digits: int = 9, p: int = 3) -> Array:
     """The expectation of `table_loss` over `table_pairs`: from all N^2 pairs, the D valuations weighted equally. ()."""
     n = ternary.n_operations(n_digits, p)
-    i = jnp.arange(n)
+    every = np.arange(n)
 
     def row(k):
-        v = ternary.pair_valuation(k, i, n_digits, p)
-        other = i != k
+        v = ternary.pair_valuation(k, every, n_digits, p)
+        other = every != k
         d = jax.vmap(poincare.dist, (None, 0, None))(points[k], points, c)
         error = (d / jnp.where(other, targets[v], 1) - 1) ** 2
         share = jnp.asarray(1 / (n_digits * (p - 1) * p ** np.arange(n_digits - 1, -1.0, -1)), d.dtype)
         return jnp.sum(jnp.where(other, error * share[jnp.where(other, v, 0)], 0))
 
-    return jnp.mean(jax.lax.map(row, i))
+    return jnp.mean(jax.lax.map(row, jnp.arange(n)))
 
 
 def table_fit(

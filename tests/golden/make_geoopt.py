@@ -14,6 +14,9 @@ Keys: start (n, 5), matrix (5, 5), drive (n, 5), wave (200,), and for each run i
 step under the name `{optimizer}_{exact|retraction}_c{c}`.
 """
 
+# pyright: reportMissingImports=false, reportCallIssue=false, reportArgumentType=false
+# (torch and geoopt are of the `bench` extra, and their types are not what they accept)
+
 import pathlib
 
 import geoopt
