@@ -238,7 +238,8 @@ def draw(outcomes: dict[int, list[Outcome]], rows: dict[int, list[dict[str, Any]
 
     plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
     figure = plt.figure(figsize=(13.5, 9.2), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.4, 1))
+    rows_of_figure: Any = figure.subfigures(2, 1, height_ratios=(1.4, 1))
+    top, bottom = rows_of_figure
     discs = top.subplots(1, len(OPTIMIZERS))
     for ax, optimizer, outcome, row in zip(discs, OPTIMIZERS, outcomes[2], rows[2], strict=True):
         reported = outcome.stress[outcome.best, n_choose:]
@@ -262,12 +263,12 @@ def draw(outcomes: dict[int, list[Outcome]], rows: dict[int, list[dict[str, Any]
         yscale="log", xlabel="step", ylabel="relative stress", title="At its own best rate: mean and range of seeds"
     )
     rate.legend(*descent.get_legend_handles_labels(), frameon=False, fontsize=8.5)
+    descent.legend(frameon=False, fontsize=8.5, loc="upper right")
     descent.margins(x=0.01)
     rate.axvline(1, color="#b8b4ab", linewidth=0.8, zorder=0)
     rate.set(xscale="log", yscale="log", xlabel="learning rate / best learning rate", ylabel="final relative stress")
     rate.set_title("All rates of the grids")
-    rate.legend(*descent.get_legend_handles_labels(), frameon=False, fontsize=8.5, loc="upper left")
-    figure.savefig(path, dpi=160, facecolor="white")
+    figure.savefig(path, dpi=130, facecolor="white")
     plt.close(figure)
 
 

@@ -149,8 +149,10 @@ def _ball_transformation(
         count = jnp.asarray(optax.safe_increment(state.updates_made))
 
         def leaf(g, x, first, second):
-            step = _over_points(lambda *args: point(*args, jnp.asarray(rate, x.dtype), count), x)
-            return step(g, x, first, second)
+            def step(g, x, first, second):
+                return point(g, x, first, second, jnp.asarray(rate, x.dtype), count)
+
+            return _over_points(step, x)(g, x, first, second)
 
         leaves, tree = jax.tree.flatten(updates)
         columns = [leaves, *map(tree.flatten_up_to, (params, state.first, state.second))]

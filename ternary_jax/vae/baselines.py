@@ -215,7 +215,7 @@ def table_targets(edge: ArrayLike, n_digits: int = 9) -> Array:
 
     The operations are the leaves, all at depth D; the path between two leaves turns at level v, their residue ball.
     """
-    return 2 * edge * (n_digits - jnp.arange(n_digits + 1, dtype=jnp.float32))
+    return jnp.multiply(2 * edge, n_digits - jnp.arange(n_digits + 1, dtype=jnp.float32))
 
 
 def table_pairs(key: Array, n: int, n_digits: int = 9, p: int = 3) -> tuple[Array, Array]:
