@@ -10,6 +10,7 @@ seeds and reported on the others.
 """
 
 import argparse
+import itertools
 import json
 import pathlib
 import sys
@@ -249,7 +250,7 @@ def draw(outcomes: dict[int, list[Outcome]], rows: dict[int, list[dict[str, Any]
         found = f"stress {stress['mean']:.3f} ± {stress['sd']:.3f}, triplets {row['triplet_accuracy']['mean']:.3f}"
         ax.text(0, 1.08, found, ha="center", fontsize=10)
     descent, rate = bottom.subplots(1, 2)
-    for dim, style in zip(outcomes, ("-", "--"), strict=False):
+    for dim, style in zip(outcomes, itertools.cycle(("-", "--", ":")), strict=False):
         for optimizer, outcome in zip(OPTIMIZERS, outcomes[dim], strict=True):
             losses = outcome.losses[outcome.best, n_choose:]
             losses = losses.reshape(len(losses), CHUNKS * POINTS_PER_CHUNK, -1).mean(-1)
@@ -334,7 +335,9 @@ def main() -> None:
     report = {"config": config | {"c": C, "n_digits": N_DIGITS}, "seconds": round(time.perf_counter() - began, 1)}
     report |= {"results": {f"{dim}-d": rows[dim] for dim in args.dims}, "jax": jax.__version__}
     (args.out / "embed_tree.json").write_text(json.dumps(report, indent=1) + "\n")
-    print(f"{time.perf_counter() - began:.0f} s; {args.out / 'embed_tree.json'}, {args.out / 'embed_tree.png'}")
+    print(
+        f"{time.perf_counter() - began:.0f} s; wrote {args.out}/embed_tree.json{' and .png' if 2 in outcomes else ''}"
+    )
 
 
 METRICS = ("stress", "triplet_accuracy", "ultrametric_correlation", "distortion")

@@ -133,8 +133,7 @@ def test_adam_is_equivariant_under_rotations():
         np.testing.assert_allclose(plain @ turn, turned, atol=1e-12)
 
 
-@pytest.mark.parametrize("exact", [True, False])
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize(("name", "exact"), [("sgd", False), ("adam", True)])
 def test_converges_to_the_frechet_mean(name, exact):
     """A schedule that ends at 0 lets Adam settle; the mean comes from Newton's method, another way."""
     with jax.enable_x64(True):
@@ -258,8 +257,7 @@ def test_errors_name_the_leaf_and_the_fix(make):
 # --- the same under every transformation ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("exact", [True, False])
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize(("name", "exact"), [("sgd", True), ("adam", False)])
 def test_vmapped_runs_scans_and_jit_agree_with_a_python_loop(name, exact):
     targets, steps = ball_points(9), 20
 
@@ -358,20 +356,23 @@ def test_no_push_gets_a_point_out_of_the_ball(make):
     assert norm.max() <= poincare.max_norm(np.float32) + 1.5 * np.finfo(np.float32).eps
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 3e38])
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("name", BOTH)
-def test_a_bad_gradient_makes_its_point_nan_and_no_other(name, exact, bad):
+def test_a_bad_gradient_makes_its_point_nan_and_no_other(name, exact):
     """3e38 is a number, but Adam's second moment of it is not: later steps would be 0, and look like convergence."""
+    targets = ball_points(1)
+    tx = BOTH[name](0.1, 1.0, True, exact=exact)
+    gradient = jax.jit(jax.grad(lambda x: spread(x, targets, 1.0)))
+    update: Any = jax.jit(tx.update)
     with jax.debug_nans(False):
-        x, targets = ball_points(0), ball_points(1)
-        tx = BOTH[name](0.1, 1.0, True, exact=exact)
-        state, update = tx.init(x), jax.jit(tx.update)
-        for n in range(3):
-            g = jax.grad(lambda x: spread(x, targets, 1.0))(x)
-            updates, state = update(g.at[2, 1].set(bad) if n == 0 else g, state, x)
-            x = apply_updates(x, updates)
-            assert np.isnan(x).any(-1).tolist() == [False, False, bad != 3e38 or name == "adam", False]
+        for bad, becomes_nan in ((np.nan, True), (np.inf, True), (-np.inf, True), (3e38, name == "adam")):
+            x = ball_points(0)
+            state = tx.init(x)
+            for n in range(3):
+                g = gradient(x)
+                updates, state = update(g.at[2, 1].set(bad) if n == 0 else g, state, x)
+                x = apply_updates(x, updates)
+                assert np.isnan(x).any(-1).tolist() == [False, False, becomes_nan, False]
 
 
 def test_a_point_outside_or_a_bad_c_gives_nan():
