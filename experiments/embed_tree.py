@@ -263,7 +263,6 @@ def draw(outcomes: dict[int, list[Outcome]], rows: dict[int, list[dict[str, Any]
     descent.set(
         yscale="log", xlabel="step", ylabel="relative stress", title="At its own best rate: mean and range of seeds"
     )
-    rate.legend(*descent.get_legend_handles_labels(), frameon=False, fontsize=8.5)
     descent.legend(frameon=False, fontsize=8.5, loc="upper right")
     descent.margins(x=0.01)
     rate.axvline(1, color="#b8b4ab", linewidth=0.8, zorder=0)

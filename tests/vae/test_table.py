@@ -1,5 +1,7 @@
 """The free embedding table: its pairs, its loss against numpy, and that a fit finds the tree."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,13 +70,16 @@ def test_a_fit_finds_the_tree_and_chunks_are_the_whole():
 
     points = baselines.table_init(jax.random.key(0), 6, 1.0, n_digits)
     start = baselines.TableState(points, tx.init(points))
+    whole: Any
     whole, losses = fit(start, jnp.arange(400))
     half, first = fit(start, jnp.arange(200))
     chunked, second = fit(half, jnp.arange(200, 400))
     np.testing.assert_array_equal(whole.points, chunked.points)
     np.testing.assert_array_equal(losses, jnp.concatenate([first, second]))
+    assert whole.opt_state.inner_states["ball"].inner_state.updates_made == 400
     assert baselines.table_stress(points, targets, 1.0, n_digits) > 0.9
     assert baselines.table_stress(whole.points, targets, 1.0, n_digits) < 0.01
-    tree = np.asarray(jax.vmap(jax.vmap(poincare.dist, (None, 0, None)), (0, None, None))(*[whole.points] * 2, 1.0))
+    z, every_pair = whole.points, jax.vmap(jax.vmap(poincare.dist, (None, 0, None)), (0, None, None))
+    tree = np.asarray(every_pair(z, z, 1.0))
     v = ternary.pair_valuation(np.arange(9)[:, None], np.arange(9)[None], n_digits)
     assert tree[v == 1].max() < tree[v == 0].min()
