@@ -165,12 +165,7 @@ def _nearest(z: Array, form: Tree | Rich, first: int) -> tuple[Array, Array]:
         choices = np.array(list(itertools.product(range(3), repeat=len(ks))))
         sums = jnp.asarray(sum(form.scale * form.ratio**k * E[choices[:, j]] for j, k in enumerate(ks)), z.dtype)
 
-        def read(point, sums=sums):
-            squares = jnp.sum((point[None] - sums) ** 2, -1)
-            return jnp.argmin(squares), jnp.min(squares)
-
-        # All rows at once where few digits share a plane, 2^22 distances at a time where many do.
-        choice, squares = jax.lax.map(read, z[:, _columns(ks[0], form)], batch_size=max(1, 2**22 // len(choices)))
+        choice, squares = _nearest_of(z[:, _columns(ks[0], form)], sums)
         off += squares
         digits |= {k: jnp.asarray(choices[:, j])[choice] for j, k in enumerate(ks)}
     for plane in range(form.dim // 2):
@@ -178,6 +173,18 @@ def _nearest(z: Array, form: Tree | Rich, first: int) -> tuple[Array, Array]:
             off += jnp.sum(z[:, _columns(plane, form)] ** 2, -1)
     x = [digits[k] for k in range(first, form.n_digits)]
     return jnp.stack(x, -1) if x else jnp.zeros((len(z), 0), int), off
+
+
+@jax.jit
+def _nearest_of(points: Array, sums: Array) -> tuple[Array, Array]:
+    """Which of sums (m, 2) is nearest to each of points (n, 2), and the squared distance, (n,) each."""
+
+    def one(point):
+        squares = jnp.sum((point[None] - sums) ** 2, -1)
+        return jnp.argmin(squares), jnp.min(squares)
+
+    # All rows at once where few digits share a plane, 2^22 distances at a time where many do.
+    return jax.lax.map(one, points, batch_size=max(1, 2**22 // len(sums)))
 
 
 def _columns(k: int, form: Tree | Rich) -> slice:

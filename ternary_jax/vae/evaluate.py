@@ -402,8 +402,8 @@ def _radii(z, c):
     """s = sqrt(c)|z| and r = d(0, z), (N,) each, all NaN where one point is not inside the ball."""
     r = jax.vmap(poincare.dist0, (0, None))(z, c)
     invalid = jnp.any(~jnp.isfinite(r))
-    s = jnp.sqrt(jnp.where(invalid, jnp.nan, c * jnp.sum(z * z, -1)))
-    return s, jnp.where(invalid, jnp.nan, r)
+    s = jnp.sqrt(c) * jnp.sqrt(jnp.sum(z * z, -1))
+    return jnp.where(invalid, jnp.nan, s), jnp.where(invalid, jnp.nan, r)
 
 
 def _rounded(s, unit):

@@ -80,7 +80,7 @@ def embedding(name, c):
 @pytest.mark.parametrize(
     ("name", "c"),
     [(name, c) for name in ("tree", "rich") for c in (0.1, 1.0, 4.0)]
-    + [("random", 0.1), ("one_hot", 1.0), ("noisy", 4.0), ("collapsed", 1.0)],
+    + [("random", 0.1), ("one_hot", 1.0), ("noisy", 4.0), ("collapsed", 0.1), ("collapsed", 1.0)],
 )
 def test_every_metric_agrees_with_the_judge(name, c, samples):
     c = jnp.float32(c)
@@ -125,7 +125,8 @@ def test_the_judge_reads_a_file_and_refuses_a_bad_one(tmp_path):
 
 # --- ranks ------------------------------------------------------------------------------------------------------------
 
-TIED = st.lists(st.sampled_from([-1e30, -1.0, -0.0, 0.0, 1e-30, 0.5, 1.0, 2.0, np.inf]), min_size=1, max_size=40)
+VALUES = st.sampled_from([-1e30, -1.0, -0.0, 0.0, 1e-30, 0.5, 1.0, 2.0, np.inf])
+TIED = st.sampled_from([1, 2, 9, 40]).flatmap(lambda n: st.lists(VALUES, min_size=n, max_size=n))  # few compilations
 
 
 @settings(deadline=None, max_examples=60)
@@ -136,9 +137,8 @@ def test_average_ranks_are_those_of_scipy(values):
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(2, 300), st.integers(1, 30), st.integers(0, 2**32 - 1))
+@given(st.sampled_from([2, 30, 300]), st.integers(1, 30), st.integers(0, 2**32 - 1))
 def test_spearman_is_that_of_scipy_under_ties(n, kinds, seed):
-    n = 1 << n.bit_length()  # few shapes, few compilations
     a, b = np.random.default_rng(seed).integers(0, kinds, (2, n)).astype(np.float32)
     got = float(evaluate.spearman(a, b))
     np.testing.assert_allclose(got, judge.spearman(a, b), rtol=0, atol=1e-6)
@@ -147,7 +147,7 @@ def test_spearman_is_that_of_scipy_under_ties(n, kinds, seed):
 def test_spearman_takes_integers_and_long_arrays_without_losing_digits():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 10, (2, 300_001))
-    np.testing.assert_allclose(evaluate.spearman(a + b, b), stats.spearmanr(a + b, b)[0], rtol=0, atol=1e-7)
+    np.testing.assert_allclose(evaluate.spearman(a + b, b), judge.spearman(a + b, b), rtol=0, atol=1e-7)
 
 
 def test_what_has_no_order_has_no_rank_correlation():
@@ -162,30 +162,36 @@ def test_what_has_no_order_has_no_rank_correlation():
 # --- the same however it is called ------------------------------------------------------------------------------------
 
 
-def test_mapped_over_runs_jitted_and_alone_are_the_same(samples):
-    c = jnp.asarray([0.5, 1.0], jnp.float32)
-    z = jnp.stack([embedding("rich", c[0])[0], embedding("noisy", c[1])[0]])
-    prediction = jnp.stack([embedding("random", 1.0)[1], jnp.asarray(TRITS)])
+def few(n_digits, n):
+    """The first n of each sample of a small table: enough to compare calls, and quick to compile."""
+    return jax.tree.map(lambda a: a[:n], evaluate.draw_samples(n_digits))
+
+
+def test_mapped_over_runs_jitted_and_alone_are_the_same():
+    c, samples = jnp.asarray([0.5, 1.0, 3.0], jnp.float32), few(4, 1000)
+    form, rng = baselines.Rich(n_digits=4), np.random.default_rng(0)
+    z = jnp.stack([baselines.rich(form, 0.5), baselines.rich(form), jnp.asarray(rng.normal(size=(81, 16)) / 20)])
+    prediction = jnp.stack(
+        [jnp.asarray(ternary.operations(4)) * (rng.random((81, 1)) < share) for share in (1, 0.5, 0)]
+    )
 
     def both(z, prediction, c, samples):
         return evaluate.cheap(z, prediction, c), evaluate.costly(z, c, samples)
 
     together = jax.jit(jax.vmap(both, (0, 0, 0, None)))(z, prediction, c, samples)
-    for k in range(2):
+    for k in range(3):
         alone = both(z[k], prediction[k], c[k], samples)
         for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
-            np.testing.assert_allclose(a[k], b, rtol=2e-7, atol=0)
+            np.testing.assert_allclose(a[k], b, rtol=2e-7, atol=1e-12)
     assert all(a.dtype == jnp.float32 for a in jax.tree.leaves(together))
 
 
 def test_without_compilation_the_figures_are_the_same():
-    z, prediction = baselines.tree(baselines.Tree(n_digits=3)), jnp.asarray(ternary.operations(3))
-    samples = evaluate.draw_samples(3)
+    z, prediction, samples = baselines.rich(baselines.Rich(n_digits=2)), ternary.operations(2), few(2, 8)
     compiled = evaluate.measure(z, prediction, 1.0, samples)
     with jax.disable_jit():
         eager = evaluate.measure(z, prediction, 1.0, samples)
-    for key, value in eager.items():
-        np.testing.assert_allclose(compiled[key], value, rtol=0, atol=1e-6, err_msg=key)
+    assert eager == pytest.approx(compiled, abs=1e-6)
 
 
 # --- coverage ---------------------------------------------------------------------------------------------------------
@@ -284,7 +290,7 @@ def bands(rng, widths, fill):
     outer = 0.995 - np.cumsum(widths) + widths
     s = np.empty(N)
     for v, w in enumerate(widths):
-        s[V == v] = outer[v] - w * fill(ternary.level_counts()[v])
+        s[v == V] = outer[v] - w * fill(ternary.level_counts()[v])
     return jnp.asarray(unit_vectors(rng) * s[:, None], jnp.float32)
 
 
@@ -297,7 +303,7 @@ def test_the_ceilings_are_reached_and_not_passed(samples):
     for name, rank in (("dist_corr", "radial_rank"), ("ultrametric_correlation", "pair_rank")):
         rank = np.asarray(getattr(samples, rank), float)
         without_ties = rank + 0.9 * np.argsort(rng.random(rank.shape)) / rank.size
-        assert abs(best[name].best) == pytest.approx(stats.spearmanr(without_ties, rank)[0], abs=1e-9)
+        assert abs(best[name].best) == pytest.approx(judge.spearman(without_ties, rank), abs=1e-9)
     assert best["q"].best == pytest.approx(best["dist_corr"].best + 1.5 * abs(CEILING), abs=1e-6)
     assert (round(best["dist_corr"].best, 3), round(best["q"].best, 3)) == (0.914, 2.162)
 
@@ -312,7 +318,7 @@ def test_richness_comes_near_its_best_with_level_0_at_both_ends_and_no_split_of_
 
     widths = np.r_[0.99, np.full(9, 0.001)]
     cheap = evaluate.cheap(bands(rng, widths, both_ends), TRITS, 1.0)
-    assert float(cheap.hierarchy) == pytest.approx(CEILING, abs=1e-6)
+    assert float(cheap.hierarchy) == pytest.approx(CEILING, abs=1e-5)  # some radii tie in float32
     assert 0.97 * best < cheap.richness < best
     for _ in range(20):
         widths = rng.dirichlet(np.full(10, 0.3)) * 0.99
@@ -324,7 +330,7 @@ def test_small_tables_have_their_own_ceilings():
         samples = evaluate.draw_samples(n_digits, p)
         v = ternary.valuations(n_digits, p)
         r = -v + np.random.default_rng(0).random(v.size) / 2
-        assert evaluate.hierarchy_ceiling(n_digits, p) == pytest.approx(stats.spearmanr(v, r)[0])
+        assert evaluate.hierarchy_ceiling(n_digits, p) == pytest.approx(judge.spearman(v, r))
         references = evaluate.references(n_digits, p, samples)
         assert references["coverage"].chance == p**-n_digits
         assert all(math.isnan(r.untrained) for r in references.values())
@@ -395,7 +401,7 @@ def test_one_radius_for_all_is_a_collapse_whether_rounding_shows_or_not(radius, 
     metrics, said = verdict_of(np.full(N, radius), samples)
     assert math.isfinite(metrics["hierarchy"])
     assert said.startswith("collapse: all radii are equal up to rounding")
-    at_a_point = evaluate.measure(jnp.full((N, 2), radius / 2), TRITS, 1.0, samples)
+    at_a_point = evaluate.measure(jnp.full((N, 16), radius / 4), TRITS, 1.0, samples)
     undefined = {"hierarchy", "hierarchy_rounded", "dist_corr", "q", "ultrametric_correlation", "distortion"}
     assert {key for key, value in at_a_point.items() if math.isnan(value)} == undefined
     assert evaluate.verdict(at_a_point)[0] == "collapse: all radii are equal"

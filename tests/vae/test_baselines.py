@@ -1,0 +1,151 @@
+"""The closed forms: their published figures, and decoders that really read the points."""
+
+import importlib
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ternary_jax import ternary
+from ternary_jax.vae import baselines, evaluate
+
+TRITS = ternary.operations()
+FORMS = {
+    "tree": (baselines.Tree, baselines.tree, baselines.decode_tree),
+    "rich": (baselines.Rich, baselines.rich, baselines.decode_rich),
+}
+PUBLISHED = {
+    "tree": {
+        "hierarchy": (-0.83205, 5),
+        "triplet_accuracy": (1.0, 3),
+        "ultrametric_correlation": (-0.827, 3),
+        "q": (2.14, 2),
+    },
+    "rich": {
+        "hierarchy": (-0.83205, 5),
+        "triplet_accuracy": (1.0, 4),
+        "ultrametric_correlation": (-0.8305, 4),
+        "richness": (0.0116, 4),
+        "q": (1.69, 2),
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return jax.device_put(evaluate.draw_samples())
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_published_figures_and_exact_coverage(name, samples):
+    form, encode, decode = FORMS[name]
+    z = encode(form())
+    metrics = evaluate.measure(z, decode(z, form()), 1.0, samples)
+    assert metrics["coverage"] == 1
+    for key, (value, places) in PUBLISHED[name].items():
+        assert round(metrics[key], places) == pytest.approx(value, abs=1e-9), key
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_levels_lie_in_bands_that_do_not_overlap(name):
+    form, encode, _ = FORMS[name]
+    s = np.linalg.norm(np.asarray(encode(form(), 4.0), np.float64), axis=1) * 2
+    levels = [s[ternary.valuations() == v] for v in range(10)]
+    assert all(inner.max() < outer.min() for outer, inner in itertools.pairwise(levels))
+    assert s.max() < 0.97
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize(("n_digits", "dim", "c"), [(9, 16, 0.1), (9, 16, 4.0), (5, 3, 1.0), (6, 7, 1.0), (4, 24, 2.5)])
+def test_decoding_inverts_every_operation_also_where_digits_share_a_plane(name, n_digits, dim, c):
+    kind, encode, decode = FORMS[name]
+    form = kind(n_digits=n_digits, dim=dim)
+    z = encode(form, c)
+    assert z.shape == (3**n_digits, dim)
+    assert z.dtype == jnp.float32
+    np.testing.assert_array_equal(decode(z, form, c), ternary.operations(n_digits))
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_decoder_reads_the_points_and_nothing_else(name):
+    kind, encode, decode = FORMS[name]
+    rng, form = np.random.default_rng(0), kind()
+    z = encode(form)
+    rows = rng.integers(0, 3**9, 500)
+    np.testing.assert_array_equal(decode(z[rows], form), TRITS[rows])
+    spacing = form.scale * form.ratio**8  # of the last digit
+    nudge = jnp.asarray(rng.uniform(-1, 1, z.shape) * spacing / 100, jnp.float32)
+    np.testing.assert_array_equal(decode(z + nudge, form), TRITS)
+    right = np.asarray(decode(z + 200 * nudge, form)) == TRITS
+    assert right[:, 8].mean() < 0.6 < 0.99 < right[:, 1].mean()
+
+
+def test_the_digits_of_a_shared_plane_are_not_read_one_by_one():
+    """Digit 0 by itself, then digit 8 from what is left, would do for a small digit 8; not for digits close in size."""
+    form = baselines.Tree(n_digits=2, dim=2, scale=0.5, ratio=0.8)
+    z = baselines.tree(form)
+    np.testing.assert_array_equal(baselines.decode_tree(z, form), ternary.operations(2))
+    one_by_one = np.argmin(np.linalg.norm(np.asarray(z)[:, None] - 0.5 * baselines.E, axis=2), 1) - 1
+    assert (one_by_one != ternary.operations(2)[:, 0]).any()
+
+
+def config(**changes):
+    c = importlib.import_module("configs.closed_form").get_config()
+    for key, value in changes.items():
+        group, _, name = key.rpartition("__")
+        (c[group] if group else c)[name] = value
+    return c
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("n_digits", 1, "2 to 12"),
+        ("dim", 1, "2 to 1024"),
+        ("c", 0.0, "1e-6 to 1e6"),
+        ("c", float("nan"), "1e-6 to 1e6"),
+        ("seed", -1, "0 or more"),
+        ("tree__scale", 0.95, r"between 0 and 0\.9068"),
+        ("tree__ratio", 1.0, "between 0 and 1"),
+        ("rich__scale", -0.1, "between 0 and"),
+        ("rich__centre_1", 1.0, "between -1 and 1"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_named_with_what_is(key, value, allowed):
+    with pytest.raises(ValueError, match=rf"^config\.{key.replace('__', '.')}={value} is not allowed: {allowed}"):
+        baselines.check(config(**{key: value}))
+
+
+def test_the_default_config_is_the_default_of_the_forms():
+    c = config()
+    baselines.check(c)
+    assert baselines.Tree(c.n_digits, c.dim, **c.tree) == baselines.Tree()
+    assert baselines.Rich(c.n_digits, c.dim, **c.rich) == baselines.Rich()
+
+
+def test_at_the_limit_of_the_scale_the_tree_meets_the_edge():
+    limit = 1 / np.linalg.norm(baselines.tree(baselines.Tree(scale=1.0)), axis=1).max()
+    baselines.check(config(tree__scale=0.999 * float(limit)))
+    with pytest.raises(ValueError, match="where the tree meets the edge"):
+        baselines.check(config(tree__scale=1.001 * float(limit)))
+
+
+def test_every_value_of_the_config_changes_the_report():
+    base = {"n_digits": 3, "dim": 6}
+    reports = [baselines.report(config(**base))]
+    others = {
+        "c": 2.0,
+        "seed": 1,
+        "tree__scale": 0.5,
+        "tree__ratio": 0.4,
+        "rich__scale": 0.25,
+        "rich__ratio": 0.4,
+        "rich__centre_0": 0.01,
+        "rich__centre_1": 0.9,
+        "rich__centre_2": -0.3,
+        "dim": 4,
+    }
+    reports += [baselines.report(config(**(base | {key: value}))) for key, value in others.items()]
+    assert len(set(reports)) == len(reports)
