@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """How exact is the geometry? Errors of ternary_jax.poincare in float32 against mpmath, beside geoopt and arccosh.
 
     python experiments/accuracy_geometry.py [--points 4] [--dim 16]
@@ -13,6 +14,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -49,11 +51,11 @@ def geoopt_pullback(name, c, cotangents, args):
     except ImportError:
         return None
     manifold = geoopt.PoincareBall(c=c)
-    method = {"log": "logmap", "log0": "logmap0", "transport": "transp"}.get(name, name)
+    method = {"log": "logmap", "log0": "logmap0", "transport": "transp"}.get(name) or name
     args = [torch.tensor(a, requires_grad=True) for a in args]
     value = getattr(manifold, method)(*args)
-    (value * torch.tensor(np.asarray(cotangents))).sum().backward()
-    return value.detach().numpy(), [a.grad.numpy() for a in args]
+    gradients = torch.autograd.grad((value * torch.tensor(np.asarray(cotangents))).sum(), args)
+    return value.detach().numpy(), [g.numpy() for g in gradients]
 
 
 def measure(name, norm, c, near, n, dim, seed):
@@ -68,16 +70,16 @@ def measure(name, norm, c, near, n, dim, seed):
     truth = true_values(name, args, cotangents, c)
 
     jitted, eager = (f(np.float32(c), cotangents, *args) for f in pullbacks(getattr(poincare, name)))
-    out = {"jit": errors_of(*jitted, truth), "eager": errors_of(*eager, truth)}
+    out: dict[str, Any] = {"jit": errors_of(jitted, truth), "eager": errors_of(eager, truth)}
     out["jit_eager"] = max(
         float((np.linalg.norm(a - b, axis=-1) / np.linalg.norm(b, axis=-1)).max())
         for a, b in zip(*(map(np.atleast_2d, jax.tree.leaves(r)) for r in (jitted, eager)), strict=True)
     )
     if name == "dist":
-        out["arccosh"] = errors_of(*pullbacks(arccosh_dist)[0](np.float32(c), cotangents, *args), truth)
+        out["arccosh"] = errors_of(pullbacks(arccosh_dist)[0](np.float32(c), cotangents, *args), truth)
     theirs = geoopt_pullback(name, c, cotangents, args)
     if theirs is not None:
-        out["geoopt"] = errors_of(*theirs, truth)
+        out["geoopt"] = errors_of(theirs, truth)
     return out
 
 
@@ -97,7 +99,7 @@ def tangent(n, dim, seed):
                 cotangents = np.ones(n, np.float32)
                 truth = true_values("tangent_dist", [u, v], cotangents, c)
                 found = pullbacks(poincare.tangent_dist)[0](np.float32(c), cotangents, u, v)
-                worst = np.maximum(worst, errors_of(*found, truth))
+                worst = np.maximum(worst, errors_of(found, truth))
             rows.append(dict(distance=radius, pairs="near" if near else "random", value=worst[0], gradient=worst[1]))
     return rows
 

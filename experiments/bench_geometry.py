@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """How fast is the geometry? All distances between two sets of points, beside geoopt, in one run on one machine.
 
     python experiments/bench_geometry.py [--points 4096] [--dim 16] [--repeats 7]

@@ -31,6 +31,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ternary_jax import poincare
+from ternary_jax.precision import safe_sqrt
 
 Rate = ArrayLike | Callable[[Array], ArrayLike]
 Mask = Any | Callable[[Any], Any]
@@ -90,7 +91,7 @@ def riemannian_adam(
         v = b2 * second + (1 - b2) * jnp.sum(length * length)
         # A gradient whose square overflows would divide every later step to 0: a run that stands still and looks well.
         v = jnp.where(v < jnp.inf, v, jnp.nan)
-        return m / (1 - b1**count) / (_sqrt(v / (1 - b2**count)) + eps), m, v
+        return m / (1 - b1**count) / (safe_sqrt(v / (1 - b2**count)) + eps), m, v
 
     ball = _ball_transformation(rule, learning_rate, c, exact, has_first=True, has_second=True)
     return _partition(ball, optax.adam(learning_rate, b1, b2, eps), mask)  # pyright: ignore[reportArgumentType]
@@ -176,12 +177,6 @@ def _over_points(f, x):
     for _ in x.shape[:-1]:
         f = jax.vmap(f)
     return f
-
-
-def _sqrt(v):
-    """sqrt with gradient 0 at 0, for those who differentiate through the update; NaN stays NaN."""
-    zero = v == 0
-    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, v)))
 
 
 def _refuse_unless_points(path, leaf):

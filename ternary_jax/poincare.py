@@ -28,7 +28,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from ternary_jax.precision import in_float64
+from ternary_jax.precision import in_float64, safe_sqrt
 
 # --- distances --------------------------------------------------------------------------------------------------------
 
@@ -39,7 +39,7 @@ def dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
     Below |x - y| = 1e-19 the square underflows in float32, and the distance is 0.
     """
     squared, stretch = _chord(x, y, c)
-    return _unit(c) * jnp.arcsinh(_sqrt(squared) * stretch)
+    return _unit(c) * jnp.arcsinh(safe_sqrt(squared) * stretch)
 
 
 def squared_dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
@@ -52,7 +52,7 @@ def squared_dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
 @in_float64
 def dist0(x: ArrayLike, c: ArrayLike) -> Array:
     """d(0, x) = (2/sqrt c) artanh(sqrt(c)|x|), by arcsinh as in `dist`. Gradient 0 at 0, the tip of a cone."""
-    return 2 / jnp.sqrt(c) * jnp.arcsinh(_sqrt(c * _sq(x) / _gap(x, c)))
+    return 2 / jnp.sqrt(c) * jnp.arcsinh(safe_sqrt(c * _sq(x) / _gap(x, c)))
 
 
 def tangent_dist(u: ArrayLike, v: ArrayLike, c: ArrayLike) -> Array:
@@ -204,9 +204,9 @@ def frechet_mean(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
         m, _, n = state
         logs = jax.vmap(_log, (None, 0, None))(m, points, c)
         square = c * jax.vmap(_sq)(logs) * (2 / _gap(m, c)) ** 2
-        r = _sqrt(square)
+        r = safe_sqrt(square)
         coth = jnp.where(r > 1e-4, r / jnp.tanh(jnp.where(r > 1e-4, r, 1.0)), 1 + square / 3)
-        direction = logs / jnp.where(r > 0, _sqrt(jax.vmap(_sq)(logs)), 1.0)[:, None]
+        direction = logs / jnp.where(r > 0, safe_sqrt(jax.vmap(_sq)(logs)), 1.0)[:, None]
         outer = direction[:, :, None] * direction[:, None, :]
         hessian = jnp.sum(weights * coth) * jnp.eye(m.size) + _weighted_sum(weights * (1 - coth), outer)
         step = jnp.linalg.solve(hessian, _weighted_sum(weights, logs))
@@ -256,7 +256,7 @@ def _sq(x):
 
 
 def _norm(x):
-    return _sqrt(_sq(x))
+    return safe_sqrt(_sq(x))
 
 
 def _weighted_sum(weights, rows):
@@ -270,12 +270,6 @@ def _valid(c):
 def _gap(x, c):
     g = 1 - c * _sq(x)
     return jnp.where((g > 0) & (c > 0), g, jnp.nan)
-
-
-def _sqrt(w):
-    """sqrt with gradient 0 at 0; NaN stays NaN."""
-    zero = w == 0
-    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, w)))
 
 
 def _chord(x, y, c):
@@ -303,10 +297,12 @@ def _polar_half(u, v, c):
     longer = jnp.sum((u - v) * (u + v)) / jnp.where(total > 0, total, 1)
     turn = ((u - v) - v * (longer / jnp.where(norm_v > 0, norm_v, 1))) / jnp.where(norm_u > 0, norm_u, 1)
     radial = jnp.sinh(jnp.sqrt(c) * longer)
-    around = _sqrt(jnp.sinh(2 * jnp.sqrt(c) * norm_u)) * _sqrt(jnp.sinh(2 * jnp.sqrt(c) * norm_v)) * _norm(turn) / 2
+    around = (
+        safe_sqrt(jnp.sinh(2 * jnp.sqrt(c) * norm_u)) * safe_sqrt(jnp.sinh(2 * jnp.sqrt(c) * norm_v)) * _norm(turn) / 2
+    )
     scale = jax.lax.stop_gradient(jnp.where(jnp.abs(radial) > around, jnp.abs(radial), around))
     scale = jnp.where(scale > 0, scale, 1)  # the squares alone would overflow from d = 44
-    return scale * _sqrt((radial / scale) ** 2 + (around / scale) ** 2)
+    return scale * safe_sqrt((radial / scale) ** 2 + (around / scale) ** 2)
 
 
 def _smooth_half(u, v, c, used):
@@ -321,7 +317,7 @@ def _smooth_half(u, v, c, used):
         return jnp.where(used, sinh2, 0), jnp.where(used, bent, 0)
 
     (sinh2_a, bent_u), (sinh2_b, bent_v) = point(u), point(v)
-    return _sqrt(sinh2_a + sinh2_b + 2 * sinh2_a * sinh2_b - 2 * c * jnp.sum(bent_u * bent_v))
+    return safe_sqrt(sinh2_a + sinh2_b + 2 * sinh2_a * sinh2_b - 2 * c * jnp.sum(bent_u * bent_v))
 
 
 def _add(x, y, gap_x, gap_y, c):

@@ -1,4 +1,4 @@
-"""Float64 where float32 cancels, whether or not x64 is enabled."""
+"""Arithmetic at its edges: float64 where float32 cancels, x64 enabled or not, and a sqrt with a gradient at 0."""
 
 import functools
 from collections.abc import Callable
@@ -6,6 +6,8 @@ from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,3 +35,9 @@ def in_float64(f: F) -> F:
             return convert(rounded, jnp.int64, integer)
 
     return cast(F, jax.jit(rounded_once))
+
+
+def safe_sqrt(w: ArrayLike) -> Array:
+    """Sqrt w with gradient 0 at 0, where that of a norm is undefined and that of jnp.sqrt infinite; NaN stays NaN."""
+    zero = jnp.equal(w, 0)
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, w)))

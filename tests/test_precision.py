@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ternary_jax.precision import in_float64
+from ternary_jax.precision import in_float64, safe_sqrt
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
@@ -254,3 +254,11 @@ def test_under_x64_float64_comes_out():
         assert f(x.astype(jnp.float32), c.astype(jnp.float32)).dtype == jnp.float32
         assert log_gap(x[0], 0.5).dtype == jnp.float64
         assert in_float64(jnp.argsort)(x[0]).dtype == jnp.int64
+
+
+def test_safe_sqrt_is_sqrt_with_a_flat_zero_and_hides_no_nan():
+    w = np.array([0.0, 1e-30, 0.25, 9.0], np.float32)
+    np.testing.assert_array_equal(safe_sqrt(w), np.sqrt(w))
+    np.testing.assert_allclose(jax.vmap(jax.grad(safe_sqrt))(w), [0, *(0.5 / np.sqrt(w[1:]))], rtol=1e-6)
+    with jax.debug_nans(False):
+        assert np.isnan(safe_sqrt(np.array([np.nan, -1.0], np.float32))).all()

@@ -113,7 +113,7 @@ def undefined(metrics: Mapping[str, float]) -> dict[str, str]:
 
 
 def verdict(metrics: Mapping[str, float], n_digits: int = 9, p: int = 3) -> list[str]:
-    """What the metrics of `evaluate.measure` mean, in sentences: first radial order and collapse, then what is undefined.
+    """What the metrics of `evaluate.measure` mean, in sentences: radial order and collapse, then what is undefined.
 
     A collapse is |hierarchy| more than 1e-4 beyond its ceiling, which ties alone can do. Where float noise breaks the
     ties, hierarchy falls back to the ceiling and looks perfect; hierarchy_rounded, which binds them again, does not.

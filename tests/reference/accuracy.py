@@ -1,6 +1,8 @@
 """Errors of ternary_jax.poincare in float32 against mpmath: norm-wise, in value and in gradient under a cotangent."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -37,7 +39,7 @@ def draw(rng, norm, c, near, n, dim):
 
 
 @functools.cache
-def pullbacks(f):
+def pullbacks(f: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """(jitted, eager): from (c, cotangents, *arguments) to the values of f and their gradients in every argument."""
 
     def both(c, cotangent, *args):
@@ -50,8 +52,9 @@ def pullbacks(f):
     return jax.jit(batched), batched
 
 
-def errors_of(values, gradients, truth):
-    """The worst error over the points, of the value and of the gradient."""
+def errors_of(found, truth):
+    """The worst error over the points of (values, gradients), of the value and of the gradient."""
+    values, gradients = found
     value = max(ball.relative_error(a, t) for a, (t, _) in zip(values, truth, strict=True))
     gradient = 0.0
     for i, (_, grads) in enumerate(truth):
