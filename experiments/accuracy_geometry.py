@@ -61,8 +61,7 @@ def geoopt_pullback(name, c, cotangents, args):
 def measure(name, norm, c, near, n, dim, seed):
     """Errors {implementation: (value, gradient)} of one operation at one norm, and jit against eager."""
     rng = np.random.default_rng(seed)
-    points = draw(rng, norm, c, near, n, dim)
-    args = [points[k] for k in OPERATIONS[name]]
+    args = draw(name, rng, norm, c, near, n, dim)
     if not len(args[0]):
         return None
     scalar = name.startswith("dist")
@@ -121,7 +120,8 @@ def main():
     )
     for name in options.operations:
         for near in (False, True)[: 1 + ("y" in OPERATIONS[name])]:
-            print(f"\n{name}, pairs {'0.01 apart' if near else 'at random'}")
+            sign = " of -x and y," if near and name == "mobius_add" else ""
+            print(f"\n{name},{sign} pairs {'0.01 apart' if near else 'at random'}")
             print(f"{'norm':>12} {'jit':>17} {'eager':>17} {'jit-eager':>10} {'geoopt':>17} {'arccosh, clamp':>17}")
             for k, norm in enumerate(NORMS):
                 rows = [measure(name, norm, c, near, options.points, options.dim, seed=k) for c in CURVATURES]

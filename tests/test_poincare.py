@@ -72,8 +72,7 @@ def test_float32_value_and_gradient_against_mpmath_at_every_norm(name, near):
     for k, norm in enumerate(NORMS):
         for c in CURVATURES:
             rng = np.random.default_rng(k)
-            drawn = draw(rng, norm, c, near, 2, 4)
-            args = [drawn[a] for a in OPERATIONS[name]]
+            args = draw(name, rng, norm, c, near, 2, 4)
             shape = args[0].shape[:1] if name.startswith("dist") else args[0].shape
             cotangents = rng.normal(size=shape).astype(np.float32)
             truth = true_values(name, args, cotangents, c)

@@ -21,8 +21,11 @@ OPERATIONS = {
 }
 
 
-def draw(rng, norm, c, near, n, dim):
-    """Float32 points x and y of that norm, and a tangent vector u: at random, or y at distance 0.01 from x."""
+def draw(name, rng, norm, c, near, n, dim):
+    """Float32 arguments of an operation: x and y of that norm, at random or 0.01 apart, and a tangent vector u.
+
+    Neighbours are subtracted, (-x) (+) y, by `mobius_add`: their sum would be far from 0, and nothing would cancel.
+    """
     x, y, u = rng.normal(size=(3, n, dim))
     x, y = (norm / np.sqrt(c) * v / np.linalg.norm(v, axis=-1, keepdims=True) for v in (x, y))
     x = x.astype(np.float32)
@@ -35,7 +38,8 @@ def draw(rng, norm, c, near, n, dim):
         ]
     y, u = np.asarray(y, np.float32), rng.normal(size=(n, dim)).astype(np.float32)
     apart = (x != y).any(-1)  # at the edge 0.01 is less than float32 can tell apart
-    return dict(x=x[apart], y=y[apart], u=u[apart])
+    points = dict(x=-x if near and name == "mobius_add" else x, y=y, u=u)
+    return [points[k][apart] for k in OPERATIONS[name]]
 
 
 @functools.cache
