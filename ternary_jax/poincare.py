@@ -61,7 +61,8 @@ def tangent_dist(u: ArrayLike, v: ArrayLike, c: ArrayLike) -> Array:
     With a = sqrt(c)|u|, b = sqrt(c)|v| and t the angle between them,
         sinh^2(sqrt(c) d/2) = sinh^2(a - b) + sinh(2a) sinh(2b) sin^2(t/2).
     Neighbours must not cancel, so a - b and 2 sin(t/2) = |u/|u| - v/|v|| are formed from u - v. Where one vector is
-    much shorter its direction means nothing, and the form that is smooth in it takes over.
+    much shorter its direction means nothing, and the form that is smooth in it takes over. In float32 sinh(2a)
+    overflows where d(0, exp_0(u)) passes 88/sqrt(c); what comes of that is not finite.
     """
     u, v = jnp.asarray(u), jnp.asarray(v)
     a, b = jnp.sqrt(c) * _norm(u), jnp.sqrt(c) * _norm(v)
@@ -93,7 +94,7 @@ def log(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
 
 @in_float64
 def exp0(u: ArrayLike, c: ArrayLike) -> Array:
-    """exp_0(u) = tanh(sqrt(c)|u|) u / (sqrt(c)|u|). In float32 it rounds to the edge itself beyond sqrt(c)|u| = 8.7."""
+    """exp_0(u) = tanh(sqrt(c)|u|) u / (sqrt(c)|u|). From sqrt(c)|u| = 9 on it rounds to the edge itself in float32."""
     return _valid(c) * _tanhc(c * _sq(u)) * u
 
 
