@@ -188,12 +188,15 @@ def gyromidpoint(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
     return s / (t + jnp.sqrt(t**2 - c * _sq(s)))
 
 
+MEAN_STEPS = 16
+
+
 @in_float64
 def frechet_mean(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
-    """argmin_m sum_i w_i d(m, x_i)^2 over points (n, dim) with weights (n,); NaN where 64 Newton steps do not reach it.
+    """argmin_m sum_i w_i d(m, x_i)^2 over points (n, dim) with weights (n,); NaN where `MEAN_STEPS` Newton steps do not reach it.
 
     The objective is convex, its Hessian is sum_i w_i (r coth r off the direction of x_i, 1 along it) in units of the
-    metric, and the gyromidpoint is a good start: five steps are usual. Differentiated implicitly, at the root of
+    metric, and the gyromidpoint is a good start: six steps reach points at 1 - 1e-6. Differentiated implicitly, at the root of
     sum_i w_i log_m(x_i).
     """
     weights = weights / jnp.sum(weights)
@@ -214,7 +217,7 @@ def frechet_mean(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
         return _exp(m, step, c), jnp.sqrt(_sq(step)) * 2 / _gap(m, c), n + 1
 
     def solve(_, start):
-        m, length, _ = jax.lax.while_loop(lambda s: (s[1] > 1e-7) & (s[2] < 64), newton, (start, jnp.inf, 0))
+        m, length, _ = jax.lax.while_loop(lambda s: (s[1] > 1e-7) & (s[2] < MEAN_STEPS), newton, (start, jnp.inf, 0))
         return jnp.where(length <= 1e-7, m, jnp.nan)
 
     def tangent_solve(f, y):

@@ -1,6 +1,7 @@
 """Geometry: against mpmath in float32, by its own laws in float64, and at every edge."""
 
 import functools
+import inspect
 import math
 
 import hypothesis.strategies as st
@@ -420,6 +421,17 @@ def test_frechet_mean_minimises_the_squared_distances_however_far_apart(largest,
 
         best = minimize(jax.jit(jax.value_and_grad(cost)), np.zeros(3), jac=True, tol=1e-12)
         np.testing.assert_allclose(poincare.frechet_mean(x, weights, c), poincare.exp0(best.x, c), atol=1e-6)
+
+
+def test_a_frechet_mean_that_is_not_reached_is_nan(monkeypatch, x64):
+    x, uncompiled = (
+        jnp.array([[0.9, 0.0, 0.1], [-0.2, 0.9, 0.0], [0.3, 0.1, 0.5]]),
+        inspect.unwrap(poincare.frechet_mean),
+    )
+    assert np.isfinite(uncompiled(x, jnp.ones(3), 1.0)).all()
+    monkeypatch.setattr(poincare, "MEAN_STEPS", 1)
+    with jax.debug_nans(False):
+        assert np.isnan(uncompiled(x, jnp.ones(3), 1.0)).all()
 
 
 def test_frechet_mean_has_the_gradient_of_the_implicit_function(x64):
