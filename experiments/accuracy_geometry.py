@@ -30,6 +30,7 @@ from reference.accuracy import (  # noqa: E402
     OPERATIONS,
     draw,
     errors_of,
+    is_scalar,
     pullbacks,
     true_values,
 )
@@ -64,8 +65,7 @@ def measure(name, norm, c, near, n, dim, seed):
     args = draw(name, rng, norm, c, near, n, dim)
     if not len(args[0]):
         return None
-    scalar = name.startswith("dist")
-    cotangents = rng.normal(size=args[0].shape[:1] if scalar else args[0].shape).astype(np.float32)
+    cotangents = rng.normal(size=args[0].shape[:1] if is_scalar(name) else args[0].shape).astype(np.float32)
     truth = true_values(name, args, cotangents, c)
 
     jitted, eager = (f(np.float32(c), cotangents, *args) for f in pullbacks(getattr(poincare, name)))

@@ -1,6 +1,7 @@
 """--config=FILE and --config.KEY=VALUE, for every `python -m ternary_jax.X`. A mistake is one sentence and status 2."""
 
 import difflib
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ def parse(argv: Sequence[str]) -> list[str]:
     given = [re.sub("^--?config(?=[.=]|$)", "--config", arg) for arg in given]
     overrides = [arg for arg in given if arg.startswith("--config.")]
     plain = [arg for arg in given if not arg.startswith("--config.")]
+    for path in (arg.removeprefix("--config=").split(":")[0] for arg in plain if arg.startswith("--config=")):
+        if path and not os.path.isfile(path):
+            fail(f"--config={path}: there is no such file; those of this repository are in configs/")
     rest = _parsed([program, *plain], {})
     if CONFIG.value is None:
         spec = getattr(main, "__spec__", None)
@@ -62,6 +66,9 @@ def _parsed(argv: Sequence[str], values: dict[str, Any]) -> list[str]:
         first, *more = str(e).strip().splitlines()  # with what a config file raises, of which the last line says it
         override = re.match(r"flag --config\.([^=]+)=", first)
         fail(f"{' '.join([first, *more[-1:]])}; {_kind(override[1], values) if override else FORM}")
+    except (Exception, SystemExit) as e:  # of the config file, which is a program
+        given = next((arg for arg in argv if arg.startswith("--config=")), "--config")
+        fail(f"{given}: {type(e).__name__}: {' '.join(str(e).split())}")
 
 
 def _kind(key: str, values: dict[str, Any]) -> str:

@@ -35,6 +35,8 @@ def main(argv: list[str]) -> None:
         module.check(config)
     except ValueError as e:
         command_line.fail(str(e))
+    except AttributeError as e:
+        command_line.fail(f"the config has no key {e}; configs/closed_form.py has them all")
     print(module.report(config))
 
 

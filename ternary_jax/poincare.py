@@ -17,10 +17,7 @@ safe by choosing the input of a formula with `where`, not its output.
 Formulas: Ungar, "A Gyrovector Space Approach to Hyperbolic Geometry" (2009); Ganea et al., arXiv 1805.09112.
 """
 
-import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +25,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from ternary_jax.precision import in_float64, safe_sqrt
+from ternary_jax.precision import asinh_squared, asinhc, in_float64, log_sinhc, safe_sqrt, sinhc, tanhc
 
 # --- distances --------------------------------------------------------------------------------------------------------
 
@@ -39,14 +36,13 @@ def dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
     Below |x - y| = 1e-19 the square underflows in float32, and the distance is 0.
     """
     squared, stretch = _chord(x, y, c)
-    return _unit(c) * jnp.arcsinh(safe_sqrt(squared) * stretch)
+    return _unit(c).astype(squared.dtype) * jnp.arcsinh(safe_sqrt(squared) * stretch)
 
 
 def squared_dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
     """d(x, y)^2, smooth everywhere: its Hessian at x = y is 2 lambda_x^2, where that of `dist` squared would be 0."""
     squared, stretch = _chord(x, y, c)
-    w = squared * stretch**2
-    return jnp.divide(4, c) * w * _asinhc(w) ** 2
+    return _unit(c).astype(squared.dtype) ** 2 * asinh_squared(squared * stretch**2)
 
 
 @in_float64
@@ -65,10 +61,14 @@ def tangent_dist(u: ArrayLike, v: ArrayLike, c: ArrayLike) -> Array:
     overflows where d(0, exp_0(u)) passes 88/sqrt(c); what comes of that is not finite.
     """
     u, v = jnp.asarray(u), jnp.asarray(v)
-    a, b = jnp.sqrt(c) * _norm(u), jnp.sqrt(c) * _norm(v)
+    of_u, of_v = _tangent_point(u, c), _tangent_point(v, c)
+    a, b = of_u[0], of_v[0]
     short, long = jnp.where(a < b, a, b), jnp.where(a < b, b, a)
     smooth = (short <= long / 8) & (short < 0.5)
-    return _unit(c) * jnp.arcsinh(jnp.where(smooth, _smooth_half(u, v, c, smooth), _polar_half(u, v, c)))
+    q = jnp.where(smooth, _smooth_half(of_u, of_v, smooth), _polar_half(u, v, of_u, of_v, c))
+    far = q > 1e4  # there the square in the derivative of arcsinh would overflow in time, and log(2q) is as exact
+    grown = jnp.where(far, jnp.log(jnp.where(far, 2 * q, 1)), jnp.arcsinh(jnp.where(far, 1, q)))
+    return _unit(c).astype(grown.dtype) * grown
 
 
 # --- gyrovector operations, exponential and logarithm -----------------------------------------------------------------
@@ -95,14 +95,14 @@ def log(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
 @in_float64
 def exp0(u: ArrayLike, c: ArrayLike) -> Array:
     """exp_0(u) = tanh(sqrt(c)|u|) u / (sqrt(c)|u|). From sqrt(c)|u| = 9 on it rounds to the edge itself in float32."""
-    return _valid(c) * _tanhc(c * _sq(u)) * u
+    return _valid(c) * tanhc(c * _sq(u)) * u
 
 
 @in_float64
 def log0(x: ArrayLike, c: ArrayLike) -> Array:
     """log_0(x) = artanh(sqrt(c)|x|) x / (sqrt(c)|x|)."""
     gap = _gap(x, c)
-    return _asinhc(c * _sq(x) / gap) / jnp.sqrt(gap) * x
+    return asinhc(c * _sq(x) / gap) / jnp.sqrt(gap) * x
 
 
 @in_float64
@@ -122,7 +122,10 @@ def transport0(x: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
 
 @in_float64
 def gap(x: ArrayLike, c: ArrayLike) -> Array:
-    """1 - c|x|^2, positive inside the ball, NaN elsewhere. c enters exactly: rounding sqrt(c) x first ruins it."""
+    """1 - c|x|^2, positive inside the ball, NaN elsewhere.
+
+    c enters as it is in the dtype of the arguments, without another rounding: that of sqrt(c) x would ruin it.
+    """
     return _gap(x, c)
 
 
@@ -157,10 +160,11 @@ def _shortened(x, limit, c):
 
 def check(points: ArrayLike, c: ArrayLike) -> ArrayLike:
     """Return the points (..., dim), or raise a ValueError that counts those outside the ball. Not for use under jit."""
-    c = np.asarray(c, np.float64)
+    dtype = jnp.result_type(float, points, c)  # in which the functions here will see both: float32 without x64
+    c, wide = (np.asarray(v, dtype).astype(np.float64) for v in (c, points))
     if not (c > 0).all():
         raise ValueError(f"c must be positive, not {c}")
-    norm = np.sqrt(np.square(np.asarray(points, np.float64)).sum(-1) * c)
+    norm = np.sqrt(np.square(wide).sum(-1) * c)
     bad = ~(norm < 1)
     if bad.any():
         nan = np.isnan(norm).sum()
@@ -182,7 +186,7 @@ def gyromidpoint(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
 
     m = S / (T + sqrt(T^2 - c|S|^2)), S = sum_i w_i lambda_i x_i, T = sum_i w_i (lambda_i - 1).
     """
-    conformal = 2 / jax.vmap(_gap, (0, None))(points, c)
+    weights, conformal = _nonnegative(weights), 2 / jax.vmap(_gap, (0, None))(points, c)
     s = _weighted_sum(weights * conformal, points)
     t = jnp.sum(weights * (conformal - 1))
     return s / (t + jnp.sqrt(t**2 - c * _sq(s)))
@@ -193,28 +197,42 @@ MEAN_STEPS = 16
 
 @in_float64
 def frechet_mean(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
-    """argmin_m sum_i w_i d(m, x_i)^2 over points (n, dim) with weights (n,); NaN where `MEAN_STEPS` Newton steps do not reach it.
+    """argmin_m sum_i w_i d(m, x_i)^2 over points (n, dim) with weights (n,) >= 0; NaN where it is not reached.
 
-    The objective is convex, its Hessian is sum_i w_i (r coth r off the direction of x_i, 1 along it) in units of the
-    metric, and the gyromidpoint is a good start: six steps reach points at 1 - 1e-6. Differentiated implicitly, at the root of
-    sum_i w_i log_m(x_i).
+    Newton's method from the gyromidpoint. The objective is convex, its Hessian is sum_i w_i (r coth r off the direction
+    of x_i, 1 along it) in units of the metric, and a step that would raise the objective is halved until it does not.
+    Six steps reach points of one norm of 1 - 1e-6; `MEAN_STEPS` leave room for weights of very different size.
+    Differentiated implicitly, at the root of sum_i w_i log_m(x_i).
     """
-    weights = weights / jnp.sum(weights)
+    weights = _nonnegative(weights) / jnp.sum(weights)
+
+    def logs_from(m):
+        return jax.vmap(_log, (None, 0, None))(m, points, c)
 
     def mean_log(m):
-        return _weighted_sum(weights, jax.vmap(_log, (None, 0, None))(m, points, c))
+        return _weighted_sum(weights, logs_from(m))
+
+    def squares(m, logs):
+        return c * jax.vmap(_sq)(logs) * (2 / _gap(m, c)) ** 2
 
     def newton(state):
         m, _, n = state
-        logs = jax.vmap(_log, (None, 0, None))(m, points, c)
-        square = c * jax.vmap(_sq)(logs) * (2 / _gap(m, c)) ** 2
+        logs = logs_from(m)
+        square = squares(m, logs)
         r = safe_sqrt(square)
         coth = jnp.where(r > 1e-4, r / jnp.tanh(jnp.where(r > 1e-4, r, 1.0)), 1 + square / 3)
         direction = logs / jnp.where(r > 0, safe_sqrt(jax.vmap(_sq)(logs)), 1.0)[:, None]
         outer = direction[:, :, None] * direction[:, None, :]
         hessian = jnp.sum(weights * coth) * jnp.eye(m.size) + _weighted_sum(weights * (1 - coth), outer)
         step = jnp.linalg.solve(hessian, _weighted_sum(weights, logs))
-        return _exp(m, step, c), jnp.sqrt(_sq(step)) * 2 / _gap(m, c), n + 1
+
+        def rises(t):
+            moved = _exp(m, t * step, c)
+            after = jnp.sum(weights * squares(moved, logs_from(moved)))
+            return (after > jnp.sum(weights * square) * (1 + 1e-12)) & (t > 1e-6)
+
+        t = jax.lax.while_loop(rises, lambda t: t / 2, 1.0)
+        return _exp(m, t * step, c), jnp.sqrt(c * _sq(step)) * 2 / _gap(m, c), n + 1
 
     def solve(_, start):
         m, length, _ = jax.lax.while_loop(lambda s: (s[1] > 1e-7) & (s[2] < MEAN_STEPS), newton, (start, jnp.inf, 0))
@@ -235,7 +253,7 @@ def wrapped_normal_sample(key: Array, mean: ArrayLike, scale: ArrayLike, c: Arra
 
     The scale is a Riemannian length: at 0, and so anywhere, |log_mean(z)| in the metric is |scale eps|.
     """
-    mean = jnp.asarray(mean)
+    mean, scale = jnp.asarray(mean), _scale(scale, mean)
     eps = jax.random.normal(key, mean.shape, mean.dtype)
     return exp(mean, transport0(mean, scale * eps / 2, c), c)
 
@@ -247,20 +265,38 @@ def wrapped_normal_log_prob(z: ArrayLike, mean: ArrayLike, scale: ArrayLike, c: 
     log N(v; 0, scale^2) - (dim - 1) log( sinh(sqrt(c)|v|) / (sqrt(c)|v|) ), v = lambda_0 PT_{mean->0} log_mean(z).
     Nagano et al., arXiv 1902.02992, with curvature -c.
     """
-    v = 2 * _log(mean, z, c) / _gap(mean, c)
+    v, scale = 2 * _log(mean, z, c) / _gap(mean, c), _scale(scale, mean)
     normal = jnp.sum(-(v**2) / scale**2 / 2 - jnp.log(scale) - math.log(2 * math.pi) / 2)
-    return normal - (v.size - 1) * _log_sinhc(c * _sq(v))
+    return normal - (v.size - 1) * log_sinhc(c * _sq(v))
 
 
 # --- the formulas, in the arithmetic of the caller --------------------------------------------------------------------
 
 
 def _sq(x):
+    if jnp.ndim(x) != 1:
+        raise ValueError(f"single points (dim,) are meant, not {jnp.shape(x)}: batch with jax.vmap")
     return jnp.sum(x * x)  # not jnp.dot: matrix units round float32 to 10 bits
+
+
+def _difference(x, y):
+    if jnp.shape(x) != jnp.shape(y):
+        raise ValueError(f"two points of one ball are meant, not {jnp.shape(x)} and {jnp.shape(y)}")
+    return jnp.subtract(x, y)
 
 
 def _norm(x):
     return safe_sqrt(_sq(x))
+
+
+def _scale(scale, mean):
+    if jnp.ndim(scale) and jnp.shape(scale) != jnp.shape(mean):
+        raise ValueError(f"scale is one number or {jnp.shape(mean)} as the mean is, not {jnp.shape(scale)}")
+    return jnp.where(jnp.greater(scale, 0), scale, jnp.nan)
+
+
+def _nonnegative(weights):
+    return jnp.where(weights >= 0, weights, jnp.nan)
 
 
 def _weighted_sum(weights, rows):
@@ -282,7 +318,7 @@ def _chord(x, y, c):
     The difference comes first: |x|^2 + |y|^2 - 2<x,y> cancels for neighbours. Each point brings its own factor, rounded
     once: a pair then costs no division, and the gradient three roundings less.
     """
-    return _sq(jnp.subtract(x, y)), _stretch(x, c) * _stretch(y, c)
+    return _sq(_difference(x, y)), _stretch(x, c) * _stretch(y, c)
 
 
 @in_float64
@@ -295,38 +331,35 @@ def _unit(c):
     return 2 / jnp.sqrt(c)
 
 
-def _polar_half(u, v, c):
+@in_float64
+def _tangent_point(u, c):
+    """What one vector brings to `tangent_dist`: a = sqrt(c)|u|, sqrt(sinh 2a), sinh^2 a and sqrt(c) sinhc(2a) u."""
+    square = c * _sq(u)
+    a = safe_sqrt(square)
+    return a, safe_sqrt(jnp.sinh(2 * a)), square * sinhc(square) ** 2, jnp.sqrt(c) * sinhc(4 * square) * u
+
+
+def _polar_half(u, v, of_u, of_v, c):
     """sinh(sqrt(c) d/2) of `tangent_dist` by lengths and angle; finite, but wrong, where one vector is 0."""
     norm_u, norm_v, total = _norm(u), _norm(v), _norm(u) + _norm(v)
     longer = jnp.sum((u - v) * (u + v)) / jnp.where(total > 0, total, 1)
     turn = ((u - v) - v * (longer / jnp.where(norm_v > 0, norm_v, 1))) / jnp.where(norm_u > 0, norm_u, 1)
     radial = jnp.sinh(jnp.sqrt(c) * longer)
-    around = (
-        safe_sqrt(jnp.sinh(2 * jnp.sqrt(c) * norm_u)) * safe_sqrt(jnp.sinh(2 * jnp.sqrt(c) * norm_v)) * _norm(turn) / 2
-    )
+    around = of_u[1] * of_v[1] * _norm(turn) / 2
     scale = jax.lax.stop_gradient(jnp.where(jnp.abs(radial) > around, jnp.abs(radial), around))
     scale = jnp.where(scale > 0, scale, 1)  # the squares alone would overflow from d = 44
     return scale * safe_sqrt((radial / scale) ** 2 + (around / scale) ** 2)
 
 
-def _smooth_half(u, v, c, used):
-    """The same from sinh^2 a + sinh^2 b + 2 sinh^2 a sinh^2 b - 2c <sinhc(2a) u, sinhc(2b) v>; 0 where not used.
-
-    What belongs to one point is computed before the selection, so that over all pairs of a batch it is computed once.
-    """
-
-    def point(w):
-        square = c * _sq(w)
-        sinh2, bent = square * _sinhc(square) ** 2, _sinhc(4 * square) * w
-        return jnp.where(used, sinh2, 0), jnp.where(used, bent, 0)
-
-    (sinh2_a, bent_u), (sinh2_b, bent_v) = point(u), point(v)
-    return safe_sqrt(sinh2_a + sinh2_b + 2 * sinh2_a * sinh2_b - 2 * c * jnp.sum(bent_u * bent_v))
+def _smooth_half(of_u, of_v, used):
+    """The same from sinh^2 a + sinh^2 b + 2 sinh^2 a sinh^2 b - 2c <sinhc(2a) u, sinhc(2b) v>; 0 where not used."""
+    (sinh2_a, bent_u), (sinh2_b, bent_v) = ([jnp.where(used, part, 0) for part in of[2:]] for of in (of_u, of_v))
+    return safe_sqrt(sinh2_a + sinh2_b + 2 * sinh2_a * sinh2_b - 2 * jnp.sum(bent_u * bent_v))
 
 
 def _add(x, y, gap_x, gap_y, c):
     """x (+) y in s = x + y, with no term that cancels: (gap_x s + c|s|^2 x) / (gap_x gap_y + c|s|^2)."""
-    s = x + y
+    s = _difference(x, -y)
     n = c * _sq(s)
     return (gap_x * s + n * x) / (gap_x * gap_y + n)
 
@@ -334,52 +367,22 @@ def _add(x, y, gap_x, gap_y, c):
 def _exp(x, u, c):
     gap_x = _gap(x, c)
     w = c * _sq(u) / gap_x**2
-    sinh2 = w * _sinhc(jnp.where(w < 1e5, w, 1e5)) ** 2
+    within = jnp.where(w < 1e5, w, 1e5)  # sech^2 is 1e-274 there
+    sinh2 = within * sinhc(within) ** 2
     # The gap of the second summand is sech^2; recomputed from the point itself it would cancel.
-    return _add(x, _tanhc(w) / gap_x * u, gap_x, 1 / (1 + sinh2), c)
+    return _add(x, tanhc(w) / gap_x * u, gap_x, 1 / (1 + sinh2), c)
 
 
 def _log(x, y, c):
-    s = y - x
+    s = _difference(y, x)
     n, gap_x, gap_y = c * _sq(s), _gap(x, c), _gap(y, c)
     w = n / (gap_x * gap_y)
-    return _asinhc(w) / jnp.sqrt(1 + w) / gap_y * (gap_x * s - n * x)
+    return asinhc(w) / jnp.sqrt(1 + w) / gap_y * (gap_x * s - n * x)
 
 
 def _transport(x, y, u, c):
     """(gap_y / gap_x) gyr[y, -x] u, the gyration regrouped in s = y - x as `_add` is in x + y."""
-    s = y - x
+    s = _difference(y, x)
     n, gap_x, gap_y, xu, su = c * _sq(s), _gap(x, c), _gap(y, c), jnp.sum(x * u), jnp.sum(s * u)
     turn = (gap_x * su - n * xu) * x - ((1 - gap_x) * su + (gap_y + n) * xu) * s
     return gap_y / gap_x * (u + 2 * c / (gap_x * gap_y + n) * turn)
-
-
-def _analytic(f: Callable[[Any], Array], taylor: Sequence[float]) -> Callable[[Any], Array]:
-    """g(w) = f(sqrt w) for an even f, smooth at w = 0: its Taylor series in w below 1/64, where f(sqrt w) is not."""
-
-    def g(w):
-        small = w < 1 / 64
-        near = jnp.where(small, w, 0)
-        series = functools.reduce(lambda total, a: total * near + a, reversed(taylor))
-        return jnp.where(small, series, f(jnp.sqrt(jnp.where(small, 1, w))))
-
-    return g
-
-
-def _tanhc_taylor(n: int) -> list[float]:
-    t = [1.0]  # from tanh' = 1 - tanh^2
-    for k in range(1, n):
-        t.append(-sum(t[i] * t[k - 1 - i] for i in range(k)) / (2 * k + 1))
-    return t
-
-
-_sinhc = _analytic(lambda a: jnp.sinh(a) / a, [1 / math.factorial(2 * k + 1) for k in range(9)])
-_asinhc = _analytic(
-    lambda a: jnp.arcsinh(a) / a,
-    [(-1 / 4) ** k * math.comb(2 * k, k) / (2 * k + 1) for k in range(10)],
-)
-_tanhc = _analytic(lambda a: jnp.tanh(a) / a, _tanhc_taylor(10))
-_log_sinhc = _analytic(
-    lambda a: a + jnp.log1p(-jnp.exp(-2 * a)) - jnp.log(2 * a),
-    [0, 1 / 6, -1 / 180, 1 / 2835, -1 / 37800, 1 / 467775, -691 / 3831077250, 2 / 127702575],
-)

@@ -1,7 +1,8 @@
-"""Arithmetic at its edges: float64 where float32 cancels, x64 enabled or not, and a sqrt with a gradient at 0."""
+"""Arithmetic at its edges: float64 where float32 cancels, x64 enabled or not, and functions that are smooth at 0."""
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import jax
@@ -15,10 +16,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 def in_float64(f: F) -> F:
     """Run f in float64 and round what it returns once, to the floating dtype of its arguments.
 
-    Other arguments pass as they are; an int64 that f makes leaves as the default integer, int32 without x64.
-    The inside of f is held to elementwise operations, sums and sorts. The transpose of a matrix product and the
-    lowering of argmax happen outside the context that allows 64 bits here, and fail; jnp.sum(x * y) does not. Under
-    jit, vmap, scan, remat and both modes of differentiation tests/test_precision.py shows that it works.
+    Other arguments pass as they are; an int64 that f makes leaves as the default integer, int32 without x64. Without
+    x64 a float64 argument is rounded to float32 at the door, as everywhere in jax.
+    The inside of f is held to elementwise operations, sums, sorts, loops and linear solves. The transpose of a matrix
+    product and the lowering of argmax happen outside the context that allows 64 bits here, and fail; jnp.sum(x * y)
+    does not. tests/test_precision.py shows it under jit, vmap, scan, remat and both modes of differentiation.
     """
 
     def convert(tree, kind, dtype):
@@ -41,3 +43,38 @@ def safe_sqrt(w: ArrayLike) -> Array:
     """Sqrt w with gradient 0 at 0, where that of a norm is undefined and that of jnp.sqrt infinite; NaN stays NaN."""
     zero = jnp.equal(w, 0)
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, w)))
+
+
+def _analytic(f: Callable[[Any], Array], taylor: Sequence[float]) -> Callable[[Any], Array]:
+    """g(w) = f(sqrt w) for an even f, smooth at w = 0: its Taylor series in w below 1/64, where f(sqrt w) is not."""
+
+    def g(w):
+        small = w < 1 / 64
+        near = jnp.where(small, w, 0)
+        series = functools.reduce(lambda total, a: total * near + a, reversed(taylor))
+        return jnp.where(small, series, f(jnp.sqrt(jnp.where(small, 1, w))))
+
+    return g
+
+
+def _tanhc_taylor(n: int) -> list[float]:
+    t = [1.0]  # from tanh' = 1 - tanh^2
+    for k in range(1, n):
+        t.append(-sum(t[i] * t[k - 1 - i] for i in range(k)) / (2 * k + 1))
+    return t
+
+
+sinhc = _analytic(lambda a: jnp.sinh(a) / a, [1 / math.factorial(2 * k + 1) for k in range(9)])
+asinhc = _analytic(
+    lambda a: jnp.arcsinh(a) / a,
+    [(-1 / 4) ** k * math.comb(2 * k, k) / (2 * k + 1) for k in range(10)],
+)
+tanhc = _analytic(lambda a: jnp.where(a < jnp.inf, jnp.tanh(a) / a, jnp.nan), _tanhc_taylor(10))
+asinh_squared = _analytic(
+    lambda a: jnp.arcsinh(a) ** 2,
+    [0, *((-1) ** (k - 1) * 4**k / (2 * k**2 * math.comb(2 * k, k)) for k in range(1, 11))],
+)
+log_sinhc = _analytic(
+    lambda a: a + jnp.log1p(-jnp.exp(-2 * a)) - jnp.log(2 * a),
+    [0, 1 / 6, -1 / 180, 1 / 2835, -1 / 37800, 1 / 467775, -691 / 3831077250, 2 / 127702575],
+)

@@ -33,7 +33,7 @@ def test_the_closed_forms_are_scored_beside_their_references():
     [
         ([], ["no --config", "type: python -m ternary_jax.main --config=configs/closed_form.py"]),
         (["--config.c=2"], ["no --config"]),
-        (["--config=nowhere.py"], ["nowhere.py", "No such file"]),
+        (["--config=nowhere.py"], ["--config=nowhere.py", "no such file", "configs/"]),
         ([CONFIG + ":variant"], ["variant", "has no variant"]),
         ([CONFIG, "--config.tree.scal=0.3"], ["config.tree.scal=0.3", "but tree.scale", "it has c, dim, n_digits"]),
         ([CONFIG, "--config.tree=0.3"], ["config.tree=0.3", "tree.ratio, tree.scale"]),
@@ -68,3 +68,24 @@ def test_help_says_what_to_type_and_does_not_wait_for_jax():
     assert "--config.KEY=VALUE" in done.stdout
     code = "import sys, ternary_jax.main; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("def get_config(:", ["SyntaxError"]),
+        ("x = 1", ["get_config"]),
+        ("def get_config():\n    raise RuntimeError('no luck')", ["RuntimeError: no luck"]),
+        (
+            "from ml_collections import ConfigDict\ndef get_config(): return ConfigDict(dict(task='closed_form'))",
+            ["no key 'n_digits'"],
+        ),
+    ],
+)
+def test_a_config_file_that_is_no_config_is_one_sentence_too(tmp_path, source, words):
+    (tmp_path / "broken.py").write_text(source)
+    r = run(f"--config={tmp_path / 'broken.py'}")
+    assert r.returncode == 2
+    assert "Traceback" not in r.stderr
+    assert len(r.stderr.strip().splitlines()) == 1
+    assert all(word in r.stderr for word in words), r.stderr

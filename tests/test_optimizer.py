@@ -49,6 +49,20 @@ def descend(tx, params, gradient, steps):
     return jax.lax.scan(step, (params, tx.init(params)), length=steps)[1]
 
 
+def test_momentum_is_carried_to_the_very_point_that_apply_updates_makes():
+    """At the edge the last bit of a coordinate changes lambda by a hundredth, and so the length of a moment."""
+    x = ball_points(0, n=64, radius=1 - 2e-5)
+    g = 1e3 * ball_points(1, n=64)
+    tx = riemannian_sgd(1000.0, 1.0, mask=True, momentum=0.9)
+    updates, state = tx.update(g, tx.init(x), x)
+    new = x + updates
+    m = jax.vmap(poincare.riemannian_gradient, (0, 0, None))(x, g, 1.0)
+    expected = jax.vmap(poincare.transport, (0, 0, 0, None))(x, new, m, 1.0)
+    first = next(leaf for leaf in jax.tree.leaves(state) if leaf.shape == x.shape)
+    error = np.linalg.norm(first - expected, axis=-1) / np.linalg.norm(expected, axis=-1)
+    assert error.max() < 1e-6
+
+
 # --- against geoopt ---------------------------------------------------------------------------------------------------
 
 

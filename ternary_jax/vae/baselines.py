@@ -108,6 +108,10 @@ def check(config: Any) -> None:
     require("dim", config.dim, 2 <= config.dim <= 1024, "2 to 1024 coordinates, as a digit takes a plane")
     require("c", config.c, 1e-6 <= config.c <= 1e6, "1e-6 to 1e6, as the ball has radius 1/sqrt(c)")
     require("seed", config.seed, config.seed >= 0, "0 or more")
+    shared = max(map(len, _planes(n, config.dim, 0)))
+    require(
+        "dim", config.dim, n + shared <= 18, f"{shared} digits would share a plane and be decoded from 3^{shared} sums"
+    )
     for key, first in (("tree", 0), ("rich", 1)):
         scale, ratio = config[key].scale, config[key].ratio
         require(f"{key}.ratio", ratio, 0 < ratio < 1, "between 0 and 1, both excluded, as digits must get smaller")

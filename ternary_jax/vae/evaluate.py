@@ -151,6 +151,8 @@ def cheap(z: ArrayLike, prediction: ArrayLike, c: ArrayLike) -> Cheap:
 
 def costly(z: ArrayLike, c: ArrayLike, samples: Samples) -> Costly:
     """The metrics that need distances and sorts of many pairs. z (N, dim), c () -> scalars."""
+    if isinstance(samples.anchor, np.ndarray) and samples.anchor.max(initial=0) >= (n := np.shape(z)[0]):
+        raise ValueError(f"the samples are of more than the {n} rows of z: draw_samples(n_digits, p) of the same space")
     return _costly(jnp.asarray(z), jnp.asarray(c, float), samples)
 
 
@@ -158,6 +160,8 @@ def costly(z: ArrayLike, c: ArrayLike, samples: Samples) -> Costly:
 def held_out_coverage(prediction: ArrayLike, train_mask: ArrayLike) -> Array:
     """Coverage over the rows with train_mask False, (N, D) and (N,) bool -> (); NaN where nothing is held out."""
     prediction, held_out = _trits(prediction), ~jnp.asarray(train_mask, bool)
+    if held_out.shape != prediction.shape[:1]:
+        raise ValueError(f"train_mask is {prediction.shape[:1]}, one bool an operation, not {held_out.shape}")
     count = jnp.sum(held_out, dtype=jnp.float64)
     return _ratio(jnp.sum(_decoded(prediction) & held_out, dtype=jnp.float64), count)
 
@@ -169,6 +173,8 @@ def prior_coverage(prediction_of_draws: ArrayLike, p: int = 3) -> PriorCoverage:
     """
     x = _trits(prediction_of_draws) + (p - 1) // 2
     n_draws, n_digits = x.shape
+    if not n_draws:
+        raise ValueError("prior coverage needs at least one draw")
     n = ternary.n_operations(n_digits, p)
     drawn = jnp.sort(jnp.sum(x * p ** jnp.arange(n_digits)[None], -1))
     distinct = 1 + jnp.sum(drawn[1:] != drawn[:-1])
@@ -195,8 +201,9 @@ def average_ranks(a: ArrayLike) -> Array:
 
 
 def measure(z: ArrayLike, prediction: ArrayLike, c: ArrayLike, samples: Samples) -> dict[str, float]:
-    """All metrics of one embedding, on the host, by name."""
-    both = jax.device_get((cheap(z, prediction, c), costly(z, c, samples)))
+    """All metrics of one embedding, on the host, by name. A float64 z, as of a file, is taken as it is, x64 or not."""
+    with jax.enable_x64(jnp.result_type(float) == jnp.float64 or np.asarray(z).dtype == np.float64):
+        both = jax.device_get((cheap(z, prediction, c), costly(z, c, samples)))
     return {name: float(value) for metrics in both for name, value in metrics._asdict().items()}
 
 

@@ -127,8 +127,8 @@ def verdict(metrics: Mapping[str, float], n_digits: int = 9, p: int = 3) -> list
         about = "collapse: all radii are equal" if not math.isnan(metrics["richness"]) else "no verdict"
     elif abs(h) > best + 1e-4:
         about = (
-            f"collapse: hierarchy {h:.5f} is {(abs(h) - best) / (1 - best):.1%} of the way from its ceiling {best:.5f} "
-            "without ties to 1, so radii tie inside levels"
+            f"collapse: hierarchy {h:.5f} is {(max(abs(h), abs(rounded)) - best) / (1 - best):.1%} of the way from its "
+            f"ceiling {best:.5f} without ties to 1, so radii tie inside levels"
         )
     elif math.isnan(rounded):
         about = f"collapse: all radii are equal up to rounding; hierarchy {h:.5f} ranks float noise"

@@ -13,6 +13,7 @@ CURVATURES = (0.1, 1.0, 4.0)
 # name -> which of the arguments (x, y, u) it takes
 OPERATIONS = {
     "dist": "xy",
+    "squared_dist": "xy",
     "dist0": "x",
     "log0": "x",
     "log": "xy",
@@ -74,3 +75,8 @@ def true_values(name, args, cotangents, c):
         cotangent = ball.vector(cotangent) if np.ndim(cotangent) else ball.mp.mpf(float(cotangent))
         out.append((f(*row, c), ball.gradient(f, row, cotangent, c)))
     return out
+
+
+def is_scalar(name):
+    """Whether an operation returns a number, not a vector."""
+    return "dist" in name

@@ -38,6 +38,10 @@ def dist(x, y, c):
     return 2 / mp.sqrt(c) * mp.atanh(mp.sqrt(c) * norm(mobius_add(minus(x), y, c)))
 
 
+def squared_dist(x, y, c):
+    return dist(x, y, c) ** 2
+
+
 def dist0(x, c):
     return 2 / mp.sqrt(c) * mp.atanh(mp.sqrt(c) * norm(x))
 

@@ -231,9 +231,10 @@ def test_prior_coverage_counts_distinct_operations_beside_what_uniform_draws_wou
 
 
 @pytest.mark.parametrize("bad", ["nan", "inf", "edge", "c"])
-def test_one_bad_point_makes_every_metric_nan_sampled_or_not(bad, samples):
+def test_one_bad_point_makes_every_metric_nan_though_no_sample_holds_it(bad, samples):
     z, prediction = embedding("tree", 1.0)
-    sampled = set(np.asarray(samples.radial_i)) | set(np.asarray(samples.radial_j))
+    samples = jax.tree.map(lambda a: a[:500], samples)
+    sampled = set(np.concatenate([getattr(samples, name) for name in samples._fields]))
     row = next(i for i in range(N) if i not in sampled)
     value = {"nan": np.nan, "inf": np.inf, "edge": 1.0, "c": 0.0}[bad]
     z = z.at[row, 3].set(value)
@@ -253,6 +254,28 @@ def test_a_prediction_is_made_of_integers_for_the_operations_of_some_p():
         evaluate.cheap(z[:26], ternary.operations(3)[:26], 1.0)
     with pytest.raises(ValueError, match="27 rows of 2 digits"):
         evaluate.cheap(z, ternary.operations(3)[:, :2], 1.0)
+
+
+def test_shapes_and_samples_that_do_not_fit_are_refused():
+    z, prediction = jnp.zeros((27, 2)), ternary.operations(3)
+    with pytest.raises(ValueError, match="more than the 27 rows"):
+        evaluate.costly(z, 1.0, evaluate.draw_samples(4))
+    with pytest.raises(ValueError, match=r"train_mask is \(27,\)"):
+        evaluate.held_out_coverage(prediction, np.zeros((27, 1), bool))
+    with pytest.raises(ValueError, match="at least one draw"):
+        evaluate.prior_coverage(prediction[:0])
+
+
+@pytest.mark.parametrize("c", [0.1, 1.0])
+def test_float64_points_are_measured_in_float64_without_x64(c, samples):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(N, 4))
+    z *= (1 - 10 ** rng.uniform(-9, 0, (N, 1))) / np.linalg.norm(z, axis=-1, keepdims=True) / np.sqrt(c)
+    prediction = ternary.operations()
+    got, expected = evaluate.measure(z, prediction, c, samples), judge.judge(z, prediction, c)
+    for name, value in expected.items():
+        if name in got:
+            assert got[name] == pytest.approx(value, abs=1e-6), name
 
 
 def test_metrics_belong_to_the_labels(samples):
