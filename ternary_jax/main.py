@@ -36,7 +36,9 @@ def main(argv: list[str]) -> None:
     except ValueError as e:
         command_line.fail(str(e))
     except AttributeError as e:
-        command_line.fail(f"the config has no key {e}; configs/closed_form.py has them all")
+        command_line.fail(
+            f"the config has no key {str(e).strip(chr(34) + chr(39))}; configs/closed_form.py has them all"
+        )
     print(module.report(config))
 
 

@@ -78,7 +78,7 @@ def test_help_says_what_to_type_and_does_not_wait_for_jax():
         ("def get_config():\n    raise RuntimeError('no luck')", ["RuntimeError: no luck"]),
         (
             "from ml_collections import ConfigDict\ndef get_config(): return ConfigDict(dict(task='closed_form'))",
-            ["no key 'n_digits'"],
+            ["no key n_digits"],
         ),
     ],
 )
