@@ -52,9 +52,10 @@ def geoopt_pullback(name, c, cotangents, args):
     except ImportError:
         return None
     manifold = geoopt.PoincareBall(c=c)
-    method = {"log": "logmap", "log0": "logmap0", "transport": "transp"}.get(name) or name
+    method = {"squared_dist": "dist", "log": "logmap", "log0": "logmap0", "transport": "transp"}.get(name) or name
     args = [torch.tensor(a, requires_grad=True) for a in args]
     value = getattr(manifold, method)(*args)
+    value = value**2 if name == "squared_dist" else value
     gradients = torch.autograd.grad((value * torch.tensor(np.asarray(cotangents))).sum(), args)
     return value.detach().numpy(), [g.numpy() for g in gradients]
 

@@ -79,8 +79,16 @@ def embedding(name, c):
 
 @pytest.mark.parametrize(
     ("name", "c"),
-    [(name, c) for name in ("tree", "rich") for c in (0.1, 1.0, 4.0)]
-    + [("random", 0.1), ("one_hot", 1.0), ("noisy", 4.0), ("collapsed", 0.1), ("collapsed", 1.0)],
+    [
+        ("tree", 0.1),
+        ("tree", 4.0),
+        ("rich", 1.0),
+        ("random", 0.1),
+        ("one_hot", 1.0),
+        ("noisy", 4.0),
+        ("collapsed", 0.1),
+        ("collapsed", 1.0),
+    ],
 )
 def test_every_metric_agrees_with_the_judge(name, c, samples):
     c = jnp.float32(c)
@@ -187,11 +195,11 @@ def test_mapped_over_runs_jitted_and_alone_are_the_same():
 
 
 def test_without_compilation_the_figures_are_the_same():
-    z, prediction, samples = baselines.rich(baselines.Rich(n_digits=2)), ternary.operations(2), few(2, 8)
-    compiled = evaluate.measure(z, prediction, 1.0, samples)
+    z, prediction = baselines.rich(baselines.Rich(n_digits=2)), ternary.operations(2)
+    compiled = evaluate.cheap(z, prediction, 1.0)
     with jax.disable_jit():
-        eager = evaluate.measure(z, prediction, 1.0, samples)
-    assert eager == pytest.approx(compiled, abs=1e-6)
+        eager = evaluate.cheap(z, prediction, 1.0)
+    np.testing.assert_allclose(eager, compiled, rtol=0, atol=1e-6)
 
 
 # --- coverage ---------------------------------------------------------------------------------------------------------
