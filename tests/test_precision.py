@@ -77,7 +77,6 @@ CONDS = {
     "jit of vmap": jax.jit(jax.vmap(choose, (0, None))),
 }
 COND_GRADIENTS = {
-    "grad": over_points(jax.grad(choose)),
     "vmap of grad": jax.vmap(jax.grad(choose), (0, None)),
     "grad of a vmapped sum": jax.grad(lambda points, c: jnp.sum(jax.vmap(choose, (0, None))(points, c))),
     "vmap of jacfwd": jax.vmap(jax.jacfwd(choose), (0, None)),
