@@ -132,13 +132,13 @@ def gap(x: ArrayLike, c: ArrayLike) -> Array:
 @in_float64
 def conformal_factor(x: ArrayLike, c: ArrayLike) -> Array:
     """lambda_x = 2 / (1 - c|x|^2)."""
-    return 2 / _gap(x, c)
+    return _conformal(x, c)
 
 
 @in_float64
 def riemannian_gradient(x: ArrayLike, g: ArrayLike, c: ArrayLike) -> Array:
     """The gradient with respect to the metric at x, from the Euclidean one: g / lambda_x^2."""
-    return (_gap(x, c) / 2) ** 2 * g
+    return jnp.divide(g, _conformal(x, c) ** 2)
 
 
 def max_norm(dtype: jax.typing.DTypeLike) -> float:
@@ -186,7 +186,7 @@ def gyromidpoint(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
 
     m = S / (T + sqrt(T^2 - c|S|^2)), S = sum_i w_i lambda_i x_i, T = sum_i w_i (lambda_i - 1).
     """
-    weights, conformal = _nonnegative(weights), 2 / jax.vmap(_gap, (0, None))(points, c)
+    weights, conformal = _nonnegative(weights), jax.vmap(_conformal, (0, None))(points, c)
     s = _weighted_sum(weights * conformal, points)
     t = jnp.sum(weights * (conformal - 1))
     return s / (t + jnp.sqrt(t**2 - c * _sq(s)))
@@ -213,7 +213,7 @@ def frechet_mean(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
         return _weighted_sum(weights, logs_from(m))
 
     def squares(m, logs):
-        return c * jax.vmap(_sq)(logs) * (2 / _gap(m, c)) ** 2
+        return c * jax.vmap(_sq)(logs) * _conformal(m, c) ** 2
 
     def newton(state):
         m, _, n = state
@@ -232,7 +232,7 @@ def frechet_mean(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
             return (after > jnp.sum(weights * square) * (1 + 1e-12)) & (t > 1e-6)
 
         t = jax.lax.while_loop(rises, lambda t: t / 2, 1.0)
-        return _exp(m, t * step, c), jnp.sqrt(c * _sq(step)) * 2 / _gap(m, c), n + 1
+        return _exp(m, t * step, c), jnp.sqrt(c * _sq(step)) * _conformal(m, c), n + 1
 
     def solve(_, start):
         m, length, _ = jax.lax.while_loop(lambda s: (s[1] > 1e-7) & (s[2] < MEAN_STEPS), newton, (start, jnp.inf, 0))
@@ -265,7 +265,7 @@ def wrapped_normal_log_prob(z: ArrayLike, mean: ArrayLike, scale: ArrayLike, c: 
     log N(v; 0, scale^2) - (dim - 1) log( sinh(sqrt(c)|v|) / (sqrt(c)|v|) ), v = lambda_0 PT_{mean->0} log_mean(z).
     Nagano et al., arXiv 1902.02992, with curvature -c.
     """
-    v, scale = 2 * _log(mean, z, c) / _gap(mean, c), _scale(scale, mean)
+    v, scale = _conformal(mean, c) * _log(mean, z, c), _scale(scale, mean)
     normal = jnp.sum(-(v**2) / scale**2 / 2 - jnp.log(scale) - math.log(2 * math.pi) / 2)
     return normal - (v.size - 1) * log_sinhc(c * _sq(v))
 
@@ -277,6 +277,10 @@ def _sq(x):
     if jnp.ndim(x) != 1:
         raise ValueError(f"single points (dim,) are meant, not {jnp.shape(x)}: batch with jax.vmap")
     return jnp.sum(x * x)  # not jnp.dot: matrix units round float32 to 10 bits
+
+
+def _conformal(x, c):
+    return 2 / _gap(x, c)
 
 
 def _difference(x, y):
