@@ -21,6 +21,7 @@ A NaN or infinite gradient, and a point that was outside before, make the point 
 1/sqrt(c), as in `poincare`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -117,6 +118,44 @@ def keep_inside(c: ArrayLike, mask: Mask) -> optax.GradientTransformation:
         return jax.tree.map(leaf, updates, params), state
 
     return optax.masked(optax.GradientTransformation(init, update), mask)
+
+
+def adamw_by_group(clip_norm: float) -> optax.GradientTransformationExtraArgs:
+    """AdamW whose rates are an argument of each update, so that a controller can turn them inside a scan.
+
+    A group is a key of the parameters, a dict, and has an optimizer state of its own: freezing one is to select its old
+    state, count included. clip_norm: of all groups that are not frozen together; literally 0 leaves the gradients alone.
+
+    update(gradients, state, params, rates=, norms=, weight_decay=, frozen=None):
+        rates: learning rate of each group; norms: norm of each group's gradient; weight_decay: scalar
+        frozen: bool of each group; None selects nothing
+    """
+    adam = optax.scale_by_adam()
+
+    def init(params):
+        return {group: adam.init(tree) for group, tree in params.items()}
+
+    def update(updates, state, params=None, *, rates, norms, weight_decay, frozen=None, **_):
+        if params is None:
+            raise ValueError("weight decay needs the parameters: call update(gradients, state, params, ...)")
+        squares = {g: n * n if frozen is None else jnp.where(frozen[g], 0.0, n * n) for g, n in norms.items()}
+        total = safe_sqrt(functools.reduce(jnp.add, squares.values()))
+        scale = jnp.minimum(1.0, clip_norm / jnp.maximum(total, clip_norm)) if clip_norm else 1.0
+
+        def of_group(group):
+            clipped = jax.tree.map(lambda g: scale * g, updates[group]) if clip_norm else updates[group]
+            moved, after = adam.update(clipped, state[group])
+            moved = jax.tree.map(lambda u, x: -rates[group] * (u + weight_decay * x), moved, params[group])
+            if frozen is None:
+                return moved, after
+            still = frozen[group]
+            moved = jax.tree.map(lambda u: jnp.where(still, 0, u), moved)
+            return moved, jax.tree.map(lambda old, new: jnp.where(still, old, new), state[group], after)
+
+        made = {group: of_group(group) for group in updates}
+        return {group: u for group, (u, _) in made.items()}, {group: s for group, (_, s) in made.items()}
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 # --- the ball leaves --------------------------------------------------------------------------------------------------

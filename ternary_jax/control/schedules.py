@@ -1,0 +1,33 @@
+"""Open loop: schedules are arrays with one row a step, computed before the run, and enter the scan as unbatched xs.
+
+A schedule that counts in carried state would differ between vmapped runs as far as jax can tell, and every branch on
+it would be taken both ways.
+"""
+
+import jax
+import numpy as np
+
+from ternary_jax.control.chain import Control
+
+
+def learning_rate(shape: str, steps: int, warmup_steps: int, final: float) -> np.ndarray:
+    """Factor on the learning rate, (steps,) float32: a linear rise over `warmup_steps`, then "constant" or "cosine".
+
+    cosine: final + (1 - final) (1 + cos(pi t)) / 2, with t from 0 at the end of the rise to 1 at the last step.
+    """
+    n = np.arange(steps)
+    t = np.clip((n - warmup_steps) / max(1, steps - 1 - warmup_steps), 0, 1)
+    level = {"constant": np.ones(steps), "cosine": final + (1 - final) * (1 + np.cos(np.pi * t)) / 2}[shape]
+    return (np.minimum(1, (n + 1) / (warmup_steps + 1)) * level).astype(np.float32)
+
+
+def follow(**knob_of_schedule: str) -> Control:
+    """Turn the rates of all groups by the schedule `learning_rate`, and set knobs to schedules: knob="schedule"."""
+
+    def update(state, signals, controls):
+        rate = signals.schedule["learning_rate"]
+        rates = jax.tree.map(lambda factor: factor * rate, controls.rates)
+        knobs = controls.knobs | {knob: signals.schedule[name] for knob, name in knob_of_schedule.items()}
+        return state, controls._replace(rates=rates, knobs=knobs)
+
+    return Control(lambda hypers: (), update)

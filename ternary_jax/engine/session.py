@@ -1,0 +1,109 @@
+"""What stands around a run: a directory that one process holds, signals that are waited for, compiled programs kept."""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ternary_jax import config as configs
+from ternary_jax.engine.task import RunError
+
+
+def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
+    """The summary of a workdir whose run has ended, None where there is something to do. Changes nothing.
+
+    A workdir of another config, or a directory that is no workdir, is refused.
+    """
+    file = workdir / "config.json"
+    if not file.exists():
+        strangers = sorted(p.name for p in workdir.iterdir() if not p.name.startswith(".")) if workdir.is_dir() else []
+        if strangers:
+            raise configs.ConfigError(
+                f"--workdir={workdir} holds {strangers[0]!r} and no config.json, so it is no workdir: name another"
+            )
+        return None
+    try:
+        there = json.loads(file.read_text())
+    except ValueError:
+        raise RunError(f"{file} is damaged: give another --workdir, or delete this one") from None
+    if differing := configs.differences(there, configs.resolved(config)):
+        raise configs.ConfigError(
+            f"--workdir={workdir} belongs to another config: {', '.join(differing)}; give another --workdir, or that config"
+        )
+    try:
+        summary = json.loads((workdir / "summary.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return summary if summary["finished"] else None
+
+
+@contextlib.contextmanager
+def claim(workdir: Path, config: Any) -> Iterator[None]:
+    """Hold the workdir for this process, with its config in config.json. The lock dies with the process, however."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        with (workdir / ".lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(f"another process is at work in {workdir}: wait for it, or name another --workdir") from None
+            write_atomically(workdir / "config.json", json.dumps(configs.resolved(config), indent=1) + "\n")
+            yield
+    except OSError as e:
+        raise RunError(f"{e.filename or workdir}: {e.strerror}; free some space or name another --workdir") from e
+
+
+def write_atomically(file: Path, content: str | Callable[[Any], None]) -> None:
+    """A file that is there whole or not at all. content: text, or a function that writes to a binary file."""
+    temporary = file.with_name(f".{file.name}.new")
+    with temporary.open("wb") as f:
+        if callable(content):
+            content(f)
+        else:
+            f.write(content.encode())
+        f.flush()
+        os.fsync(f.fileno())
+    temporary.replace(file)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """An event that SIGINT or SIGTERM sets; a second one has its usual effect. Outside the main thread nothing is done."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number, frame):
+        asked.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def keep_compiled_programs() -> None:
+    """jax's persistent cache in the user's cache directory, unless jax was told of another: a second start is quick."""
+    if jax.config.jax_compilation_cache_dir:
+        return
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ternary_jax"
+    with contextlib.suppress(OSError):  # no place to write: compile each time, as jax does by default
+        cache.mkdir(parents=True, exist_ok=True)
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        # By default only what took a second is kept. A run compiles some twenty small programs beside the large one.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -1,0 +1,128 @@
+"""One optimizer step of one run: what is carried, what is observed, and the pure function between them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from ternary_jax.control.chain import Control, Controls, Signals
+from ternary_jax.engine.stopping import StopState
+from ternary_jax.engine.task import Context, Loss, Task
+
+
+class TrainState(NamedTuple):
+    """All that a run carries, and all that a checkpoint holds.
+
+    params, opt_state: of the task and the optimizer, by group
+    control: state of the controller chain
+    last: what the controllers see of the last step
+    metrics: of the last evaluation; before the first, the infinity that is worse than any value
+    stop: whether and why the run is held, and what that is decided by
+    """
+
+    params: dict[str, Any]
+    opt_state: Any
+    control: Any
+    last: dict[str, Array]
+    metrics: dict[str, Array]
+    stop: StopState
+
+
+class StepInfo(NamedTuple):
+    """What is only observed of a step.
+
+    loss: the total; terms: its parts; signals: as the task gave them
+    gradient: norm by group, before clipping
+    rates, knobs: the controls that were used
+    """
+
+    loss: Array
+    terms: dict[str, Array]
+    signals: dict[str, Array]
+    gradient: dict[str, Array]
+    rates: dict[str, Array]
+    knobs: dict[str, Array]
+
+
+Step = Callable[[TrainState, tuple[Array, dict[str, Array]], Any, Any], tuple[TrainState, StepInfo]]
+
+
+def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs, control: Control) -> Step:
+    """step(state, (number, schedule rows), hypers, data) -> state, info."""
+
+    def train_step(state, xs, hypers, data):
+        step, schedule = xs
+        ones = {group: jnp.float32(1) for group in state.params}
+        control_state, controls = control.update(
+            state.control, Signals(step, schedule, state.last, state.metrics), Controls(ones, None, task.knobs(hypers))
+        )
+        key = jax.random.fold_in(keys(hypers)[1], step)
+        loss, gradients = _loss_and_gradients(
+            task, static.train.microbatches, state.params, Context(step, key, controls, hypers, data)
+        )
+        norms = {group: optax.tree.norm(g) for group, g in gradients.items()}
+        rate = hypers.train.learning_rate * state.stop.rate
+        updates, opt_state = tx.update(
+            gradients,
+            state.opt_state,
+            state.params,
+            rates={group: rate * factor for group, factor in controls.rates.items()},
+            norms=norms,
+            weight_decay=hypers.train.weight_decay,
+            frozen=controls.frozen,
+        )
+        seen = loss.terms | loss.signals | {f"gradient/{group}": norm for group, norm in norms.items()}
+        state = state._replace(
+            params=optax.apply_updates(state.params, updates),
+            opt_state=opt_state,
+            control=control_state,
+            last={name: seen[name] for name in task.signals},
+        )
+        return state, StepInfo(loss.total, loss.terms, loss.signals, norms, controls.rates, controls.knobs)
+
+    return train_step
+
+
+def keys(hypers: Any) -> Array:
+    """(of the initial parameters, of the steps), from the seed."""
+    return jax.random.split(jax.random.key(hypers.seed))
+
+
+def observables(info: StepInfo) -> dict[str, Array]:
+    """What has to be finite, by its name in an error: a bad term makes gradients bad, and is named before them."""
+    return {
+        **{f"loss term {name}": value for name, value in info.terms.items()},
+        "the loss": info.loss,
+        **{f"the gradient of {group}": norm for group, norm in info.gradient.items()},
+    }
+
+
+def first_bad(infos: StepInfo, first: Array) -> tuple[Array, Array]:
+    """Step and place in `observables` of the first value of a chunk that is not finite; step -1 where all are."""
+    bad = ~jnp.isfinite(jnp.stack([*observables(infos).values()], -1))
+    row = jnp.argmax(jnp.any(bad, -1))
+    return jnp.where(jnp.any(bad), first + row, -1), jnp.argmax(bad[row])
+
+
+def _loss_and_gradients(task: Task, n: int, params: Any, context: Context) -> tuple[Loss, Any]:
+    """Of a batch; over n microbatches, one after the other in the memory of one, their means."""
+    batch = task.sample(context)
+
+    def total(params, batch, context):
+        loss = task.loss(params, batch, context)
+        return loss.total, loss
+
+    gradient = jax.grad(total, has_aux=True)
+    if n == 1:
+        return gradient(params, batch, context)[::-1]
+
+    def micro(_, part):
+        number, batch = part
+        return None, gradient(params, batch, context._replace(key=jax.random.fold_in(context.key, number)))
+
+    parts = jax.tree.map(lambda x: x.reshape(n, x.shape[0] // n, *x.shape[1:]), batch)
+    _, (gradients, loss) = jax.lax.scan(micro, None, (jnp.arange(n), parts))
+    return jax.tree.map(lambda x: jnp.mean(x, 0), (loss, gradients))

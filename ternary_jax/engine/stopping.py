@@ -1,0 +1,125 @@
+"""When a run ends before its epochs: decided on the device, at the ends of chunks, and carried.
+
+A stopped run is held where it stopped, so that it does not matter which other runs go on beside it, nor that the host
+learns of it one chunk later.
+"""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from ternary_jax.engine.task import Metric
+
+RUNNING, CONVERGED, DIVERGED, PLATEAU, TARGETS = range(5)
+
+
+class StopState(NamedTuple):
+    """reason: one of the above; step: at which it was given
+    rate: factor on the learning rate, halved by every rollback; rollbacks: how many
+    bad_step: of the last loss or gradient that was not finite, -1 without one; bad_term: which, see `train.names`
+    loss_sum, loss_steps: of the loss since the last evaluation
+    first_loss, best_loss, best_watch: inf, inf, -inf before the first evaluation
+    loss_waited, watch_waited: evaluations without progress of the loss, of the watched metric
+    """
+
+    reason: Array
+    step: Array
+    rate: Array
+    rollbacks: Array
+    bad_step: Array
+    bad_term: Array
+    loss_sum: Array
+    loss_steps: Array
+    first_loss: Array
+    best_loss: Array
+    best_watch: Array
+    loss_waited: Array
+    watch_waited: Array
+
+
+def init() -> StopState:
+    def count(n=0):
+        return jnp.asarray(n, jnp.int32)
+
+    def real(x):
+        return jnp.asarray(x, jnp.float32)
+
+    return StopState(
+        reason=count(RUNNING),
+        step=count(),
+        rate=real(1),
+        rollbacks=count(),
+        bad_step=count(-1),
+        bad_term=count(),
+        loss_sum=real(0),
+        loss_steps=count(),
+        first_loss=real(jnp.inf),
+        best_loss=real(jnp.inf),
+        best_watch=real(-jnp.inf),
+        loss_waited=count(),
+        watch_waited=count(),
+    )
+
+
+def add(stop: StopState, losses: Array) -> StopState:
+    """Count the losses of a chunk, (steps,), into the mean that the next evaluation judges."""
+    return stop._replace(loss_sum=stop.loss_sum + jnp.sum(losses), loss_steps=stop.loss_steps + losses.shape[0])
+
+
+def evaluated(stop: StopState, metrics: dict[str, Array], step: Array, of: dict[str, Metric], static: Any) -> StopState:
+    """What an evaluation says: progress is counted, and a reason given where there is one. What is off is not there.
+
+    diverged: loss > stop.divergence |first loss|
+    targets: every targets.METRIC is met, and by no collapse
+    converged: the loss gained less than stop.loss_share for stop.loss_patience evaluations in a row, with the watched
+        metric at stop.watch_threshold or better
+    plateau: below that threshold, the watched metric gained less than stop.watch_share for stop.watch_patience of them
+    """
+    s = static.stop
+    loss = stop.loss_sum / jnp.maximum(stop.loss_steps, 1)
+    stop = stop._replace(loss_sum=0 * loss, loss_steps=0 * stop.loss_steps)
+    sign = of[s.watch].better
+    watch, threshold = sign * metrics[s.watch], sign * s.watch_threshold
+    verdicts = []
+    if s.divergence:
+        first = jnp.where(jnp.isinf(stop.first_loss), loss, stop.first_loss)
+        stop = stop._replace(first_loss=first)
+        verdicts.append((DIVERGED, loss > s.divergence * jnp.abs(first)))
+    targets = static.targets._asdict() if s.on_targets else {}
+    if targets:
+        met = [of[name].meets(metrics[name], value) for name, value in targets.items()]
+        verdicts.append((TARGETS, jnp.all(jnp.stack(met))))
+    if s.loss_patience:
+        gained = jnp.isinf(stop.best_loss) | (loss < stop.best_loss - s.loss_share * jnp.abs(stop.best_loss))
+        waited = jnp.where(gained, 0, stop.loss_waited + 1)
+        stop = stop._replace(best_loss=jnp.where(gained, loss, stop.best_loss), loss_waited=waited)
+        verdicts.append((CONVERGED, (waited >= s.loss_patience) & (watch >= threshold)))
+    if s.watch_patience:
+        gained = watch > stop.best_watch + s.watch_share
+        waited = jnp.where(gained, 0, stop.watch_waited + 1)
+        stop = stop._replace(best_watch=jnp.where(gained, watch, stop.best_watch), watch_waited=waited)
+        verdicts.append((PLATEAU, (waited >= s.watch_patience) & (watch < threshold)))
+    for reason, holds in reversed(verdicts):  # the first of them has the last word
+        stop = stop._replace(
+            reason=jnp.where(holds, reason, stop.reason), step=jnp.where(holds, step, stop.step)
+        )
+    return stop
+
+
+def went_bad(stop: StopState, bad_step: Array, bad_term: Array, step: Array, static: Any) -> StopState:
+    """After a loss or gradient that was not finite: diverged, or the next chunk at half the rate, at most n times."""
+    stop = stop._replace(bad_step=bad_step, bad_term=bad_term)
+    allowed = static.train.max_rollbacks if static.train.on_nan == "rollback" else 0
+    again = stop.rollbacks < allowed
+    return stop._replace(
+        reason=jnp.where(again, RUNNING, DIVERGED),
+        step=jnp.where(again, 0, step),
+        rate=jnp.where(again, stop.rate / 2, stop.rate),
+        rollbacks=jnp.where(again, stop.rollbacks + 1, stop.rollbacks),
+    )
+
+
+def describe(reason: int, watch: str) -> str:
+    """The reason in words, for summary.json."""
+    return ("epochs done", "converged", "diverged", f"{watch} plateau", "targets reached")[reason]

@@ -1,0 +1,195 @@
+"""A run is one program: a pure step, scanned over the steps of a chunk, vmapped over runs; around it, one host loop.
+
+    chunk(state, first, hypers) -> state, report
+
+The host acts between chunks only, and reads the report of chunk n after it has dispatched chunk n + 1.
+"""
+
+import functools
+import math
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ternary_jax import config as configs
+from ternary_jax import optimizer
+from ternary_jax.control import schedules
+from ternary_jax.control.chain import chain
+from ternary_jax.engine import checkpoint, log, session, stopping
+from ternary_jax.engine import report as reports
+from ternary_jax.engine.report import Desk, Plan, Report, measured
+from ternary_jax.engine.step import TrainState, first_bad, keys, make_step, observables
+from ternary_jax.engine.task import Task
+
+
+def plan(static: Any, samples_per_epoch: int) -> Plan:
+    """A chunk is the longest number of whole epochs that fits both `evaluate.cheap_every` and `train.epochs`.
+
+    So all chunks are one program, also where the epochs are no multiple of the cadence.
+    """
+    epoch = math.ceil(samples_per_epoch / static.train.batch_size)
+    return Plan(
+        epoch=epoch,
+        total=epoch * static.train.epochs,
+        chunk=epoch * math.gcd(static.evaluate.cheap_every, static.train.epochs),
+        cheap=epoch * static.evaluate.cheap_every,
+        costly=epoch * static.evaluate.costly_every,
+        checkpoint=epoch * static.checkpoint.every,
+    )
+
+
+def make_train(task: Task, static: Any) -> tuple[Callable[[Any], TrainState], Callable[..., tuple[TrainState, Report]]]:
+    """(init, chunk), jitted and mapped over runs: hypers -> state, and (state, first step, hypers) -> (state, report).
+
+    Every array of hypers, state and report has a leading axis of runs. The first step is a scalar, the same for all
+    runs and a multiple of the chunk. A chunk gives up its state to the next: the arrays that were passed in are gone.
+    """
+    steps, metrics_of = plan(static, task.samples_per_epoch), measured(task, static)
+    rate = schedules.learning_rate(
+        static.train.schedule, steps.total, static.train.warmup_epochs * steps.epoch, static.train.final_rate
+    )
+    shared = jax.device_put(({"learning_rate": rate, **task.schedules}, task.data))
+    control = chain(schedules.follow(), task.control)
+    tx = optimizer.adamw_by_group(static.train.clip_norm)
+    train_step = make_step(task, static, tx, control)
+
+    def init(hypers):
+        params = task.init(keys(hypers)[0], hypers)
+        return TrainState(
+            params=params,
+            opt_state=tx.init(params),
+            control=control.init(hypers),
+            last={name: jnp.float32(jnp.inf) for name in task.signals},
+            metrics={name: jnp.float32(-jnp.inf * metric.better) for name, metric in metrics_of.items()},
+            stop=stopping.init(),
+        )
+
+    def train_chunk(state, first, hypers, table, data):
+        rows = {name: jax.lax.dynamic_slice_in_dim(row, first, steps.chunk) for name, row in table.items()}
+        xs = (first + jnp.arange(steps.chunk, dtype=jnp.int32), rows)
+        after, infos = jax.lax.scan(functools.partial(train_step, hypers=hypers, data=data), state, xs)
+        end = first + steps.chunk
+        after = evaluate(after._replace(stop=stopping.add(after.stop, infos.loss)), end, hypers, data)
+        bad_step, bad_term = first_bad(infos, first)
+        undone = state._replace(stop=stopping.went_bad(state.stop, bad_step, bad_term, end, static))
+        after = _select(bad_step >= 0, undone, after)
+        after = _select(state.stop.reason != stopping.RUNNING, state, after)
+        return after, Report(jax.tree.map(lambda x: jnp.mean(x, 0), infos), after.metrics, after.stop)
+
+    def evaluate(state, end, hypers, data):
+        """The state with the metrics that are due, and with what they say of stopping."""
+
+        def cheap(state):
+            metrics = state.metrics | _float32(task.cheap(state.params, hypers, data))
+            if static.evaluate.costly_every:
+                metrics = jax.lax.cond(steps.due(end, steps.costly), costly, lambda metrics: metrics, metrics)
+            return state._replace(metrics=metrics, stop=stopping.evaluated(state.stop, metrics, end, metrics_of, static))
+
+        def costly(metrics):
+            return metrics | _float32(task.costly(state.params, hypers, data))
+
+        return jax.lax.cond(steps.due(end, steps.cheap), cheap, lambda state: state, state)
+
+    mapped = jax.jit(jax.vmap(train_chunk, in_axes=(0, None, 0, None, None)), donate_argnums=0)
+
+    def chunk(state, first, hypers):
+        return mapped(state, first, hypers, *shared)
+
+    return jax.jit(jax.vmap(init)), chunk
+
+
+def _select(condition, if_true, if_false):
+    return jax.tree.map(functools.partial(jnp.where, condition), if_true, if_false)
+
+
+def _float32(metrics):
+    return {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
+
+
+# --- the host ---------------------------------------------------------------------------------------------------------
+
+
+def run(config: Any, workdir: str | Path, again: str = "the same command with the same --workdir") -> dict[str, Any]:
+    """Train what the config describes in `workdir`, or go on with it there; -> the summary, as in summary.json.
+
+    again: how this run is started once more, for the messages. Raises ConfigError before anything is written, RunError
+    where a run can't go on. SIGINT and SIGTERM save, and give a summary with finished False.
+    """
+    workdir = Path(workdir)
+    if done := session.finished(workdir, config):
+        log.say(f"{workdir} is finished: nothing was changed; to train again, name another --workdir")
+        return done
+    if config.compilation_cache:
+        session.keep_compiled_programs()
+    threading.Thread(target=checkpoint.warm, daemon=True).start()  # while the program is traced and compiled
+    static, hypers = configs.split(config)
+    task = configs.keys_of(config.task)[1].make_task(static)
+    steps = plan(static, task.samples_per_epoch)
+    desk = Desk(task, static, hypers, steps, measured(task, static), workdir, configs.resolved(config), again)
+    reports.refuse_unknown_metrics(desk)
+    with session.claim(workdir, config), session.interruptible() as interrupted:
+        return _train(desk, interrupted)
+
+
+def _train(desk, interrupted):
+    """From the newest checkpoint, or from the start, to the end; -> the summary."""
+    init, chunk = make_train(desk.task, desk.static)
+    hypers, steps = jax.device_put(desk.hypers), desk.steps
+    store = checkpoint.open_store(desk.workdir / "checkpoints", reports.policy(desk), log.say)
+    try:
+        found = checkpoint.restore(store, jax.eval_shape(init, hypers))
+        end, state, _ = found or (0, init(hypers), None)
+        log.say(f"{desk.task.name}: {f'going on from step {end:,} of {steps.total:,}' if end else 'compiling'} ...")
+        book = reports.open_book(desk, end)
+        stop, names, window, clock = jax.device_get(state.stop), [], [], {}
+        ended = threading.Event()
+        if np.all(stop.reason):
+            ended.set()
+        with jax.transfer_guard("disallow"):
+            for end, report, kept in _chunks(chunk, state, end, hypers, steps, clock, ended, interrupted):
+                stop, names = report.stop, list(observables(report.info))
+                reports.warn(desk, stop, names, end)
+                window.append((report, reports.good(stop, end, steps.chunk)))
+                if steps.due(end, steps.cheap):
+                    reports.record(desk, book, window, end, clock, kept)
+                    window.clear()
+                if kept is not None:
+                    state = kept
+                    reports.save(desk, store, report, end, state)
+                if np.all(stop.reason):
+                    ended.set()
+        finished = end == steps.total or ended.is_set()
+        return reports.conclude(desk, store, book, state, stop, names, end, clock, finished)
+    finally:
+        checkpoint.close(store)
+
+
+def _chunks(chunk, state, first, hypers, steps, clock, ended, interrupted):
+    """(end, report, state or None) of every chunk, read when the next is under way; the last has its state.
+
+    A state that is due for a checkpoint is copied, because the next chunk takes its arrays over. An interruption waits
+    for the next evaluation, so that its row is what it would have been.
+    """
+    behind = None
+    for begin in range(first, steps.total, steps.chunk):
+        if ended.is_set() or (interrupted.is_set() and begin % steps.cheap == 0):
+            break
+        called = time.time()
+        with jax.profiler.StepTraceAnnotation("chunk", step_num=begin):
+            state, report = chunk(state, jax.device_put(np.int32(begin)), hypers)
+        if not clock:
+            now = time.time()
+            clock |= dict(compile_s=now - called, first_step_s=now - log.process_start(), since=now, samples=0, busy_s=0)
+        if behind:
+            yield behind[0], jax.device_get(behind[1]), behind[2]
+        end = begin + steps.chunk
+        behind = end, report, jax.tree.map(jnp.copy, state) if steps.due(end, steps.checkpoint) else None
+    if behind:
+        yield behind[0], jax.device_get(behind[1]), state
