@@ -70,14 +70,16 @@ def open_log(
 
     runs: {"run", "seed", "hypers": {key: number}} of each. started: unix seconds; those of the process unless given.
     """
-    file, rows, kept = Path(workdir) / "metrics.jsonl", [], b""
-    old = file.read_bytes() if file.exists() else None
-    for line in (old or b"").splitlines(keepends=True) if step else []:
+    file, kept, rows = Path(workdir) / "metrics.jsonl", [], []
+    lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+    for line in lines if step else []:
         with suppress(ValueError):  # cut short
-            if line.endswith(b"\n") and (row := json.loads(line))["step"] <= step:
-                rows, kept = [*rows, row], kept + line
-    if kept != old:
-        write_whole(file, kept)
+            row = json.loads(line) if line.endswith(b"\n") else {"step": math.inf}
+            if row["step"] <= step:
+                rows.append(row)
+                kept.append(line)
+    if len(kept) < len(lines) or not lines:
+        write_whole(file, b"".join(kept))
     began = (process_start() if started is None else started) - max((row["wall_s"] for row in rows), default=0.0)
     boards = [_board(Path(workdir), run, metrics, step) for run in runs] if tensorboard else []
     log = Log(file, began, ("loss", "gradient_ratio", "control/tau", *metrics), watch, share, boards)

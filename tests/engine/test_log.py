@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,12 +32,13 @@ def describe(run, **more):
     return {"run": run, "seed": 7 + run, "hypers": {"train.learning_rate": 1e-3 * (run + 1)}, **more}
 
 
-def row(step, run=0, **more):
+def row(step, run=0, **more: Any):
     base = {"run": run, "seed": 7 + run, "step": step, "epoch": step / 39, "wall_s": step / 100, "samples_per_s": 61e3}
     return {**base, "loss": 100.0 / (step + 1), "loss/radial": 1.5, "coverage": step / 1000, **more}
 
 
 def opened(workdir, step=0, runs=1, **more):
+    workdir.mkdir(exist_ok=True)
     return log.open_log(workdir, step, [describe(k) for k in range(runs)], NAMES, "coverage", **more)
 
 
@@ -46,7 +48,7 @@ def lines(workdir):
 
 def events(workdir, run=0):
     """All events of a run, by file and in order, by the TFRecord format alone; the checksums are those of CRC-32C."""
-    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
     def crc(data):
         c = 0xFFFFFFFF
@@ -159,12 +161,9 @@ def test_tensorboard_shows_what_moved_and_in_the_end_everything(tmp_path):
             if not expected or abs(r[tag] - expected[-1][1]) > 0.05 * abs(expected[-1][1]):
                 expected.append((r["step"], r[tag]))
             last = r["step"], r[tag]
-        assert [step for step, _ in got] == [step for step, _ in expected]
-        np.testing.assert_allclose([v for _, v in got], [v for _, v in expected], rtol=1e-6)
-        finally_ = points(tmp_path)[tag]
-        assert finally_[: len(got)] == got
-        assert finally_[-1] == pytest.approx(last, rel=1e-6)
-        assert len(finally_) == len(got) + (last != expected[-1])
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+        due = [last] if last[1] != expected[-1][1] else []
+        np.testing.assert_allclose(points(tmp_path)[tag], [*expected, *due], rtol=1e-6)
     assert len(shown["control/tau"]) == len(shown["gradient_ratio"]) == 1
     assert 5 < len(shown["coverage"]) < 30
 
@@ -178,7 +177,7 @@ def test_a_share_of_nothing_shows_every_change_and_only_changes(tmp_path):
 
 def test_a_resumed_tensorboard_is_that_of_an_undisturbed_run(tmp_path):
     rows = [
-        row(k, coverage=1 - math.exp(-k / 4), **({"hierarchy": -k / 30} if k % 6 == 1 else {})) for k in range(1, 30)
+        row(k, coverage=1 - math.exp(-k / 4), **(dict(hierarchy=-k / 30) if k % 6 == 1 else {})) for k in range(1, 30)
     ]
     once, twice = opened(tmp_path / "once"), opened(tmp_path / "twice")
     for r in rows:
@@ -196,7 +195,7 @@ def test_a_resumed_tensorboard_is_that_of_an_undisturbed_run(tmp_path):
 
 
 def test_runs_have_their_own_folders_hyperparameters_and_histograms(tmp_path):
-    from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
+    from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData  # pyright: ignore[reportAttributeAccessIssue]
 
     to = opened(tmp_path, runs=2)
     values = {"params/encoder": np.array([[1.0, 2.0], [2.0, np.nan]]), "params/none": np.array([np.inf])}
@@ -245,7 +244,7 @@ def test_a_full_disk_is_one_sentence_and_a_workdir_that_resumes(tmp_path, tensor
         "to = log.open_log(Path(sys.argv[1]), 0, [{'run': 0, 'seed': 0, 'hypers': {}}], ['coverage'], 'coverage', "
         f"{tensorboard})\n"
         "try:\n"
-        "  for step in range(10**6): log.write(to, [{'run': 0, 'step': step, 'wall_s': 1.0, 'loss': 2.0 ** (step % 9)}])\n"
+        "  for k in range(10**6): log.write(to, [{'run': 0, 'step': k, 'wall_s': 1.0, 'loss': 2.0 ** (k % 9)}])\n"
         "except task.RunError as e: print(e)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
@@ -269,7 +268,10 @@ def test_what_cannot_be_written_for_another_reason_says_so(tmp_path):
 
 
 def test_the_process_began_before_its_imports():
-    code = "import time; t = time.time(); time.sleep(0.3); from ternary_jax.engine import log; print(t, log.process_start())"
+    code = (
+        "import time; t = time.time(); time.sleep(0.3)\n"
+        "from ternary_jax.engine import log; print(t, log.process_start())"
+    )
     start = time.time()
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     first, began = map(float, told.split())
@@ -303,7 +305,8 @@ def test_on_a_terminal_progress_is_one_line_that_words_do_not_garble():
     code = (
         "import sys; from ternary_jax.engine import log\n"
         "p = log.progress('a line far longer than the terminal is wide', 60.0)\n"
-        "p = log.progress('short', 60.0, p); log.say('careful'); log.progress('end', 60.0, p); log.say(); print('table')"
+        "p = log.progress('short', 60.0, p); log.say('careful'); log.progress('end', 60.0, p)\n"
+        "log.say(); print('table')"
     )
     ours, theirs = pty.openpty()
     import fcntl
