@@ -4,7 +4,6 @@ A row is a flat dict of one run at one evaluation: run, seed, step, epoch, wall_
 the metrics that were measured. metrics.jsonl has every row; what else is here follows from rows.
 """
 
-import errno
 import functools
 import json
 import math
@@ -30,30 +29,22 @@ LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ternary_jax"
 Row = Mapping[str, Any]
 
 
-class Board(NamedTuple):
-    """TensorBoard of one run. file: its events of this session. latest: tag -> (step, value). shown: tag -> value."""
-
-    file: Path
-    latest: dict[str, tuple[int, float]]
-    shown: dict[str, float]
-
-
 class Log(NamedTuple):
-    """Where rows go. Files are open only while something is written to them, so a log needs no care when a run fails.
+    """Where rows go. Files are open only while something is written, so a log needs no care when a run fails.
 
-    file: metrics.jsonl
+    path: metrics.jsonl
     began: unix seconds at which wall_s would have been 0, had all sessions been one
-    tags: the columns that TensorBoard shows. watch: the one whose exponential mean it shows too
-    share: of its last shown value that a scalar must have moved by to be shown again
-    boards: one per run, or none
+    tags: the columns that TensorBoard shows. watch: the one of them whose exponential mean it shows too
+    share: of its last shown value that a scalar must move by to be shown again
+    boards: for each run its event file, and tag -> (step, value) as measured, and as shown; empty without TensorBoard
     """
 
-    file: Path
+    path: Path
     began: float
     tags: tuple[str, ...]
     watch: str
     share: float
-    boards: list[Board]
+    boards: list[tuple[Path, dict[str, tuple[int, float]], dict[str, tuple[int, float]]]]
 
 
 def open_log(
@@ -70,45 +61,47 @@ def open_log(
 
     runs: {"run", "seed", "hypers": {key: number}} of each. started: unix seconds; those of the process unless given.
     """
-    file, kept, rows = Path(workdir) / "metrics.jsonl", [], []
-    lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+    path, kept, rows = Path(workdir) / "metrics.jsonl", [], []
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     for line in lines if step else []:
-        with suppress(ValueError):  # cut short
-            row = json.loads(line) if line.endswith(b"\n") else {"step": math.inf}
-            if row["step"] <= step:
-                rows.append(row)
-                kept.append(line)
+        row = _parsed(line)
+        if row["step"] <= step:
+            rows.append(row)
+            kept.append(line)
     if len(kept) < len(lines) or not lines:
-        write_whole(file, b"".join(kept))
+        write_whole(path, b"".join(kept))
     began = (process_start() if started is None else started) - max((row["wall_s"] for row in rows), default=0.0)
-    boards = [_board(Path(workdir), run, metrics, step) for run in runs] if tensorboard else []
-    log = Log(file, began, ("loss", "gradient_ratio", "control/tau", *metrics), watch, share, boards)
+    boards = [(_event_file(path.parent, run, metrics), {}, {}) for run in runs] if tensorboard else []
+    log = Log(path, began, ("loss", "gradient_ratio", "control/tau", *metrics), watch, share, boards)
     for row in rows if tensorboard else []:
-        _news(log, row)  # what was shown, and the mean
+        _show(log, row)
     return log
 
 
 def write(log: Log, rows: Sequence[Row], histograms: Mapping[int, Mapping[str, np.ndarray]] | None = None) -> None:
     """Append rows, a line each. histograms: run -> name -> values, for TensorBoard alone."""
-    _append(log.file, "".join(json.dumps(_plain(row), allow_nan=False) + "\n" for row in rows).encode())
+    _append(log.path, "".join(json.dumps(_plain(row), allow_nan=False) + "\n" for row in rows).encode())
     for row in rows if log.boards else []:
-        arrays = {name: a[np.isfinite(a)] for name, a in (histograms or {}).get(row["run"], {}).items()}
-        drawn = [_tensorboardx().summary.histogram(name, a, bins=30) for name, a in arrays.items() if a.size]
-        _show(log.boards[row["run"]].file, row["step"], _news(log, row), drawn)
+        _show(log, row, (histograms or {}).get(row["run"], {}))
 
 
 def close(log: Log) -> None:
-    """Show what TensorBoard has not: the last value of each scalar that moved too little, at the step it is of."""
-    for file, latest, shown in log.boards:
-        for tag, (step, value) in latest.items():
-            if shown[tag] != value:
-                _show(file, step, {tag: value})
+    """Show the last value of every scalar that moved too little to be shown, at the step it is of."""
+    for file, measured, shown in log.boards:
+        for tag, (step, value) in measured.items():
+            if shown[tag][0] < step:
+                _record(file, step=step, summary={"value": [{"tag": tag, "simple_value": value}]})
 
 
 def read(workdir: Path) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl; what was not finite is nan."""
-    with open(Path(workdir) / "metrics.jsonl", encoding="utf-8") as file:
-        return [{k: math.nan if v is None else v for k, v in json.loads(line).items()} for line in file]
+    return [_parsed(line) for line in (Path(workdir) / "metrics.jsonl").read_bytes().splitlines(keepends=True)]
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """A row; of a line that was cut short, one that is after every step."""
+    row = json.loads(line) if line.endswith(b"\n") else {"step": math.inf}
+    return {k: math.nan if v is None else v for k, v in row.items()}
 
 
 @functools.cache
@@ -117,24 +110,21 @@ def process_start() -> float:
     with suppress(OSError, AttributeError, ValueError, IndexError):
         ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]  # the name before it may have spaces
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
-        return IMPORTED if age < 0 else time.time() - age  # in some containers the two clocks do not agree
+        return min(IMPORTED, time.time() - age)
     return IMPORTED
 
 
-def write_whole(file: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """The file has its old contents or the new, whenever the process is killed."""
-    part = file.with_name(file.name + ".part")
-    with _disk(file):
-        try:
-            part.write_bytes(data)
-            part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
+    part = path.with_name(path.name + ".part")
+    with _disk(path):
+        part.write_bytes(data)
+        part.replace(path)
 
 
-def _append(file: Path, data: bytes) -> None:
-    with _disk(file), open(file, "ab") as stream:
-        stream.write(data)
+def _append(path: Path, data: bytes) -> None:
+    with _disk(path), open(path, "ab") as file:
+        file.write(data)
 
 
 @contextmanager
@@ -142,8 +132,7 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        full = e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        fix = f"{'free some space' if full else 'make it writable'} and start again with the same workdir"
+        fix = "free some space, or make it writable, and start again with the same workdir"
         raise RunError(f"{path} cannot be written ({e.strerror}): {fix}") from e
 
 
@@ -157,7 +146,8 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-# --- TensorBoard, without SummaryWriter: a full disk ends its thread, and then add_scalar blocks for ever -------------
+# --- TensorBoard ------------------------------------------------------------------------------------------------------
+# Without SummaryWriter: a full disk ends the thread it writes from, and some points later the run would wait for ever.
 
 
 @functools.cache
@@ -173,40 +163,44 @@ def _tensorboardx() -> Any:
     return tensorboardX
 
 
-def _board(workdir: Path, run: Row, metrics: Sequence[str], step: int) -> Board:
-    """A new event file: it hides the points after `step` of those before it, and fills the tab of hyperparameters."""
+def _event_file(workdir: Path, run: Row, metrics: Sequence[str]) -> Path:
+    """A new file in the run's folder, in place of the old, with its hyperparameters.
+
+    The points up to here are shown again: the usual purge_step is not honoured by TensorBoard's faster data server.
+    """
     folder = workdir / "tensorboard" / f"run_{run['run']:03d}"
     with _disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"events.out.tfevents.{len(list(folder.iterdir())):05d}"  # read in the order of their names
-    hypers = {"seed": run["seed"], **run["hypers"]}
-    experiment, session, _ = _tensorboardx().summary.hparams(_plain(hypers), dict.fromkeys(metrics))
-    _record(file, file_version="brain.Event:2")
-    _record(file, step=step + 1 if step else 0, session_log={"status": 1})
-    _record(file, summary=experiment)
-    _record(file, summary=session)
-    return Board(file, {}, {})
+        for old in folder.glob("*tfevents*"):
+            old.unlink()
+    file = (
+        folder / f"events.out.tfevents.{time.time_ns()}"
+    )  # another name, or a TensorBoard that looks on would miss it
+    hypers = _plain({"seed": run["seed"], **run["hypers"]})
+    experiment, session, _ = _tensorboardx().summary.hparams(hypers, dict.fromkeys(metrics))
+    for event in ({"file_version": "brain.Event:2"}, {"session_log": {"status": 1}}):  # START: it forgets the old file
+        _record(file, **event)
+    for about in (experiment, session):
+        _record(file, summary=about)
+    return file
 
 
-def _news(log: Log, row: Row) -> dict[str, float]:
-    """The scalars of a row that have moved since they were shown; from now on they count as shown."""
-    _, latest, shown = log.boards[row["run"]]
-    values = {k: float(row[k]) for k in log.tags if row.get(k) is not None and math.isfinite(row[k])}
+def _show(log: Log, row: Row, histograms: Mapping[str, np.ndarray] | None = None) -> None:
+    """The scalars of a row that are finite and have moved since they were shown."""
+    file, measured, shown = log.boards[row["run"]]
+    values = {k: float(row[k]) for k in log.tags if k in row and math.isfinite(row[k])}
     if log.watch in values:
         ema, value = f"{log.watch}_ema", values[log.watch]
-        _, before = latest.get(ema, (0, value))
+        _, before = measured.get(ema, (0, value))
         values[ema] = before + 0.1 * (value - before)
-    latest.update({k: (row["step"], v) for k, v in values.items()})
-    moved = {k: v for k, v in values.items() if k not in shown or abs(v - shown[k]) > log.share * abs(shown[k])}
-    shown.update(moved)
-    return moved
-
-
-def _show(file: Path, step: int, scalars: Mapping[str, float], drawn: Sequence[Any] = ()) -> None:
-    values = [dict(tag=tag, simple_value=v) for tag, v in scalars.items()]
-    values += [v for summary in drawn for v in summary.value]
-    if values:
-        _record(file, step=step, summary=_tensorboardx().proto.summary_pb2.Summary(value=values))
+    measured.update({k: (row["step"], v) for k, v in values.items()})
+    moved = {k: v for k, v in values.items() if k not in shown or abs(v - shown[k][1]) > log.share * abs(shown[k][1])}
+    shown.update({k: measured[k] for k in moved})
+    drawn = [dict(tag=k, simple_value=v) for k, v in moved.items()]
+    finite = {name: a[np.isfinite(a)] for name, a in (histograms or {}).items()}
+    drawn += [_tensorboardx().summary.histogram(name, a, bins=30).value[0] for name, a in finite.items() if a.size]
+    if drawn:
+        _record(file, step=row["step"], summary={"value": drawn})
 
 
 def _record(file: Path, **event: Any) -> None:

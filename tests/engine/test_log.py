@@ -7,7 +7,6 @@ import pty
 import struct
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -73,11 +72,9 @@ def events(workdir, run=0):
 
 
 def points(workdir, run=0):
-    """tag -> [(step, value)], as TensorBoard shows it: a session that starts at a step takes all from there away."""
+    """tag -> [(step, value)]"""
     out = {}
     for event in events(workdir, run):
-        if event.HasField("session_log") and event.session_log.status == 1:
-            out = {tag: [at for at in series if at[0] < event.step] for tag, series in out.items()}
         for value in event.summary.value:
             if value.HasField("simple_value"):
                 out.setdefault(value.tag, []).append((event.step, value.simple_value))
@@ -162,7 +159,7 @@ def test_tensorboard_shows_what_moved_and_in_the_end_everything(tmp_path):
                 expected.append((r["step"], r[tag]))
             last = r["step"], r[tag]
         np.testing.assert_allclose(got, expected, rtol=1e-6)
-        due = [last] if last[1] != expected[-1][1] else []
+        due = [last] if last[0] > expected[-1][0] else []
         np.testing.assert_allclose(points(tmp_path)[tag], [*expected, *due], rtol=1e-6)
     assert len(shown["control/tau"]) == len(shown["gradient_ratio"]) == 1
     assert 5 < len(shown["coverage"]) < 30
@@ -185,13 +182,13 @@ def test_a_resumed_tensorboard_is_that_of_an_undisturbed_run(tmp_path):
     for r in rows[:20]:
         log.write(twice, [{**r, "loss": 999.0 * r["step"]} if r["step"] > 12 else r])
     twice = opened(tmp_path / "twice", step=12)
-    assert max(step for series in points(tmp_path / "twice").values() for step, _ in series) <= 12
+    assert max(step for series in points(tmp_path / "twice").values() for step, _ in series) == 12
     for r in rows[12:]:
         log.write(twice, [r])
     log.close(once)
     log.close(twice)
     assert points(tmp_path / "once") == points(tmp_path / "twice")
-    assert len(list((tmp_path / "twice/tensorboard/run_000").iterdir())) == 2
+    assert len(list((tmp_path / "twice/tensorboard/run_000").iterdir())) == 1
 
 
 def test_runs_have_their_own_folders_hyperparameters_and_histograms(tmp_path):
@@ -205,6 +202,7 @@ def test_runs_have_their_own_folders_hyperparameters_and_histograms(tmp_path):
     for run in range(2):
         all_events = events(tmp_path, run)
         assert all_events[0].file_version == "brain.Event:2"
+        assert all_events[1].session_log.status == all_events[1].session_log.START
         values = {value.tag: value for event in all_events for value in event.summary.value}
         parsed = {
             tag: HParamsPluginData.FromString(value.metadata.plugin_data.content)
@@ -218,12 +216,10 @@ def test_runs_have_their_own_folders_hyperparameters_and_histograms(tmp_path):
         }
         infos = parsed["_hparams_/experiment"].experiment.metric_infos
         assert [info.name.tag for info in infos] == list(NAMES)
-        assert all(tag in NAMES for tag in NAMES if tag in values)
         histograms = {tag: value.histo for tag, value in values.items() if value.HasField("histo")}
         assert set(histograms) == ({"params/encoder"} if run else set())
         for histogram in histograms.values():
             assert (histogram.num, histogram.min, histogram.max, sum(histogram.bucket)) == (3, 1, 2, 3)
-    assert threading.active_count() == 1 or all("orbax" not in t.name.lower() for t in threading.enumerate())
 
 
 def test_torch_is_neither_imported_nor_hidden_afterwards():
@@ -251,7 +247,8 @@ def test_a_full_disk_is_one_sentence_and_a_workdir_that_resumes(tmp_path, tensor
     assert (done.returncode, done.stderr) == (0, "")
     full = max(tmp_path.rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
     assert done.stdout == (
-        f"{full} cannot be written (File too large): free some space and start again with the same workdir\n"
+        f"{full} cannot be written (File too large): free some space, or make it writable, and start again "
+        "with the same workdir\n"
     )
     steps = [r["step"] for r in map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines()[:-1])]
     opened(tmp_path, step=steps[-1], tensorboard=False)
@@ -261,10 +258,9 @@ def test_a_full_disk_is_one_sentence_and_a_workdir_that_resumes(tmp_path, tensor
 def test_what_cannot_be_written_for_another_reason_says_so(tmp_path):
     (tmp_path / "metrics.jsonl").mkdir()
     with pytest.raises(
-        RunError, match=r"metrics\.jsonl cannot be written \(Is a directory\): make it writable and start"
+        RunError, match=r"metrics\.jsonl cannot be written \(Is a directory\): free some space, or make"
     ):
         log.write_whole(tmp_path / "metrics.jsonl", b"x")
-    assert not (tmp_path / "metrics.jsonl.part").exists()
 
 
 def test_the_process_began_before_its_imports():
