@@ -25,7 +25,6 @@ import numpy as np
 from ternary_jax.engine.task import Metric, RunError
 
 IMPORTED = time.time()
-LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ternary_jax")
 Row = Mapping[str, Any]
 
 
@@ -53,27 +52,27 @@ def open_log(
     runs: Sequence[Row],
     metrics: Sequence[str],
     watch: str,
-    tensorboard: bool = True,
-    share: float = 0.01,
-    started: float | None = None,
+    share: float | None,
+    start_s: float,
 ) -> Log:
     """A log that goes on from `step`: later rows, and a line that a kill cut short, are gone; for step 0, all of them.
 
-    runs: {"run", "seed", "hypers": {key: number}} of each. started: unix seconds; those of the process unless given.
+    runs: {"run", "seed", "hypers": {key: number}} of each. share: None for no TensorBoard. start_s: unix seconds from
+    which wall_s counts, plus that of the last row kept; `process_start()` in a program of its own.
     """
-    path, kept, rows = Path(workdir) / "metrics.jsonl", [], []
+    path, kept, rows = workdir / "metrics.jsonl", [], []
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     for line in lines if step else []:
-        row = _parsed(line)
-        if row["step"] <= step:
-            rows.append(row)
-            kept.append(line)
+        with suppress(ValueError):  # cut short
+            if line.endswith(b"\n") and (row := _row(line))["step"] <= step:
+                rows.append(row)
+                kept.append(line)
     if len(kept) < len(lines) or not lines:
         write_whole(path, b"".join(kept))
-    began = (process_start() if started is None else started) - max((row["wall_s"] for row in rows), default=0.0)
-    boards = [(_event_file(path.parent, run, metrics), {}, {}) for run in runs] if tensorboard else []
-    log = Log(path, began, ("loss", "gradient_ratio", "control/tau", *metrics), watch, share, boards)
-    for row in rows if tensorboard else []:
+    began = start_s - max((row["wall_s"] for row in rows), default=0.0)
+    boards = [] if share is None else [(_event_file(workdir, run, metrics), {}, {}) for run in runs]
+    log = Log(path, began, ("loss", "gradient_ratio", "control/tau", *metrics), watch, share or 0.0, boards)
+    for row in rows if boards else []:
         _show(log, row)
     return log
 
@@ -95,13 +94,11 @@ def close(log: Log) -> None:
 
 def read(workdir: Path) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl; what was not finite is nan."""
-    return [_parsed(line) for line in (Path(workdir) / "metrics.jsonl").read_bytes().splitlines(keepends=True)]
+    return [_row(line) for line in (workdir / "metrics.jsonl").read_bytes().splitlines()]
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
-    """A row; of a line that was cut short, one that is after every step."""
-    row = json.loads(line) if line.endswith(b"\n") else {"step": math.inf}
-    return {k: math.nan if v is None else v for k, v in row.items()}
+def _row(line: bytes) -> dict[str, Any]:
+    return {k: math.nan if v is None else v for k, v in json.loads(line).items()}
 
 
 @functools.cache
@@ -178,10 +175,10 @@ def _event_file(workdir: Path, run: Row, metrics: Sequence[str]) -> Path:
     )  # another name, or a TensorBoard that looks on would miss it
     hypers = _plain({"seed": run["seed"], **run["hypers"]})
     experiment, session, _ = _tensorboardx().summary.hparams(hypers, dict.fromkeys(metrics))
-    for event in ({"file_version": "brain.Event:2"}, {"session_log": {"status": 1}}):  # START: it forgets the old file
+    start = {"status": 1}  # of a session: a TensorBoard that looks on forgets the old file
+    for event in (dict(file_version="brain.Event:2"), dict(session_log=start), dict(summary=experiment)):
         _record(file, **event)
-    for about in (experiment, session):
-        _record(file, summary=about)
+    _record(file, summary=session)
     return file
 
 
@@ -211,12 +208,7 @@ def _record(file: Path, **event: Any) -> None:
     _append(file, length + struct.pack("<I", crc(length)) + data + struct.pack("<I", crc(data)))
 
 
-# --- stderr
-
-
-def progress_line(
-    rows: Sequence[Row], shown: Sequence[str], epochs: int, rate: float, left_s: float, runs: int = 1
-) -> str:
+def progress_line(rows: Sequence[Row], shown: Sequence[str], epochs: int, runs: int, rate: float, left_s: float) -> str:
     """Medians over rows, the newest of each of `runs` that still runs. shown: metrics, of which the first two had are.
 
     rate: samples per second of all runs together. left_s: seconds to go.
@@ -256,9 +248,6 @@ def _put(text: str) -> None:
         sys.stderr.flush()
 
 
-# --- the end
-
-
 def summary(rows: Sequence[Row], task: str, metrics: Sequence[Metric], runs: Sequence[Row], targets: Row, **facts: Any):
     """What summary.json says. facts: what does not follow from rows, such as compile_s; they are taken over.
 
@@ -286,8 +275,9 @@ def summary(rows: Sequence[Row], task: str, metrics: Sequence[Metric], runs: Seq
 
 def provenance() -> dict[str, Any]:
     """The facts "versions" and "commit" of a summary; null where they cannot be told."""
-    versions: dict[str, str | None] = {"python": sys.version.split()[0], **dict.fromkeys(LIBRARIES)}
-    for name in LIBRARIES:
+    versions: dict[str, str | None] = {"python": sys.version.split()[0]}
+    for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ternary_jax"):
+        versions[name] = None
         with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     root, commit = Path(__file__).resolve().parents[2], None
@@ -306,21 +296,18 @@ def table(summary: Row) -> str:
     lines = [["metric", *names, "ceiling", "chance", "untrained"]]
     for name, about in summary["metrics"].items():
         values = [run["final"][name] for run in runs if run["final"].get(name) is not None]
-        values = sorted(values, reverse=about["better"] == "lower") or [None]
-        best = runs[0]["best"].get(name, {"value": None, "step": "-"})
-        middle = None if values == [None] else statistics.median(values)
-        cells = [
-            _cell(middle),
-            _cell(best["value"] if one else values[0]),
-            f"{best['step']}" if one else _cell(values[-1]),
-        ]
+        ends = sorted(values, reverse=about["better"] == "lower") or [None]
+        cells = [_cell(statistics.median(values) if values else None), _cell(ends[0]), _cell(ends[-1])]
+        if one:
+            best = runs[0]["best"].get(name, {"value": None, "step": "-"})
+            cells[1:] = _cell(best["value"]), f"{best['step']}"
         lines.append([name, *cells, *("-" if about[k] is None else f"{about[k]:.5g}" for k in lines[0][4:])])
     ends = Counter(run["stop"]["reason"] for run in runs).most_common()
     how = [ends[0][0] if one else f"{ends[0][1]} of {len(runs)} runs {ends[0][0]}"]
     for reason, _ in ends[1:]:  # the exceptions by their numbers
         how += [f"{reason}: run " + ", ".join(str(run["run"]) for run in runs if run["stop"]["reason"] == reason)]
-    times = [summary["time_to_ceiling_s"]] if one else summary["time_to_ceiling_s"]
-    times = [t for t in times if t is not None]
+    reached = [summary["time_to_ceiling_s"]] if one else summary["time_to_ceiling_s"]
+    times = [t for t in reached if t is not None]
     ending = [", ".join(how), f"step {max(run['stop']['step'] for run in runs):,}", _span(summary["wall_s"])]
     ending += [f"{summary['samples_per_s']:,.0f} samples/s"] if summary.get("samples_per_s") else []
     if summary["targets"]:

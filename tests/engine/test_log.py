@@ -36,9 +36,10 @@ def row(step, run=0, **more: Any):
     return {**base, "loss": 100.0 / (step + 1), "loss/radial": 1.5, "coverage": step / 1000, **more}
 
 
-def opened(workdir, step=0, runs=1, **more):
+def opened(workdir, step=0, runs=1, share: float | None = 0.01):
     workdir.mkdir(exist_ok=True)
-    return log.open_log(workdir, step, [describe(k) for k in range(runs)], NAMES, "coverage", **more)
+    described = [describe(k) for k in range(runs)]
+    return log.open_log(workdir, step, described, NAMES, "coverage", share, time.time())
 
 
 def lines(workdir):
@@ -82,7 +83,7 @@ def points(workdir, run=0):
 
 
 def test_a_row_is_a_line_of_valid_json(tmp_path):
-    to = opened(tmp_path, runs=2, tensorboard=False)
+    to = opened(tmp_path, runs=2, share=None)
     measured = {"coverage": np.float32(0.1), "q": np.nan, "loss": math.inf, "gradient_norm": np.float64(-math.inf)}
     log.write(to, [row(np.int64(5), **measured), row(5, run=1)])
     log.write(to, [row(9)])
@@ -101,18 +102,18 @@ def test_a_row_is_a_line_of_valid_json(tmp_path):
 
 
 def test_going_on_cuts_back_to_the_step_and_goes_on_with_the_clock(tmp_path):
-    to = opened(tmp_path, runs=2, tensorboard=False, started=time.time())
+    to = opened(tmp_path, runs=2, share=None)
     for step in (100, 200, 300):
         log.write(to, [row(step), row(step, run=1)])
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write('{"run": 0, "step": 40')  # killed in the middle of a line
     before = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
-    to = opened(tmp_path, step=200, runs=2, tensorboard=False, started=time.time())
+    to = opened(tmp_path, step=200, runs=2, share=None)
     assert (tmp_path / "metrics.jsonl").read_text() == "".join(before[:4])
     assert time.time() - to.began == pytest.approx(2.0, abs=0.5)
     log.write(to, [row(250)])
     assert [r["step"] for r in lines(tmp_path)] == [100, 100, 200, 200, 250]
-    to = opened(tmp_path, step=0, tensorboard=False, started=time.time())
+    to = opened(tmp_path, step=0, share=None)
     assert (tmp_path / "metrics.jsonl").read_bytes() == b""
     assert time.time() - to.began < 0.5
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
@@ -121,7 +122,7 @@ def test_going_on_cuts_back_to_the_step_and_goes_on_with_the_clock(tmp_path):
 def test_lines_are_whole_at_whatever_moment_a_process_is_killed(tmp_path):
     code = (
         "import sys; from pathlib import Path; from ternary_jax.engine import log\n"
-        "to = log.open_log(Path(sys.argv[1]), 0, [], [], 'coverage'); print(1, flush=True)\n"
+        "to = log.open_log(Path(sys.argv[1]), 0, [], [], 'coverage', None, 0.0); print(1, flush=True)\n"
         "for step in range(1, 10**9): log.write(to, [{'run': 0, 'step': step, 'wall_s': 1.0, 'pad': 'x' * 3000}])"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)
@@ -132,7 +133,7 @@ def test_lines_are_whole_at_whatever_moment_a_process_is_killed(tmp_path):
     child.communicate()
     written = (tmp_path / "metrics.jsonl").read_bytes().count(b"\n")
     assert written > 10
-    opened(tmp_path, step=10**9, tensorboard=False)
+    opened(tmp_path, step=10**9, share=None)
     assert [r["step"] for r in lines(tmp_path)] == list(range(1, written + 1))
 
 
@@ -141,7 +142,11 @@ def test_tensorboard_shows_what_moved_and_in_the_end_everything(tmp_path):
     rng = np.random.default_rng(0)
     to, rows = opened(tmp_path, share=0.05), []
     for step in range(1, 60):
-        new = {"coverage": 1 - math.exp(-step / 5), "gradient_ratio": 1 + 0.04 * rng.random(), "control/tau": 0.2}
+        new: dict[str, Any] = {
+            "coverage": 1 - math.exp(-step / 5),
+            "gradient_ratio": 1 + 0.04 * rng.random(),
+            "control/tau": 0.2,
+        }
         new |= {"hierarchy": rng.normal()} if step % 10 == 5 else {}
         rows.append(row(step, **new, gradient_norm=3.0, q=NAN))
         log.write(to, rows[-1:])
@@ -173,9 +178,7 @@ def test_a_share_of_nothing_shows_every_change_and_only_changes(tmp_path):
 
 
 def test_a_resumed_tensorboard_is_that_of_an_undisturbed_run(tmp_path):
-    rows = [
-        row(k, coverage=1 - math.exp(-k / 4), **(dict(hierarchy=-k / 30) if k % 6 == 1 else {})) for k in range(1, 30)
-    ]
+    rows = [row(k, coverage=1 - math.exp(-k / 4), hierarchy=-k / 30 if k % 6 == 1 else NAN) for k in range(1, 30)]
     once, twice = opened(tmp_path / "once"), opened(tmp_path / "twice")
     for r in rows:
         log.write(once, [r])
@@ -231,14 +234,14 @@ def test_torch_is_neither_imported_nor_hidden_afterwards():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-@pytest.mark.parametrize("tensorboard", [False, True])
-def test_a_full_disk_is_one_sentence_and_a_workdir_that_resumes(tmp_path, tensorboard):
+@pytest.mark.parametrize("share", [None, 0.01])
+def test_a_full_disk_is_one_sentence_and_a_workdir_that_resumes(tmp_path, share):
     """A limit on the size of files stands for the disk."""
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "from pathlib import Path; from ternary_jax.engine import log, task\n"
         "to = log.open_log(Path(sys.argv[1]), 0, [{'run': 0, 'seed': 0, 'hypers': {}}], ['coverage'], 'coverage', "
-        f"{tensorboard})\n"
+        f"{share}, 0.0)\n"
         "try:\n"
         "  for k in range(10**6): log.write(to, [{'run': 0, 'step': k, 'wall_s': 1.0, 'loss': 2.0 ** (k % 9)}])\n"
         "except task.RunError as e: print(e)"
@@ -251,7 +254,7 @@ def test_a_full_disk_is_one_sentence_and_a_workdir_that_resumes(tmp_path, tensor
         "with the same workdir\n"
     )
     steps = [r["step"] for r in map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines()[:-1])]
-    opened(tmp_path, step=steps[-1], tensorboard=False)
+    opened(tmp_path, step=steps[-1], share=None)
     assert [r["step"] for r in lines(tmp_path)] == steps
 
 
@@ -278,12 +281,12 @@ ROWS = [row(100, coverage=0.5, hierarchy=-0.3), row(100, run=1, coverage=0.6, hi
 
 
 def test_the_progress_line_tells_medians_and_how_many_run():
-    one = log.progress_line(ROWS[:1], NAMES, 10, 61234.5, 12.34)
+    one = log.progress_line(ROWS[:1], NAMES, 10, 1, 61234.5, 12.34)
     assert one == "epoch 3/10  loss 0.9901  coverage 0.50000  hierarchy -0.30000  61,234 samples/s  12.3 s left"
-    several = log.progress_line(ROWS, NAMES, 10, 61e3, 4000, runs=8)
+    several = log.progress_line(ROWS, NAMES, 10, 8, 61e3, 4000)
     assert several.startswith("3 of 8 runs, median:  epoch 3/10  loss 0.9901  coverage 0.50000  hierarchy -0.10000")
     assert several.endswith("61,000 samples/s  67 min left")
-    unmeasured = log.progress_line([row(39, q=2.0, coverage=NAN, loss=NAN)], NAMES, 10, 1.0, 9e3)
+    unmeasured = log.progress_line([row(39, q=2.0, coverage=NAN, loss=NAN)], NAMES, 10, 1, 1.0, 9e3)
     assert unmeasured == "epoch 1/10  loss nan  q 2.00000  1 samples/s  2.5 h left"
 
 
