@@ -174,11 +174,10 @@ def _event_file(workdir: Path, run: Row, metrics: Sequence[str]) -> Path:
         folder / f"events.out.tfevents.{time.time_ns()}"
     )  # another name, or a TensorBoard that looks on would miss it
     hypers = _plain({"seed": run["seed"], **run["hypers"]})
-    experiment, session, _ = _tensorboardx().summary.hparams(hypers, dict.fromkeys(metrics))
-    start = {"status": 1}  # of a session: a TensorBoard that looks on forgets the old file
-    for event in (dict(file_version="brain.Event:2"), dict(session_log=start), dict(summary=experiment)):
-        _record(file, **event)
-    _record(file, summary=session)
+    _record(file, file_version="brain.Event:2")
+    _record(file, session_log={"status": 1})  # START: a TensorBoard that looks on forgets the old file
+    for about in _tensorboardx().summary.hparams(hypers, dict.fromkeys(metrics))[:2]:  # the tab, and this run's line
+        _record(file, summary=about)
     return file
 
 
@@ -221,19 +220,19 @@ def progress_line(rows: Sequence[Row], shown: Sequence[str], epochs: int, runs: 
     return "  ".join([*parts, f"{rate:,.0f} samples/s", f"{_span(left_s)} left"])
 
 
-def progress(line: str, every_s: float = 0.0, printed: float = -math.inf) -> float:
+def progress(line: str = "", every_s: float = 0.0, printed: float = -math.inf) -> float:
     """Show the line in place on a terminal, elsewhere at most every `every_s` seconds; what the next `printed` is."""
     width, now = _width(), time.monotonic()
-    if not width and now - printed < every_s:
-        return printed
-    _put(f"\r{line[: width - 1]:{width - 1}}" if width else line + "\n")
-    return now
+    if width or (line and now - printed >= every_s):
+        _put(f"\r{line[: width - 1]:{width - 1}}\r" if width else line + "\n")
+        return now
+    return printed
 
 
-def say(text: str = "") -> None:
-    """Print to stderr, in place of the progress line; without a text, only clear that."""
+def say(text: str) -> None:
+    """Print to stderr, over the progress line."""
     width = _width()
-    _put((f"\r{'':{width - 1}}\r" if width else "") + (text and text + "\n"))
+    _put(f"\r{text:{width - 1}}\n" if width else text + "\n")
 
 
 def _width() -> int:
@@ -244,8 +243,7 @@ def _width() -> int:
 
 def _put(text: str) -> None:
     with suppress(OSError, ValueError, AttributeError):  # a terminal that was closed ends no run
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        print(text, end="", file=sys.stderr, flush=True)
 
 
 def summary(rows: Sequence[Row], task: str, metrics: Sequence[Metric], runs: Sequence[Row], targets: Row, **facts: Any):
@@ -302,17 +300,15 @@ def table(summary: Row) -> str:
             best = runs[0]["best"].get(name, {"value": None, "step": "-"})
             cells[1:] = _cell(best["value"]), f"{best['step']}"
         lines.append([name, *cells, *("-" if about[k] is None else f"{about[k]:.5g}" for k in lines[0][4:])])
-    ends = Counter(run["stop"]["reason"] for run in runs).most_common()
-    how = [ends[0][0] if one else f"{ends[0][1]} of {len(runs)} runs {ends[0][0]}"]
-    for reason, _ in ends[1:]:  # the exceptions by their numbers
-        how += [f"{reason}: run " + ", ".join(str(run["run"]) for run in runs if run["stop"]["reason"] == reason)]
-    reached = [summary["time_to_ceiling_s"]] if one else summary["time_to_ceiling_s"]
-    times = [t for t in reached if t is not None]
+    stops = [run["stop"]["reason"] for run in runs]
+    (usual, n), *others = Counter(stops).most_common()
+    how = [usual if one else f"{n} of {len(runs)} runs {usual}"]  # and the exceptions by their numbers
+    how += [f"{why}: run " + ", ".join(str(k) for k, stop in enumerate(stops) if stop == why) for why, _ in others]
     ending = [", ".join(how), f"step {max(run['stop']['step'] for run in runs):,}", _span(summary["wall_s"])]
     ending += [f"{summary['samples_per_s']:,.0f} samples/s"] if summary.get("samples_per_s") else []
-    if summary["targets"]:
-        met = f"targets met after {_span(statistics.median(times))}" if times else "targets not met"
-        ending += [met if one or not times else f"{met} (median of {len(times)} runs)"]
+    times = [t for t in np.atleast_1d(summary["time_to_ceiling_s"]) if t is not None]
+    met = f"met after {_span(statistics.median(times))}" if times else "not met"
+    ending += [f"targets {met}" + f" by {len(times)} runs (median)" * (len(times) > 1)] if summary["targets"] else []
     return "\n".join(["; ".join(ending), "", columns(lines)])
 
 

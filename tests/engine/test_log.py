@@ -101,18 +101,19 @@ def test_a_row_is_a_line_of_valid_json(tmp_path):
     assert not (tmp_path / "tensorboard").exists()
 
 
-def test_going_on_cuts_back_to_the_step_and_goes_on_with_the_clock(tmp_path):
+@pytest.mark.parametrize("cut", ['{"run": 0, "step": 20', '{"run": 0, "step": 200, "wall_s": 9.0}', "\0\0\n"])
+def test_going_on_cuts_back_to_the_step_and_goes_on_with_the_clock(tmp_path, cut):
     to = opened(tmp_path, runs=2, share=None)
-    for step in (100, 200, 300):
+    for step in (0, 100, 200, 300):
         log.write(to, [row(step), row(step, run=1)])
     with open(tmp_path / "metrics.jsonl", "a") as file:
-        file.write('{"run": 0, "step": 40')  # killed in the middle of a line
+        file.write(cut)  # by a kill
     before = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
     to = opened(tmp_path, step=200, runs=2, share=None)
-    assert (tmp_path / "metrics.jsonl").read_text() == "".join(before[:4])
+    assert (tmp_path / "metrics.jsonl").read_text() == "".join(before[:6])
     assert time.time() - to.began == pytest.approx(2.0, abs=0.5)
     log.write(to, [row(250)])
-    assert [r["step"] for r in lines(tmp_path)] == [100, 100, 200, 200, 250]
+    assert [r["step"] for r in lines(tmp_path)] == [0, 0, 100, 100, 200, 200, 250]
     to = opened(tmp_path, step=0, share=None)
     assert (tmp_path / "metrics.jsonl").read_bytes() == b""
     assert time.time() - to.began < 0.5
@@ -294,7 +295,7 @@ def test_without_a_terminal_progress_is_plain_lines_now_and_then(capfd):
     printed = log.progress("a", 60.0)
     assert log.progress("b", 60.0, printed) == printed
     log.say("careful")
-    log.say()
+    log.progress()
     log.progress("c", 0.0, printed)
     assert capfd.readouterr().err == "a\ncareful\nc\n"
 
@@ -305,7 +306,7 @@ def test_on_a_terminal_progress_is_one_line_that_words_do_not_garble():
         "import sys; from ternary_jax.engine import log\n"
         "p = log.progress('a line far longer than the terminal is wide', 60.0)\n"
         "p = log.progress('short', 60.0, p); log.say('careful'); log.progress('end', 60.0, p)\n"
-        "log.say(); print('table')"
+        "log.progress(); print('table')"
     )
     ours, theirs = pty.openpty()
     import fcntl
