@@ -150,13 +150,11 @@ def _plain(value: Any) -> Any:
 @functools.cache
 def _tensorboardx() -> Any:
     """The package without torch, which it imports for seconds where it finds it, and then does not need."""
-    hidden = {"torch"} - set(sys.modules)
-    sys.modules.update(dict.fromkeys(hidden))  # pyright: ignore
-    try:
-        import tensorboardX
-    finally:
-        for name in hidden:
-            del sys.modules[name]
+    sys.modules.setdefault("torch", None)  # pyright: ignore[reportArgumentType]
+    import tensorboardX
+
+    if sys.modules["torch"] is None:
+        del sys.modules["torch"]
     return tensorboardX
 
 

@@ -305,7 +305,7 @@ def test_on_a_terminal_progress_is_one_line_that_words_do_not_garble():
     code = (
         "import sys; from ternary_jax.engine import log\n"
         "p = log.progress('a line far longer than the terminal is wide', 60.0)\n"
-        "p = log.progress('short', 60.0, p); log.say('careful'); log.progress('end', 60.0, p)\n"
+        "p = log.progress('rather short', 60.0, p); log.say('careful'); log.progress('end', 60.0, p)\n"
         "log.progress(); print('table')"
     )
     ours, theirs = pty.openpty()
