@@ -194,13 +194,13 @@ def _show(log: Log, row: Row, histograms: Mapping[str, np.ndarray] | None = None
     finite = {name: a[np.isfinite(a)] for name, a in (histograms or {}).items()}
     drawn += [_tensorboardx().summary.histogram(name, a, bins=30).value[0] for name, a in finite.items() if a.size]
     if drawn:
-        _record(file, step=row["step"], summary={"value": drawn})
+        _record(file, step=row["step"], wall_time=log.began + row["wall_s"], summary={"value": drawn})
 
 
 def _record(file: Path, **event: Any) -> None:
     """Append an event as a TFRecord: its length and that one's checksum, itself and its checksum."""
     crc = _tensorboardx().record_writer.masked_crc32c
-    data = _tensorboardx().proto.event_pb2.Event(wall_time=time.time(), **event).SerializeToString()
+    data = _tensorboardx().proto.event_pb2.Event(**{"wall_time": time.time(), **event}).SerializeToString()
     length = struct.pack("<Q", len(data))
     _append(file, length + struct.pack("<I", crc(length)) + data + struct.pack("<I", crc(data)))
 

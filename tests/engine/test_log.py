@@ -206,6 +206,9 @@ def test_runs_have_their_own_folders_hyperparameters_and_histograms(tmp_path):
     for run in range(2):
         all_events = events(tmp_path, run)
         assert all_events[0].file_version == "brain.Event:2"
+        assert all_events[-1].wall_time == pytest.approx(
+            to.began + 0.01, rel=0, abs=1e-4
+        )  # of the row, though it be shown again
         assert all_events[1].session_log.status == all_events[1].session_log.START
         values = {value.tag: value for event in all_events for value in event.summary.value}
         parsed = {
