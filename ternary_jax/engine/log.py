@@ -1,0 +1,326 @@
+"""What a run leaves behind and shows meanwhile: metrics.jsonl, TensorBoard, a progress line, summary.json, a table.
+
+A row is a flat dict of one run at one evaluation: run, seed, step, epoch, wall_s, samples_per_s, loss, its terms, and
+the metrics that were measured. metrics.jsonl has every row; what else is here follows from rows.
+"""
+
+import functools
+import json
+import math
+import os
+import statistics
+import struct
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ternary_jax.engine.task import Metric, RunError
+
+IMPORTED = time.time()
+Row = Mapping[str, Any]
+
+
+class Log(NamedTuple):
+    """Where rows go. Files are open only while something is written, so a log needs no care when a run fails.
+
+    path: metrics.jsonl
+    began: unix seconds at which wall_s would have been 0, had all sessions been one
+    tags: the columns that TensorBoard shows. watch: the one of them whose exponential mean it shows too
+    share: of its last shown value that a scalar must move by to be shown again
+    boards: for each run its event file, and tag -> (step, value) as measured, and as shown; empty without TensorBoard
+    """
+
+    path: Path
+    began: float
+    tags: tuple[str, ...]
+    watch: str
+    share: float
+    boards: list[tuple[Path, dict[str, tuple[int, float]], dict[str, tuple[int, float]]]]
+
+
+def open_log(
+    workdir: Path,
+    step: int,
+    runs: Sequence[Row],
+    metrics: Sequence[str],
+    watch: str,
+    share: float | None,
+    start_s: float,
+) -> Log:
+    """A log that goes on from `step`: later rows, and a line that a kill cut short, are gone; for step 0, all of them.
+
+    runs: {"run", "seed", "hypers": {key: number}} of each. share: None for no TensorBoard. start_s: unix seconds from
+    which wall_s counts, plus that of the last row kept; `process_start()` in a program of its own.
+    """
+    path, kept, rows = workdir / "metrics.jsonl", [], []
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    for line in lines if step else []:
+        with suppress(ValueError):  # cut short
+            if line.endswith(b"\n") and (row := _row(line))["step"] <= step:
+                rows.append(row)
+                kept.append(line)
+    if len(kept) < len(lines) or not lines:
+        write_whole(path, b"".join(kept))
+    began = start_s - max((row["wall_s"] for row in rows), default=0.0)
+    boards = [] if share is None else [(_event_file(workdir, run, metrics), {}, {}) for run in runs]
+    log = Log(path, began, ("loss", "gradient_ratio", "control/tau", *metrics), watch, share or 0.0, boards)
+    for row in rows if boards else []:
+        _show(log, row)
+    return log
+
+
+def write(log: Log, rows: Sequence[Row], histograms: Mapping[int, Mapping[str, np.ndarray]] | None = None) -> None:
+    """Append rows, a line each. histograms: run -> name -> values, for TensorBoard alone."""
+    _append(log.path, "".join(json.dumps(_plain(row), allow_nan=False) + "\n" for row in rows).encode())
+    for row in rows if log.boards else []:
+        _show(log, row, (histograms or {}).get(row["run"], {}))
+
+
+def close(log: Log) -> None:
+    """Show the last value of every scalar that moved too little to be shown, at the step it is of."""
+    for file, measured, shown in log.boards:
+        for tag, (step, value) in measured.items():
+            if shown[tag][0] < step:
+                _record(file, step=step, summary={"value": [{"tag": tag, "simple_value": value}]})
+
+
+def read(workdir: Path) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl; what was not finite is nan."""
+    return [_row(line) for line in (workdir / "metrics.jsonl").read_bytes().splitlines()]
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    return {k: math.nan if v is None else v for k, v in json.loads(line).items()}
+
+
+@functools.cache
+def process_start() -> float:
+    """Unix seconds at which this process began, before its imports; where no system tells, when this was imported."""
+    with suppress(OSError, AttributeError, ValueError, IndexError):
+        ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]  # the name before it may have spaces
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
+        return min(IMPORTED, time.time() - age)
+    return IMPORTED
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """The file has its old contents or the new, whenever the process is killed."""
+    part = path.with_name(path.name + ".part")
+    with _disk(path):
+        part.write_bytes(data)
+        part.replace(path)
+
+
+def _append(path: Path, data: bytes) -> None:
+    with _disk(path), open(path, "ab") as file:
+        file.write(data)
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        fix = "free some space, or make it writable, and start again with the same workdir"
+        raise RunError(f"{path} cannot be written ({e.strerror}): {fix}") from e
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: numpy's numbers are Python's, and what is not finite is null."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# --- TensorBoard ------------------------------------------------------------------------------------------------------
+# Without SummaryWriter: a full disk ends the thread it writes from, and some points later the run would wait for ever.
+
+
+@functools.cache
+def _tensorboardx() -> Any:
+    """The package without torch, which it imports for seconds where it finds it, and then does not need."""
+    sys.modules.setdefault("torch", None)  # pyright: ignore[reportArgumentType]
+    import tensorboardX
+
+    if sys.modules["torch"] is None:
+        del sys.modules["torch"]
+    return tensorboardX
+
+
+def _event_file(workdir: Path, run: Row, metrics: Sequence[str]) -> Path:
+    """A new file in the run's folder, in place of the old, with its hyperparameters.
+
+    The points up to here are shown again: the usual purge_step is not honoured by TensorBoard's faster data server.
+    """
+    folder = workdir / "tensorboard" / f"run_{run['run']:03d}"
+    with _disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("*tfevents*"):
+            old.unlink()
+    file = (
+        folder / f"events.out.tfevents.{time.time_ns()}"
+    )  # another name, or a TensorBoard that looks on would miss it
+    hypers = _plain({"seed": run["seed"], **run["hypers"]})
+    _record(file, file_version="brain.Event:2")
+    _record(file, session_log={"status": 1})  # START: a TensorBoard that looks on forgets the old file
+    for about in _tensorboardx().summary.hparams(hypers, dict.fromkeys(metrics))[:2]:  # the tab, and this run's line
+        _record(file, summary=about)
+    return file
+
+
+def _show(log: Log, row: Row, histograms: Mapping[str, np.ndarray] | None = None) -> None:
+    """The scalars of a row that are finite and have moved since they were shown."""
+    file, measured, shown = log.boards[row["run"]]
+    values = {k: float(row[k]) for k in log.tags if k in row and math.isfinite(row[k])}
+    if log.watch in values:
+        ema, value = f"{log.watch}_ema", values[log.watch]
+        _, before = measured.get(ema, (0, value))
+        values[ema] = before + 0.1 * (value - before)
+    measured.update({k: (row["step"], v) for k, v in values.items()})
+    moved = {k: v for k, v in values.items() if k not in shown or abs(v - shown[k][1]) > log.share * abs(shown[k][1])}
+    shown.update({k: measured[k] for k in moved})
+    drawn = [dict(tag=k, simple_value=v) for k, v in moved.items()]
+    finite = {name: a[np.isfinite(a)] for name, a in (histograms or {}).items()}
+    drawn += [_tensorboardx().summary.histogram(name, a, bins=30).value[0] for name, a in finite.items() if a.size]
+    if drawn:
+        _record(file, step=row["step"], wall_time=log.began + row["wall_s"], summary={"value": drawn})
+
+
+def _record(file: Path, **event: Any) -> None:
+    """Append an event as a TFRecord: its length and that one's checksum, itself and its checksum."""
+    crc = _tensorboardx().record_writer.masked_crc32c
+    data = _tensorboardx().proto.event_pb2.Event(**{"wall_time": time.time(), **event}).SerializeToString()
+    length = struct.pack("<Q", len(data))
+    _append(file, length + struct.pack("<I", crc(length)) + data + struct.pack("<I", crc(data)))
+
+
+def progress_line(rows: Sequence[Row], shown: Sequence[str], epochs: int, runs: int, rate: float, left_s: float) -> str:
+    """Medians over rows, the newest of each of `runs` that still runs. shown: metrics, of which the first two had are.
+
+    rate: samples per second of all runs together. left_s: seconds to go.
+    """
+    had = {k: [v for row in rows if math.isfinite(v := row.get(k, math.nan))] for k in ("epoch", "loss", *shown)}
+    middle = {k: statistics.median(v) if v else math.nan for k, v in had.items()}
+    parts = [f"{len(rows)} of {runs} runs, median:"] * (runs > 1)
+    parts += [f"epoch {middle['epoch']:.0f}/{epochs}", f"loss {middle['loss']:.4g}"]
+    parts += [f"{k} {_cell(middle[k])}" for k in [k for k in shown if had[k]][:2]]
+    return "  ".join([*parts, f"{rate:,.0f} samples/s", f"{_span(left_s)} left"])
+
+
+def progress(line: str = "", every_s: float = 0.0, printed: float = -math.inf) -> float:
+    """Show the line in place on a terminal, elsewhere at most every `every_s` seconds; what the next `printed` is."""
+    width, now = _width(), time.monotonic()
+    if width or (line and now - printed >= every_s):
+        _put(f"\r{line[: width - 1]:{width - 1}}\r" if width else line + "\n")
+        return now
+    return printed
+
+
+def say(text: str) -> None:
+    """Print to stderr, over the progress line."""
+    width = _width()
+    _put(f"\r{text:{width - 1}}\n" if width else text + "\n")
+
+
+def _width() -> int:
+    with suppress(OSError, ValueError, AttributeError):  # it is no terminal
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    return 0
+
+
+def _put(text: str) -> None:
+    with suppress(OSError, ValueError, AttributeError):  # a terminal that was closed ends no run
+        print(text, end="", file=sys.stderr, flush=True)
+
+
+def summary(rows: Sequence[Row], task: str, metrics: Sequence[Metric], runs: Sequence[Row], targets: Row, **facts: Any):
+    """What summary.json says. facts: what does not follow from rows, such as compile_s; they are taken over.
+
+    runs: {"run", "seed", "hypers", "stop": {"reason", "step", "detail"}} of each. targets: metric -> value.
+    """
+    of = {m.name: m for m in metrics}
+    sign = {m.name: m.better for m in metrics}
+    final, best, reached = ([{} for _ in runs], [{} for _ in runs], [None for _ in runs])
+    for row in rows:
+        k = row["run"]
+        for name in [name for name in sign if name in row]:
+            final[k][name] = value = row[name]
+            before = best[k].get(name, {"value": -sign[name] * math.inf})["value"]
+            if sign[name] * value > sign[name] * before and not of[name].beyond(value):
+                best[k][name] = {"value": value, "step": row["step"]}
+        met = [of[name].meets(row.get(name, math.nan), value) for name, value in targets.items()]
+        reached[k] = row["wall_s"] if reached[k] is None and met and all(met) else reached[k]
+    last = max(rows, key=lambda row: row["step"], default={})
+    out = {"task": task, "steps": last.get("step"), "epochs": last.get("epoch"), "wall_s": last.get("wall_s")}
+    lists = {"stop": [run["stop"]["reason"] for run in runs], "time_to_ceiling_s": reached}
+    out |= {key: values if len(runs) > 1 else values[0] for key, values in lists.items()} | {"targets": targets}
+    about = {m.name: dict(zip(("ceiling", "chance", "untrained"), m[2:5], strict=True)) for m in metrics}
+    out["metrics"] = {name: about[name] | {"better": "higher" if sign[name] > 0 else "lower"} for name in sign}
+    out["runs"] = [{**run, "final": final[k], "best": best[k]} for k, run in enumerate(runs)]
+    return _plain(out | facts)
+
+
+def provenance() -> dict[str, Any]:
+    """The facts "versions" and "commit" of a summary; null where they cannot be told."""
+    versions: dict[str, str | None] = {"python": sys.version.split()[0]}
+    for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ternary_jax"):
+        versions[name] = None
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    root, commit = Path(__file__).resolve().parents[2], None
+    with suppress(OSError, subprocess.SubprocessError):
+        git = functools.partial(subprocess.check_output, cwd=root, text=True, timeout=5, stderr=subprocess.DEVNULL)
+        top, head = git(["git", "rev-parse", "--show-toplevel", "HEAD"]).splitlines()
+        dirty = git(["git", "--no-optional-locks", "status", "--porcelain", "--untracked-files=no"])
+        commit = head + "-dirty" * bool(dirty) if Path(top) == root else None  # installed inside another checkout
+    return {"versions": versions, "commit": commit}
+
+
+def table(summary: Row) -> str:
+    """A summary as a person reads it: how it ended, then a line per metric; "-": no figure."""
+    runs, one = summary["runs"], len(summary["runs"]) == 1
+    names = ["final", "best so far", "at step"] if one else ["median", "worst", "best"]
+    lines = [["metric", *names, "ceiling", "chance", "untrained"]]
+    for name, about in summary["metrics"].items():
+        values = [run["final"][name] for run in runs if run["final"].get(name) is not None]
+        ends = sorted(values, reverse=about["better"] == "lower") or [None]
+        cells = [_cell(statistics.median(values) if values else None), _cell(ends[0]), _cell(ends[-1])]
+        if one:
+            best = runs[0]["best"].get(name, {"value": None, "step": "-"})
+            cells[1:] = _cell(best["value"]), f"{best['step']}"
+        lines.append([name, *cells, *("-" if about[k] is None else f"{about[k]:.5g}" for k in lines[0][4:])])
+    stops = [run["stop"]["reason"] for run in runs]
+    (usual, n), *others = Counter(stops).most_common()
+    how = [usual if one else f"{n} of {len(runs)} runs {usual}"]  # and the exceptions by their numbers
+    how += [f"{why}: run " + ", ".join(str(k) for k, stop in enumerate(stops) if stop == why) for why, _ in others]
+    ending = [", ".join(how), f"step {max(run['stop']['step'] for run in runs):,}", _span(summary["wall_s"])]
+    ending += [f"{summary['samples_per_s']:,.0f} samples/s"] if summary.get("samples_per_s") else []
+    times = [t for t in np.atleast_1d(summary["time_to_ceiling_s"]) if t is not None]
+    met = f"met after {_span(statistics.median(times))}" if times else "not met"
+    ending += [f"targets {met}" + f" by {len(times)} runs (median)" * (len(times) > 1)] if summary["targets"] else []
+    return "\n".join(["; ".join(ending), "", columns(lines)])
+
+
+def columns(lines: Sequence[Sequence[str]]) -> str:
+    """Cells as text: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines)
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.5f}"
+
+
+def _span(s: float | None) -> str:
+    return "-" if s is None else f"{s:.1f} s" if s < 120 else f"{s / 60:.0f} min" if s < 7200 else f"{s / 3600:.1f} h"
