@@ -1,10 +1,11 @@
-"""--config=FILE, --config.KEY=VALUE and more, for every `python -m ternary_jax.X`. A mistake is one sentence and status 2."""
+"""--config=FILE and what goes with it, for every `python -m ternary_jax.X`. A mistake is one sentence and status 2."""
 
 import re
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
+WHAT = {"--config": "FILE", "--workdir": "DIR"}
 FORM = "what can be given is --config=FILE, --config.KEY=VALUE, --workdir=DIR and --sweep"
 
 
@@ -37,12 +38,10 @@ def parse(argv: Sequence[str]) -> Given:
         name, equals, value = re.sub("^--?", "--", arg).partition("=")
         if name == "--sweep" and not equals:
             sweep = True
-        elif name not in ("--config", "--workdir") and not name.startswith("--config."):
+        elif name not in WHAT and not name.startswith("--config."):
             fail(f"{arg!r} is no flag; {FORM}")
         elif not value:
-            fail(
-                f"{name} has no value: type {name}={'VALUE' if '.' in name else 'DIR' if name == '--workdir' else 'FILE'}"
-            )
+            fail(f"{name} has no value: type {name}={WHAT.get(name, 'VALUE')}")
         elif name.startswith("--config."):
             overrides.append(f"{name.removeprefix('--config.')}={value}")
         else:

@@ -93,7 +93,7 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
 def read(path: str | Path) -> ConfigDict:
     """What get_config() of a file returns, unlocked and unchecked: a start for a config that differs from it."""
     file, arg = _cut(path)
-    config = _call(file, _named(file, "get_config"), *[arg] if arg else [])
+    config = _call(file, _named(file, "get_config(arg)"), *[arg] if arg else [])
     if not isinstance(config, ConfigDict):
         raise ConfigError(f"get_config() of {file} returns no ml_collections.ConfigDict, but {type(config).__name__}")
     return ConfigDict(nested(_call(file, flat, config)), type_safe=False)  # a tuple may replace one number
@@ -159,19 +159,21 @@ def _call(what: str, function: Callable, *args: Any) -> Any:
         raise ConfigError(f"{what}: {type(e).__name__}: {' '.join(str(e).split())}") from e
 
 
-def _named(file: str, name: str) -> Any:
+def _named(file: str, form: str) -> Any:
+    """The function of a config file that is called like this."""
     if not os.path.isfile(file):
         raise ConfigError(f"--config={file}: there is no such file; those of this repository are in configs/")
     names = _call(file, runpy.run_path, os.path.abspath(file))
+    name = form.partition("(")[0]
     if name not in names:
-        raise ConfigError(f"{file} has no function {name}: define it, as other configs do")
+        raise ConfigError(f"{file} has no {form}: define it, or name another file")
     return names[name]
 
 
 def _rows(file: str) -> dict[str, Any]:
     """The runs of a sweep: per key a tuple of one value per run."""
     rows: list[dict] = []
-    _call(file, _named(file, "sweep"), lambda row: rows.append(dict(row)))
+    _call(file, _named(file, "sweep(add)"), lambda row: rows.append(dict(row)))
     if not rows or any(row.keys() != rows[0].keys() for row in rows):
         raise ConfigError(f"sweep(add) of {file} has to call add once per run, each time with the same keys")
     return {"runs": len(rows)} | {key: tuple(row[key] for row in rows) for key in rows[0]}

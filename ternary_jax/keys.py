@@ -83,8 +83,9 @@ def value_of(name: str, value: Any, where: str, table: dict[str, Key]) -> Any:
             raise ConfigError(f"{wrong}: give {allowed(table[name])}") from None
     if members := [key for key in table if key.startswith(f"{name}.")]:
         raise ConfigError(f"{wrong}: it is a group; set one of its keys, {', '.join(members)}")
-    near = difflib.get_close_matches(str(name), table, 1) or [f"one of {', '.join(table)}"]
-    raise ConfigError(f"{wrong}: there is no such key; the nearest is {near[0]}")
+    near = difflib.get_close_matches(str(name), table, 1)
+    known = f"the nearest is {near[0]}" if near else f"there are {', '.join(table)}"
+    raise ConfigError(f"{wrong}: there is no such key; {known}")
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:

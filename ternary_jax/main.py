@@ -3,19 +3,16 @@
     python -m ternary_jax.main --config=configs/closed_form.py
     python -m ternary_jax.main --config=configs/closed_form.py --config.c=4.0 --config.tree.ratio=0.4
 
---config=FILE        a Python file with get_config(), or FILE:ARG for one of its variants; those in configs/ say what each
-                     value means
+--config=FILE        a Python file with get_config(); those in configs/ say what values mean; FILE:ARG for a variant
 --config.KEY=VALUE   another value for one key of it; keys inside a group are written with a dot
 --workdir=DIR        where a training keeps all it writes; runs/CONFIG/TIME if it is not given
 --sweep              train the runs that sweep(add) of the file adds, all at once
 
 A config names its task. That of closed_form.py scores the two closed forms, the embeddings at the ceilings that need no
 training, and prints every metric beside chance, an untrained encoder and the best possible. Others train.
-Given a workdir again, a training that is not finished goes on where it was, and one that is finished is left alone.
-Ctrl-C saves, and says how to go on.
-
-Exit status: 0 when it ran, was finished already, or was interrupted and saved; 1 when the run failed: it diverged, the
-disk is full; 2 when the config is not valid.
+Given the same workdir again, a training that is not finished goes on, and a finished one is left alone. Ctrl-C saves.
+Exit status: 0 when it ran, was finished already, or was interrupted and saved; 1 when the run failed (it diverged, the
+disk is full ...); 2 when the config is not valid.
 """
 
 import os
@@ -27,21 +24,36 @@ from collections.abc import Sequence
 
 def main(argv: Sequence[str]) -> None:
     """Run the task of the config that these arguments give."""
-    from ternary_jax import command_line
+    from ternary_jax import command_line, config  # below the signals: from here on it takes time
 
     given = command_line.parse(argv)
-    from ternary_jax.config import ConfigError, config_name, keys_of, load_config
-
     try:
-        config = load_config(given.config_path, given.overrides, given.sweep)
-        _, task = keys_of(config["task"])
-        if hasattr(task, "report"):
-            print(task.report(config))
-            return
-        from ternary_jax.engine import train
-        from ternary_jax.engine.task import RunError
-    ...
+        settings = config.load_config(given.config_path, given.overrides, given.sweep)
+    except config.ConfigError as e:
+        command_line.fail(str(e))
+    _, task = config.keys_of(str(settings.task))
+    if hasattr(task, "report"):
+        if given.workdir:
+            command_line.fail(f"--workdir={given.workdir}: {task.__name__} writes nothing; leave --workdir out")
+        print(task.report(settings))
+        return
+    from ternary_jax.engine import train
+    from ternary_jax.engine.task import RunError
+
+    name = config.config_name(given.config_path)
+    try:
+        train.run(settings, given.workdir or f"runs/{name}/{time.strftime('%Y%m%d-%H%M%S')}")
+    except (config.ConfigError, RunError) as e:
+        command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
+
+
+def before_it_begins(number: int, _: object) -> None:
+    """Answer SIGINT and SIGTERM at once, also within an import, until the engine answers them."""
+    os.write(2, f"{signal.Signals(number).name}: nothing had begun, so there is nothing to save\n".encode())
+    os._exit(0)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, before_it_begins)
+    signal.signal(signal.SIGTERM, before_it_begins)
     main(sys.argv[1:])
