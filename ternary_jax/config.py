@@ -60,8 +60,8 @@ KEYS = {
 }
 
 
-def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep: bool = False) -> ConfigDict:
-    """The config of a file, checked and locked.
+def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep: bool = False) -> Any:
+    """The config of a file, checked and locked, a ConfigDict.
 
     path: a file with get_config(), or FILE:ARG for get_config(ARG)
     overrides: {"a.b": value}, or texts "a.b=value" as they are typed
@@ -90,7 +90,7 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
     return config
 
 
-def read(path: str | Path) -> ConfigDict:
+def read(path: str | Path) -> Any:
     """What get_config() of a file returns, unlocked and unchecked: a start for a config that differs from it."""
     file, arg = _cut(path)
     config = _call(file, _named(file, "get_config(arg)"), *[arg] if arg else [])

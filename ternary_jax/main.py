@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
         settings = config.load_config(given.config_path, given.overrides, given.sweep)
     except config.ConfigError as e:
         command_line.fail(str(e))
-    _, task = config.keys_of(str(settings.task))
+    _, task = config.keys_of(settings.task)
     if hasattr(task, "report"):
         if given.workdir:
             command_line.fail(f"--workdir={given.workdir}: {task.__name__} writes nothing; leave --workdir out")
