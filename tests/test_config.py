@@ -79,10 +79,10 @@ def test_the_defaults_are_every_key_of_the_engine_but_the_task():
 
 def test_a_config_is_locked_and_has_plain_values(file):
     config = load_config(file)
-    assert isinstance(config, ConfigDict)
     assert config.is_locked
     assert config.model.is_locked
     assert (config.train.epochs, config.model.hidden, config.model.name) == (100, (64, 32), "plain")
+    assert isinstance(config, ConfigDict)
 
 
 @pytest.mark.parametrize(
