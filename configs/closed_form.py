@@ -8,7 +8,7 @@ def get_config(arg: str = "") -> ConfigDict:
     if arg:
         raise ValueError(f"configs/closed_form.py has no variant {arg!r}")
     config = ConfigDict()
-    config.task = "closed_form"  # what main.py runs
+    config.task = "ternary_jax.vae.baselines"  # the module that main.py runs
     config.n_digits = 9  # 3^9 = 19,683 operations, the ternary functions of two ternary variables
     config.dim = 16  # coordinates of the ball: 8 planes, so digits 0 and 8 share one
     config.c = 1.0  # sectional curvature is -c; lengths scale by 1/sqrt(c), rank metrics do not move

@@ -3,44 +3,57 @@
     python -m ternary_jax.main --config=configs/closed_form.py
     python -m ternary_jax.main --config=configs/closed_form.py --config.c=4.0 --config.tree.ratio=0.4
 
---config=FILE        a Python file with get_config(); those in configs/ say what each value means
+--config=FILE        a Python file with get_config(); those in configs/ say what values mean; FILE:ARG for a variant
 --config.KEY=VALUE   another value for one key of it; keys inside a group are written with a dot
+--workdir=DIR        where a training keeps all it writes; runs/CONFIG/TIME if it is not given
+--sweep              train the runs that sweep(add) of the file adds, all at once
 
-The config names its task. `closed_form` scores the two closed forms, the embeddings at the ceilings that need no
-training, and prints every metric beside chance, an untrained encoder and the best possible.
-Exit status: 0 when it ran, 2 when the config is not valid.
+A config names its task. That of closed_form.py scores the two closed forms, the embeddings at the ceilings that need no
+training, and prints every metric beside chance, an untrained encoder and the best possible. Others train.
+Given the same workdir again, a training that is not finished goes on, and a finished one is left alone. Ctrl-C saves.
+Exit status: 0 when it ran, was finished already, or was interrupted and saved; 1 when the run failed (it diverged, the
+disk is full ...); 2 when the config is not valid.
 """
 
-import importlib
-
-from absl import app, logging
-
-from ternary_jax import command_line
-
-# A module with check(config), which raises a ValueError naming the key, and report(config). Imported when it is named:
-# jax takes a second to import, and --help or a wrong flag does not need it.
-TASKS = {"closed_form": "ternary_jax.vae.baselines"}
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
 
 
-def main(argv: list[str]) -> None:
-    """Check the config of CONFIG, and print the report of its task."""
-    del argv
-    logging.set_verbosity(logging.WARNING)  # below it, jax tells of every kind of accelerator that is not there
-    config = command_line.CONFIG.value
-    task = config.get("task")
-    if task not in TASKS:
-        command_line.fail(f"config.task={task}: there is no such task; there are {', '.join(TASKS)}")
-    module = importlib.import_module(TASKS[task])
+def main(argv: Sequence[str]) -> None:
+    """Run the task of the config that these arguments give."""
+    from ternary_jax import command_line, config  # below the signals: from here on it takes time
+
+    given = command_line.parse(argv)
     try:
-        module.check(config)
-    except ValueError as e:
+        settings = config.load_config(given.config_path, given.overrides, given.sweep)
+    except config.ConfigError as e:
         command_line.fail(str(e))
-    except AttributeError as e:
-        command_line.fail(
-            f"the config has no key {str(e).strip(chr(34) + chr(39))}; configs/closed_form.py has them all"
-        )
-    print(module.report(config))
+    _, task = config.keys_of(settings.task)
+    if hasattr(task, "report"):
+        if given.workdir:
+            command_line.fail(f"--workdir={given.workdir}: {task.__name__} writes nothing; leave --workdir out")
+        print(task.report(settings))
+        return
+    from ternary_jax.engine import train
+    from ternary_jax.engine.task import RunError
+
+    name = config.config_name(given.config_path)
+    try:
+        train.run(settings, given.workdir or f"runs/{name}/{time.strftime('%Y%m%d-%H%M%S')}")
+    except (config.ConfigError, RunError) as e:
+        command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
+
+
+def before_it_begins(number: int, _: object) -> None:
+    """Answer SIGINT and SIGTERM at once, also within an import, until the engine answers them."""
+    os.write(2, f"{signal.Signals(number).name}: nothing had begun, so there is nothing to save\n".encode())
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=command_line.parse)
+    signal.signal(signal.SIGINT, before_it_begins)
+    signal.signal(signal.SIGTERM, before_it_begins)
+    main(sys.argv[1:])

@@ -1,10 +1,16 @@
 """The command line, as a person meets it."""
 
+import re
+import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
+
+from ternary_jax import main
+from ternary_jax.config import ConfigError
 
 ROOT = Path(__file__).parents[1]
 CONFIG = "--config=configs/closed_form.py"
@@ -28,37 +34,64 @@ def test_the_closed_forms_are_scored_beside_their_references():
     assert done.stderr == ""
 
 
+def answer(capsys, *args):
+    """Status, stdout and stderr of main in this process: a process of its own would import jax each time."""
+    try:
+        main.main(args)
+        status = 0
+    except SystemExit as e:
+        status = e.code
+    return status, *capsys.readouterr()
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ([], ["no --config", "type: python -m ternary_jax.main --config=configs/closed_form.py"]),
+        ([], ["no --config; type: python -m ", "--config=configs/closed_form.py"]),
         (["--config.c=2"], ["no --config"]),
+        (["--config"], ["--config has no value: type --config=FILE"]),
+        (["--config="], ["--config has no value: type --config=FILE"]),
         (["--config=nowhere.py"], ["--config=nowhere.py", "no such file", "configs/"]),
         ([CONFIG + ":variant"], ["variant", "has no variant"]),
-        ([CONFIG, "--config.tree.scal=0.3"], ["config.tree.scal=0.3", "but tree.scale", "it has c, dim, n_digits"]),
-        ([CONFIG, "--config.tree=0.3"], ["config.tree=0.3", "tree.ratio, tree.scale"]),
-        ([CONFIG, "--config.dim=1.5"], ["--config.dim=1.5", "type int, such as 16"]),
-        ([CONFIG, "--config.rich.scale=wide"], ["--config.rich.scale=wide", "type float, such as 0.3"]),
-        ([CONFIG, "--config.dim", "8"], ["--config.dim=VALUE", "type int"]),
-        ([CONFIG, "--config.task=fly"], ["config.task=fly", "there are closed_form"]),
-        ([CONFIG, "--config.c=-1"], ["config.c=-1.0", "1e-6 to 1e6"]),
-        ([CONFIG, "--speed=1"], ["speed", "--config.KEY=VALUE"]),
+        ([CONFIG, "--config.tree.scal=0.3"], ["config.tree.scal=0.3", "no such key; the nearest is tree.scale"]),
+        ([CONFIG, "--config.tree=0.3"], ["config.tree=0.3", "tree.scale, tree.ratio"]),
+        ([CONFIG, "--config.dim=1.5"], ["config.dim=1.5", "give an int from 2 to 1024"]),
+        ([CONFIG, "--config.rich.scale=wide"], ["config.rich.scale=wide", "give a number, 0 or more, 0 excluded"]),
+        ([CONFIG, "--config.dim", "8"], ["--config.dim has no value: type --config.dim=VALUE"]),
+        ([CONFIG, "--config.task=fly"], ["config.task=fly", "the name of a task module", "No module named 'fly'"]),
+        ([CONFIG, "--config.c=-1"], ["config.c=-1", "from 1e-06 to 1000000.0"]),
+        ([CONFIG, "--config.tree.scale=2"], ["config.tree.scale=2.0", "give less than 0.9068"]),
+        ([CONFIG, "--speed=1"], ["'--speed=1' is no flag", "--config.KEY=VALUE"]),
+        ([CONFIG, "--sweep=1"], ["'--sweep=1' is no flag", "--sweep"]),
+        ([CONFIG, "--sweep"], ["configs/closed_form.py has no sweep(add)"]),
+        ([CONFIG, "--workdir"], ["--workdir has no value: type --workdir=DIR"]),
+        ([CONFIG, "--workdir=here"], ["--workdir=here", "leave --workdir out"]),
         ([CONFIG, "now"], ["'now'", "--config.KEY=VALUE"]),
+        (["--config=configs/defaults.py"], ["configs/defaults.py has no config.task"]),
     ],
 )
-def test_a_mistake_is_one_sentence_and_status_2(args, words):
-    done = run(*args)
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
+def test_a_mistake_is_one_sentence_and_status_2(capsys, monkeypatch, args, words):
+    monkeypatch.chdir(ROOT)
+    status, out, err = answer(capsys, *args)
+    assert status == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
     for word in words:
-        assert word in done.stderr, done.stderr
+        assert word in err, err
 
 
-def test_an_override_reaches_the_task():
-    done = run(CONFIG, "--config.n_digits=2", "-config.dim=4")
-    assert done.returncode == 0, done.stderr
-    assert "0.11111" in done.stdout  # chance is 3^-2
+def test_so_it_is_in_a_process_of_its_own():
+    done = run(CONFIG, "--config.dim=1.5")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "config.dim=1.5 is not allowed: give an int from 2 to 1024\n"
+    assert run().stderr == "no --config; type: python -m ternary_jax.main --config=configs/closed_form.py\n"
+
+
+def test_an_override_reaches_the_task(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    status, out, err = answer(capsys, CONFIG, "--config.n_digits=2", "-config.dim=4")
+    assert (status, err) == (0, "")
+    assert "0.11111" in out  # chance is 3^-2
 
 
 def test_help_says_what_to_type_and_does_not_wait_for_jax():
@@ -66,8 +99,71 @@ def test_help_says_what_to_type_and_does_not_wait_for_jax():
     assert done.returncode == 0
     assert "python -m ternary_jax.main --config=configs/closed_form.py" in done.stdout
     assert "--config.KEY=VALUE" in done.stdout
-    code = "import sys, ternary_jax.main; sys.exit('jax' in sys.modules)"
+    code = "import sys, ternary_jax.main, ternary_jax.config; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_a_signal_before_anything_began_is_one_sentence_and_status_0(tmp_path):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        path = tmp_path / "slow.py"
+        path.write_text("print('here', flush=True)\nimport time\ntime.sleep(60)")
+        command = [sys.executable, "-m", "ternary_jax.main", f"--config={path}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.send_signal(number)
+            _, err = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert err == f"{number.name}: nothing had begun, so there is nothing to save\n"
+
+
+@pytest.fixture
+def engine(monkeypatch, tmp_path):
+    """An engine that only tells what it was given, or raises what it was told to; and a config of a task for it."""
+    task = types.ModuleType("a_training")
+    vars(task).update(KEYS={})
+    package, train, tasks = (types.ModuleType(f"ternary_jax.engine{name}") for name in ("", ".train", ".task"))
+    calls = types.SimpleNamespace(given=[], error=None, RunError=type("RunError", (RuntimeError,), {}))
+
+    def a_run(config, workdir):
+        calls.given.append((config, workdir))
+        if calls.error:
+            raise calls.error
+
+    vars(train).update(run=a_run)
+    vars(tasks).update(RunError=calls.RunError)
+    vars(package).update(train=train, task=tasks)
+    for module in (task, package, train, tasks):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    path = tmp_path / "mine.py"
+    path.write_text(f"""
+from ternary_jax.config import read
+def get_config():
+    config = read({str(ROOT / "configs" / "defaults.py")!r})
+    config.task = "a_training"
+    return config
+def sweep(add):
+    add({{"seed": 4}})
+    add({{"seed": 2}})
+""")
+    calls.config = f"--config={path}"
+    return calls
+
+
+def test_a_training_gets_its_config_and_a_workdir(engine, capsys):
+    assert answer(capsys, engine.config, "--config.train.epochs=3") == (0, "", "")
+    assert answer(capsys, engine.config, "--sweep", "--workdir=there") == (0, "", "")
+    (one, default), (swept, workdir) = engine.given
+    assert (one.train.epochs, one.runs) == (3, 1)
+    assert re.fullmatch(r"runs/mine/\d{8}-\d{6}", default)
+    assert (swept.seed, workdir) == ((4, 2), "there")
+
+
+def test_a_training_that_fails_is_status_1_and_one_that_is_refused_2(engine, capsys):
+    engine.error = engine.RunError("the loss is NaN")
+    assert answer(capsys, engine.config) == (1, "", "the loss is NaN\n")
+    engine.error = ConfigError("stop.watch is no metric")
+    assert answer(capsys, engine.config) == (2, "", "stop.watch is no metric\n")
 
 
 @pytest.mark.parametrize(
@@ -77,15 +173,15 @@ def test_help_says_what_to_type_and_does_not_wait_for_jax():
         ("x = 1", ["get_config"]),
         ("def get_config():\n    raise RuntimeError('no luck')", ["RuntimeError: no luck"]),
         (
-            "from ml_collections import ConfigDict\ndef get_config(): return ConfigDict(dict(task='closed_form'))",
-            ["no key n_digits"],
+            "from ml_collections import ConfigDict\n"
+            "def get_config(): return ConfigDict(dict(task='ternary_jax.vae.baselines'))",
+            ["has no config.n_digits: set it to an int from 2 to 12"],
         ),
     ],
 )
-def test_a_config_file_that_is_no_config_is_one_sentence_too(tmp_path, source, words):
+def test_a_config_file_that_is_no_config_is_one_sentence_too(capsys, tmp_path, source, words):
     (tmp_path / "broken.py").write_text(source)
-    r = run(f"--config={tmp_path / 'broken.py'}")
-    assert r.returncode == 2
-    assert "Traceback" not in r.stderr
-    assert len(r.stderr.strip().splitlines()) == 1
-    assert all(word in r.stderr for word in words), r.stderr
+    status, out, err = answer(capsys, f"--config={tmp_path / 'broken.py'}")
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert all(word in err for word in words), err

@@ -27,7 +27,7 @@ NEVER_AT_IMPORT = {"matplotlib", "orbax", "scipy", "tensorboardX", "torch"}
 # For tests, or to be measured against.
 NEVER_AT_RUN_TIME = {"chex", "geoopt", "hypothesis", "mpmath", "pyright", "pytest", "ruff", "scipy", "torch"}
 # Where the name of the distribution is not that of the module.
-MODULE_OF = {"absl_py": "absl", "orbax_checkpoint": "orbax"}
+MODULE_OF = {"orbax_checkpoint": "orbax"}
 
 
 def module_name(path: str) -> str:
@@ -92,7 +92,7 @@ def test_what_is_imported_is_installed_with_the_package(path):
 
 def test_tests_and_experiments_bring_their_own_dependencies():
     runtime = modules_required(PROJECT["dependencies"])
-    assert {"jax", "absl", "orbax"} <= runtime
+    assert {"jax", "ml_collections", "orbax"} <= runtime
     assert not runtime & NEVER_AT_RUN_TIME
     for extra in ("dev", "bench"):
         assert not runtime & modules_required(PROJECT["optional-dependencies"][extra])

@@ -19,6 +19,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ternary_jax import poincare, ternary
+from ternary_jax.keys import ConfigError, integer, real
 from ternary_jax.vae import evaluate, references
 
 E = np.array([[0.0, 0.0], [1.0, 0.0], [-0.5, math.sqrt(3) / 2]])
@@ -93,34 +94,38 @@ def decode_rich(z: ArrayLike, form: Rich, c: ArrayLike = 1.0) -> Array:
     return (jnp.concatenate([x_0[:, None], tail], -1) - 1).astype(jnp.int8)
 
 
-# --- the task `closed_form` -------------------------------------------------------------------------------------------
+# --- the task of configs/closed_form.py -------------------------------------------------------------------------------
+
+KEYS = {
+    "n_digits": integer(2, 12),  # there are 3^n_digits rows
+    "dim": integer(2, 1024),  # a digit takes a plane
+    "c": real(1e-6, 1e6),  # the ball has radius 1/sqrt(c)
+    "seed": integer(0),
+    "tree.scale": real(0, excluded=(0,)),
+    "tree.ratio": real(0, 1, excluded=(0, 1)),  # digits get smaller
+    "rich.scale": real(0, excluded=(0,)),
+    "rich.ratio": real(0, 1, excluded=(0, 1)),
+    "rich.centre_0": real(-1, 1, excluded=(-1, 1)),  # the edge of the ball
+    "rich.centre_1": real(-1, 1, excluded=(-1, 1)),
+    "rich.centre_2": real(-1, 1, excluded=(-1, 1)),
+}
 
 
 def check(config: Any) -> None:
-    """Raise a ValueError that names the key of the config, its value, and what is allowed."""
-
-    def require(key, value, valid, allowed):
-        if not valid:
-            raise ValueError(f"config.{key}={value} is not allowed: {allowed}")
-
-    n = config.n_digits
-    require("n_digits", n, 2 <= n <= 12, "2 to 12 digits, as there are 3^n_digits rows")
-    require("dim", config.dim, 2 <= config.dim <= 1024, "2 to 1024 coordinates, as a digit takes a plane")
-    require("c", config.c, 1e-6 <= config.c <= 1e6, "1e-6 to 1e6, as the ball has radius 1/sqrt(c)")
-    require("seed", config.seed, config.seed >= 0, "0 or more")
-    shared = max(map(len, _planes(n, config.dim, 0)))
-    require(
-        "dim", config.dim, n + shared <= 18, f"{shared} digits would share a plane and be decoded from 3^{shared} sums"
-    )
+    """Raise a ConfigError where digits share too few planes, or a tree meets the edge of the ball."""
+    n, dim = config.n_digits, config.dim
+    shared = max(map(len, _planes(n, dim, 0)))
+    if n + shared > 18:
+        why = f"{shared} digits would share a plane and be decoded from 3^{shared} sums"
+        raise ConfigError(f"config.dim={dim} is too small for config.n_digits={n}: {why}; give a larger dim")
     for key, first in (("tree", 0), ("rich", 1)):
         scale, ratio = config[key].scale, config[key].ratio
-        require(f"{key}.ratio", ratio, 0 < ratio < 1, "between 0 and 1, both excluded, as digits must get smaller")
-        planes = _planes(n, config.dim, first)
+        planes = _planes(n, dim, first)
         limit = 1 / math.sqrt(sum(sum(ratio**k for k in digits) ** 2 for digits in planes))
-        require(f"{key}.scale", scale, 0 < scale < limit, f"between 0 and {limit:.4g}, where the tree meets the edge")
-    for key in ("centre_0", "centre_1", "centre_2"):
-        value = config.rich[key]
-        require(f"rich.{key}", value, -1 < value < 1, "between -1 and 1, both excluded, the edge of the ball")
+        if scale >= limit:
+            raise ConfigError(
+                f"config.{key}.scale={scale} is not allowed: give less than {limit:.4g}, where the tree meets the edge"
+            )
 
 
 def report(config: Any) -> str:

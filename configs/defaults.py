@@ -1,0 +1,61 @@
+"""What every training starts from. Not a config to run, as it names no task; another one begins with
+
+    config = read(Path(__file__).with_name("defaults.py"))  # read: from ternary_jax.config
+
+sets config.task, adds the groups of its task, and changes what it has to.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """`arg` is what follows a colon in --config=FILE:ARG; this config has no variants."""
+    if arg:
+        raise ValueError(f"configs/defaults.py has no variant {arg!r}")
+    config = ConfigDict()
+    config.seed = 0  # of run 0; run k has seed + k, unless there is a tuple of one per run
+    config.runs = 1  # trained at once, in one program
+    config.compilation_cache = True  # in the cache folder of the user: a second start need not compile
+
+    config.train = ConfigDict()
+    config.train.epochs = 100
+    config.train.batch_size = 512  # samples a step, of each run
+    config.train.learning_rate = 1e-3  # at its highest; a tuple has one per run
+    config.train.weight_decay = 0.0  # per unit of learning rate; a tuple has one per run
+    config.train.schedule = "cosine"  # of the learning rate, down to final_rate at the last epoch; or "constant"
+    config.train.warmup_epochs = 0  # during which the learning rate rises from 0
+    config.train.final_rate = 0.0  # share of the learning rate that a cosine ends with
+    config.train.clip_norm = 1.0  # limit of the norm of all gradients together; 0.0: no clipping
+    config.train.dtype = "float32"  # of the networks; "bfloat16" is for accelerators, geometry stays float32
+    config.train.remat = False  # True: activations are computed again instead of kept, for memory
+    config.train.microbatches = 1  # parts of a batch, one after the other, for memory; divides batch_size
+    config.train.on_nan = "stop"  # or "rollback": to the last checkpoint, at half the learning rate
+    config.train.max_rollbacks = 3  # then it stops
+
+    config.evaluate = ConfigDict()
+    config.evaluate.cheap_every = 5  # epochs; also the shortest time between two looks of the host
+    config.evaluate.costly_every = 25  # epochs, a multiple of cheap_every; 0: never
+
+    config.stop = ConfigDict()
+    config.stop.watch = "coverage"  # the metric that has to be high before a plateau of the loss is "converged"
+    config.stop.watch_threshold = 0.999  # what is high
+    config.stop.watch_share = 1e-3  # change of the watched metric that counts as progress
+    config.stop.watch_patience = 0  # evaluations without it before the run stops; 0: off
+    config.stop.loss_share = 1e-3  # improvement of the loss, as a share of it, that counts as progress
+    config.stop.loss_patience = 0  # evaluations without it before the run stops; 0: off
+    config.stop.divergence = 100.0  # times the first loss, over which the run stops; 0.0: off
+    config.stop.on_targets = False  # True: stops when all of targets.* are met
+
+    config.checkpoint = ConfigDict()
+    config.checkpoint.every = 25  # epochs, a multiple of cheap_every; what a killed session loses at most
+    config.checkpoint.latest = 2  # newest ones that are kept: one, and one more should it be broken
+    config.checkpoint.best = 1  # best ones that are kept
+    config.checkpoint.best_metric = "loss"  # or a metric of the task: what best is measured by
+    config.checkpoint.keep_every = 0  # every k-th is kept for good; 0: none
+
+    config.log = ConfigDict()
+    config.log.tensorboard = True  # written beside metrics.jsonl, which has everything
+    config.log.tensorboard_share = 0.01  # a scalar is written again when it moved by more than this share
+    config.log.histograms = False  # of the parameters; large files
+    config.log.progress_s = 2.0  # seconds between two lines of progress where there is no terminal
+    return config

@@ -1,0 +1,400 @@
+"""Configs: what is accepted, what is refused and in which words, and what a program gets of them."""
+
+import json
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ml_collections import ConfigDict
+
+from ternary_jax import config as configs
+from ternary_jax.config import KEYS, ConfigError, load_config, read, resolved, split
+from ternary_jax.keys import Key, choice, flag, integer, integers, real, text
+
+DEFAULTS = Path(__file__).parents[1] / "configs" / "defaults.py"
+TASK_KEYS = {
+    "model.hidden": integers(1, 4096),
+    "model.beta": real(0, 1, excluded=(0, 1), traced=True),
+    "model.gain": real(traced=True),
+    "model.offset": real(),
+    "model.kind": choice("relu", "tanh"),
+    "model.name": text(),
+    "model.bias": flag(),
+    "model.low": integer(1),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_task():
+    module = types.ModuleType("a_task")
+    vars(module).update(KEYS=TASK_KEYS)
+    sys.modules["a_task"] = module
+    yield module
+    del sys.modules["a_task"]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A config that starts from the defaults and names the task."""
+    return written(tmp_path_factory.mktemp("configs") / "mine.py")
+
+
+def written(path, change="", more=""):
+    path.write_text(f"""
+from ternary_jax.config import read
+def get_config(arg="plain"):
+    config = read({str(DEFAULTS)!r})
+    config.task = "a_task"
+    config.model = dict(hidden=(64, 32), beta=0.5, gain=1.0, offset=-2.0, kind="relu", name=arg, bias=True, low=1)
+    {change}
+    return config
+{more}
+""")
+    return path
+
+
+def refused(*args, **named):
+    with pytest.raises(ConfigError) as caught:
+        load_config(*args, **named)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+# --- what is accepted -------------------------------------------------------------------------------------------------
+
+
+def test_the_defaults_are_every_key_of_the_engine_but_the_task():
+    values = configs.flat(read(DEFAULTS))
+    assert values.keys() == KEYS.keys() - {"task"}
+    assert {type(value) for value in values.values()} == {int, float, bool, str}
+    assert refused(DEFAULTS) == f"{DEFAULTS} has no config.task: set it to the name of a task module; other configs do"
+
+
+def test_a_config_is_locked_and_has_plain_values(file):
+    config = load_config(file)
+    assert config.is_locked
+    assert config.model.is_locked
+    assert (config.train.epochs, config.model.hidden, config.model.name) == (100, (64, 32), "plain")
+    assert isinstance(config, ConfigDict)
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "value"),
+    [
+        ("train.epochs", "20", 20),
+        ("train.epochs", "1_000", 1000),
+        ("train.clip_norm", "3", 3.0),
+        ("train.clip_norm", "1e-3", 1e-3),
+        ("model.offset", "-.5", -0.5),
+        ("train.remat", "TRUE", True),
+        ("log.tensorboard", "false", False),
+        ("train.schedule", "constant", "constant"),
+        ("model.name", "1e3", "1e3"),
+        ("model.name", "x=y", "x=y"),
+        ("model.hidden", "64,64", (64, 64)),
+        ("model.hidden", "(64, 64)", (64, 64)),
+        ("model.hidden", "[8]", (8,)),
+        ("model.hidden", "8", (8,)),
+        ("model.hidden", "8,", (8,)),
+        ("model.hidden", "()", ()),
+        ("train.learning_rate", "1e-2", 1e-2),
+        ("train.learning_rate", "1e-3,1e-2", (1e-3, 1e-2)),
+        ("train.weight_decay", "(0, 1)", (0.0, 1.0)),
+        ("seed", "7", 7),
+        ("seed", "7,3", (7, 3)),
+    ],
+)
+def test_a_typed_value_is_read_as_its_key_asks_and_is_the_value_itself(file, key, typed, value):
+    runs = len(value) if isinstance(value, tuple) and "model" not in key else 1
+    config = load_config(file, [f"{key}={typed}", f"runs={runs}"])
+    read_back = configs.flat(config)[key]
+    assert read_back == value
+    assert type(read_back) is type(value)
+    assert config == load_config(file, {key: value, "runs": runs})
+
+
+def test_numbers_of_numpy_are_numbers(file):
+    config = load_config(file, {"train.epochs": np.int64(3), "train.clip_norm": np.float32(0.5), "model.low": 2})
+    assert type(config.train.epochs) is int
+    assert type(config.train.clip_norm) is float
+
+
+def test_a_file_has_variants_and_works_from_any_folder(file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    assert load_config("mine.py:of_mine").model.name == "of_mine"
+    assert load_config(f"{file}:a.py:b").model.name == "a.py:b"
+    assert configs.config_name("some/where/mine.py:of_mine") == configs.config_name(file) == "mine"
+
+
+def test_a_file_may_give_a_traced_value_per_run_over_a_default_that_is_one(tmp_path):
+    config = load_config(written(tmp_path / "two.py", "config.train.learning_rate, config.runs = (0.1, 0.2), 2"))
+    assert config.train.learning_rate == (0.1, 0.2)
+
+
+def test_a_task_that_only_reports_has_only_its_own_keys(tmp_path, monkeypatch):
+    module = types.ModuleType("a_report")
+    vars(module).update(KEYS={"x": integer(1), "seed": integer(0, 9)}, report=str)
+    monkeypatch.setitem(sys.modules, "a_report", module)
+    path = tmp_path / "report.py"
+    path.write_text(
+        "from ml_collections import ConfigDict\ndef get_config(): return ConfigDict(dict(task='a_report', x=3, seed=1))"
+    )
+    assert resolved(load_config(path)) == {"seed": 1, "task": "a_report", "x": 3}
+    assert "give an int from 0 to 9" in refused(path, ["seed=10"])
+    assert "there is no such key; there are task, x, seed" in refused(path, ["train.epochs=3"])
+
+
+def test_the_check_of_a_task_has_the_last_word(file, a_task, monkeypatch):
+    def check(config):
+        if config.model.low > config.runs:
+            raise ConfigError("config.model.low is over config.runs")
+
+    monkeypatch.setattr(a_task, "check", check, raising=False)
+    load_config(file)
+    assert refused(file, ["model.low=2"]) == "config.model.low is over config.runs"
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("train.epochs=1e3", "config.train.epochs=1e3 is not allowed: give an int from 1 to 10000000"),
+        ("train.epochs=1.5", "config.train.epochs=1.5 is not allowed: give an int from 1 to 10000000"),
+        ("train.epochs=0", "config.train.epochs=0 is not allowed: give an int from 1 to 10000000"),
+        ("train.epochs=10000001", "give an int from 1 to 10000000"),
+        ("train.epochs=True", "give an int"),
+        ("train.epochs=9if", "give an int"),
+        ("train.epochs", "config.train.epochs= is not allowed: give an int"),
+        ("train.epochs=" + 5000 * "9", "give an int"),
+        ("model.low=0", "give an int, 1 or more"),
+        ("train.clip_norm=wide", "config.train.clip_norm=wide is not allowed: give a number from 0 to 1000000000"),
+        ("train.clip_norm=True", "give a number"),
+        ("train.clip_norm=nan", "give a number"),
+        ("model.offset=nan", "config.model.offset=nan is not allowed: give a number"),
+        ("model.offset=1e999", "give a number"),
+        ("model.gain=-inf", "give a number, or one per run"),
+        ("model.gain=1e39", "give a number"),  # inf as a float32
+        ("model.beta=0", "give a number from 0 to 1, 0 and 1 excluded, or one per run"),
+        ("model.beta=1.0", "0 and 1 excluded"),
+        ("model.beta=1e-50", "0 and 1 excluded"),  # 0 as a float32
+        ("train.learning_rate=0", "give a number from 0 to 10, 0 excluded, or one per run"),
+        ("train.learning_rate=1e-3,0", "config.train.learning_rate=1e-3,0 is not allowed"),
+        ("train.learning_rate=((1,2),3)", "or one per run"),
+        ("train.clip_norm=1,2", "config.train.clip_norm=1,2 is not allowed"),
+        ("seed=-1", "give an int from 0 to 1000000000, or one per run"),
+        ("seed=1,2.0", "give an int"),
+        ("train.remat=1", "config.train.remat=1 is not allowed: give true or false"),
+        ("train.remat=yes", "give true or false"),
+        ("train.schedule=cosin", "config.train.schedule=cosin is not allowed: give constant or cosine"),
+        ("model.name=", "give some text"),
+        ("model.hidden=64,,64", "give a tuple, each an int from 1 to 4096"),
+        ("model.hidden=64,0", "give a tuple, each an int from 1 to 4096"),
+        ("model.hidden=64 64", "give a tuple"),
+        ("train.epoch=3", "config.train.epoch=3 is not allowed: there is no such key; the nearest is train.epochs"),
+        ("model.hiden=3", "the nearest is model.hidden"),
+        ("zzz=3", "there is no such key; there are task, seed, runs, train.epochs"),
+        ("train=3", "config.train=3 is not allowed: it is a group; set one of its keys, train.epochs, tr"),
+        ("train.epochs.x=3", "there is no such key; the nearest is train.epochs"),
+        ("runs=2\nseed=1", "config.runs=2 seed=1 is not allowed"),
+        ("train.learning_rate=1e-3,1e-2", "config.train.learning_rate has 2 values for config.runs=1: give one, or"),
+        ("seed=1,2,3", "config.seed has 3 values for config.runs=1"),
+        ("train.microbatches=3", "config.train.microbatches=3 has to divide config.train.batch_size=512"),
+        ("evaluate.costly_every=7", "is no multiple of evaluate.cheap_every=5: give a multiple, such as 10"),
+        ("checkpoint.every=3", "config.checkpoint.every=3 is no multiple of evaluate.cheap_every=5: give"),
+        ("task=fly", "config.task=fly has to be the name of a task module, such as ternary_jax.vae.baselines: Module"),
+        ("task=ternary_jax.precision", "this one has no KEYS"),
+        ("task=.relative", "config.task=.relative has to be the name of a task module"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_is_named_with_what_is_allowed(file, override, words):
+    sentence = refused(file, [override])
+    assert words in sentence
+    assert str(file) not in sentence  # it was not the file
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("train.epochs", "20", "config.train.epochs='20' is not allowed: give an int"),
+        ("train.epochs", None, "config.train.epochs=None is not allowed: give an int"),
+        ("train.epochs", True, "give an int"),
+        ("train.epochs", 20.0, "give an int"),
+        ("train.remat", 1, "give true or false"),
+        ("train.clip_norm", 10**400, "give a number"),
+        ("train.clip_norm", float("inf"), "give a number"),
+        ("train", {"epochs": 3}, "it is a group"),
+        ("task", 3, "config.task=3 has to be the name of a task module"),
+        (3, 3, "config.3=3 is not allowed: there is no such key"),
+    ],
+)
+def test_so_is_what_a_mapping_holds(file, key, value, words):
+    assert words in refused(file, {key: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("config.train.epochs = 0", "config.train.epochs=0 is not allowed in {}: give an int from 1 to 10000000"),
+        ("config.train.epoch = 7", "config.train.epoch=7 is not allowed in {}: there is no such key; the nearest is t"),
+        ("config.train = 3", "config.train=3 is not allowed in {}: it is a group; set one of its keys"),
+        ("del config.train.epochs", "{} has no config.train.epochs: set it to an int from 1 to 10000000"),
+        ("del config.model", "{} has no config.model.hidden: set it to a tuple"),
+        ("config.train.epochs = config.train.get_ref('batch_size')", "is a reference: give it a value of its own"),
+        ("return 3", "get_config() of {} returns no ml_collections.ConfigDict, but int"),
+        ("raise ValueError('two\\n   lines')", "{}: ValueError: two lines"),
+        ("raise SystemExit(3)", "{}: SystemExit: 3"),
+        ("config[1] = 2", "{}: TypeError"),
+        ("read('nowhere.py')", "nowhere.py: there is no such file"),
+        ("1 +", "{}: SyntaxError: invalid syntax"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_wrong_is_named(tmp_path, change, words):
+    path = written(tmp_path / "wrong.py", change)
+    assert words.format(path) in refused(path)
+
+
+def test_a_file_without_what_it_has_to_define(tmp_path, file):
+    (tmp_path / "empty.py").write_text("x = 1")
+    assert "empty.py has no get_config(arg): define it, or name another file" in refused(tmp_path / "empty.py")
+    assert refused(file, sweep=True) == f"{file} has no sweep(add): define it, or name another file"
+    assert "there is no such file; those of this repository are in configs/" in refused(tmp_path)
+    assert "has no variant 'x'" in refused(f"{DEFAULTS}:x")
+
+
+# --- sweeps -----------------------------------------------------------------------------------------------------------
+
+
+def sweep_of(tmp_path, body, overrides=()):
+    path = written(tmp_path / "swept.py", more=f"def sweep(add):\n    {body}\n")
+    return lambda: load_config(path, overrides, sweep=True)
+
+
+def test_a_sweep_is_one_value_per_run(tmp_path):
+    rows = "row = {}\n    for k in range(3): row.update({'train.learning_rate': 10.0**-k, 'seed': 5 - k}); add(row)"
+    config = sweep_of(tmp_path, rows)()
+    assert (config.runs, config.seed, config.train.learning_rate) == (3, (5, 4, 3), (1.0, 0.1, 0.01))
+    assert sweep_of(tmp_path, rows, {"train.learning_rate": 0.5})().train.learning_rate == 0.5
+    assert load_config(tmp_path / "swept.py").runs == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("pass", "has to call add once per run, each time with the same keys"),
+        ("add({'seed': 1}); add({'train.learning_rate': 1.0})", "each time with the same keys"),
+        (
+            "add({'train.epochs': 3})",
+            "sets config.train.epochs, which is the same in all runs: set seed, train.learning_r",
+        ),
+        ("add({'model.hidden': 3})", "sets config.model.hidden, which is the same in all runs"),
+        ("add({'runs': 3})", "config.runs=(3,) is not allowed in sweep(add) of"),
+        ("add({'train.rate': 3})", "config.train.rate=(3,) is not allowed in sweep(add) of"),
+        ("add({'seed': 'x'})", "config.seed=('x',) is not allowed in sweep(add) of"),
+        ("add(3)", "TypeError"),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_sweep_that_is_none(tmp_path, body, words):
+    with pytest.raises(ConfigError) as caught:
+        sweep_of(tmp_path, body)()
+    assert words in str(caught.value)
+    assert str(tmp_path / "swept.py") in str(caught.value)
+
+
+# --- what a program gets ----------------------------------------------------------------------------------------------
+
+
+def test_a_split_has_the_names_of_the_config_and_traced_values_per_run(file):
+    static, hypers = split(load_config(file, {"runs": 3, "seed": 10, "train.learning_rate": (1, 2, 3)}))
+    assert (static.runs, static.train.batch_size, static.model.hidden, static.task) == (3, 512, (64, 32), "a_task")
+    assert not hasattr(static, "seed")
+    assert not hasattr(static.train, "learning_rate")
+    assert set(hypers._fields) == {"seed", "train", "model"}  # no group that holds nothing
+    assert set(hypers.train._fields) == {"learning_rate", "weight_decay"}
+    np.testing.assert_array_equal(hypers.seed, [10, 11, 12])
+    np.testing.assert_array_equal(hypers.train.learning_rate, [1, 2, 3])
+    np.testing.assert_array_equal(hypers.model.beta, [0.5, 0.5, 0.5])
+    assert hypers.seed.dtype == np.int32
+    assert {leaf.dtype for leaf in [*hypers.train, *hypers.model]} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(split(load_config(file, {"runs": 2, "seed": (7, 3)}))[1].seed, [7, 3])
+
+
+def test_two_splits_of_a_config_are_the_same_program(file):
+    one, other = split(load_config(file)), split(load_config(file))
+    changed = split(load_config(file, {"train.learning_rate": 0.5, "seed": 3}))
+    assert one[0] == other[0] == changed[0]
+    assert hash(one[0]) == hash(other[0]) == hash(changed[0])
+    assert jax.tree.structure(one[1]) == jax.tree.structure(other[1]) == jax.tree.structure(changed[1])
+    assert split(load_config(file, {"train.epochs": 3}))[0] != one[0]
+
+
+def test_differences_are_said_but_for_what_is_free(file):
+    old = resolved(load_config(file))
+    changes = {"train.epochs": 20, "train.schedule": "constant", "train.on_nan": "rollback", "train.max_rollbacks": 9}
+    new = json.loads(json.dumps(resolved(load_config(file, changes))))
+    assert configs.differences(old, new) == [
+        "train.epochs is 100 there and 20 here",
+        "train.schedule is cosine there and constant here",
+    ]
+    assert configs.differences(old, old) == []
+    del old["train.remat"]
+    assert configs.differences(old, new)[1:2] == ["train.remat is not set there and False here"]
+
+
+def values_of(key: Key, runs: int):
+    """Any value that the key may hold."""
+    if key.choices:
+        return st.sampled_from(key.choices)
+    if key.kind is str:
+        return st.text(min_size=1)
+    if key.kind is bool:
+        return st.booleans()
+    low, high = max(key.low, -1e9), min(key.high, 1e9)
+    if key.kind is int:
+        one = st.integers(int(low), int(high))
+    else:
+        one = st.floats(low, high, width=32).filter(lambda x: x not in key.excluded)
+    if key.many:
+        return st.lists(one, max_size=3).map(tuple)
+    return one | st.tuples(*[one] * runs) if key.traced else one
+
+
+@st.composite
+def changes(draw):
+    table = KEYS | TASK_KEYS
+    out = {"runs": draw(st.integers(1, 3))}
+    for key in draw(st.sets(st.sampled_from(sorted(table.keys() - {"task", "runs"})))):
+        out[key] = draw(values_of(table[key], out["runs"]))
+    out["train.batch_size"] = out.get("train.microbatches", 1) * draw(st.integers(1, 9))
+    cheap = out["evaluate.cheap_every"] = draw(st.integers(1, 50))
+    return out | {"evaluate.costly_every": cheap * draw(st.integers(0, 9))} | {"checkpoint.every": cheap * 3}
+
+
+@given(changes())
+def test_a_config_is_the_same_after_a_journey_through_json(file, drawn):
+    config = load_config(file, drawn)
+    back = resolved(config)
+    assert list(back) == sorted(KEYS | TASK_KEYS)
+    again = load_config(file, json.loads(json.dumps(back)))
+    assert again == config
+    assert resolved(again) == back
+    assert split(again)[0] == split(config)[0]
+    typed = [
+        f"{key}={json.dumps(v) if not isinstance(v, str) else v}" for key, v in back.items() if key != "model.name"
+    ]
+    if config.model.name == "plain":
+        assert load_config(file, typed) == config
+
+
+def test_a_config_needs_no_jax():
+    code = f"import sys; from ternary_jax.config import read; read({str(DEFAULTS)!r}); sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=DEFAULTS.parents[1]).returncode == 0
