@@ -1,0 +1,1 @@
+"""What runs a task: training, checkpoints, records, stopping. It knows nothing of any one model."""
