@@ -1,8 +1,7 @@
-"""Checkpoints: written in a thread of their own, compared and checksummed on the way back.
+"""Checkpoints, written in a thread of their own, compared and checksummed on the way back.
 
-A state is one array of bytes, its leaves one after the other, and a header that says what lies where: Orbax writes that
-four times quicker than forty arrays, and bytes cannot be cast on the way. The thread is ours because `save_async` of
-Orbax tells what failed only at the next save, and leaves a thread behind each time.
+A state is one array of bytes, leaf after leaf, and a header that says what lies where: four times quicker than forty
+arrays, and nothing is cast. Orbax's own `save_async` tells what failed only at the next save, and leaves a thread each.
 """
 
 import functools
@@ -15,11 +14,11 @@ import shutil
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 
@@ -42,131 +41,109 @@ class Store(NamedTuple):
     policy: Policy
     say: Callable[[str], None]
     metrics: dict[int, float | None]
-    pending: list[tuple[int, Future]]
-    worker: ThreadPoolExecutor
+    pending: list[tuple[int, ThreadPoolExecutor, Future]]
 
 
 @functools.cache
 def warm():
-    """Orbax and our way to use it. The import takes half a second: called by a thread at the start, nobody waits."""
+    """Orbax as we use it. Its import takes half a second: called by a thread at the start, nobody waits for it."""
     from orbax.checkpoint import v1 as ocp
 
     # What fails is said in a sentence of ours; Orbax would print warnings and tracebacks above it.
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
-    return ocp, ocp.Context(
-        array_options=ocp.options.ArrayOptions(
-            saving=ocp.options.ArrayOptions.Saving(use_ocdbt=False, use_compression=False)
-        ),
-        # Where no folder can be made, that is the error, before there are coroutines that nobody awaits.
-        async_options=ocp.options.AsyncOptions(create_directories_asynchronously=False),
-    )
+    saving = ocp.options.ArrayOptions.Saving(use_ocdbt=False, use_compression=False)
+    # A folder that cannot be made is an error at once, before there are coroutines that nobody awaits.
+    first = ocp.options.AsyncOptions(create_directories_asynchronously=False)
+    return ocp, ocp.Context(array_options=ocp.options.ArrayOptions(saving=saving), async_options=first)
 
 
 def open_store(directory: str | Path, policy: Policy, say: Callable[[str], None]) -> Store:
-    """The folder WORKDIR/checkpoints, made if need be, rid of what killed saves left. say: told of damage."""
+    """WORKDIR/checkpoints, made if need be and rid of what killed saves left. say: told of what is damaged."""
     directory = Path(directory).absolute()
     directory.mkdir(parents=True, exist_ok=True)
     _clean(directory)
-    metrics = {}
-    for step in _steps(directory):
-        try:
-            metrics[step] = _header(directory / str(step))[0]["metric"]
-        except Exception:  # `restore` says so, should it come to this one
-            metrics[step] = None
-    return Store(directory, policy, say, metrics, [], ThreadPoolExecutor(1, "checkpoint"))
+    store = Store(directory, policy, say, dict.fromkeys(_steps(directory)), [])
+    for step in store.metrics:
+        with suppress(Exception):  # `restore` says so, should it come to this one
+            store.metrics[step] = _header(directory / str(step))[0]["metric"]
+    return store
 
 
 def save(store: Store, step: int, state: Any, metric: float, metadata: dict[str, Any]) -> None:
-    """Begin to write a checkpoint. metric: lower is better; one that is not finite is worse than all others.
+    """Begin to write a checkpoint, once the one before is written. metric: lower is better, and finite than not finite.
 
-    The arrays may still be computing, but must not be donated before the next `wait`. That is how the next `save`
-    begins, which is therefore where a failure is raised.
+    The arrays may still be computing, but must not be donated before the next `wait` or `save`.
     """
     wait(store)
     if step in store.metrics:
-        raise CheckpointError(
-            f"step {step} is already saved in {store.directory}: save a later one, or delete it first"
-        )
+        raise CheckpointError(f"step {step} is already saved in {store.directory}: save a later one, or move it away")
     header = json.dumps({"metric": float(metric), "leaves": fingerprint(state), "metadata": metadata})
-    store.pending.append((step, store.worker.submit(_write, store, step, jax.tree.leaves(state), header)))
+    worker = ThreadPoolExecutor(1, "checkpoint")
+    store.pending.append((step, worker, worker.submit(_write, store, step, jax.tree.leaves(state), header)))
 
 
 def wait(store: Store) -> None:
-    """Until the last save is on disk; CheckpointError if it could not be written."""
-    while store.pending:
-        step, future = store.pending.pop()
-        try:
-            future.result()
-        except Exception as e:
+    """Until the last save is on disk and its thread has ended; CheckpointError if it could not be written."""
+    for step, worker, future in list(store.pending):
+        worker.shutdown()
+        store.pending.clear()
+        if error := future.exception():
             last = f"the last good one is step {max(store.metrics)}" if store.metrics else "there is none before it"
             raise CheckpointError(
-                f"the checkpoint of step {step} could not be written to {store.directory} ({_reason(e)}), and {last}: "
-                "free some space or make it writable, and start again with the same workdir"
-            ) from e
-
-
-def close(store: Store) -> None:
-    """`wait`, and end the thread."""
-    try:
-        wait(store)
-    finally:
-        store.worker.shutdown()
+                f"the checkpoint of step {step} could not be written to {store.directory} ({_reason(error)}), and "
+                f"{last}: free some space or make it writable, and start again with the same workdir"
+            ) from error
 
 
 def restore(store: Store, abstract: Any) -> tuple[int, Any, dict[str, Any]] | None:
-    """(step, state, metadata) of the newest whole checkpoint, None if there is none at all. Damaged ones are moved.
+    """(step, state, metadata) of the newest whole checkpoint; None if there is none at all.
 
-    abstract: the state in ShapeDtypeStructs. Without shardings the arrays are uncommitted, like those just made, and a
-    program that was compiled for these takes them.
+    abstract: the state in ShapeDtypeStructs. Without shardings the arrays are uncommitted, as those just made are, and
+    what was compiled for these takes them. Damaged checkpoints that are newer are moved to WORKDIR/damaged.
     """
     wait(store)
     wanted, damaged = fingerprint(abstract), {}
     for step in sorted(store.metrics, reverse=True):
-        path = store.directory / str(step)
         try:
-            header, crc = _header(path)
-            differences = _differences(header["leaves"], wanted)
-            leaves = {} if differences else _read(path, header["leaves"], crc)
+            leaves, metadata = _read(store.directory / str(step), wanted)
+        except CheckpointError:
+            raise
         except Exception as e:  # whichever byte was altered, and whoever stumbled over it
             damaged[step] = _reason(e)
             continue
-        if differences:
-            raise CheckpointError(
-                f"{path} holds another state than this program: {differences}: "
-                "start with the config that it was made with, or in another workdir"
-            )
         for bad, reason in damaged.items():
-            moved = _move_away(store, bad)
+            moved = store.directory.parent / "damaged" / str(bad)
+            moved.parent.mkdir(exist_ok=True)
+            while moved.exists():
+                moved = moved.with_name(f"{moved.name}-again")
+            (store.directory / str(bad)).rename(moved)
+            del store.metrics[bad]
             store.say(
                 f"the checkpoint of step {bad} is damaged ({reason}): moved to {moved}, going back to step {step}"
             )
         like, tree = jax.tree.flatten(abstract)
         state = [jax.device_put(leaves[name], x.sharding) for name, x in zip(wanted, like, strict=True)]
-        return step, tree.unflatten(state), header["metadata"]
+        return step, tree.unflatten(state), metadata
     if damaged:
-        raise CheckpointError(
-            f"every checkpoint in {store.directory} is damaged ({'; '.join(f'{k}: {v}' for k, v in damaged.items())}): "
-            "put back a copy of one, or begin in another workdir"
-        )
+        each = "; ".join(f"{step}: {reason}" for step, reason in damaged.items())
+        raise CheckpointError(f"every checkpoint in {store.directory} is damaged ({each}): begin in another workdir")
     return None
 
 
 def load(directory: str | Path, step: int | None = None) -> tuple[int, dict[str, Any], dict[str, Any]]:
     """(step, state as nested dicts of numpy arrays, metadata); the newest if no step is named. For notebooks."""
     steps = _steps(Path(directory))
-    step = steps[-1] if steps and step is None else step
-    if step not in steps:
-        raise CheckpointError(f"no checkpoint of step {step} in {directory}: the steps there are {steps}")
-    path, state = Path(directory).absolute() / str(step), {}
+    if not steps or step not in {None, *steps}:
+        raise CheckpointError(f"no checkpoint {'' if step is None else step} in {directory}: the steps are {steps}")
+    step, state = steps[-1] if step is None else step, {}
     try:
-        header, crc = _header(path)
-        leaves = _read(path, header["leaves"], crc)
+        leaves, metadata = _read(Path(directory).absolute() / str(step))
     except Exception as e:
-        raise CheckpointError(f"{path} is damaged ({_reason(e)}): load another of the steps {steps}") from e
+        raise CheckpointError(f"checkpoint {step} is damaged ({_reason(e)}): load another of the steps {steps}") from e
     for name, leaf in leaves.items():
         *parents, last = name.split("/")
         functools.reduce(lambda node, key: node.setdefault(key, {}), parents, state)[last] = leaf
-    return step, state, header["metadata"]
+    return step, state, metadata
 
 
 def kept(metrics: dict[int, float | None], policy: Policy) -> set[int]:
@@ -178,26 +155,15 @@ def kept(metrics: dict[int, float | None], policy: Policy) -> set[int]:
 
 
 def fingerprint(state: Any) -> dict[str, str]:
-    """{"params/dense/kernel": "float32[3,4]"}, in the order of the leaves."""
+    """{"params/dense/kernel": "float32[3, 4]"}, in the order of the leaves."""
     found = {}
     for path, x in jax.tree_util.tree_leaves_with_path(state):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        # Restored, the first would be of another type, and compile the program anew.
-        if getattr(x, "weak_type", False) or jnp.issubdtype(x.dtype, jax.dtypes.extended) or name in found:
-            raise ValueError(
-                f"state {name}: {x} is weakly typed, a key or there twice; give it a dtype, or key_data(it)"
-            )
-        found[name] = f"{x.dtype}[{','.join(map(str, x.shape))}]"
+        # Restored, a weakly typed array would be of another type, and compile the program anew.
+        if getattr(x, "weak_type", False) or jax.dtypes.issubdtype(x.dtype, jax.dtypes.extended) or name in found:
+            raise ValueError(f"state {name} is weakly typed, a key or there twice: give it a dtype, or its key_data")
+        found[name] = f"{x.dtype}{list(x.shape)}"
     return found
-
-
-def _differences(there: dict[str, str], here: dict[str, str]) -> str:
-    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    rows = [f"{name} is {there.get(name, 'absent')} there and {here.get(name, 'absent')} here" for name in names]
-    return "; ".join(rows[:5] + [f"and {len(rows) - 5} more"] * (len(rows) > 5))
-
-
-# --- on disk ----------------------------------------------------------------------------------------------------------
 
 
 def _write(store: Store, step: int, leaves: list[jax.Array], header: str) -> None:
@@ -209,7 +175,7 @@ def _write(store: Store, step: int, leaves: list[jax.Array], header: str) -> Non
             ocp.save(store.directory / str(step), {"bytes": data}, custom_metadata=own)
         store.metrics[step] = json.loads(header)["metric"]
         for old in set(store.metrics) - kept(store.metrics, store.policy):
-            # First renamed: killed half-way, it must not look like a checkpoint.
+            # First renamed: half deleted, it must not look like a checkpoint.
             (store.directory / str(old)).rename(store.directory / f"{old}.deleted")
             del store.metrics[old]
     finally:
@@ -225,19 +191,30 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     return json.loads(own["header"]), own["crc"]
 
 
-def _read(path: Path, described: dict[str, str], crc: int) -> dict[str, np.ndarray]:
+def _read(path: Path, wanted: dict[str, str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    header, crc = _header(path)
+    here, there = wanted or header["leaves"], header["leaves"]
+    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    if names:
+        rows = [
+            f"{name} is {there.get(name, 'absent')} there and {here.get(name, 'absent')} here" for name in names[:5]
+        ]
+        raise CheckpointError(
+            f"{path} holds another state than this program: {'; '.join(rows)} ({len(names)} in all): "
+            "start with the config that it was made with, or in another workdir"
+        )
     ocp, context = warm()
     with context:
         data = ocp.load(path, {"bytes": np.ndarray})["bytes"]
     if zlib.crc32(data) != crc:
         raise ValueError("its arrays were altered")
     leaves, start = {}, 0
-    for name, text in described.items():
-        dtype, dims = text[:-1].split("[")
-        shape = tuple(int(n) for n in dims.split(",") if n)
+    for name, text in there.items():
+        dtype = text.partition("[")[0]
+        shape = json.loads(text.removeprefix(dtype))
         end = start + math.prod(shape) * np.dtype(dtype).itemsize
         leaves[name], start = data[start:end].copy().view(dtype).reshape(shape), end
-    return leaves
+    return leaves, header["metadata"]
 
 
 def _steps(directory: Path) -> list[int]:
@@ -250,17 +227,7 @@ def _clean(directory: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _move_away(store: Store, step: int) -> Path:
-    folder = store.directory.parent / "damaged"
-    folder.mkdir(exist_ok=True)
-    times = sum(path.name.split("-")[0] == str(step) for path in folder.iterdir())
-    del store.metrics[step]
-    return (store.directory / str(step)).rename(folder / (f"{step}-{times + 1}" if times else str(step)))
-
-
 def _reason(error: BaseException) -> str:
-    """The operating system's words, of which TensorStore hands on the number; else the first line."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    code = re.search(r"os_error_code='(\d+)'", str(error))
-    return os.strerror(int(code[1])) if code else (str(error).splitlines() or [type(error).__name__])[0][:200]
+    """The operating system's words where there are any (TensorStore hands on the number), else the first line."""
+    code = re.search(r"(?:os_error_code='|^\[Errno )(\d+)", str(error))
+    return os.strerror(int(code[1])) if code else f"{error}".partition("\n")[0][:200]
