@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -46,15 +47,18 @@ class Store(NamedTuple):
 
 @functools.cache
 def warm():
-    """Orbax as we use it. Its import takes half a second: called by a thread at the start, nobody waits for it."""
+    """Orbax, and how we use it. The import takes half a second: called by a thread at the start, nobody waits for it."""
     from orbax.checkpoint import v1 as ocp
+
+    def context():  # a new one each time: one that two threads enter is an error
+        saving = ocp.options.ArrayOptions.Saving(use_ocdbt=False, use_compression=False)
+        # A folder that cannot be made is an error at once, before there are coroutines that nobody awaits.
+        first = ocp.options.AsyncOptions(create_directories_asynchronously=False)
+        return ocp.Context(array_options=ocp.options.ArrayOptions(saving=saving), async_options=first)
 
     # What fails is said in a sentence of ours; Orbax would print warnings and tracebacks above it.
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
-    saving = ocp.options.ArrayOptions.Saving(use_ocdbt=False, use_compression=False)
-    # A folder that cannot be made is an error at once, before there are coroutines that nobody awaits.
-    first = ocp.options.AsyncOptions(create_directories_asynchronously=False)
-    return ocp, ocp.Context(array_options=ocp.options.ArrayOptions(saving=saving), async_options=first)
+    return ocp, context
 
 
 def open_store(directory: str | Path, policy: Policy, say: Callable[[str], None]) -> Store:
@@ -160,7 +164,7 @@ def fingerprint(state: Any) -> dict[str, str]:
     for path, x in jax.tree_util.tree_leaves_with_path(state):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         # Restored, a weakly typed array would be of another type, and compile the program anew.
-        if getattr(x, "weak_type", False) or jax.dtypes.issubdtype(x.dtype, jax.dtypes.extended) or name in found:
+        if getattr(x, "weak_type", False) or jnp.issubdtype(x.dtype, jax.dtypes.extended) or name in found:
             raise ValueError(f"state {name} is weakly typed, a key or there twice: give it a dtype, or its key_data")
         found[name] = f"{x.dtype}{list(x.shape)}"
     return found
@@ -168,11 +172,11 @@ def fingerprint(state: Any) -> dict[str, str]:
 
 def _write(store: Store, step: int, leaves: list[jax.Array], header: str) -> None:
     ocp, context = warm()
-    data = np.frombuffer(b"".join(x.tobytes() for x in jax.device_get(leaves)), np.uint8)
+    data = b"".join(x.tobytes() for x in jax.device_get(leaves))
     own = {"header": header, "header_crc": zlib.crc32(header.encode()), "crc": zlib.crc32(data)}
     try:
-        with context:
-            ocp.save(store.directory / str(step), {"bytes": data}, custom_metadata=own)
+        with context():
+            ocp.save(store.directory / str(step), {"bytes": np.frombuffer(data, np.uint8)}, custom_metadata=own)
         store.metrics[step] = json.loads(header)["metric"]
         for old in set(store.metrics) - kept(store.metrics, store.policy):
             # First renamed: half deleted, it must not look like a checkpoint.
@@ -184,7 +188,7 @@ def _write(store: Store, step: int, leaves: list[jax.Array], header: str) -> Non
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
     ocp, context = warm()
-    with context:
+    with context():
         own = ocp.metadata(path).custom_metadata or {}
     if zlib.crc32(own.get("header", "").encode()) != own.get("header_crc"):
         raise ValueError("its header was altered")
@@ -204,7 +208,7 @@ def _read(path: Path, wanted: dict[str, str] | None = None) -> tuple[dict[str, n
             "start with the config that it was made with, or in another workdir"
         )
     ocp, context = warm()
-    with context:
+    with context():
         data = ocp.load(path, {"bytes": np.ndarray})["bytes"]
     if zlib.crc32(data) != crc:
         raise ValueError("its arrays were altered")
