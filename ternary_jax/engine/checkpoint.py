@@ -47,14 +47,14 @@ class Store(NamedTuple):
 
 @functools.cache
 def warm():
-    """Orbax, and how we use it. The import takes half a second: called by a thread at the start, nobody waits for it."""
+    """Orbax, and a maker of its settings. The import takes 0.5 s: called in a thread at the start, nobody waits for it."""
     from orbax.checkpoint import v1 as ocp
 
     def context():  # a new one each time: one that two threads enter is an error
         saving = ocp.options.ArrayOptions.Saving(use_ocdbt=False, use_compression=False)
         # A folder that cannot be made is an error at once, before there are coroutines that nobody awaits.
-        first = ocp.options.AsyncOptions(create_directories_asynchronously=False)
-        return ocp.Context(array_options=ocp.options.ArrayOptions(saving=saving), async_options=first)
+        early = ocp.options.AsyncOptions(create_directories_asynchronously=False)
+        return ocp.Context(array_options=ocp.options.ArrayOptions(saving=saving), async_options=early)
 
     # What fails is said in a sentence of ours; Orbax would print warnings and tracebacks above it.
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
@@ -122,9 +122,7 @@ def restore(store: Store, abstract: Any) -> tuple[int, Any, dict[str, Any]] | No
                 moved = moved.with_name(f"{moved.name}-again")
             (store.directory / str(bad)).rename(moved)
             del store.metrics[bad]
-            store.say(
-                f"the checkpoint of step {bad} is damaged ({reason}): moved to {moved}, going back to step {step}"
-            )
+            store.say(f"checkpoint {bad} is damaged ({reason}): moved to {moved}, going back to step {step}")
         like, tree = jax.tree.flatten(abstract)
         state = [jax.device_put(leaves[name], x.sharding) for name, x in zip(wanted, like, strict=True)]
         return step, tree.unflatten(state), metadata
@@ -137,9 +135,9 @@ def restore(store: Store, abstract: Any) -> tuple[int, Any, dict[str, Any]] | No
 def load(directory: str | Path, step: int | None = None) -> tuple[int, dict[str, Any], dict[str, Any]]:
     """(step, state as nested dicts of numpy arrays, metadata); the newest if no step is named. For notebooks."""
     steps = _steps(Path(directory))
-    if not steps or step not in {None, *steps}:
-        raise CheckpointError(f"no checkpoint {'' if step is None else step} in {directory}: the steps are {steps}")
-    step, state = steps[-1] if step is None else step, {}
+    step, state = max(steps, default=0) if step is None else step, {}
+    if step not in steps:
+        raise CheckpointError(f"there is no checkpoint of step {step} in {directory}: load one of the steps {steps}")
     try:
         leaves, metadata = _read(Path(directory).absolute() / str(step))
     except Exception as e:
@@ -200,11 +198,9 @@ def _read(path: Path, wanted: dict[str, str] | None = None) -> tuple[dict[str, n
     here, there = wanted or header["leaves"], header["leaves"]
     names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
     if names:
-        rows = [
-            f"{name} is {there.get(name, 'absent')} there and {here.get(name, 'absent')} here" for name in names[:5]
-        ]
+        rows = [f"{name} {there.get(name, 'absent')} there, {here.get(name, 'absent')} here" for name in names[:5]]
         raise CheckpointError(
-            f"{path} holds another state than this program: {'; '.join(rows)} ({len(names)} in all): "
+            f"{path} holds another state than this program ({'; '.join(rows)}; {len(names)} such in all): "
             "start with the config that it was made with, or in another workdir"
         )
     ocp, context = warm()
