@@ -47,7 +47,7 @@ class Store(NamedTuple):
 
 @functools.cache
 def warm():
-    """Orbax, and a maker of its settings. The import takes 0.5 s: called in a thread at the start, nobody waits for it."""
+    """Orbax, and a maker of its settings. The import takes 0.5 s: call this in a thread at the start of a program."""
     from orbax.checkpoint import v1 as ocp
 
     def context():  # a new one each time: one that two threads enter is an error

@@ -50,12 +50,13 @@ ABSTRACT = jax.eval_shape(state_of, jnp.int32(0))
 
 
 @pytest.fixture
-def store(tmp_path):
-    def open_again(policy=KEEP_ALL):
-        return checkpoint.open_store(tmp_path / "checkpoints", policy, open_again.said.append)
+def said():
+    return []
 
-    open_again.said = []
-    return open_again
+
+@pytest.fixture
+def store(tmp_path, said):
+    return lambda policy=KEEP_ALL: checkpoint.open_store(tmp_path / "checkpoints", policy, said.append)
 
 
 def save_all(opened, metrics):
@@ -166,13 +167,11 @@ def test_a_restored_state_is_not_compiled_for_anew(store):
     with jax.debug_nans(False):
         donating(state(1))
         expected = donating(state(1))
-        _, restored, _ = restore(opened)
         with jax.transfer_guard("disallow"):
             _, restored, _ = restore(opened)
-        compiled = donating._cache_size()
         assert_same(donating(restored), expected)
-    assert donating._cache_size() == compiled == 1
     assert len(traces) == 1
+    assert donating._cache_size() == 1  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def changed(**params):
@@ -250,7 +249,7 @@ def biggest(folder):
 
 
 @pytest.mark.parametrize("harm", [truncate, flip, Path.unlink])
-def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(store, harm):
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(store, said, harm):
     opened = store()
     save_all(opened, {1: 0.0, 2: 0.0, 3: 0.0})
     harm(biggest(opened.directory / "3"))
@@ -262,10 +261,10 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(store, ha
     moved = opened.directory.parent / "damaged"
     assert folders(opened) == ["1"]
     assert sorted(path.name for path in moved.iterdir()) == ["2", "3"]
-    told = next(text for text in store.said if "checkpoint 3 is damaged (" in text)
+    told = next(text for text in said if "checkpoint 3 is damaged (" in text)
     assert told.endswith(f"moved to {moved / '3'}, going back to step 1")
-    assert len(store.said) == 2
-    assert "\n" not in "".join(store.said)
+    assert len(said) == 2
+    assert "\n" not in "".join(said)
 
     save_all(opened, {3: 0.0})
     assert_same(restore(opened)[1], state(3))
@@ -410,8 +409,8 @@ def test_a_killed_save_leaves_the_one_before_and_no_trace(tmp_path):
 def test_save_does_not_wait_for_the_arrays_and_leaves_no_thread(store):
     opened = store()
     before = set(threading.enumerate())
-    slow = jax.jit(lambda x: jax.lax.fori_loop(0, 30, lambda _, y: jnp.tanh(y @ y), x))
-    x = jnp.ones((1000, 1000)) / 1000
+    slow = jax.jit(lambda x: jax.lax.fori_loop(0, 20, lambda _, y: jnp.tanh(y @ y), x))
+    x = jnp.ones((800, 800)) / 800
     slow(x).block_until_ready()
     y = slow(x)
     checkpoint.save(opened, 1, {"y": y}, 0.0, {})
