@@ -122,6 +122,10 @@ def test_deleting_as_one_goes_keeps_what_the_whole_history_would(history, policy
     assert set(left) == {*range(max(1, len(history) + 1 - policy.latest), len(history) + 1), *best, *regular}
 
 
+def test_what_cannot_be_read_is_not_deleted():
+    assert checkpoint.kept({1: None, 2: 0.5, 3: 0.1}, Policy(1, 0, 0)) == {1, 3}
+
+
 def test_a_step_is_never_written_twice(store):
     opened = store()
     save_all(opened, {1: 0.5})
@@ -215,6 +219,20 @@ def test_a_state_that_would_come_back_otherwise_is_refused(store, bad):
     with pytest.raises(ValueError, match="is weakly typed, a key or there twice"):
         checkpoint.save(opened, 1, bad, 0.0, {})
     assert not folders(opened)
+
+
+def test_others_read_while_a_checkpoint_is_written(store):
+    opened = store()
+    save_all(opened, {1: 0.0})
+    times_read = 0
+    for step in range(2, 5):
+        checkpoint.save(opened, step, state(step), 0.0, {})
+        while not opened.pending[0][-1].done():
+            assert checkpoint.load(opened.directory, 1)[0] == 1
+            times_read += 1
+    checkpoint.wait(opened)
+    assert times_read > 2
+    assert folders(opened) == ["1", "2", "3", "4"]
 
 
 def test_load_needs_no_template(store):
@@ -377,18 +395,26 @@ for step in range(1, 10**6):
 """
 
 
+def half_written(directory):
+    return [*directory.glob("*.orbax-checkpoint-tmp*")]
+
+
 def test_a_killed_save_leaves_the_one_before_and_no_trace(tmp_path):
-    delays = {tmp_path / str(k) / "checkpoints": delay for k, delay in enumerate((0.0, 0.004))}
+    delays = {tmp_path / str(k) / "checkpoints": delay for k, delay in enumerate((0.0, 0.01))}
     children = {directory: process(SAVE_FOR_EVER, directory) for directory in delays}
+    end = time.monotonic() + 60
     for directory, child in children.items():
-        end = time.monotonic() + 60
-        while not ((directory / "3").exists() and [*directory.glob("*.orbax-checkpoint-tmp*")]):
+        while True:
             assert child.poll() is None, child.communicate()
             assert time.monotonic() < end
-        time.sleep(delays[directory])
-        child.send_signal(signal.SIGKILL)
+            if half_written(directory):
+                time.sleep(delays[directory])
+                child.send_signal(signal.SIGSTOP)
+                if half_written(directory) and checkpoint._steps(directory):
+                    break
+                child.send_signal(signal.SIGCONT)
+        child.kill()
         child.communicate()
-    assert any([*directory.glob("*.orbax-checkpoint-tmp*")] for directory in delays)
     for directory in delays:
         (directory / "1.deleted").mkdir(exist_ok=True)
         said = []
@@ -417,5 +443,9 @@ def test_save_does_not_wait_for_the_arrays_and_leaves_no_thread(store):
     assert not y.is_ready()
     checkpoint.wait(opened)
     assert y.is_ready()
-    assert set(threading.enumerate()) <= before
+    left = set(threading.enumerate()) - before
+    assert not any(thread.name.startswith("checkpoint") for thread in left)
+    for thread in left:  # of Orbax's event loops, told to end
+        thread.join(5)
+        assert not thread.is_alive()
     np.testing.assert_array_equal(checkpoint.load(opened.directory)[1]["y"], y)
