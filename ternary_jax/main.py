@@ -1,21 +1,21 @@
 """Run what a config describes.
 
-    python -m ternary_jax.main --config=configs/closed_form.py
-    python -m ternary_jax.main --config=configs/closed_form.py --config.c=4.0 --config.tree.ratio=0.4
+    python -m ternary_jax.main --config=configs/smoke.py
+    python -m ternary_jax.main --config=configs/smoke.py --config.runs=4 --config.losses.radial.weight=1.0
 
 --config=FILE        a Python file with get_config(); those in configs/ say what values mean; FILE:ARG for a variant
 --config.KEY=VALUE   another value for one key of it; keys inside a group are written with a dot
 --workdir=DIR        where a training keeps all it writes; runs/CONFIG/TIME if it is not given
 --sweep              train the runs that sweep(add) of the file adds, all at once
 
-A config names its task. That of closed_form.py scores the two closed forms, the embeddings at the ceilings that need no
-training, and prints every metric beside chance, an untrained encoder and the best possible. Others train.
+smoke.py trains a plain autoencoder through the ball; closed_form.py scores the two embeddings that need no training.
 Given the same workdir again, a training that is not finished goes on, and a finished one is left alone. Ctrl-C saves.
 Exit status: 0 when it ran, was finished already, or was interrupted and saved; 1 when the run failed (it diverged, the
 disk is full ...); 2 when the config is not valid.
 """
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -37,23 +37,28 @@ def main(argv: Sequence[str]) -> None:
             command_line.fail(f"--workdir={given.workdir}: {task.__name__} writes nothing; leave --workdir out")
         print(task.report(settings))
         return
-    from ternary_jax.engine import train
+    from ternary_jax.engine import log, train
     from ternary_jax.engine.task import RunError
 
-    name = config.config_name(given.config_path)
+    workdir = given.workdir or f"runs/{config.config_name(given.config_path)}/{time.strftime('%Y%m%d-%H%M%S')}"
+    typed = [arg for arg in argv if not arg.lstrip("-").startswith("workdir=")]
+    again = shlex.join(["python", "-m", "ternary_jax.main", *typed, f"--workdir={workdir}"])
     try:
-        train.run(settings, given.workdir or f"runs/{name}/{time.strftime('%Y%m%d-%H%M%S')}")
+        print(log.table(train.run(settings, workdir, again)))
     except (config.ConfigError, RunError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
 
 
 def before_it_begins(number: int, _: object) -> None:
     """Answer SIGINT and SIGTERM at once, also within an import, until the engine answers them."""
-    os.write(2, f"{signal.Signals(number).name}: nothing had begun, so there is nothing to save\n".encode())
+    os.write(2, f"{signal.Signals(number).name}: nothing is under way, so there is nothing to save\n".encode())
     os._exit(0)
 
 
 if __name__ == "__main__":
+    # XLA calls two of its own tuning preferences missing features of this machine, twice for every program that it
+    # takes from its cache, and then uses the program (jax issue 38445). Only what is fatal is worth its lines.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     signal.signal(signal.SIGINT, before_it_begins)
     signal.signal(signal.SIGTERM, before_it_begins)
     main(sys.argv[1:])

@@ -22,8 +22,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ternary_jax.engine.task import RunError
 
-class CheckpointError(RuntimeError):
+
+class CheckpointError(RunError):
     """One sentence: what is wrong with the checkpoints, and what to do."""
 
 

@@ -72,7 +72,9 @@ def refuse_unknown_metrics(desk: Desk) -> None:
         asked["checkpoint.best_metric"] = static.checkpoint.best_metric
     for key, name in asked.items():
         if name not in desk.metrics:
-            raise ConfigError(f"config.{key}={name} is no metric that is measured here: there are {', '.join(desk.metrics)}")
+            raise ConfigError(
+                f"config.{key}={name} is no metric that is measured here: there are {', '.join(desk.metrics)}"
+            )
 
 
 def policy(desk: Desk) -> checkpoint.Policy:
@@ -138,7 +140,9 @@ def save(desk: Desk, store: checkpoint.Store, report: Report, end: int, state: T
     checkpoint.wait(store)  # until then, a step under way is not among those that are there
     if end and end not in store.metrics:
         metrics = {name: np.asarray(value, float).tolist() for name, value in report.metrics.items()}
-        checkpoint.save(store, end, state, _rank(desk, report), {"config": desk.config, "metrics": metrics, **log.provenance()})
+        checkpoint.save(
+            store, end, state, _rank(desk, report), {"config": desk.config, "metrics": metrics, **log.provenance()}
+        )
 
 
 def conclude(desk, store, book, state, stop, names, end, clock, finished) -> dict[str, Any]:

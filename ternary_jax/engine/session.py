@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from ternary_jax import config as configs
+from ternary_jax.engine import log
 from ternary_jax.engine.task import RunError
 
 
@@ -53,29 +54,18 @@ def claim(workdir: Path, config: Any) -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunError(f"another process is at work in {workdir}: wait for it, or name another --workdir") from None
-            write_atomically(workdir / "config.json", json.dumps(configs.resolved(config), indent=1) + "\n")
+                raise RunError(
+                    f"another process is at work in {workdir}: wait for it, or name another --workdir"
+                ) from None
+            log.write_whole(workdir / "config.json", (json.dumps(configs.resolved(config), indent=1) + "\n").encode())
             yield
     except OSError as e:
         raise RunError(f"{e.filename or workdir}: {e.strerror}; free some space or name another --workdir") from e
 
 
-def write_atomically(file: Path, content: str | Callable[[Any], None]) -> None:
-    """A file that is there whole or not at all. content: text, or a function that writes to a binary file."""
-    temporary = file.with_name(f".{file.name}.new")
-    with temporary.open("wb") as f:
-        if callable(content):
-            content(f)
-        else:
-            f.write(content.encode())
-        f.flush()
-        os.fsync(f.fileno())
-    temporary.replace(file)
-
-
 @contextlib.contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets; a second one has its usual effect. Outside the main thread nothing is done."""
+    """An event that SIGINT or SIGTERM sets; a second one ends the process. Outside the main thread nothing is done."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
@@ -84,8 +74,8 @@ def interruptible() -> Iterator[threading.Event]:
 
     def ask(number, frame):
         asked.set()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)
 
     for number in before:
         signal.signal(number, ask)

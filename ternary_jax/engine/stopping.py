@@ -101,9 +101,7 @@ def evaluated(stop: StopState, metrics: dict[str, Array], step: Array, of: dict[
         stop = stop._replace(best_watch=jnp.where(gained, watch, stop.best_watch), watch_waited=waited)
         verdicts.append((PLATEAU, (waited >= s.watch_patience) & (watch < threshold)))
     for reason, holds in reversed(verdicts):  # the first of them has the last word
-        stop = stop._replace(
-            reason=jnp.where(holds, reason, stop.reason), step=jnp.where(holds, step, stop.step)
-        )
+        stop = stop._replace(reason=jnp.where(holds, reason, stop.reason), step=jnp.where(holds, step, stop.step))
     return stop
 
 

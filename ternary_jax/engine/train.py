@@ -16,7 +16,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from ternary_jax import config as configs
 from ternary_jax import optimizer
@@ -90,7 +89,9 @@ def make_train(task: Task, static: Any) -> tuple[Callable[[Any], TrainState], Ca
             metrics = state.metrics | _float32(task.cheap(state.params, hypers, data))
             if static.evaluate.costly_every:
                 metrics = jax.lax.cond(steps.due(end, steps.costly), costly, lambda metrics: metrics, metrics)
-            return state._replace(metrics=metrics, stop=stopping.evaluated(state.stop, metrics, end, metrics_of, static))
+            return state._replace(
+                metrics=metrics, stop=stopping.evaluated(state.stop, metrics, end, metrics_of, static)
+            )
 
         def costly(metrics):
             return metrics | _float32(task.costly(state.params, hypers, data))
@@ -168,7 +169,7 @@ def _train(desk, interrupted):
         finished = end == steps.total or ended.is_set()
         return reports.conclude(desk, store, book, state, stop, names, end, clock, finished)
     finally:
-        checkpoint.close(store)
+        checkpoint.wait(store)
 
 
 def _chunks(chunk, state, first, hypers, steps, clock, ended, interrupted):
@@ -177,7 +178,7 @@ def _chunks(chunk, state, first, hypers, steps, clock, ended, interrupted):
     A state that is due for a checkpoint is copied, because the next chunk takes its arrays over. An interruption waits
     for the next evaluation, so that its row is what it would have been.
     """
-    behind = None
+    behind, copy = None, jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # leaf by leaf it would wait for the chunk
     for begin in range(first, steps.total, steps.chunk):
         if ended.is_set() or (interrupted.is_set() and begin % steps.cheap == 0):
             break
@@ -186,10 +187,12 @@ def _chunks(chunk, state, first, hypers, steps, clock, ended, interrupted):
             state, report = chunk(state, jax.device_put(np.int32(begin)), hypers)
         if not clock:
             now = time.time()
-            clock |= dict(compile_s=now - called, first_step_s=now - log.process_start(), since=now, samples=0, busy_s=0)
+            clock |= dict(
+                compile_s=now - called, first_step_s=now - log.process_start(), since=now, samples=0, busy_s=0
+            )
         if behind:
             yield behind[0], jax.device_get(behind[1]), behind[2]
         end = begin + steps.chunk
-        behind = end, report, jax.tree.map(jnp.copy, state) if steps.due(end, steps.checkpoint) else None
+        behind = end, report, copy(state) if steps.due(end, steps.checkpoint) else None
     if behind:
         yield behind[0], jax.device_get(behind[1]), state

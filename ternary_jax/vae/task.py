@@ -14,9 +14,9 @@ import numpy as np
 import optax
 
 from ternary_jax import poincare, ternary
-from ternary_jax.keys import ConfigError, Key, flag, integer, integers, real
 from ternary_jax.control.chain import chain
 from ternary_jax.engine.task import Context, Loss, Metric, Task
+from ternary_jax.keys import ConfigError, Key, flag, integer, integers, real
 from ternary_jax.vae import evaluate, references
 from ternary_jax.vae.models import Mlp
 
@@ -33,7 +33,7 @@ KEYS: dict[str, Key] = {
     "targets.hierarchy": real(-1, 1),
 }
 
-BETTER = {name: 1 for name in (*evaluate.Cheap._fields, *evaluate.Costly._fields)} | {
+BETTER = dict.fromkeys((*evaluate.Cheap._fields, *evaluate.Costly._fields), 1) | {
     "hierarchy": -1,
     "hierarchy_rounded": -1,
     "ultrametric_correlation": -1,

@@ -261,7 +261,9 @@ def test_a_truncated_newest_checkpoint_falls_back_loudly(tmp_path, undisturbed, 
 
 def test_a_full_disk_is_one_sentence_and_a_workdir_that_goes_on(tmp_path):
     """A limit on the size of files stands for the disk: first the log meets it, or a checkpoint does."""
-    status, _, err = ended(process(tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))))
+    status, _, err = ended(
+        process(tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)))
+    )
     assert status == 1, err
     assert "Traceback" not in err
     assert "free some space" in err.splitlines()[-1]
