@@ -113,7 +113,7 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
 def _held(key: Key, value: Any) -> Any:
     """The value as a config holds it; a ValueError or OverflowError if the key may not hold it."""
     if isinstance(value, Typed):
-        value = _read(value.strip(), key.kind)
+        value = _read(str(value), key.kind)
     if key.many and not isinstance(value, tuple | list):
         value = (value,)
     if isinstance(value, tuple | list) and (key.many or key.traced):
@@ -138,9 +138,9 @@ def _read(value: str, kind: type) -> Any:
     if kind is str:
         return value
     if kind is bool:
-        return {"true": True, "false": False}.get(value.lower(), value)
+        return {"true": True, "false": False}.get(value.strip().lower(), value)
     try:
         with warnings.catch_warnings(action="error"):
-            return ast.literal_eval(value)
+            return ast.literal_eval(value.strip())
     except Exception:
         return value
