@@ -98,6 +98,7 @@ def test_a_config_is_locked_and_has_plain_values(file):
         ("train.schedule", "constant", "constant"),
         ("model.name", "1e3", "1e3"),
         ("model.name", "x=y", "x=y"),
+        ("model.name", " a ", " a "),
         ("model.hidden", "64,64", (64, 64)),
         ("model.hidden", "(64, 64)", (64, 64)),
         ("model.hidden", "[8]", (8,)),
