@@ -123,8 +123,8 @@ def keep_inside(c: ArrayLike, mask: Mask) -> optax.GradientTransformation:
 def adamw_by_group(clip_norm: float) -> optax.GradientTransformationExtraArgs:
     """AdamW whose rates are an argument of each update, so that a controller can turn them inside a scan.
 
-    A group is a key of the parameters, a dict, and has an optimizer state of its own: freezing one is to select its old
-    state, count included. clip_norm: of all groups that are not frozen together; literally 0 leaves the gradients alone.
+    A group is a key of the parameters, a dict, and has an optimizer state of its own: to freeze one is to select its
+    old state, count included. clip_norm: of the groups that are not frozen, together; literally 0 does not clip.
 
     update(gradients, state, params, rates=, norms=, weight_decay=, frozen=None):
         rates: learning rate of each group; norms: norm of each group's gradient; weight_decay: scalar
@@ -155,7 +155,7 @@ def adamw_by_group(clip_norm: float) -> optax.GradientTransformationExtraArgs:
         made = {group: of_group(group) for group in updates}
         return {group: u for group, (u, _) in made.items()}, {group: s for group, (_, s) in made.items()}
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
 
 
 # --- the ball leaves --------------------------------------------------------------------------------------------------

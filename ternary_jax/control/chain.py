@@ -47,7 +47,7 @@ class Control(NamedTuple):
 
 
 def chain(*members: Control) -> Control:
-    """Each member sees the Controls of the one before it; chain() changes nothing and carries nothing."""
+    """Each member sees the Controls of the one before it. A chain of none changes nothing and carries nothing."""
 
     def init(hypers):
         return tuple(member.init(hypers) for member in members)

@@ -290,7 +290,7 @@ def provenance() -> dict[str, Any]:
 def table(summary: Row) -> str:
     """A summary as a person reads it: how it ended, then a line per metric; "-": no figure."""
     runs, one = summary["runs"], len(summary["runs"]) == 1
-    names = ["final", "best so far", "at step"] if one else ["median", "worst", "best"]
+    names = ["final", "best", "at step"] if one else ["median", "worst", "best"]
     lines = [["metric", *names, "ceiling", "chance", "untrained"]]
     for name, about in summary["metrics"].items():
         values = [run["final"][name] for run in runs if run["final"].get(name) is not None]

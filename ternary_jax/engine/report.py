@@ -72,9 +72,7 @@ def refuse_unknown_metrics(desk: Desk) -> None:
         asked["checkpoint.best_metric"] = static.checkpoint.best_metric
     for key, name in asked.items():
         if name not in desk.metrics:
-            raise ConfigError(
-                f"config.{key}={name} is no metric that is measured here: there are {', '.join(desk.metrics)}"
-            )
+            raise ConfigError(f"config.{key}={name} is not measured: there are {', '.join(desk.metrics)}")
 
 
 def policy(desk: Desk) -> checkpoint.Policy:
@@ -95,7 +93,7 @@ def open_book(desk: Desk, step: int) -> log.Log:
 def good(stop: stopping.StopState, end: int, chunk: int) -> np.ndarray:
     """Of which runs the chunk before `end` counts, (runs,): not held during it, and all finite."""
     held = (stop.reason != stopping.RUNNING) & (stop.step < end)
-    return ~held & (stop.bad_step < end - chunk)
+    return np.asarray(~held & (stop.bad_step < end - chunk))
 
 
 def warn(desk: Desk, stop: stopping.StopState, names: Sequence[str], end: int) -> None:
@@ -187,7 +185,7 @@ def _rows(task, seeds, window, costly, place) -> list[dict[str, Any]]:
     ]
 
 
-def _columns(task: Task, info: StepInfo) -> dict[str, np.ndarray]:
+def _columns(task: Task, info: StepInfo) -> dict[str, Any]:
     norms = info.gradient
     named = {
         "loss": info.loss,
@@ -242,8 +240,8 @@ def _targets(static: Any) -> dict[str, float]:
     return static.targets._asdict() if hasattr(static, "targets") else {}
 
 
-def _bad(stop: stopping.StopState, names: Sequence[str], run: int) -> str:
-    return f"{names[stop.bad_term[run]]} was not finite at step {stop.bad_step[run]:,}"
+def _bad(stop: stopping.StopState, names: Sequence[str], run: Any) -> str:
+    return f"{names[int(stop.bad_term[run])]} was not finite at step {stop.bad_step[run]:,}"
 
 
 def _endings(desk: Desk, stop: stopping.StopState, names: Sequence[str], end: int) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
         raise RunError(f"{file} is damaged: give another --workdir, or delete this one") from None
     if differing := configs.differences(there, configs.resolved(config)):
         raise configs.ConfigError(
-            f"--workdir={workdir} belongs to another config: {', '.join(differing)}; give another --workdir, or that config"
+            f"--workdir={workdir} is of another config: {', '.join(differing)}; name another, or give that config"
         )
     try:
         summary = json.loads((workdir / "summary.json").read_text())
@@ -88,7 +88,7 @@ def interruptible() -> Iterator[threading.Event]:
 
 def keep_compiled_programs() -> None:
     """jax's persistent cache in the user's cache directory, unless jax was told of another: a second start is quick."""
-    if jax.config.jax_compilation_cache_dir:
+    if jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]
         return
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ternary_jax"
     with contextlib.suppress(OSError):  # no place to write: compile each time, as jax does by default

@@ -29,7 +29,7 @@ class Metric(NamedTuple):
     costly: bool = False
 
     def beyond(self, value: Any) -> Any:
-        """Whether a value, or each of an array, is better than the best possible: what a collapse does, and rounding."""
+        """Whether a value, or each of an array, is better than the best possible, as that of a collapse is."""
         return self.better * value > self.better * self.best + 1e-4  # False where no best is known
 
     def meets(self, value: Any, target: float) -> Any:

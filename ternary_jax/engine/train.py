@@ -73,7 +73,7 @@ def make_train(task: Task, static: Any) -> tuple[Callable[[Any], TrainState], Ca
     def train_chunk(state, first, hypers, table, data):
         rows = {name: jax.lax.dynamic_slice_in_dim(row, first, steps.chunk) for name, row in table.items()}
         xs = (first + jnp.arange(steps.chunk, dtype=jnp.int32), rows)
-        after, infos = jax.lax.scan(functools.partial(train_step, hypers=hypers, data=data), state, xs)
+        after, infos = jax.lax.scan(lambda state, xs: train_step(state, xs, hypers, data), state, xs)
         end = first + steps.chunk
         after = evaluate(after._replace(stop=stopping.add(after.stop, infos.loss)), end, hypers, data)
         bad_step, bad_term = first_bad(infos, first)
@@ -146,15 +146,15 @@ def _train(desk, interrupted):
     store = checkpoint.open_store(desk.workdir / "checkpoints", reports.policy(desk), log.say)
     try:
         found = checkpoint.restore(store, jax.eval_shape(init, hypers))
-        end, state, _ = found or (0, init(hypers), None)
-        log.say(f"{desk.task.name}: {f'going on from step {end:,} of {steps.total:,}' if end else 'compiling'} ...")
-        book = reports.open_book(desk, end)
-        stop, names, window, clock = jax.device_get(state.stop), [], [], {}
+        first, state, _ = found or (0, init(hypers), None)
+        log.say(f"{desk.task.name}: {f'going on from step {first:,} of {steps.total:,}' if first else 'compiling'} ...")
+        book = reports.open_book(desk, first)
+        end, stop, names, window, clock = first, jax.device_get(state.stop), [], [], {}
         ended = threading.Event()
         if np.all(stop.reason):
             ended.set()
         with jax.transfer_guard("disallow"):
-            for end, report, kept in _chunks(chunk, state, end, hypers, steps, clock, ended, interrupted):
+            for end, report, kept in _chunks(chunk, state, first, hypers, steps, clock, ended, interrupted):
                 stop, names = report.stop, list(observables(report.info))
                 reports.warn(desk, stop, names, end)
                 window.append((report, reports.good(stop, end, steps.chunk)))

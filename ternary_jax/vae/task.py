@@ -54,9 +54,9 @@ def check(config: Any) -> None:
 def make_task(static: Any) -> Task:
     """The task of a config, with its static values closed over."""
     n_digits, dim = static.data.n_digits, static.model.dim
-    how = dict(dtype=jnp.dtype(static.train.dtype), remat=static.train.remat)
-    encoder = Mlp(static.model.hidden, dim, **how)
-    decoder = Mlp(static.model.hidden[::-1], 3 * n_digits, **how)
+    dtype, remat = jnp.dtype(static.train.dtype), static.train.remat
+    encoder = Mlp(static.model.hidden, dim, dtype, remat)
+    decoder = Mlp(static.model.hidden[::-1], 3 * n_digits, dtype, remat)
     valuation_of = ternary.valuations(n_digits)
     samples = evaluate.draw_samples(n_digits)
 
@@ -70,12 +70,12 @@ def make_task(static: Any) -> Task:
     def embed(params, x, c):
         """Trits (n, D) -> points of the ball (n, dim)."""
         u = encoder.apply({"params": params["encoder"]}, x.astype(jnp.float32))
-        return jax.vmap(poincare.exp0, (0, None))(u, c)
+        return jax.vmap(poincare.exp0, (0, None))(jnp.asarray(u), c)
 
     def decode(params, z, c):
         """Points (n, dim) -> logits (n, D, 3)."""
         u = jax.vmap(poincare.log0, (0, None))(z, c)
-        return decoder.apply({"params": params["decoder"]}, u).reshape(-1, n_digits, 3)
+        return jnp.asarray(decoder.apply({"params": params["decoder"]}, u)).reshape(-1, n_digits, 3)
 
     def sample(context):
         return jax.random.randint(context.key, (static.train.batch_size,), 0, 3**n_digits)
