@@ -48,7 +48,7 @@ def parse(argv: Sequence[str]) -> Given:
             values[name] = value
     if "--config" not in values:
         spec = getattr(main, "__spec__", None)
-        fail(f"no --config; type: python -m {spec.name if spec else main} --config=configs/closed_form.py")
+        fail(f"no --config; type: python -m {spec.name if spec else main} --config=configs/smoke.py")
     return Given(values["--config"], tuple(overrides), values.get("--workdir"), sweep)
 
 

@@ -37,14 +37,15 @@ def main(argv: Sequence[str]) -> None:
             command_line.fail(f"--workdir={given.workdir}: {task.__name__} writes nothing; leave --workdir out")
         print(task.report(settings))
         return
-    from ternary_jax.engine import log, train
+    from ternary_jax import tables
+    from ternary_jax.engine import train
     from ternary_jax.engine.task import RunError
 
     workdir = given.workdir or f"runs/{config.config_name(given.config_path)}/{time.strftime('%Y%m%d-%H%M%S')}"
     typed = [arg for arg in argv if not arg.lstrip("-").startswith("workdir=")]
     again = shlex.join(["python", "-m", "ternary_jax.main", *typed, f"--workdir={workdir}"])
     try:
-        print(log.table(train.run(settings, workdir, again)))
+        print(tables.of_run(train.run(settings, workdir, again)))
     except (config.ConfigError, RunError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ternary_jax import main
+from ternary_jax import main, tables
 from ternary_jax.config import ConfigError
+from ternary_jax.engine import train
+from ternary_jax.engine.task import RunError
 
 ROOT = Path(__file__).parents[1]
 CONFIG = "--config=configs/closed_form.py"
@@ -47,7 +49,7 @@ def answer(capsys, *args):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ([], ["no --config; type: python -m ", "--config=configs/closed_form.py"]),
+        ([], ["no --config; type: python -m ", "--config=configs/smoke.py"]),
         (["--config.c=2"], ["no --config"]),
         (["--config"], ["--config has no value: type --config=FILE"]),
         (["--config="], ["--config has no value: type --config=FILE"]),
@@ -84,7 +86,7 @@ def test_so_it_is_in_a_process_of_its_own():
     done = run(CONFIG, "--config.dim=1.5")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "config.dim=1.5 is not allowed: give an int from 2 to 1024\n"
-    assert run().stderr == "no --config; type: python -m ternary_jax.main --config=configs/closed_form.py\n"
+    assert run().stderr == "no --config; type: python -m ternary_jax.main --config=configs/smoke.py\n"
 
 
 def test_an_override_reaches_the_task(capsys, monkeypatch):
@@ -97,7 +99,7 @@ def test_an_override_reaches_the_task(capsys, monkeypatch):
 def test_help_says_what_to_type_and_does_not_wait_for_jax():
     done = run("--help")
     assert done.returncode == 0
-    assert "python -m ternary_jax.main --config=configs/closed_form.py" in done.stdout
+    assert "python -m ternary_jax.main --config=configs/smoke.py" in done.stdout
     assert "--config.KEY=VALUE" in done.stdout
     code = "import sys, ternary_jax.main, ternary_jax.config; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
@@ -114,7 +116,7 @@ def test_a_signal_before_anything_began_is_one_sentence_and_status_0(tmp_path):
             process.send_signal(number)
             _, err = process.communicate(timeout=30)
         assert process.returncode == 0
-        assert err == f"{number.name}: nothing had begun, so there is nothing to save\n"
+        assert err == f"{number.name}: nothing is under way, so there is nothing to save\n"
 
 
 @pytest.fixture
@@ -122,19 +124,17 @@ def engine(monkeypatch, tmp_path):
     """An engine that only tells what it was given, or raises what it was told to; and a config of a task for it."""
     task = types.ModuleType("a_training")
     vars(task).update(KEYS={})
-    package, train, tasks = (types.ModuleType(f"ternary_jax.engine{name}") for name in ("", ".train", ".task"))
-    calls = types.SimpleNamespace(given=[], error=None, RunError=type("RunError", (RuntimeError,), {}))
+    calls = types.SimpleNamespace(given=[], error=None)
 
-    def a_run(config, workdir):
-        calls.given.append((config, workdir))
+    def a_run(config, workdir, again):
+        calls.given.append((config, workdir, again))
         if calls.error:
             raise calls.error
+        return "the summary"
 
-    vars(train).update(run=a_run)
-    vars(tasks).update(RunError=calls.RunError)
-    vars(package).update(train=train, task=tasks)
-    for module in (task, package, train, tasks):
-        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(train, "run", a_run)
+    monkeypatch.setattr(tables, "of_run", lambda summary: f"the table of {summary}")
+    monkeypatch.setitem(sys.modules, task.__name__, task)
     path = tmp_path / "mine.py"
     path.write_text(f"""
 from ternary_jax.config import read
@@ -151,16 +151,19 @@ def sweep(add):
 
 
 def test_a_training_gets_its_config_and_a_workdir(engine, capsys):
-    assert answer(capsys, engine.config, "--config.train.epochs=3") == (0, "", "")
-    assert answer(capsys, engine.config, "--sweep", "--workdir=there") == (0, "", "")
-    (one, default), (swept, workdir) = engine.given
+    assert answer(capsys, engine.config, "--config.train.epochs=3") == (0, "the table of the summary\n", "")
+    assert answer(capsys, engine.config, "--sweep", "--workdir=there")[0] == 0
+    (one, default, again), (swept, workdir, swept_again) = engine.given
     assert (one.train.epochs, one.runs) == (3, 1)
     assert re.fullmatch(r"runs/mine/\d{8}-\d{6}", default)
+    command = f"python -m ternary_jax.main {engine.config}"
+    assert again == f"{command} --config.train.epochs=3 --workdir={default}"
     assert (swept.seed, workdir) == ((4, 2), "there")
+    assert swept_again == f"{command} --sweep --workdir=there"
 
 
 def test_a_training_that_fails_is_status_1_and_one_that_is_refused_2(engine, capsys):
-    engine.error = engine.RunError("the loss is NaN")
+    engine.error = RunError("the loss is NaN")
     assert answer(capsys, engine.config) == (1, "", "the loss is NaN\n")
     engine.error = ConfigError("stop.watch is no metric")
     assert answer(capsys, engine.config) == (2, "", "stop.watch is no metric\n")

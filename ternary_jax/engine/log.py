@@ -10,19 +10,17 @@ import math
 import os
 import statistics
 import struct
-import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ternary_jax.engine.task import Metric, RunError
+from ternary_jax.tables import cell, span
 
 IMPORTED = time.time()
 Row = Mapping[str, Any]
@@ -214,8 +212,8 @@ def progress_line(rows: Sequence[Row], shown: Sequence[str], epochs: int, runs: 
     middle = {k: statistics.median(v) if v else math.nan for k, v in had.items()}
     parts = [f"{len(rows)} of {runs} runs, median:"] * (runs > 1)
     parts += [f"epoch {middle['epoch']:.0f}/{epochs}", f"loss {middle['loss']:.4g}"]
-    parts += [f"{k} {_cell(middle[k])}" for k in [k for k in shown if had[k]][:2]]
-    return "  ".join([*parts, f"{rate:,.0f} samples/s", f"{_span(left_s)} left"])
+    parts += [f"{k} {cell(middle[k])}" for k in [k for k in shown if had[k]][:2]]
+    return "  ".join([*parts, f"{rate:,.0f} samples/s", f"{span(left_s)} left"])
 
 
 def progress(line: str = "", every_s: float = 0.0, printed: float = -math.inf) -> float:
@@ -269,58 +267,3 @@ def summary(rows: Sequence[Row], task: str, metrics: Sequence[Metric], runs: Seq
     out["metrics"] = {name: about[name] | {"better": "higher" if sign[name] > 0 else "lower"} for name in sign}
     out["runs"] = [{**run, "final": final[k], "best": best[k]} for k, run in enumerate(runs)]
     return _plain(out | facts)
-
-
-def provenance() -> dict[str, Any]:
-    """The facts "versions" and "commit" of a summary; null where they cannot be told."""
-    versions: dict[str, str | None] = {"python": sys.version.split()[0]}
-    for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ternary_jax"):
-        versions[name] = None
-        with suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    root, commit = Path(__file__).resolve().parents[2], None
-    with suppress(OSError, subprocess.SubprocessError):
-        git = functools.partial(subprocess.check_output, cwd=root, text=True, timeout=5, stderr=subprocess.DEVNULL)
-        top, head = git(["git", "rev-parse", "--show-toplevel", "HEAD"]).splitlines()
-        dirty = git(["git", "--no-optional-locks", "status", "--porcelain", "--untracked-files=no"])
-        commit = head + "-dirty" * bool(dirty) if Path(top) == root else None  # installed inside another checkout
-    return {"versions": versions, "commit": commit}
-
-
-def table(summary: Row) -> str:
-    """A summary as a person reads it: how it ended, then a line per metric; "-": no figure."""
-    runs, one = summary["runs"], len(summary["runs"]) == 1
-    names = ["final", "best", "at step"] if one else ["median", "worst", "best"]
-    lines = [["metric", *names, "ceiling", "chance", "untrained"]]
-    for name, about in summary["metrics"].items():
-        values = [run["final"][name] for run in runs if run["final"].get(name) is not None]
-        ends = sorted(values, reverse=about["better"] == "lower") or [None]
-        cells = [_cell(statistics.median(values) if values else None), _cell(ends[0]), _cell(ends[-1])]
-        if one:
-            best = runs[0]["best"].get(name, {"value": None, "step": "-"})
-            cells[1:] = _cell(best["value"]), f"{best['step']}"
-        lines.append([name, *cells, *("-" if about[k] is None else f"{about[k]:.5g}" for k in lines[0][4:])])
-    stops = [run["stop"]["reason"] for run in runs]
-    (usual, n), *others = Counter(stops).most_common()
-    how = [usual if one else f"{n} of {len(runs)} runs {usual}"]  # and the exceptions by their numbers
-    how += [f"{why}: run " + ", ".join(str(k) for k, stop in enumerate(stops) if stop == why) for why, _ in others]
-    ending = [", ".join(how), f"step {max(run['stop']['step'] for run in runs):,}", _span(summary["wall_s"])]
-    ending += [f"{summary['samples_per_s']:,.0f} samples/s"] if summary.get("samples_per_s") else []
-    times = [t for t in np.atleast_1d(summary["time_to_ceiling_s"]) if t is not None]
-    met = f"met after {_span(statistics.median(times))}" if times else "not met"
-    ending += [f"targets {met}" + f" by {len(times)} runs (median)" * (len(times) > 1)] if summary["targets"] else []
-    return "\n".join(["; ".join(ending), "", columns(lines)])
-
-
-def columns(lines: Sequence[Sequence[str]]) -> str:
-    """Cells as text: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines)
-
-
-def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.5f}"
-
-
-def _span(s: float | None) -> str:
-    return "-" if s is None else f"{s:.1f} s" if s < 120 else f"{s / 60:.0f} min" if s < 7200 else f"{s / 3600:.1f} h"

@@ -16,6 +16,7 @@ from ternary_jax.engine import checkpoint, log, stopping
 from ternary_jax.engine.step import StepInfo, TrainState
 from ternary_jax.engine.task import Metric, RunError, Task
 from ternary_jax.keys import ConfigError
+from ternary_jax.provenance import provenance
 
 
 class Report(NamedTuple):
@@ -139,7 +140,7 @@ def save(desk: Desk, store: checkpoint.Store, report: Report, end: int, state: T
     if end and end not in store.metrics:
         metrics = {name: np.asarray(value, float).tolist() for name, value in report.metrics.items()}
         checkpoint.save(
-            store, end, state, _rank(desk, report), {"config": desk.config, "metrics": metrics, **log.provenance()}
+            store, end, state, _rank(desk, report), {"config": desk.config, "metrics": metrics, **provenance()}
         )
 
 
@@ -282,7 +283,7 @@ def _summary(desk: Desk, clock: dict[str, float], endings: Sequence[dict[str, An
         "first_step_s": clock.get("first_step_s"),
         "samples_per_s": clock["samples"] / clock["busy_s"] if clock.get("busy_s") else None,
         "device": jax.devices()[0].device_kind,
-        **log.provenance(),
+        **provenance(),
     }
     runs = [run | {"stop": ending} for run, ending in zip(_runs(desk), endings, strict=True)]
     summary = log.summary(

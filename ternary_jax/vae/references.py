@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ternary_jax import ternary
+from ternary_jax.tables import cell, columns
 from ternary_jax.vae import evaluate
 
 
@@ -159,15 +160,10 @@ def table(rows: Mapping[str, Mapping[str, float]], reference: Mapping[str, Refer
     names = [name for name in reference if any(name in metrics for metrics in rows.values())]
     lines = [["metric", *rows, "chance", "untrained", "best"]]
     for name in names:
-        measured = [_cell(metrics[name]) if name in metrics else "-" for metrics in rows.values()]
+        measured = [cell(metrics[name]) if name in metrics else "-" for metrics in rows.values()]
         known = ["-" if math.isnan(value) else f"{value:.5g}" for value in reference[name][:3]]
         lines.append([name, *measured, *known])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines)
-
-
-def _cell(value: float) -> str:
-    return f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.5f}"
+    return columns(lines)
 
 
 def _tie_ceiling(counts: np.ndarray) -> float:

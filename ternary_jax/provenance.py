@@ -1,0 +1,26 @@
+"""What made a result: the versions of the libraries, and the commit of this checkout."""
+
+import functools
+import subprocess
+import sys
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+
+@functools.cache
+def provenance() -> dict[str, Any]:
+    """The facts "versions" and "commit" of a summary; null where they cannot be told."""
+    versions: dict[str, str | None] = {"python": sys.version.split()[0]}
+    for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ternary_jax"):
+        versions[name] = None
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    root, commit = Path(__file__).resolve().parents[1], None
+    with suppress(OSError, subprocess.SubprocessError):
+        git = functools.partial(subprocess.check_output, cwd=root, text=True, timeout=5, stderr=subprocess.DEVNULL)
+        top, head = git(["git", "rev-parse", "--show-toplevel", "HEAD"]).splitlines()
+        dirty = git(["git", "--no-optional-locks", "status", "--porcelain", "--untracked-files=no"])
+        commit = head + "-dirty" * bool(dirty) if Path(top) == root else None  # installed inside another checkout
+    return {"versions": versions, "commit": commit}
