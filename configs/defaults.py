@@ -33,8 +33,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.max_rollbacks = 3  # then it stops
 
     config.evaluate = ConfigDict()
-    config.evaluate.cheap_every = 5  # epochs; also the shortest time between two looks of the host
-    config.evaluate.costly_every = 25  # epochs, a multiple of cheap_every; 0: never
+    config.evaluate.cheap_every = 10  # epochs; also the shortest time between two looks of the host
+    config.evaluate.costly_every = 50  # epochs, a multiple of cheap_every; 0: never
 
     config.stop = ConfigDict()
     config.stop.watch = "coverage"  # the metric that has to be high before a plateau of the loss is "converged"
@@ -47,7 +47,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.stop.on_targets = False  # True: stops when all of targets.* are met
 
     config.checkpoint = ConfigDict()
-    config.checkpoint.every = 25  # epochs, a multiple of cheap_every; what a killed session loses at most
+    config.checkpoint.every = 50  # epochs, a multiple of cheap_every; what a killed session loses at most
     config.checkpoint.latest = 2  # newest ones that are kept: one, and one more should it be broken
     config.checkpoint.best = 1  # best ones that are kept
     config.checkpoint.best_metric = "loss"  # or a metric of the task: what best is measured by

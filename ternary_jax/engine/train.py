@@ -114,6 +114,15 @@ def _float32(metrics):
     return {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
 
 
+def prepare(config: Any) -> tuple[Task, Any, Any]:
+    """(task, static, hypers) of a config: the pure functions, what is compiled into them, the arrays that they take."""
+    static, hypers = configs.split(config)
+    _, module = configs.keys_of(config.task)
+    if not hasattr(module, "make_task"):
+        raise configs.ConfigError(f"config.task={config.task} has no make_task(static), so nothing can be trained")
+    return module.make_task(static), static, hypers
+
+
 # --- the host ---------------------------------------------------------------------------------------------------------
 
 
@@ -130,8 +139,7 @@ def run(config: Any, workdir: str | Path, again: str = "the same command with th
     if config.compilation_cache:
         session.keep_compiled_programs()
     threading.Thread(target=checkpoint.warm, daemon=True).start()  # while the program is traced and compiled
-    static, hypers = configs.split(config)
-    task = configs.keys_of(config.task)[1].make_task(static)
+    task, static, hypers = prepare(config)
     steps = plan(static, task.samples_per_epoch)
     desk = Desk(task, static, hypers, steps, measured(task, static), workdir, configs.resolved(config), again)
     reports.refuse_unknown_metrics(desk)
