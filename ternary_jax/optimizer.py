@@ -138,13 +138,14 @@ def adamw_by_group(clip_norm: float) -> optax.GradientTransformationExtraArgs:
     def update(updates, state, params=None, *, rates, norms, weight_decay, frozen=None, **_):
         if params is None:
             raise ValueError("weight decay needs the parameters: call update(gradients, state, params, ...)")
-        squares = {g: n * n if frozen is None else jnp.where(frozen[g], 0.0, n * n) for g, n in norms.items()}
-        total = safe_sqrt(functools.reduce(jnp.add, squares.values()))
-        scale = jnp.minimum(1.0, clip_norm / jnp.maximum(total, clip_norm)) if clip_norm else 1.0
+        if clip_norm:
+            squares = [n * n if frozen is None else jnp.where(frozen[g], 0.0, n * n) for g, n in norms.items()]
+            total = safe_sqrt(functools.reduce(jnp.add, squares))
+            scale = clip_norm / jnp.maximum(total, clip_norm)
+            updates = jax.tree.map(lambda g: scale * g, updates)
 
         def of_group(group):
-            clipped = jax.tree.map(lambda g: scale * g, updates[group]) if clip_norm else updates[group]
-            moved, after = adam.update(clipped, state[group])
+            moved, after = adam.update(updates[group], state[group])
             moved = jax.tree.map(lambda u, x: -rates[group] * (u + weight_decay * x), moved, params[group])
             if frozen is None:
                 return moved, after

@@ -21,13 +21,17 @@ def learning_rate(shape: str, steps: int, warmup_steps: int, final: float) -> np
     return (np.minimum(1, (n + 1) / (warmup_steps + 1)) * level).astype(np.float32)
 
 
-def follow(**knob_of_schedule: str) -> Control:
-    """Turn the rates of all groups by the schedule `learning_rate`, and set knobs to schedules: knob="schedule"."""
+def follow(rate: str | None = None, /, **knob_of_schedule: str) -> Control:
+    """Turn the rates of all groups by the schedule `rate`, if there is one, and set knobs: knob="schedule".
+
+    The engine follows "learning_rate" before the controllers of a task: these need not, and would square it.
+    """
 
     def update(state, signals, controls):
-        rate = signals.schedule["learning_rate"]
-        rates = jax.tree.map(lambda factor: factor * rate, controls.rates)
+        if rate is not None:
+            rates = jax.tree.map(lambda factor: factor * signals.schedule[rate], controls.rates)
+            controls = controls._replace(rates=rates)
         knobs = controls.knobs | {knob: signals.schedule[name] for knob, name in knob_of_schedule.items()}
-        return state, controls._replace(rates=rates, knobs=knobs)
+        return state, controls._replace(knobs=knobs)
 
     return Control(lambda hypers: (), update)

@@ -55,7 +55,7 @@ def make_train(task: Task, static: Any) -> tuple[Callable[[Any], TrainState], Ca
         static.train.schedule, steps.total, static.train.warmup_epochs * steps.epoch, static.train.final_rate
     )
     shared = jax.device_put(({"learning_rate": rate, **task.schedules}, task.data))
-    control = chain(schedules.follow(), task.control)
+    control = chain(schedules.follow("learning_rate"), task.control)
     tx = optimizer.adamw_by_group(static.train.clip_norm)
     train_step = make_step(task, static, tx, control)
 

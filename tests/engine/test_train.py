@@ -74,7 +74,8 @@ def single_step(task, static):
     steps = plan(static, task.samples_per_epoch)
     t = static.train
     rate = schedules.learning_rate(t.schedule, steps.total, t.warmup_epochs * steps.epoch, t.final_rate)
-    step = make_step(task, static, optimizer.adamw_by_group(t.clip_norm), chain(schedules.follow(), task.control))
+    control = chain(schedules.follow("learning_rate"), task.control)
+    step = make_step(task, static, optimizer.adamw_by_group(t.clip_norm), control)
     return step, {"learning_rate": rate, **task.schedules}
 
 
