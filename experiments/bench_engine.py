@@ -22,7 +22,7 @@ import jax.numpy as jnp
 
 from ternary_jax.config import load_config
 from ternary_jax.control.chain import chain
-from ternary_jax.control.schedules import follow, learning_rate
+from ternary_jax.control.schedules import follow
 from ternary_jax.engine import checkpoint, log, train
 from ternary_jax.engine.report import Plan
 from ternary_jax.engine.step import make_step
@@ -70,25 +70,23 @@ def bare(epochs: int, runs: int = 1):
     config = load_config(CONFIG, {"train.epochs": epochs, "runs": runs, **DEFAULT_CADENCE})
     task, static, hypers = train.prepare(config)
     steps: Plan = train.plan(static, task.samples_per_epoch)
-    t = static.train
-    rate = learning_rate(t.schedule, steps.total, t.warmup_epochs * steps.epoch, t.final_rate)
-    step = make_step(task, static, adamw_by_group(t.clip_norm), chain(follow(), task.control))
-    rates, data, hypers = jax.device_put((rate, task.data, hypers))
+    step = make_step(task, static, adamw_by_group(static.train.clip_norm), chain(follow("learning_rate"), task.control))
+    table, data, hypers = jax.device_put((train.schedule_rows(task, static), task.data, hypers))
     init, _ = train.make_train(task, static)
 
-    def scan(state, first, hypers, rates, data):
-        rows = {"learning_rate": jax.lax.dynamic_slice_in_dim(rates, first, steps.chunk)}
+    def scan(state, first, hypers, table, data):
+        rows = {name: jax.lax.dynamic_slice_in_dim(row, first, steps.chunk) for name, row in table.items()}
         xs = (first + jnp.arange(steps.chunk, dtype=jnp.int32), rows)
         return jax.lax.scan(lambda state, xs: (step(state, xs, hypers, data)[0], None), state, xs)[0]
 
     mapped = jax.jit(jax.vmap(scan, (0, None, 0, None, None)), donate_argnums=0)
-    first = mapped(init(hypers), jnp.int32(0), hypers, rates, data)  # compiled here
+    first = mapped(init(hypers), jnp.int32(0), hypers, table, data)  # compiled here
 
     def run(chunks: int) -> float:
         nonlocal first
         begun = time.perf_counter()
         for n in range(chunks):
-            first = mapped(first, jnp.int32(n * steps.chunk), hypers, rates, data)
+            first = mapped(first, jnp.int32(n * steps.chunk), hypers, table, data)
         jax.block_until_ready(first)
         return time.perf_counter() - begun
 

@@ -162,7 +162,8 @@ def conclude(desk, store, book, state, stop, names, end, clock, finished) -> dic
             f"{desk.again} --config.train.on_nan=rollback"
         )
     if not finished:
-        log.say(f"interrupted, and saved at step {end:,} of {desk.steps.total:,}; to go on: {desk.again}")
+        where = f", and saved at step {end:,} of {desk.steps.total:,}" if end else " before the first step"
+        log.say(f"interrupted{where}; to go on: {desk.again}")
     return summary
 
 
@@ -188,11 +189,11 @@ def _rows(task, seeds, window, costly, place) -> list[dict[str, Any]]:
 
 def _columns(task: Task, info: StepInfo) -> dict[str, Any]:
     norms = info.gradient
-    named = {
+    named: dict[str, Any] = {
         "loss": info.loss,
         **{f"loss/{name}": value for name, value in info.terms.items()},
         **info.signals,
-        "gradient_norm": np.sqrt(sum(np.square(norm) for norm in norms.values())),
+        "gradient_norm": info.gradient_norm,
         **{f"gradient/{group}": norm for group, norm in norms.items()},
     }
     if task.ratio:

@@ -35,7 +35,7 @@ class StepInfo(NamedTuple):
     """What is only observed of a step.
 
     loss: the total; terms: its parts; signals: as the task gave them
-    gradient: norm by group, before clipping
+    gradient: norm by group, before clipping; gradient_norm: of all together
     rates, knobs: the controls that were used
     """
 
@@ -43,6 +43,7 @@ class StepInfo(NamedTuple):
     terms: dict[str, Array]
     signals: dict[str, Array]
     gradient: dict[str, Array]
+    gradient_norm: Array
     rates: dict[str, Array]
     knobs: dict[str, Array]
 
@@ -81,7 +82,8 @@ def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs
             control=control_state,
             last={name: seen[name] for name in task.signals},
         )
-        return state, StepInfo(loss.total, loss.terms, loss.signals, norms, controls.rates, controls.knobs)
+        together = optax.tree.norm(norms)
+        return state, StepInfo(loss.total, loss.terms, loss.signals, norms, together, controls.rates, controls.knobs)
 
     return train_step
 

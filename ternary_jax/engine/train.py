@@ -44,6 +44,13 @@ def plan(static: Any, samples_per_epoch: int) -> Plan:
     )
 
 
+def schedule_rows(task: Task, static: Any) -> dict[str, np.ndarray]:
+    """All open-loop schedules, a row for each step of the run: that of the learning rate, and those of the task."""
+    steps, t = plan(static, task.samples_per_epoch), static.train
+    rate = schedules.learning_rate(t.schedule, steps.total, t.warmup_epochs * steps.epoch, t.final_rate)
+    return {"learning_rate": rate, **task.schedules}
+
+
 def make_train(task: Task, static: Any) -> tuple[Callable[[Any], TrainState], Callable[..., tuple[TrainState, Report]]]:
     """(init, chunk), jitted and mapped over runs: hypers -> state, and (state, first step, hypers) -> (state, report).
 
@@ -51,10 +58,7 @@ def make_train(task: Task, static: Any) -> tuple[Callable[[Any], TrainState], Ca
     runs and a multiple of the chunk. A chunk gives up its state to the next: the arrays that were passed in are gone.
     """
     steps, metrics_of = plan(static, task.samples_per_epoch), measured(task, static)
-    rate = schedules.learning_rate(
-        static.train.schedule, steps.total, static.train.warmup_epochs * steps.epoch, static.train.final_rate
-    )
-    shared = jax.device_put(({"learning_rate": rate, **task.schedules}, task.data))
+    shared = jax.device_put((schedule_rows(task, static), task.data))
     control = chain(schedules.follow("learning_rate"), task.control)
     tx = optimizer.adamw_by_group(static.train.clip_norm)
     train_step = make_step(task, static, tx, control)

@@ -15,7 +15,7 @@ from ternary_jax.control import schedules
 from ternary_jax.control.chain import Control, chain
 from ternary_jax.engine import stopping
 from ternary_jax.engine.step import make_step
-from ternary_jax.engine.train import make_train, plan
+from ternary_jax.engine.train import make_train, plan, schedule_rows
 
 CONFIG = Path(__file__).parents[1] / "toy_config.py"
 
@@ -71,12 +71,9 @@ def assert_equal(a, b):
 
 def single_step(task, static):
     """The step of one run as make_train makes it, and its schedule."""
-    steps = plan(static, task.samples_per_epoch)
-    t = static.train
-    rate = schedules.learning_rate(t.schedule, steps.total, t.warmup_epochs * steps.epoch, t.final_rate)
     control = chain(schedules.follow("learning_rate"), task.control)
-    step = make_step(task, static, optimizer.adamw_by_group(t.clip_norm), control)
-    return step, {"learning_rate": rate, **task.schedules}
+    tx = optimizer.adamw_by_group(static.train.clip_norm)
+    return make_step(task, static, tx, control), schedule_rows(task, static)
 
 
 def test_a_chunk_is_a_python_loop_over_its_steps_and_jit_is_eager():
@@ -261,6 +258,7 @@ def test_a_metric_that_is_off_leaves_no_equation_and_no_key():
     assert chunk_equations(task, static, hypers) == chunk_equations(without, static, hypers)
     assert "hypot" not in (off := chunk_equations(task, static, hypers))
     assert len(chunk_equations(*variant())) > len(off)
+    assert chunk_equations(*variant(runs=3)).count("cond") == 2  # under vmap too, an evaluation is made when it is due
     _, reports = trained(task, static, hypers, chunks=1)
     assert list(reports[0].metrics) == ["error"]
 
