@@ -111,7 +111,8 @@ def first_bad(infos: StepInfo, first: Array) -> tuple[Array, Array]:
 
 def _loss_and_gradients(task: Task, n: int, params: Any, context: Context) -> tuple[Loss, Any]:
     """Of a batch; over n microbatches, one after the other in the memory of one, their means."""
-    batch = task.sample(context)
+    key_batch, key_loss = jax.random.split(context.key)
+    batch, context = task.sample(context._replace(key=key_batch)), context._replace(key=key_loss)
 
     def total(params, batch, context):
         loss = task.loss(params, batch, context)

@@ -42,7 +42,7 @@ class Context(NamedTuple):
     """What one step of one run has to go by.
 
     step: its number, the same for all runs
-    key: its randomness, a function of (seed, step) alone
+    key: its randomness, a function of (seed, step) alone; another one in `sample` than in `loss`
     controls: what the controllers have turned
     hypers: the traced values of the config
     data: `Task.data`, on the device

@@ -340,6 +340,30 @@ def test_a_frozen_group_stays_with_its_optimizer_state_outside_the_clip_norm():
     assert_close(state.params["offset"], alone.params["offset"], 1e-6)
 
 
+def test_no_random_number_is_used_twice():
+    """By steps, runs, sampling, loss and microbatches: each has a key of its own."""
+    task, static, hypers = variant(runs=3, train__microbatches=4)
+    drawn = []
+
+    def see(bits):
+        drawn.extend(np.asarray(bits).ravel().tolist())
+
+    def sample(context):
+        bits = jax.random.bits(context.key, (static.train.batch_size,))
+        jax.debug.callback(see, bits)
+        return bits
+
+    def loss(params, batch, context):
+        jax.debug.callback(see, jax.random.bits(context.key, (2,)))
+        fit = jnp.mean(params["slope"]["w"] ** 2) + jnp.mean(params["offset"]["b"] ** 2)
+        return toy.Loss(fit, {"fit": fit}, {})
+
+    trained(task._replace(sample=sample, loss=loss), static, hypers, chunks=1)
+    jax.effects_barrier()
+    assert len(drawn) == 3 * 8 * (16 + 4 * 2)
+    assert len(set(drawn)) == len(drawn)
+
+
 @pytest.mark.parametrize("parts", [2, 16])
 def test_microbatches_are_the_batch_in_parts(parts):
     whole, reports = trained(*setting(losses__pull__weight=0.3), chunks=2)
