@@ -40,6 +40,8 @@ def process(workdir, *overrides, before=(), **variables):
     command += [f"--config.{override}" for override in overrides]
     env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **variables}
     del env["TF_CPP_MIN_LOG_LEVEL"]  # jax has set it here
+    if "XDG_CACHE_HOME" in variables:
+        del env["JAX_COMPILATION_CACHE_DIR"]  # which has the last word
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
 
