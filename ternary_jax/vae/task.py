@@ -70,7 +70,8 @@ def make_task(static: Any) -> Task:
     def embed(params, x, c):
         """Trits (n, D) -> points of the ball (n, dim)."""
         u = encoder.apply({"params": params["encoder"]}, x.astype(jnp.float32))
-        return jax.vmap(poincare.exp0, (0, None))(jnp.asarray(u), c)
+        # exp_0 of a long u rounds to the edge, which is no point of the ball.
+        return jax.vmap(lambda u: poincare.project(poincare.exp0(u, c), c))(jnp.asarray(u))
 
     def decode(params, z, c):
         """Points (n, dim) -> logits (n, D, 3)."""
