@@ -3,7 +3,7 @@
     python experiments/bench_engine.py [--seconds=60]
 
 Everything is the smoke config. Observing is a whole `train.run` (log, TensorBoard, evaluations, checkpoints at the
-cadence of configs/defaults.py) against a bare scan of the same steps, half of which runs before it and half after, in
+cadence of the config) against a bare scan of the same steps, half of which runs before it and half after, in
 one process. About four minutes; nothing else may run beside it.
 """
 
@@ -32,7 +32,6 @@ from ternary_jax.tables import columns
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "smoke.py"
-DEFAULT_CADENCE = {"evaluate.cheap_every": 10}  # as in configs/defaults.py; smoke.py looks twice as often
 
 
 def main() -> None:
@@ -67,7 +66,7 @@ def starts() -> dict[str, float]:
 
 def bare(epochs: int, runs: int = 1):
     """A function of the number of chunks that scans so many steps and does nothing else, and the length of a chunk."""
-    config = load_config(CONFIG, {"train.epochs": epochs, "runs": runs, **DEFAULT_CADENCE})
+    config = load_config(CONFIG, {"train.epochs": epochs, "runs": runs})
     task, static, hypers = train.prepare(config)
     steps: Plan = train.plan(static, task.samples_per_epoch)
     step = make_step(task, static, adamw_by_group(static.train.clip_norm), chain(follow("learning_rate"), task.control))
@@ -103,7 +102,7 @@ def samples_per_second(runs: int) -> float:
 
 def observing(epochs: int) -> dict[str, float]:
     """A whole run against the bare scan of its steps, and how long each save held the loop up."""
-    config = load_config(CONFIG, {"train.epochs": epochs, **DEFAULT_CADENCE})
+    config = load_config(CONFIG, {"train.epochs": epochs})
     run, steps = bare(epochs)
     half = steps.total // steps.chunk // 2
     blocked, save = [], checkpoint.save
