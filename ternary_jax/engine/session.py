@@ -65,7 +65,7 @@ def claim(workdir: Path, config: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets; a second one ends the process. Outside the main thread nothing is done."""
+    """An event that SIGINT or SIGTERM sets, aloud; a second one ends the process. Not outside the main thread."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
@@ -74,6 +74,7 @@ def interruptible() -> Iterator[threading.Event]:
 
     def ask(number, frame):
         asked.set()
+        os.write(2, b"interrupted: it ends after the next evaluation, and saves; another signal ends it at once\n")
         for number in before:
             signal.signal(number, signal.SIG_DFL)
 
