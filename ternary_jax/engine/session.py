@@ -24,7 +24,9 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
     """
     file = workdir / "config.json"
     if not file.exists():
-        strangers = sorted(p.name for p in workdir.iterdir() if not p.name.startswith(".")) if workdir.is_dir() else []
+        names = sorted(path.name for path in workdir.iterdir()) if workdir.is_dir() else []
+        # A full disk or a kill may leave config.json half written.
+        strangers = [name for name in names if not name.startswith(".") and name != "config.json.part"]
         if strangers:
             raise configs.ConfigError(
                 f"--workdir={workdir} holds {strangers[0]!r} and no config.json, so it is no workdir: name another"
