@@ -29,13 +29,15 @@ LINE = ("train.epochs=1000", "checkpoint.every=20")  # of tests/toy.py: 4,000 st
 POISON = (*LINE, "toy.poison_step=1237")
 ROLLBACK = (*POISON, "train.on_nan=rollback")
 THREE = (*LINE, "runs=3")
+SAVES = ("train.epochs=1000", "checkpoint.every=2")
 BOARD = (*LINE, "log.tensorboard=true")
 EXPORT = (*SMALL, "data.n_digits=8", "model.hidden=(8,)", "model.dim=4", "train.epochs=2", "train.batch_size=729")
 UNDISTURBED = {"line": LINE, "rollback": ROLLBACK, "three": THREE, "export": EXPORT}
 RUNS = {"three": (0, 2)}  # that are compared
 USUAL = re.compile(
     r"[^:]*: (compiling|going on from step [\d,]+ of [\d,]+) \.\.\.|epoch .*|\d of \d runs, median: .*|"
-    r"run \d \(seed \d\): .*|checkpoint \d+ is damaged .*|interrupted: .*"
+    r"run \d \(seed \d\): .*|checkpoint \d+ is damaged .*|interrupted: .*|"
+    r".*metrics.jsonl has a line .*"
 )
 
 FOLDER = tempfile.TemporaryDirectory()
@@ -49,6 +51,7 @@ class Fault(NamedTuple):
     status: which that should be; says: what its last line holds, or some line where the status is 0
     overrides: of the run that goes on; like: which undisturbed run it then ends like
     mend: takes the cause away; size: of a file system that the workdir is to lie in
+    lost: how many rows of metrics.jsonl the fault took for good
     """
 
     name: str
@@ -59,6 +62,7 @@ class Fault(NamedTuple):
     like: str = "line"
     mend: Callable[[pathlib.Path], Any] = bool
     size: str = ""
+    lost: int = 0
 
 
 # --- ways to hurt a run: each is a function of the workdir, or makes one ----------------------------------------------
@@ -135,6 +139,11 @@ def cut(data):
 
 def cut_end(data):
     return data[:-40]
+
+
+def cut_more(data):
+    """As a kill would leave it: a row of later, and the beginning of one more."""
+    return data + data.splitlines(keepends=True)[-1].replace(b'"step": ', b'"step": 9') + b'{"run": 0, "se'
 
 
 def flip(data):
@@ -215,8 +224,12 @@ FAULTS = [
     Fault("a bit of its header flipped", damaged(flip, HEADER), 0, "is damaged"),
     Fault("all checkpoints cut", damaged(cut, ARRAYS, newest=99), 1, "is damaged", mend=half),
     Fault("config.json cut", damaged(cut, "config.json"), 1, "config.json is damaged", mend=half),
-    Fault("metrics.jsonl cut in a line", damaged(cut_end, "metrics.jsonl"), 0, "going on from"),
-    *(Fault(f"files of {n} KiB at most", limited(n), 1, FULL) for n in (0, 1, 2, 6, 8, 60, 120)),
+    Fault("metrics.jsonl ends in half a line", damaged(cut_more, "metrics.jsonl"), 0, "has a line that is cut short"),
+    Fault(
+        "metrics.jsonl lost half a row", damaged(cut_end, "metrics.jsonl"), 0, "has a line that is cut short", lost=1
+    ),
+    *(Fault(f"files of {n} KiB at most", limited(n), 1, FULL) for n in (0, 1, 2, 60)),
+    Fault("files of 4 KiB, a save for each row", limited(4, SAVES), 1, FULL, SAVES),
     Fault("files of 2 KiB, TensorBoard", limited(2, BOARD), 1, FULL, BOARD),
     Fault("files of 100 KiB, a large export", limited(100, EXPORT), 1, FULL, EXPORT, "export"),
     *(
@@ -265,8 +278,11 @@ def judge(fault: Fault, workdir: pathlib.Path, left: dict[str, dict[str, bytes]]
             home = workdir / "run" if fault.hurt is below_a_file else workdir
             again, err = run(fault.overrides)(home)
             others = differing(left_behind(home, RUNS.get(fault.like, (0,))), left[fault.like]) if not again else []
-            outcome = f"status {again}: {err}" if again else f"{len(others)} differ" if others else "identical"
-            wrong += [f"started again: {outcome}; {others[:3]}"] * (outcome != "identical")
+            outcome = (
+                f"status {again}: {err}" if again else "identical" + f" but for {', '.join(others)}" * bool(others)
+            )
+            rows = [name for name in others if ", row of step" in name]
+            wrong += [f"started again: {outcome}"] * (bool(again) or len(others) != fault.lost or rows != others)
         except subprocess.CalledProcessError as e:
             outcome = f"left out: {e.stderr or e}".strip()
             wrong += [] if "mount" in e.cmd else [outcome]
@@ -300,9 +316,18 @@ def main() -> None:
     for row in rows:
         for wrong in row["wrong"]:
             print(f"{row['fault']}: {wrong}")
+    met = (
+        "config.json cannot",
+        "metrics.jsonl cannot",
+        "there is none before",
+        "the last good one",
+        "run_000.npz cannot",
+    )
+    missed = [] if args.only else [what for what in met if not any(what in row["reads"] for row in rows)]
+    print("".join(f"no full disk was met by: {what}\n" for what in missed), end="")
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "faults.json").write_text(json.dumps(rows, indent=1) + "\n")
-    sys.exit(any(row["wrong"] for row in rows))
+    sys.exit(bool(missed) or any(row["wrong"] for row in rows))
 
 
 if __name__ == "__main__":

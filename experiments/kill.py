@@ -1,10 +1,10 @@
 """Does a killed run leave any trace in what it ends with?
 
-A small autoencoder that saves after every epoch is run once undisturbed. Then, twenty times, it is killed (SIGKILL) at
-a moment drawn uniformly over the length of a run and started again; every second time the kill waits for the next save
-and falls into it. What is left must be the same bit for bit: each leaf of the newest checkpoint, each array of the
-exports, and the rows of metrics.jsonl but for the clock's columns. Every fifth run starts with an empty compilation
-cache. A run with another seed is the control: it has to differ, or the comparison sees nothing.
+A small autoencoder that saves after every epoch is run once undisturbed. Then, twenty times, it is killed (SIGKILL) and
+started again: by turns at a moment drawn uniformly over the time of a run, its start included, and in the save that
+follows a step drawn uniformly. What is left must be the same bit for bit: each leaf of the newest checkpoint, each
+array of the exports, and the rows of metrics.jsonl but for the clock's columns. Every fifth run starts with an empty
+compilation cache. A run with another seed is the control: it has to differ, or the comparison sees nothing.
 
     python experiments/kill.py            writes results/kill.json; status 1 if a trace was found
 """
@@ -30,7 +30,7 @@ SMALL = (
     "data.n_digits=6",
     "model.hidden=(32,32)",
     "model.dim=8",
-    "train.epochs=60",
+    "train.epochs=150",
     "train.batch_size=64",
     "evaluate.cheap_every=1",
     "evaluate.costly_every=20",
@@ -84,13 +84,22 @@ def unfinished(workdir: pathlib.Path) -> bool:
         return False
 
 
-def trial(workdir, cache, moment_s: float, in_a_save: bool) -> dict | None:
-    """Kill, start again until it ends; None where the run was over first, or the save it was to fall into was."""
+def newest(workdir: pathlib.Path) -> int:
+    """Step of the newest whole checkpoint, 0 without one."""
+    try:
+        return max((int(name) for name in os.listdir(workdir / "checkpoints") if name.isdecimal()), default=0)
+    except FileNotFoundError:
+        return 0
+
+
+def trial(workdir, cache, moment_s: float, after_step: int | None) -> dict | None:
+    """Kill at a moment, or in a save after a step, and start again until it ends; None where that was missed."""
     process, begun = start(workdir, SMALL, cache), time.monotonic()
-    while process.poll() is None and time.monotonic() < begun + moment_s:
-        time.sleep(0.0005)
-    while in_a_save and process.poll() is None and not unfinished(workdir):
-        pass
+    in_a_save = after_step is not None
+    while process.poll() is None and not (
+        newest(workdir) >= after_step and unfinished(workdir) if in_a_save else time.monotonic() > begun + moment_s
+    ):
+        time.sleep(0.0003)
     process.kill()
     killed_s = time.monotonic() - begun
     if ended(process)[0] != -9 or (in_a_save and not unfinished(workdir)):
@@ -128,8 +137,9 @@ def main() -> None:
             n = len(rows) + redrawn
             cold = len(rows) % 5 == 0
             moment = draw.uniform(0, length["cold" if cold else "warm"])
+            step = int(draw.integers(int(undisturbed["step"]))) if len(rows) % 2 else None
             cache = place / (f"cache{n}" if cold else "cache")
-            seen = trial(place / f"killed{n}", cache, moment, in_a_save=len(rows) % 2 == 1)
+            seen = trial(place / f"killed{n}", cache, moment, step)
             if seen is None:
                 redrawn += 1
                 continue
@@ -141,7 +151,7 @@ def main() -> None:
             print(text, flush=True)
     same = sum(not row["differing"] for row in rows)
     in_saves = sum(row["in_a_save"] for row in rows)
-    print(f"{same} of {len(rows)} bit-identical; {in_saves} killed in a save; {redrawn} came too late, drawn anew")
+    print(f"{same} of {len(rows)} bit-identical; {in_saves} killed in a save; {redrawn} missed, drawn anew")
     report = {"config": {"trials": args.trials, "seed": args.seed, "overrides": SMALL}, "jax": jax.__version__}
     report |= {"identical": same, "compared": len(undisturbed), "control_differs": len(control), "in_a_save": in_saves}
     report |= {"redrawn": redrawn, "length_s": {k: round(v, 1) for k, v in length.items()}, "trials": rows}
