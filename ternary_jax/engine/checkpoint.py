@@ -209,7 +209,7 @@ def _read(path: Path, wanted: dict[str, str] | None = None) -> tuple[dict[str, n
     with context():
         data = ocp.load(path, {"bytes": np.ndarray})["bytes"]
     if zlib.crc32(data) != crc:
-        raise ValueError("its arrays were altered")
+        raise ValueError("its arrays were cut short or altered")
     leaves, start = {}, 0
     for name, text in there.items():
         dtype = text.partition("[")[0]
@@ -231,5 +231,7 @@ def _clean(directory: Path) -> None:
 
 def _reason(error: BaseException) -> str:
     """The operating system's words where there are any (TensorStore hands on the number), else the first line."""
+    if "DATA_LOSS" in str(error):  # two lines of TensorStore's insides
+        return "its arrays were cut short or altered"
     code = re.search(r"(?:os_error_code='|^\[Errno )(\d+)", str(error))
     return os.strerror(int(code[1])) if code else f"{error}".partition("\n")[0][:200]

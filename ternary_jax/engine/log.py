@@ -61,10 +61,14 @@ def open_log(
     path, kept, rows = workdir / "metrics.jsonl", [], []
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     for line in lines if step else []:
-        with suppress(ValueError):  # cut short
-            if line.endswith(b"\n") and (row := _row(line))["step"] <= step:
-                rows.append(row)
-                kept.append(line)
+        try:
+            row = _row(line if line.endswith(b"\n") else b"")
+        except ValueError:
+            say(f"{path} has a line that is cut short or damaged: it is left out")
+            continue
+        if row["step"] <= step:
+            rows.append(row)
+            kept.append(line)
     if len(kept) < len(lines) or not lines:
         write_whole(path, b"".join(kept))
     began = start_s - max((row["wall_s"] for row in rows), default=0.0)

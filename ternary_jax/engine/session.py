@@ -24,7 +24,9 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
     """
     file = workdir / "config.json"
     if not file.exists():
-        strangers = sorted(p.name for p in workdir.iterdir() if not p.name.startswith(".")) if workdir.is_dir() else []
+        names = sorted(path.name for path in workdir.iterdir()) if workdir.is_dir() else []
+        # A full disk or a kill may leave config.json half written.
+        strangers = [name for name in names if not name.startswith(".") and name != "config.json.part"]
         if strangers:
             raise configs.ConfigError(
                 f"--workdir={workdir} holds {strangers[0]!r} and no config.json, so it is no workdir: name another"
@@ -65,7 +67,7 @@ def claim(workdir: Path, config: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets; a second one ends the process. Outside the main thread nothing is done."""
+    """An event that SIGINT or SIGTERM sets, aloud; a second one ends the process. Not outside the main thread."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
@@ -74,6 +76,7 @@ def interruptible() -> Iterator[threading.Event]:
 
     def ask(number, frame):
         asked.set()
+        os.write(2, b"interrupted: it ends after the next evaluation, and saves; another signal ends it at once\n")
         for number in before:
             signal.signal(number, signal.SIG_DFL)
 

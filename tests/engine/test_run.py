@@ -134,6 +134,11 @@ def test_a_directory_that_is_no_workdir_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_half_a_config_of_an_earlier_start_is_no_stranger(tmp_path):
+    (tmp_path / "config.json.part").write_text('{"see')
+    assert toy_run(tmp_path, train__epochs=2)["finished"]
+
+
 def test_a_workdir_that_is_in_use_is_refused(tmp_path):
     with (tmp_path / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -166,11 +171,14 @@ def test_an_interrupted_run_saves_says_how_to_go_on_and_does(tmp_path, undisturb
     monkeypatch.setattr(log, "progress_line", line)
     first = toy_run(tmp_path)
     assert first["finished"] is False
-    assert "to go on: the same command with the same --workdir" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert "another signal ends it at once" in told
+    assert "to go on: the same command with the same --workdir" in told
     assert 24 <= final(tmp_path)[0] < 80
     with (tmp_path / "metrics.jsonl").open("a") as f:  # as a kill would leave it
         f.write('{"run": 0, "seed": 0, "step": 72, "wall_s": 9.0}\n{"run": 0, "se')
     assert toy_run(tmp_path)["finished"]
+    assert "metrics.jsonl has a line that is cut short" in capfd.readouterr().err
     assert_same(tmp_path, undisturbed)
 
 
@@ -265,7 +273,7 @@ def test_a_truncated_newest_checkpoint_falls_back_loudly(tmp_path, undisturbed, 
     toy_run(tmp_path)
     err = capfd.readouterr().err
     assert f"step {newest.name}" in err
-    assert "damaged" in err
+    assert f"checkpoint {newest.name} is damaged (" in err
     assert (tmp_path / "damaged" / newest.name).is_dir()
     assert_same(tmp_path, undisturbed)
 

@@ -1,0 +1,334 @@
+"""What does a user read when a run is hurt, and does its workdir go on afterwards?
+
+Every fault is done for real to a run of its own, a process of a second or two: signals, NaNs, damaged files, full
+disks, places that cannot be written. Asserted of each: the exit status; one sentence on the last line of stderr that
+says what to do, without a traceback, and nothing above it but what a run always says; and that the same command, once
+the cause is gone, ends with status 0 and, bit for bit, with what an undisturbed run ends with. Small file systems take
+root to mount; where they cannot be, their faults are left out and the reason is given.
+
+    python experiments/faults.py            writes results/faults.json; status 1 and a list if anything was not so
+"""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from kill import ROOT, SMALL, differing, ended, left_behind, start, unfinished
+
+LINE = ("train.epochs=1000", "checkpoint.every=20")  # of tests/toy.py: 4,000 steps, 500 evaluations, 50 checkpoints
+POISON = (*LINE, "toy.poison_step=1237")
+ROLLBACK = (*POISON, "train.on_nan=rollback")
+THREE = (*LINE, "runs=3")
+SAVES = ("train.epochs=1000", "checkpoint.every=2")
+BOARD = (*LINE, "log.tensorboard=true")
+EXPORT = (*SMALL, "data.n_digits=8", "model.hidden=(8,)", "model.dim=4", "train.epochs=2", "train.batch_size=729")
+UNDISTURBED = {"line": LINE, "rollback": ROLLBACK, "three": THREE, "export": EXPORT}
+RUNS = {"three": (0, 2)}  # that are compared
+USUAL = re.compile(
+    r"[^:]*: (compiling|going on from step [\d,]+ of [\d,]+) \.\.\.|epoch .*|\d of \d runs, median: .*|"
+    r"run \d \(seed \d\): .*|checkpoint \d+ is damaged .*|interrupted: .*|"
+    r".*metrics.jsonl has a line .*"
+)
+
+FOLDER = tempfile.TemporaryDirectory()
+PLACE = pathlib.Path(FOLDER.name)
+
+
+class Fault(NamedTuple):
+    """A row of the table.
+
+    hurt: does it in a workdir; -> exit status and stderr of the run that met it
+    status: which that should be; says: what its last line holds, or some line where the status is 0
+    overrides: of the run that goes on; like: which undisturbed run it then ends like
+    mend: takes the cause away; size: of a file system that the workdir is to lie in
+    lost: how many rows of metrics.jsonl the fault took for good
+    """
+
+    name: str
+    hurt: Callable[[pathlib.Path], tuple[int, str]]
+    status: int
+    says: str
+    overrides: tuple[str, ...] = LINE
+    like: str = "line"
+    mend: Callable[[pathlib.Path], Any] = bool
+    size: str = ""
+    lost: int = 0
+
+
+# --- ways to hurt a run: each is a function of the workdir, or makes one ----------------------------------------------
+
+
+def begin(workdir, overrides=LINE, **how) -> subprocess.Popen:
+    config = "configs/smoke.py" if EXPORT[-1] in overrides else "tests/toy_config.py"
+    return start(workdir, overrides, PLACE / "cache", config, **how)
+
+
+def run(overrides=LINE, before=(), times=1):
+    return lambda workdir: [ended(begin(workdir, overrides, before=before)) for _ in range(times)][-1]
+
+
+def limited(blocks, overrides=LINE):
+    """With a limit on the size of files."""
+    return run(overrides, ("bash", "-c", f'ulimit -f {blocks}; exec "$@"', "bash"))
+
+
+def signals(*given):
+    """given: (number, condition(workdir, stderr)) each, to be sent in this order when that holds."""
+
+    def hurt(workdir):
+        file = workdir.with_suffix(".err")
+        with file.open("w") as err:
+            process = begin(workdir, stderr=err)
+            for number, condition in given:
+                until(lambda condition=condition: condition(workdir, file.read_text()), process)
+                process.send_signal(number)
+            process.wait()
+        return process.returncode, file.read_text()
+
+    return hurt
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
+    while not condition():
+        assert process.poll() is None, "it was over too early"
+
+
+def under_way(workdir, err=""):
+    file = workdir / "metrics.jsonl"
+    return file.exists() and file.stat().st_size > 40_000
+
+
+def in_a_save(workdir, err):
+    return under_way(workdir) and unfinished(workdir)
+
+
+def asked(workdir, err):
+    return "interrupted: " in err
+
+
+def asked_in_a_save(workdir, err):
+    return asked(workdir, err) and unfinished(workdir)
+
+
+def damaged(change: Callable[[bytes], bytes], *names, newest=1, overrides=LINE):
+    """A run that was interrupted half way has other bytes in some files. names: of the workdir, or of checkpoints."""
+
+    def hurt(workdir):
+        shutil.copytree(PLACE / "half", workdir, dirs_exist_ok=True)
+        steps = sorted((workdir / "checkpoints").iterdir(), key=lambda step: int(step.name))[-newest:]
+        for file in [f for name in names for f in ([workdir / name] if "." in name else [s / name for s in steps])]:
+            file.write_bytes(change(file.read_bytes()))
+        return run(overrides)(workdir)
+
+    return hurt
+
+
+def cut(data):
+    return data[: len(data) // 2]
+
+
+def cut_end(data):
+    return data[:-40]
+
+
+def cut_more(data):
+    """As a kill would leave it: a row of later, and the beginning of one more."""
+    return data + data.splitlines(keepends=True)[-1].replace(b'"step": ', b'"step": 9') + b'{"run": 0, "se'
+
+
+def flip(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 16]) + data[middle + 1 :]
+
+
+def unchanged(prepare, overrides=LINE):
+    """A run that must not alter a file of what `prepare` left."""
+
+    def hurt(workdir):
+        prepare(workdir)
+        before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+        out = run(overrides)(workdir)
+        assert before == {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}, "files altered"
+        return out
+
+    return hurt
+
+
+def half(workdir):
+    shutil.copytree(PLACE / "half", workdir, dirs_exist_ok=True)
+
+
+def read_only(workdir):
+    half(workdir)
+    remount(workdir, "ro")
+
+
+def remount(workdir, how="rw,size=64m,nr_inodes=9999"):
+    subprocess.run(["mount", "-o", f"remount,{how}", workdir], check=True)
+
+
+def stranger(workdir):
+    (workdir / "thesis.tex").write_text("years of work")
+
+
+def below_a_file(workdir):
+    workdir.rmdir()
+    workdir.write_text("")
+    return run()(workdir / "run")
+
+
+def taken(workdir):
+    """Another process is at work here; it is held meanwhile, or it might be over first."""
+    first = begin(workdir)
+    until(lambda: under_way(workdir), first)
+    first.send_signal(signal.SIGSTOP)
+    out = run()(workdir)
+    first.send_signal(signal.SIGCONT)
+    assert ended(first)[0] == 0, "the first process was disturbed"
+    return out
+
+
+INT, TERM, KILL = signal.SIGINT, signal.SIGTERM, signal.SIGKILL
+NAN, FULL, ARRAYS, HEADER = "not finite at step 1,237", "free some space", "state/bytes/c/0", "_CHECKPOINT_METADATA"
+FAULTS = [
+    Fault("SIGINT", signals((INT, under_way)), 0, "to go on: python -m"),
+    Fault("SIGTERM", signals((TERM, under_way)), 0, "to go on: python -m"),
+    Fault("SIGINT twice", signals((INT, under_way), (INT, asked)), -INT, "interrupted: "),
+    Fault("SIGINT, another in the save", signals((INT, under_way), (INT, asked_in_a_save)), -INT, "interrupted: "),
+    Fault("SIGKILL", signals((KILL, under_way)), -KILL, ""),
+    Fault("SIGKILL in a save", signals((KILL, in_a_save)), -KILL, ""),
+    Fault("NaN, on_nan=stop; then rollback", run(POISON), 1, NAN, ROLLBACK, "rollback"),
+    Fault("the same, first with stop again", run(POISON, times=2), 1, NAN, ROLLBACK, "rollback"),
+    Fault("NaN, on_nan=rollback", run(ROLLBACK), 0, NAN, ROLLBACK, "rollback"),
+    Fault(
+        "NaN in run 1 of 3 (runs 0 and 2 compared)",
+        run((*THREE, "toy.poison_step=(-1.0,1237.0,-1.0)")),
+        0,
+        NAN,
+        (*THREE, "toy.poison_step=(-1.0,1237.0,-1.0)"),
+        "three",
+    ),
+    Fault("newest checkpoint cut", damaged(cut, ARRAYS), 0, "is damaged"),
+    Fault("its header cut", damaged(cut, HEADER), 0, "is damaged"),
+    Fault("a bit of it flipped", damaged(flip, ARRAYS), 0, "is damaged"),
+    Fault("a bit of its header flipped", damaged(flip, HEADER), 0, "is damaged"),
+    Fault("all checkpoints cut", damaged(cut, ARRAYS, newest=99), 1, "is damaged", mend=half),
+    Fault("config.json cut", damaged(cut, "config.json"), 1, "config.json is damaged", mend=half),
+    Fault("metrics.jsonl ends in half a line", damaged(cut_more, "metrics.jsonl"), 0, "has a line that is cut short"),
+    Fault(
+        "metrics.jsonl lost half a row", damaged(cut_end, "metrics.jsonl"), 0, "has a line that is cut short", lost=1
+    ),
+    *(Fault(f"files of {n} KiB at most", limited(n), 1, FULL) for n in (0, 1, 2, 60)),
+    Fault("files of 4 KiB, a save for each row", limited(4, SAVES), 1, FULL, SAVES),
+    Fault("files of 2 KiB, TensorBoard", limited(2, BOARD), 1, FULL, BOARD),
+    Fault("files of 100 KiB, a large export", limited(100, EXPORT), 1, FULL, EXPORT, "export"),
+    *(
+        Fault(f"disk of {size} KiB", run(), 1, FULL, size=f"{size}k", mend=remount)
+        for size in (4, 8, 16, 32, 64, 128, 192, 256)
+    ),
+    Fault("disk of 64 KiB, TensorBoard", run(BOARD), 1, FULL, BOARD, size="64k", mend=remount),
+    Fault("disk of 300 KiB, a large export", run(EXPORT), 1, FULL, EXPORT, "export", remount, "300k"),
+    Fault("disk of 30 files", run(), 1, FULL, size="9m,nr_inodes=30", mend=remount),
+    Fault("read-only disk, half done", unchanged(read_only), 1, "Read-only", size="9m", mend=remount),
+    Fault("workdir below a file", below_a_file, 1, "Not a directory", mend=pathlib.Path.unlink),
+    Fault("another process in it", taken, 1, "another process"),
+    Fault("another config", unchanged(half, (*LINE, "train.batch_size=17")), 2, "train.batch_size is 16 there and 17"),
+    Fault("finished already", unchanged(run()), 0, "nothing was changed"),
+    Fault("no workdir", unchanged(stranger), 2, "thesis.tex", mend=lambda w: (w / "thesis.tex").unlink()),
+]
+
+
+# --- the experiment ---------------------------------------------------------------------------------------------------
+
+
+def judge(fault: Fault, workdir: pathlib.Path, left: dict[str, dict[str, bytes]]) -> dict[str, Any]:
+    """Do it; -> its row, with what was not as it should be in "wrong"."""
+    wrong, line, status, outcome = [], "", None, "not started again"
+    workdir.mkdir()
+    with contextlib.ExitStack() as after:
+        try:
+            if fault.size:
+                size = ["mount", "-t", "tmpfs", "-o", f"size={fault.size}", "tmpfs", str(workdir)]
+                subprocess.run(size, check=True, capture_output=True, text=True)
+                after.callback(subprocess.run, ["umount", "-l", str(workdir)], check=True)
+            status, err = fault.hurt(workdir)
+            lines = err.splitlines() or [""]
+            line = (
+                "nothing"
+                if not fault.says
+                else lines[-1]
+                if status
+                else next((x for x in lines if fault.says in x), "")
+            )
+            wrong += [f"status {status}"] * (status != fault.status)
+            wrong += [f"it reads {line!r}"] * (fault.says not in line)
+            above = [x for x in lines if x != line and (status or x != lines[-1]) and not USUAL.fullmatch(x)]
+            wrong += [f"beside it: {x!r}" for x in above]
+            fault.mend(workdir)
+            home = workdir / "run" if fault.hurt is below_a_file else workdir
+            again, err = run(fault.overrides)(home)
+            others = differing(left_behind(home, RUNS.get(fault.like, (0,))), left[fault.like]) if not again else []
+            outcome = (
+                f"status {again}: {err}" if again else "identical" + f" but for {', '.join(others)}" * bool(others)
+            )
+            rows = [name for name in others if ", row of step" in name]
+            wrong += [f"started again: {outcome}"] * (bool(again) or len(others) != fault.lost or rows != others)
+        except subprocess.CalledProcessError as e:
+            outcome = f"left out: {e.stderr or e}".strip()
+            wrong += [] if "mount" in e.cmd else [outcome]
+        except Exception as e:
+            wrong += [f"{type(e).__name__}: {e}"]
+    line = line.replace(str(workdir), "WORKDIR").replace(f"{ROOT}/", "")
+    return {"fault": fault.name, "reads": line, "status": status, "outcome": outcome, "wrong": wrong}
+
+
+def main() -> None:
+    """Undisturbed runs, faults two at a time; print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="faults whose names match this regular expression")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("results"), help="where to write")
+    args = parser.parse_args()
+    left = {}
+    with ThreadPoolExecutor(2) as two, FOLDER:
+        for (name, _), (status, err) in zip(
+            UNDISTURBED.items(), two.map(lambda item: run(item[1])(PLACE / item[0]), UNDISTURBED.items()), strict=True
+        ):
+            assert status == 0, err
+            left[name] = left_behind(PLACE / name, RUNS.get(name, (0,)))
+        assert signals((TERM, under_way))(PLACE / "half")[0] == 0
+        print("| fault | the last line that the user reads | status | started again |\n|---|---|---|---|", flush=True)
+        chosen = [fault for fault in FAULTS if re.search(args.only, fault.name)]
+        rows = []
+        for row in two.map(lambda n: judge(chosen[n], PLACE / f"fault{n}", left), range(len(chosen))):
+            rows.append(row)
+            print("| {fault} | {reads} | {status} | {outcome} |".format(**row), flush=True)
+    print(f"{sum(not row['wrong'] for row in rows)} of {len(rows)} as they should be")
+    for row in rows:
+        for wrong in row["wrong"]:
+            print(f"{row['fault']}: {wrong}")
+    met = (
+        "config.json cannot",
+        "metrics.jsonl cannot",
+        "there is none before",
+        "the last good one",
+        "run_000.npz cannot",
+    )
+    missed = [] if args.only else [what for what in met if not any(what in row["reads"] for row in rows)]
+    print("".join(f"no full disk was met by: {what}\n" for what in missed), end="")
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "faults.json").write_text(json.dumps(rows, indent=1) + "\n")
+    sys.exit(bool(missed) or any(row["wrong"] for row in rows))
+
+
+if __name__ == "__main__":
+    main()
