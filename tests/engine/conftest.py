@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def kept_programs(tmp_path_factory):
-    """One cache for all workers of a session: most tests train the same toy, and to compile it is most of their time."""
+    """One cache for all workers of a session: most tests train one toy, and to compile it is most of their time."""
     root = tmp_path_factory.getbasetemp()
     folder = (root.parent if root.name.startswith("popen") else root) / "programs"
     settings = {"jax_compilation_cache_dir": str(folder), "jax_persistent_cache_min_compile_time_secs": 0.2}
