@@ -23,9 +23,9 @@ import jax.numpy as jnp
 from ternary_jax.config import load_config
 from ternary_jax.control.chain import chain
 from ternary_jax.control.schedules import follow
-from ternary_jax.engine import checkpoint, log, train
+from ternary_jax.engine import log, report, train
 from ternary_jax.engine.report import Plan
-from ternary_jax.engine.step import make_step
+from ternary_jax.engine.step import keys, make_step
 from ternary_jax.optimizer import adamw_by_group
 from ternary_jax.provenance import provenance
 from ternary_jax.tables import columns
@@ -43,7 +43,7 @@ def main() -> None:
     many = {runs: samples_per_second(runs) for runs in (1, 2, 4, 8)}
     epochs = max(50, round(seconds * many[1] / 3**9 / 50) * 50)
     found = {"start": start, "observing": observing(epochs), "many_runs_samples_per_s": many, **provenance()}
-    print(report(found))
+    print(table(found))
     (ROOT / "results" / "bench_engine.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
@@ -76,7 +76,8 @@ def bare(epochs: int, runs: int = 1):
     def scan(state, first, hypers, table, data):
         rows = {name: jax.lax.dynamic_slice_in_dim(row, first, steps.chunk) for name, row in table.items()}
         xs = (first + jnp.arange(steps.chunk, dtype=jnp.int32), rows)
-        return jax.lax.scan(lambda state, xs: (step(state, xs, hypers, data)[0], None), state, xs)[0]
+        key = keys(hypers)[1]
+        return jax.lax.scan(lambda state, xs: (step(state, xs, key, hypers, data)[0], None), state, xs)[0]
 
     mapped = jax.jit(jax.vmap(scan, (0, None, 0, None, None)), donate_argnums=0)
     first = mapped(init(hypers), jnp.int32(0), hypers, table, data)  # compiled here
@@ -105,7 +106,7 @@ def observing(epochs: int) -> dict[str, float]:
     config = load_config(CONFIG, {"train.epochs": epochs})
     run, steps = bare(epochs)
     half = steps.total // steps.chunk // 2
-    blocked, save = [], checkpoint.save
+    blocked, save = [], report.save
 
     def timed(*args):
         begun = time.perf_counter()
@@ -114,11 +115,11 @@ def observing(epochs: int) -> dict[str, float]:
 
     log.say(f"a bare scan of {half * steps.chunk:,} steps ...")
     before = run(half)
-    checkpoint.save = timed
+    report.save = timed
     with tempfile.TemporaryDirectory() as folder:
         summary = train.run(config, Path(folder) / "run")
         rows = log.read(Path(folder) / "run")
-    checkpoint.save = save
+    report.save = save
     log.say(f"a bare scan of {half * steps.chunk:,} steps ...")
     after = run(half)
     bare_s = (before + after) * steps.total / (2 * half * steps.chunk)
@@ -139,7 +140,7 @@ def observing(epochs: int) -> dict[str, float]:
     }
 
 
-def report(found: dict) -> str:
+def table(found: dict) -> str:
     """All of it as text."""
     start, seen, many = found["start"], found["observing"], found["many_runs_samples_per_s"]
     lines = [

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from kill import ROOT, SMALL, differing, ended, left_behind, start, unfinished
 
 LINE = ("train.epochs=1000", "checkpoint.every=20")  # of tests/toy.py: 4,000 steps, 500 evaluations, 50 checkpoints
-POISON = (*LINE, "toy.poison_step=1237")
+POISON = (*LINE, "toy.poison_step=1237", "toy.poison_above=0.5")
 ROLLBACK = (*POISON, "train.on_nan=rollback")
 THREE = (*LINE, "runs=3")
 SAVES = ("train.epochs=1000", "checkpoint.every=2")
@@ -35,7 +35,7 @@ EXPORT = (*SMALL, "data.n_digits=8", "model.hidden=(8,)", "model.dim=4", "train.
 UNDISTURBED = {"line": LINE, "rollback": ROLLBACK, "three": THREE, "export": EXPORT}
 RUNS = {"three": (0, 2)}  # that are compared
 USUAL = re.compile(
-    r"[^:]*: (compiling|going on from step [\d,]+ of [\d,]+) \.\.\.|epoch .*|\d of \d runs, median: .*|"
+    r"[^:]*: (compiling|going on from step [\d,]+ of [\d,]+) \.\.\.|epoch .*|\d of \d runs, epoch .*|"
     r"run \d \(seed \d\): .*|checkpoint \d+ is damaged .*|interrupted: .*|"
     r".*metrics.jsonl has a line .*"
 )

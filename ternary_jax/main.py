@@ -38,14 +38,15 @@ def main(argv: Sequence[str]) -> None:
         print(task.report(settings))
         return
     from ternary_jax import tables
-    from ternary_jax.engine import train
+    from ternary_jax.engine import log, train
     from ternary_jax.engine.task import RunError
 
     workdir = given.workdir or f"runs/{config.config_name(given.config_path)}/{time.strftime('%Y%m%d-%H%M%S')}"
     typed = [arg for arg in argv if not arg.lstrip("-").startswith("workdir=")]
     again = shlex.join(["python", "-m", "ternary_jax.main", *typed, f"--workdir={workdir}"])
     try:
-        print(tables.of_run(train.run(settings, workdir, again)))
+        summary = train.run(settings, workdir, again, log.process_start())
+        print(f"{tables.of_run(summary)}\n\nin {workdir}")
     except (config.ConfigError, RunError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
 
@@ -57,9 +58,6 @@ def before_it_begins(number: int, _: object) -> None:
 
 
 if __name__ == "__main__":
-    # XLA calls two of its own tuning preferences missing features of this machine, twice for every program that it
-    # takes from its cache, and then uses the program (jax issue 38445). Only what is fatal is worth its lines.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     signal.signal(signal.SIGINT, before_it_begins)
     signal.signal(signal.SIGTERM, before_it_begins)
     main(sys.argv[1:])

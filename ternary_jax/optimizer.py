@@ -126,8 +126,8 @@ def adamw_by_group(clip_norm: float) -> optax.GradientTransformationExtraArgs:
     A group is a key of the parameters, a dict, and has an optimizer state of its own: to freeze one is to select its
     old state, count included. clip_norm: of the groups that are not frozen, together; literally 0 does not clip.
 
-    update(gradients, state, params, rates=, norms=, weight_decay=, frozen=None):
-        rates: learning rate of each group; norms: norm of each group's gradient; weight_decay: scalar
+    update(gradients, state, params, rates=, weight_decay=, frozen=None):
+        rates: learning rate of each group; weight_decay: scalar
         frozen: bool of each group; None selects nothing
     """
     adam = optax.scale_by_adam()
@@ -135,12 +135,13 @@ def adamw_by_group(clip_norm: float) -> optax.GradientTransformationExtraArgs:
     def init(params):
         return {group: adam.init(tree) for group, tree in params.items()}
 
-    def update(updates, state, params=None, *, rates, norms, weight_decay, frozen=None, **_):
+    def update(updates, state, params=None, *, rates, weight_decay, frozen=None, **_):
         if params is None:
             raise ValueError("weight decay needs the parameters: call update(gradients, state, params, ...)")
         if clip_norm:
-            squares = [n * n if frozen is None else jnp.where(frozen[g], 0.0, n * n) for g, n in norms.items()]
-            total = safe_sqrt(functools.reduce(jnp.add, squares))
+            squares = {group: optax.tree.norm(g, squared=True) for group, g in updates.items()}
+            counted = [n if frozen is None else jnp.where(frozen[group], 0.0, n) for group, n in squares.items()]
+            total = safe_sqrt(functools.reduce(jnp.add, counted))
             scale = clip_norm / jnp.maximum(total, clip_norm)
             updates = jax.tree.map(lambda g: scale * g, updates)
 

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -126,7 +127,8 @@ def engine(monkeypatch, tmp_path):
     vars(task).update(KEYS={})
     calls = types.SimpleNamespace(given=[], error=None)
 
-    def a_run(config, workdir, again):
+    def a_run(config, workdir, again, started):
+        assert 0 < time.time() - started < 10**5  # since the process began
         calls.given.append((config, workdir, again))
         if calls.error:
             raise calls.error
@@ -151,7 +153,11 @@ def sweep(add):
 
 
 def test_a_training_gets_its_config_and_a_workdir(engine, capsys):
-    assert answer(capsys, engine.config, "--config.train.epochs=3") == (0, "the table of the summary\n", "")
+    assert answer(capsys, engine.config, "--config.train.epochs=3") == (
+        0,
+        f"the table of the summary\n\nin {engine.given[-1][1]}\n",
+        "",
+    )
     assert answer(capsys, engine.config, "--sweep", "--workdir=there")[0] == 0
     (one, default, again), (swept, workdir, swept_again) = engine.given
     assert (one.train.epochs, one.runs) == (3, 1)

@@ -1,6 +1,7 @@
 """A task that has nothing to do with ternary operations: a line through noisy points, with faults to be had.
 
-slope and offset are two groups of parameters. `toy.poison_step` makes one term, or one gradient, NaN at that step.
+slope and offset are two groups of parameters. `toy.poison_step` makes one term, or one gradient, NaN at that step, if
+the factor on the learning rate is above `toy.poison_above`: as with a rate that is too high, half of it may do.
 """
 
 import jax
@@ -15,6 +16,7 @@ KEYS = {
     "toy.points": integer(1, 10**6),
     "toy.poison": choice("fit", "pull", "gradient"),
     "toy.poison_step": real(-1, 10**9, traced=True),
+    "toy.poison_above": real(0, 1, traced=True),
     "toy.noise": real(0, 10, traced=True),
     "losses.pull.on": flag(),
     "losses.pull.weight": real(0, 10, traced=True),
@@ -43,7 +45,8 @@ def make_task(static):
         terms = {"fit": jnp.mean((slope * x + offset - y) ** 2)}
         if static.losses.pull.on:
             terms["pull"] = slope**2 + offset**2
-        poisoned = context.step == context.hypers.toy.poison_step
+        given = context.hypers.toy
+        poisoned = (context.step == given.poison_step) & (context.controls.rates["slope"] > given.poison_above)
         if static.toy.poison == "gradient":  # the root of 0 has no gradient, and 0 times it is NaN
             zero = jnp.where(poisoned, slope - jax.lax.stop_gradient(slope), 1.0)
             terms["fit"] += 0 * jnp.sqrt(zero)

@@ -24,7 +24,7 @@ class Signals(NamedTuple):
 class Controls(NamedTuple):
     """What a controller may turn, of one run. A group is a key of the parameters.
 
-    rates: factor on the learning rate of each group
+    rates: factor on the learning rate of each group; it comes as 1, less a half for every rollback
     frozen: bool of each group: its parameters and optimizer state stay as they are, its gradient is not in the clip
         norm. None where no controller freezes, and then nothing is selected
     knobs: what the task reads in its sampling and its loss: weights, temperatures, permeability

@@ -63,10 +63,11 @@ def open_log(
     for line in lines if step else []:
         try:
             row = _row(line if line.endswith(b"\n") else b"")
-        except ValueError:
+            early = row["step"] <= step and row["wall_s"] >= 0
+        except (ValueError, KeyError, TypeError, AttributeError):
             say(f"{path} has a line that is cut short or damaged: it is left out")
             continue
-        if row["step"] <= step:
+        if early:
             rows.append(row)
             kept.append(line)
     if len(kept) < len(lines) or not lines:
@@ -84,6 +85,17 @@ def write(log: Log, rows: Sequence[Row], histograms: Mapping[int, Mapping[str, n
     _append(log.path, "".join(json.dumps(_plain(row), allow_nan=False) + "\n" for row in rows).encode())
     for row in rows if log.boards else []:
         _show(log, row, (histograms or {}).get(row["run"], {}))
+
+
+def amend(log: Log, more: Mapping[int, Row]) -> None:
+    """Further metrics into the last row of each of these runs: run -> name -> value."""
+    rows = read(log.path.parent)
+    last = {row["run"]: row for row in rows}
+    for run in more.keys() & last.keys():
+        last[run].update(more[run])
+        if log.boards:
+            _show(log, {k: last[run][k] for k in ("run", "step", "wall_s")} | {**more[run], log.watch: math.nan})
+    write_whole(log.path, "".join(json.dumps(_plain(row), allow_nan=False) + "\n" for row in rows).encode())
 
 
 def close(log: Log) -> None:
@@ -170,9 +182,7 @@ def _event_file(workdir: Path, run: Row, metrics: Sequence[str]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("*tfevents*"):
             old.unlink()
-    file = (
-        folder / f"events.out.tfevents.{time.time_ns()}"
-    )  # another name, or a TensorBoard that looks on would miss it
+    file = folder / f"events.out.tfevents.{time.time_ns()}"  # a new name, or a TensorBoard that looks on would miss it
     hypers = _plain({"seed": run["seed"], **run["hypers"]})
     _record(file, file_version="brain.Event:2")
     _record(file, session_log={"status": 1})  # START: a TensorBoard that looks on forgets the old file
@@ -214,10 +224,10 @@ def progress_line(rows: Sequence[Row], shown: Sequence[str], epochs: int, runs: 
     """
     had = {k: [v for row in rows if math.isfinite(v := row.get(k, math.nan))] for k in ("epoch", "loss", *shown)}
     middle = {k: statistics.median(v) if v else math.nan for k, v in had.items()}
-    parts = [f"{len(rows)} of {runs} runs, median:"] * (runs > 1)
-    parts += [f"epoch {middle['epoch']:.0f}/{epochs}", f"loss {middle['loss']:.4g}"]
+    parts = [f"{len(rows)} of {runs} runs"] * (runs > 1)
+    parts += [f"epoch {middle['epoch']:.0f}/{epochs}, {span(left_s)} left, loss {middle['loss']:.4g}"]
     parts += [f"{k} {cell(middle[k])}" for k in [k for k in shown if had[k]][:2]]
-    return "  ".join([*parts, f"{rate:,.0f} samples/s", f"{span(left_s)} left"])
+    return ", ".join([*parts, f"{rate / 1e3:,.0f}k/s" if rate >= 1e4 else f"{rate:,.0f}/s"])
 
 
 def progress(line: str = "", every_s: float = 0.0, printed: float = -math.inf) -> float:

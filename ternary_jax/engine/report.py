@@ -20,11 +20,17 @@ from ternary_jax.provenance import provenance
 
 
 class Report(NamedTuple):
-    """What the host reads of a chunk, of all runs. info: means over its steps; metrics, stop: as carried at its end."""
+    """What the host reads of a chunk, of all runs.
+
+    info: means over its steps; metrics, stop: as carried at its end
+    moved: whether the run was not held; counts: whether it moved, and all was finite
+    """
 
     info: StepInfo
     metrics: dict[str, Array]
     stop: stopping.StopState
+    moved: Array
+    counts: Array
 
 
 class Plan(NamedTuple):
@@ -48,6 +54,8 @@ class Desk(NamedTuple):
     metrics: those that are measured, by name
     config: as resolved, for the checkpoints
     again: how the run is started once more, for the messages
+    started: unix seconds from which wall_s counts
+    names: of what has to be finite, in the order of `StopState.bad_term`
     """
 
     task: Task
@@ -58,6 +66,8 @@ class Desk(NamedTuple):
     workdir: Path
     config: dict[str, Any]
     again: str
+    started: float
+    names: Sequence[str] = ()
 
 
 def measured(task: Task, static: Any) -> dict[str, Metric]:
@@ -66,14 +76,22 @@ def measured(task: Task, static: Any) -> dict[str, Metric]:
 
 
 def refuse_unknown_metrics(desk: Desk) -> None:
-    """A ConfigError where the config speaks of a metric that is not measured."""
-    static = desk.static
-    asked = {"stop.watch": static.stop.watch} | {f"targets.{name}": name for name in _targets(static)}
+    """A ConfigError where the config speaks of a metric that is not measured, or not when it is asked for."""
+    static, targets = desk.static, stopping.targets_of(desk.static)
+    asked = {"stop.watch": static.stop.watch} | {f"targets.{name}": name for name in targets}
     if static.checkpoint.best_metric != "loss":
         asked["checkpoint.best_metric"] = static.checkpoint.best_metric
     for key, name in asked.items():
         if name not in desk.metrics:
             raise ConfigError(f"config.{key}={name} is not measured: there are {', '.join(desk.metrics)}")
+        rare = desk.metrics[name].costly and static.evaluate.costly_every != static.evaluate.cheap_every
+        if rare and not key.startswith("targets."):
+            raise ConfigError(
+                f"config.{key}={name} is measured every {static.evaluate.costly_every} epochs only: name a cheap one, "
+                f"or set evaluate.costly_every to evaluate.cheap_every={static.evaluate.cheap_every}"
+            )
+    if static.stop.on_targets and not targets:
+        raise ConfigError("config.stop.on_targets=True needs targets: set targets.METRIC, or leave it False")
 
 
 def policy(desk: Desk) -> checkpoint.Policy:
@@ -86,33 +104,28 @@ def open_book(desk: Desk, step: int) -> log.Log:
     """The log of the workdir, cut back to `step`."""
     told = desk.static.log
     share = told.tensorboard_share if told.tensorboard else None
-    return log.open_log(
-        desk.workdir, step, _runs(desk), [*desk.metrics], desk.static.stop.watch, share, log.process_start()
-    )
+    return log.open_log(desk.workdir, step, _runs(desk), [*desk.metrics], desk.static.stop.watch, share, desk.started)
 
 
-def good(stop: stopping.StopState, end: int, chunk: int) -> np.ndarray:
-    """Of which runs the chunk before `end` counts, (runs,): not held during it, and all finite."""
-    held = (stop.reason != stopping.RUNNING) & (stop.step < end)
-    return np.asarray(~held & (stop.bad_step < end - chunk))
+def warn(desk: Desk, report: Report) -> None:
+    """Say which runs met something that is not finite in the chunk."""
+    for k in np.flatnonzero(report.moved & ~report.counts):
+        stop = report.stop
+        went = f"back to step {stop.at[k]:,}, at {float(stop.rate[k]):g} of the learning rate"
+        said = went if stop.reason[k] == stopping.RUNNING else "it stops"
+        log.say(f"run {k} (seed {desk.hypers.seed[k]}): {_bad(desk, stop, k)}; {said}")
 
 
-def warn(desk: Desk, stop: stopping.StopState, names: Sequence[str], end: int) -> None:
-    """Say what was not finite in the chunk before `end`; names: what `stop.bad_term` counts."""
-    begin = end - desk.steps.chunk
-    for k in np.flatnonzero((stop.bad_step >= begin) & (stop.bad_step < end)):
-        went = f"back to step {begin:,}, at {float(stop.rate[k]):g} of the learning rate"
-        stopped = stop.reason[k] != stopping.RUNNING
-        log.say(f"run {k} (seed {desk.hypers.seed[k]}): {_bad(stop, names, k)}; {'it stops' if stopped else went}")
-
-
-def record(desk: Desk, book: log.Log, window: Sequence[tuple[Report, np.ndarray]], end: int, clock: dict, state: Any):
-    """Write the rows of an evaluation, and show the progress. window: the reports since the last, each with `good`."""
+def record(desk: Desk, book: log.Log, window: list[tuple[int, Report]], clock: dict, state: TrainState | None) -> None:
+    """Write the rows of an evaluation, and show the progress. window: end and report of the chunks so far."""
     static, steps, now = desk.static, desk.steps, time.time()
-    samples, seconds = len(window) * steps.chunk * static.train.batch_size, now - clock["since"]
+    end, report = window[-1]
+    begun = (end - 1) // steps.cheap * steps.cheap
+    chunks = [(report.info, report.counts) for at, report in window if begun < at <= end]
+    samples, seconds = (end - begun) * static.train.batch_size, now - clock["since"]
     place = dict(step=end, epoch=end / steps.epoch, wall_s=now - book.began, samples_per_s=samples / seconds)
     costly = bool(steps.costly) and steps.due(end, steps.costly)
-    rows = _rows(desk.task, desk.hypers.seed, window, costly, place)
+    rows = _rows(desk, chunks, report, costly, place)
     clock |= dict(since=now, samples=clock["samples"] + samples * len(rows), busy_s=clock["busy_s"] + seconds)
     log.write(book, rows, _histograms(state) if static.log.histograms and state is not None else None)
     if rows:
@@ -121,46 +134,48 @@ def record(desk: Desk, book: log.Log, window: Sequence[tuple[Report, np.ndarray]
         rate = place["samples_per_s"] * len(rows)
         line = log.progress_line(rows, shown, static.train.epochs, static.runs, rate, left)
         clock["printed"] = log.progress(line, static.log.progress_s, clock.get("printed", 0.0))
+    abreast = np.min(report.stop.at[report.stop.reason == stopping.RUNNING], initial=end)
+    window[:] = [(at, report) for at, report in window if at > (abreast - 1) // steps.cheap * steps.cheap]
 
 
 def save(desk: Desk, store: checkpoint.Store, report: Report, end: int, state: TrainState) -> None:
-    """Begin to save the state of step `end`.
+    """Begin to save the state after the chunk that ended at step `end`, unless a run has been put back and is behind.
 
-    Where a single run has diverged, what is held is the state before the chunk in which it did. It is saved as that,
-    and as running: so it can go on from there by other rules.
+    A single run that met something not finite is held before the chunk in which it did. It is saved as of there, and
+    as running: so it can go on by other rules.
     """
     stop = report.stop
-    if np.all(stop.reason == stopping.DIVERGED):
-        if len(stop.reason) > 1 or stop.bad_step[0] < 0:
+    if np.all(np.isin(stop.reason, stopping.DIVERGED)):
+        if desk.static.runs > 1 or stop.reason[0] == stopping.GREW:
             return
-        end = int(stop.bad_step[0]) // desk.steps.chunk * desk.steps.chunk
+        end = int(stop.at[0])
         running = jax.device_put(np.full_like(stop.reason, stopping.RUNNING))
-        state = state._replace(stop=state.stop._replace(reason=running, step=jax.device_put(np.zeros_like(stop.step))))
+        state = state._replace(stop=state.stop._replace(reason=running))
+    elif np.any(stop.at[stop.reason == stopping.RUNNING] != end):
+        return
     checkpoint.wait(store)  # until then, a step under way is not among those that are there
     if end and end not in store.metrics:
         metrics = {name: np.asarray(value, float).tolist() for name, value in report.metrics.items()}
-        checkpoint.save(
-            store, end, state, _rank(desk, report), {"config": desk.config, "metrics": metrics, **provenance()}
-        )
+        metadata = {"config": desk.config, "metrics": metrics, **provenance()}
+        checkpoint.save(store, end, state, _rank(desk, report), metadata)
 
 
-def conclude(desk, store, book, state, stop, names, end, clock, finished) -> dict[str, Any]:
-    """Close the books, export, and write the summary; -> it. RunError where every run has diverged."""
+def conclude(
+    desk: Desk, store: checkpoint.Store, book: log.Log, clock: dict, state: TrainState, stop: Any, end: int
+) -> dict[str, Any]:
+    """Close the books; where all runs have ended, export; write the summary; -> it. RunError where all diverged."""
     log.progress()
     checkpoint.wait(store)
-    diverged = bool(np.all(stop.reason == stopping.DIVERGED))
-    if finished and not diverged:
-        _measure_last(desk, book, state, stop, end)
+    diverged = bool(np.all(np.isin(stop.reason, stopping.DIVERGED)))
+    finished = not diverged and (end == desk.steps.total or bool(np.all(stop.reason != stopping.RUNNING)))
+    if finished:
+        _measure_last(desk, book, state, stop)
         _export(desk, state)
     log.close(book)
-    summary = _summary(desk, clock, _endings(desk, stop, names, end), finished and not diverged)
+    endings = _endings(desk, stop)
+    summary = _summary(desk, clock, endings, finished)
     if diverged:
-        good = f"the last good checkpoint is step {max(store.metrics):,}" if store.metrics else "there is no checkpoint"
-        raise RunError(
-            f"{'the run' if desk.static.runs == 1 else 'every run'} diverged: {summary['runs'][0]['stop']['detail']}; "
-            f"{good} in {desk.workdir}; to go on from there at half the learning rate: "
-            f"{desk.again} --config.train.on_nan=rollback"
-        )
+        raise RunError(_what_to_do(desk, store, stop, endings))
     if not finished:
         where = f", and saved at step {end:,} of {desk.steps.total:,}" if end else " before the first step"
         log.say(f"interrupted{where}; to go on: {desk.again}")
@@ -170,20 +185,19 @@ def conclude(desk, store, book, state, stop, names, end, clock, finished) -> dic
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _rows(task, seeds, window, costly, place) -> list[dict[str, Any]]:
-    """A row of metrics.jsonl for each run that counts at the end of the window."""
-    report, counted = window[-1]
-    weights = np.stack([weight for _, weight in window])
+def _rows(desk, chunks, report, costly, place) -> list[dict[str, Any]]:
+    """A row of metrics.jsonl for each run that counts in the last chunk. chunks: infos since the last evaluation."""
+    weights = np.stack([counts for _, counts in chunks])
 
     def mean(*values):
         """Over the chunks that count; in the others, values may be anything."""
         return np.sum(np.where(weights, np.stack(values), 0), 0) / np.maximum(weights.sum(0), 1)
 
-    columns = _columns(task, jax.tree.map(mean, *(report.info for report, _ in window)))
-    columns |= {m.name: report.metrics[m.name] for m in task.metrics if m.name in report.metrics and costly >= m.costly}
+    columns = _columns(desk.task, jax.tree.map(mean, *(info for info, _ in chunks)))
+    columns |= {name: report.metrics[name] for name, metric in desk.metrics.items() if costly >= metric.costly}
     return [
-        {"run": int(k), "seed": int(seeds[k]), **place, **{name: float(values[k]) for name, values in columns.items()}}
-        for k in np.flatnonzero(counted)
+        {"run": int(k), "seed": int(desk.hypers.seed[k]), **place, **{name: float(v[k]) for name, v in columns.items()}}
+        for k in np.flatnonzero(report.counts)
     ]
 
 
@@ -203,20 +217,15 @@ def _columns(task: Task, info: StepInfo) -> dict[str, Any]:
     return named | rates | {f"control/{name}": value for name, value in info.knobs.items()}
 
 
-def _measure_last(desk, book, state, stop, end):
-    """The costly metrics of runs that stopped between two full evaluations, as one more row."""
+def _measure_last(desk: Desk, book: log.Log, state: TrainState, stop: Any) -> None:
+    """Into the last row of a run that stopped between two full evaluations, the costly metrics of its state."""
     steps = desk.steps
-    ends = [int(stop.step[k]) if stop.reason[k] else end for k in range(desk.static.runs)]
-    if not steps.costly or all(steps.due(k, steps.costly) for k in ends):
-        return
-    costly = jax.jit(jax.vmap(desk.task.costly, (0, 0, None)))
-    metrics = state.metrics | costly(state.params, jax.device_put(desk.hypers), jax.device_put(desk.task.data))
-    metrics = jax.device_get(metrics)
-    for k, last in enumerate(ends):
-        if stop.reason[k] != stopping.DIVERGED and not steps.due(last, steps.costly):
-            place = dict(step=last, epoch=last / steps.epoch, wall_s=time.time() - book.began)
-            values = {name: float(value[k]) for name, value in metrics.items()}
-            log.write(book, [{"run": k, "seed": int(desk.hypers.seed[k]), **place, **values}])
+    early = [k for k in range(desk.static.runs) if steps.costly and not steps.due(stop.at[k], steps.costly)]
+    early = [k for k in early if stop.reason[k] not in stopping.DIVERGED]
+    if early:
+        costly = jax.jit(jax.vmap(desk.task.costly, (0, 0, None)))
+        metrics = jax.device_get(costly(state.params, desk.hypers, jax.device_put(desk.task.data)))
+        log.amend(book, {k: {name: float(value[k]) for name, value in metrics.items()} for k in early})
 
 
 def _rank(desk: Desk, report: Report) -> float:
@@ -232,30 +241,45 @@ def _runs(desk: Desk) -> list[dict[str, Any]]:
     paths = jax.tree_util.tree_leaves_with_path(desk.hypers)
     named = {jax.tree_util.keystr(path, simple=True, separator="."): values for path, values in paths}
     seeds = named.pop("seed")
-    return [
-        {"run": k, "seed": int(seeds[k]), "hypers": {name: float(values[k]) for name, values in named.items()}}
+    return [  # seven digits: as they were typed, not as float32 rounds them
+        {"run": k, "seed": int(seeds[k]), "hypers": {name: float(f"{v[k]:.7g}") for name, v in named.items()}}
         for k in range(desk.static.runs)
     ]
 
 
-def _targets(static: Any) -> dict[str, float]:
-    return static.targets._asdict() if hasattr(static, "targets") else {}
+def _bad(desk: Desk, stop: Any, run: Any) -> str:
+    return f"{desk.names[int(stop.bad_term[run])]} was not finite at step {stop.bad_step[run]:,}"
 
 
-def _bad(stop: stopping.StopState, names: Sequence[str], run: Any) -> str:
-    return f"{names[int(stop.bad_term[run])]} was not finite at step {stop.bad_step[run]:,}"
-
-
-def _endings(desk: Desk, stop: stopping.StopState, names: Sequence[str], end: int) -> list[dict[str, Any]]:
+def _endings(desk: Desk, stop: Any) -> list[dict[str, Any]]:
     """{"reason", "step", "detail"} of each run."""
     out = []
     for k, reason in enumerate(stop.reason):
-        detail = "its loss grew" if reason == stopping.DIVERGED else ""
-        if stop.bad_step[k] >= 0 and names:
-            detail = _bad(stop, names, k)
-        step = int(stop.step[k]) if reason else end
-        out.append({"reason": stopping.describe(int(reason), desk.static.stop.watch), "step": step, "detail": detail})
+        detail = (
+            f"its loss grew over {desk.static.stop.divergence:g} times its first" if reason == stopping.GREW else ""
+        )
+        if reason == stopping.NOT_FINITE:
+            detail = _bad(desk, stop, k)
+        elif stop.rollbacks[k]:
+            detail = f"rolled back {stop.rollbacks[k]} times, last because {_bad(desk, stop, k)}"
+        said = stopping.describe(int(reason), desk.static.stop.watch)
+        out.append({"reason": said, "step": int(stop.at[k]), "detail": detail})
     return out
+
+
+def _what_to_do(desk: Desk, store: checkpoint.Store, stop: Any, endings: Sequence[dict[str, Any]]) -> str:
+    """One sentence for every run that diverged, or all of them: what happened, what is left, how to go on."""
+    runs = desk.static.runs
+    what = "the run diverged: " if runs == 1 else f"all {runs} runs diverged, run 0 first in this list: "
+    what += "; ".join(dict.fromkeys(ending["detail"] for ending in endings[:3]))
+    good = f"the last good checkpoint is step {max(store.metrics):,}" if store.metrics else "there is no checkpoint yet"
+    fix = "start anew in another --workdir with a lower train.learning_rate"
+    if runs == 1 and stop.reason[0] == stopping.NOT_FINITE:
+        fix = f"to go on from there at half the learning rate: {desk.again} --config.train.on_nan=rollback"
+        if stop.rollbacks[0]:
+            more = f"--config.train.max_rollbacks={2 * desk.static.train.max_rollbacks}"
+            fix = f"{stop.rollbacks[0]} rollbacks did not help; to go on at a still lower rate: {desk.again} {more}"
+    return f"{what}; {good} in {desk.workdir}; {fix}"
 
 
 def _histograms(state: TrainState) -> dict[int, dict[str, np.ndarray]]:
@@ -281,14 +305,19 @@ def _summary(desk: Desk, clock: dict[str, float], endings: Sequence[dict[str, An
     facts = {
         "finished": finished,
         "compile_s": clock.get("compile_s"),
-        "first_step_s": clock.get("first_step_s"),
+        "first_step_s": clock["stepped"] - desk.started if clock else None,
         "samples_per_s": clock["samples"] / clock["busy_s"] if clock.get("busy_s") else None,
         "device": jax.devices()[0].device_kind,
         **provenance(),
     }
     runs = [run | {"stop": ending} for run, ending in zip(_runs(desk), endings, strict=True)]
     summary = log.summary(
-        log.read(desk.workdir), desk.task.name, [*desk.metrics.values()], runs, _targets(desk.static), **facts
+        log.read(desk.workdir),
+        desk.task.name,
+        [*desk.metrics.values()],
+        runs,
+        stopping.targets_of(desk.static),
+        **facts,
     )
     log.write_whole(desk.workdir / "summary.json", (json.dumps(summary, indent=1, allow_nan=False) + "\n").encode())
     return summary

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,19 +33,24 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
                 f"--workdir={workdir} holds {strangers[0]!r} and no config.json, so it is no workdir: name another"
             )
         return None
-    try:
-        there = json.loads(file.read_text())
-    except ValueError:
-        raise RunError(f"{file} is damaged: give another --workdir, or delete this one") from None
+    there = _read(file)
+    if there is None:
+        raise RunError(f"{file} is damaged: put back a copy (every checkpoint holds one), or name another --workdir")
     if differing := configs.differences(there, configs.resolved(config)):
         raise configs.ConfigError(
             f"--workdir={workdir} is of another config: {', '.join(differing)}; name another, or give that config"
         )
+    summary = _read(workdir / "summary.json")
+    return summary if summary and summary.get("finished") else None
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """What a JSON file holds; None where there is none, or something else in it."""
     try:
-        summary = json.loads((workdir / "summary.json").read_text())
+        found = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return summary if summary["finished"] else None
+    return found if isinstance(found, dict) else None
 
 
 @contextlib.contextmanager
@@ -62,7 +68,7 @@ def claim(workdir: Path, config: Any) -> Iterator[None]:
             log.write_whole(workdir / "config.json", (json.dumps(configs.resolved(config), indent=1) + "\n").encode())
             yield
     except OSError as e:
-        raise RunError(f"{e.filename or workdir}: {e.strerror}; free some space or name another --workdir") from e
+        raise RunError(f"{e.filename or workdir}: {e.strerror}; mend that, or name another --workdir") from e
 
 
 @contextlib.contextmanager
@@ -93,9 +99,10 @@ def keep_compiled_programs() -> None:
     """jax's persistent cache in the user's cache directory, unless jax was told of another: a second start is quick."""
     if jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]
         return
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ternary_jax"
-    with contextlib.suppress(OSError):  # no place to write: compile each time, as jax does by default
+    with contextlib.suppress(OSError, RuntimeError):  # no home, no place to write: it compiles each time
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ternary_jax"
         cache.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=cache).close()
         jax.config.update("jax_compilation_cache_dir", str(cache))
         # By default only what took a second is kept. A run compiles some twenty small programs beside the large one.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -48,30 +48,26 @@ class StepInfo(NamedTuple):
     knobs: dict[str, Array]
 
 
-Step = Callable[[TrainState, tuple[Array, dict[str, Array]], Any, Any], tuple[TrainState, StepInfo]]
+Step = Callable[[TrainState, tuple[Array, dict[str, Array]], Array, Any, Any], tuple[TrainState, StepInfo]]
 
 
 def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs, control: Control) -> Step:
-    """step(state, (number, schedule rows), hypers, data) -> state, info."""
+    """step(state, (number, schedule rows), key, hypers, data) -> state, info; key: that of all steps of the run."""
 
-    def train_step(state, xs, hypers, data):
+    def train_step(state, xs, key, hypers, data):
         step, schedule = xs
-        ones = {group: jnp.float32(1) for group in state.params}
+        rates: dict[str, Array] = {group: state.stop.rate for group in state.params}  # noqa: C420
         control_state, controls = control.update(
-            state.control, Signals(step, schedule, state.last, state.metrics), Controls(ones, None, task.knobs(hypers))
+            state.control, Signals(step, schedule, state.last, state.metrics), Controls(rates, None, task.knobs(hypers))
         )
-        key = jax.random.fold_in(keys(hypers)[1], step)
-        loss, gradients = _loss_and_gradients(
-            task, static.train.microbatches, state.params, Context(step, key, controls, hypers, data)
-        )
+        context = Context(step, jax.random.fold_in(key, step), controls, hypers, data)
+        loss, gradients = _loss_and_gradients(task, static.train.microbatches, state.params, context)
         norms = {group: optax.tree.norm(g) for group, g in gradients.items()}
-        rate = hypers.train.learning_rate * state.stop.rate
         updates, opt_state = tx.update(
             gradients,
             state.opt_state,
             state.params,
-            rates={group: rate * factor for group, factor in controls.rates.items()},
-            norms=norms,
+            rates={group: hypers.train.learning_rate * factor for group, factor in controls.rates.items()},
             weight_decay=hypers.train.weight_decay,
             frozen=controls.frozen,
         )
@@ -122,10 +118,11 @@ def _loss_and_gradients(task: Task, n: int, params: Any, context: Context) -> tu
     if n == 1:
         return gradient(params, batch, context)[::-1]
 
-    def micro(_, part):
+    def micro(summed, part):
         number, batch = part
-        return None, gradient(params, batch, context._replace(key=jax.random.fold_in(context.key, number)))
+        found, loss = gradient(params, batch, context._replace(key=jax.random.fold_in(context.key, number)))
+        return jax.tree.map(jnp.add, summed, found), loss
 
     parts = jax.tree.map(lambda x: x.reshape(n, x.shape[0] // n, *x.shape[1:]), batch)
-    _, (gradients, loss) = jax.lax.scan(micro, None, (jnp.arange(n), parts))
-    return jax.tree.map(lambda x: jnp.mean(x, 0), (loss, gradients))
+    summed, losses = jax.lax.scan(micro, jax.tree.map(jnp.zeros_like, params), (jnp.arange(n), parts))
+    return jax.tree.map(lambda x: jnp.mean(x, 0), losses), jax.tree.map(lambda g: g / n, summed)

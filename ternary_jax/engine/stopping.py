@@ -11,20 +11,22 @@ from jax import Array
 
 from ternary_jax.engine.task import Metric
 
-RUNNING, CONVERGED, DIVERGED, PLATEAU, TARGETS = range(5)
+RUNNING, CONVERGED, GREW, PLATEAU, TARGETS, NOT_FINITE = range(6)
+DIVERGED = (GREW, NOT_FINITE)
 
 
 class StopState(NamedTuple):
-    """reason: one of the above; step: at which it was given
+    """reason: one of the above
+    at: the step that the run has come to. Runs are abreast but for those that a rollback has put back
     rate: factor on the learning rate, halved by every rollback; rollbacks: how many
-    bad_step: of the last loss or gradient that was not finite, -1 without one; bad_term: which, see `train.names`
+    bad_step: of the last loss or gradient that was not finite, -1 without one; bad_term: which of `step.observables`
     loss_sum, loss_steps: of the loss since the last evaluation
     first_loss, best_loss, best_watch: inf, inf, -inf before the first evaluation
     loss_waited, watch_waited: evaluations without progress of the loss, of the watched metric
     """
 
     reason: Array
-    step: Array
+    at: Array
     rate: Array
     rollbacks: Array
     bad_step: Array
@@ -47,7 +49,7 @@ def init() -> StopState:
 
     return StopState(
         reason=count(RUNNING),
-        step=count(),
+        at=count(),
         rate=real(1),
         rollbacks=count(),
         bad_step=count(-1),
@@ -62,15 +64,17 @@ def init() -> StopState:
     )
 
 
-def add(stop: StopState, losses: Array) -> StopState:
-    """Count the losses of a chunk, (steps,), into the mean that the next evaluation judges."""
-    return stop._replace(loss_sum=stop.loss_sum + jnp.sum(losses), loss_steps=stop.loss_steps + losses.shape[0])
+def add(stop: StopState, losses: Array, steps: int) -> StopState:
+    """After a chunk of so many steps: its losses, (steps,), count into the mean that the next evaluation judges."""
+    return stop._replace(
+        at=stop.at + steps, loss_sum=stop.loss_sum + jnp.sum(losses), loss_steps=stop.loss_steps + steps
+    )
 
 
-def evaluated(stop: StopState, metrics: dict[str, Array], step: Array, of: dict[str, Metric], static: Any) -> StopState:
+def evaluated(stop: StopState, metrics: dict[str, Array], of: dict[str, Metric], static: Any) -> StopState:
     """What an evaluation says: progress is counted, and a reason given where there is one. What is off is not there.
 
-    diverged: loss > stop.divergence |first loss|
+    grew: loss > stop.divergence |first loss|
     targets: every targets.METRIC is met, and by no collapse
     converged: the loss gained less than stop.loss_share for stop.loss_patience evaluations in a row, with the watched
         metric at stop.watch_threshold or better
@@ -85,8 +89,8 @@ def evaluated(stop: StopState, metrics: dict[str, Array], step: Array, of: dict[
     if s.divergence:
         first = jnp.where(jnp.isinf(stop.first_loss), loss, stop.first_loss)
         stop = stop._replace(first_loss=first)
-        verdicts.append((DIVERGED, loss > s.divergence * jnp.abs(first)))
-    targets = static.targets._asdict() if s.on_targets else {}
+        verdicts.append((GREW, loss > s.divergence * jnp.abs(first)))
+    targets = targets_of(static) if s.on_targets else {}
     if targets:
         met = [of[name].meets(metrics[name], value) for name, value in targets.items()]
         verdicts.append((TARGETS, jnp.all(jnp.stack(met))))
@@ -101,23 +105,28 @@ def evaluated(stop: StopState, metrics: dict[str, Array], step: Array, of: dict[
         stop = stop._replace(best_watch=jnp.where(gained, watch, stop.best_watch), watch_waited=waited)
         verdicts.append((PLATEAU, (waited >= s.watch_patience) & (watch < threshold)))
     for reason, holds in reversed(verdicts):  # the first of them has the last word
-        stop = stop._replace(reason=jnp.where(holds, reason, stop.reason), step=jnp.where(holds, step, stop.step))
+        stop = stop._replace(reason=jnp.where(holds, reason, stop.reason))
     return stop
 
 
-def went_bad(stop: StopState, bad_step: Array, bad_term: Array, step: Array, static: Any) -> StopState:
-    """After a loss or gradient that was not finite: diverged, or the next chunk at half the rate, at most n times."""
-    stop = stop._replace(bad_step=bad_step, bad_term=bad_term)
+def went_bad(stop: StopState, bad_step: Array, bad_term: Array, static: Any) -> StopState:
+    """After a loss or gradient that was not finite: stopped, or once more at half the rate, at most n times."""
     allowed = static.train.max_rollbacks if static.train.on_nan == "rollback" else 0
     again = stop.rollbacks < allowed
     return stop._replace(
-        reason=jnp.where(again, RUNNING, DIVERGED),
-        step=jnp.where(again, 0, step),
+        reason=jnp.where(again, RUNNING, NOT_FINITE),
         rate=jnp.where(again, stop.rate / 2, stop.rate),
         rollbacks=jnp.where(again, stop.rollbacks + 1, stop.rollbacks),
+        bad_step=bad_step,
+        bad_term=bad_term,
     )
+
+
+def targets_of(static: Any) -> dict[str, float]:
+    """targets.METRIC of the config, by metric."""
+    return static.targets._asdict() if hasattr(static, "targets") else {}
 
 
 def describe(reason: int, watch: str) -> str:
     """The reason in words, for summary.json."""
-    return ("epochs done", "converged", "diverged", f"{watch} plateau", "targets reached")[reason]
+    return ("epochs done", "converged", "diverged", f"{watch} plateau", "targets reached", "diverged")[reason]

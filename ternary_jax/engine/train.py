@@ -48,6 +48,9 @@ def schedule_rows(task: Task, static: Any) -> dict[str, np.ndarray]:
     """All open-loop schedules, a row for each step of the run: that of the learning rate, and those of the task."""
     steps, t = plan(static, task.samples_per_epoch), static.train
     rate = schedules.learning_rate(t.schedule, steps.total, t.warmup_epochs * steps.epoch, t.final_rate)
+    for name, row in task.schedules.items():
+        if len(row) != steps.total or name == "learning_rate":
+            raise ValueError(f"schedule {name} has {len(row)} rows: it needs {steps.total}, and a name of its own")
     return {"learning_rate": rate, **task.schedules}
 
 
@@ -77,14 +80,17 @@ def make_train(task: Task, static: Any) -> tuple[Callable[[Any], TrainState], Ca
     def train_chunk(state, first, hypers, table, data):
         rows = {name: jax.lax.dynamic_slice_in_dim(row, first, steps.chunk) for name, row in table.items()}
         xs = (first + jnp.arange(steps.chunk, dtype=jnp.int32), rows)
-        after, infos = jax.lax.scan(lambda state, xs: train_step(state, xs, hypers, data), state, xs)
-        end = first + steps.chunk
-        after = evaluate(after._replace(stop=stopping.add(after.stop, infos.loss)), end, hypers, data)
+        key = keys(hypers)[1]
+        after, infos = jax.lax.scan(lambda state, xs: train_step(state, xs, key, hypers, data), state, xs)
+        after = after._replace(stop=stopping.add(after.stop, infos.loss, steps.chunk))
+        after = evaluate(after, first + steps.chunk, hypers, data)
         bad_step, bad_term = first_bad(infos, first)
-        undone = state._replace(stop=stopping.went_bad(state.stop, bad_step, bad_term, end, static))
-        after = _select(bad_step >= 0, undone, after)
-        after = _select(state.stop.reason != stopping.RUNNING, state, after)
-        return after, Report(jax.tree.map(lambda x: jnp.mean(x, 0), infos), after.metrics, after.stop)
+        undone = state._replace(stop=stopping.went_bad(state.stop, bad_step, bad_term, static))
+        # Held where they are: runs that have stopped, and those that are not where this chunk begins.
+        moves = (state.stop.reason == stopping.RUNNING) & (state.stop.at == first)
+        after = _select(moves, _select(bad_step >= 0, undone, after), state)
+        info = jax.tree.map(lambda x: jnp.mean(x, 0), infos)
+        return after, Report(info, after.metrics, after.stop, moves, moves & (bad_step < 0))
 
     def evaluate(state, end, hypers, data):
         """The state with the metrics that are due, and with what they say of stopping."""
@@ -93,9 +99,7 @@ def make_train(task: Task, static: Any) -> tuple[Callable[[Any], TrainState], Ca
             metrics = state.metrics | _float32(task.cheap(state.params, hypers, data))
             if static.evaluate.costly_every:
                 metrics = jax.lax.cond(steps.due(end, steps.costly), costly, lambda metrics: metrics, metrics)
-            return state._replace(
-                metrics=metrics, stop=stopping.evaluated(state.stop, metrics, end, metrics_of, static)
-            )
+            return state._replace(metrics=metrics, stop=stopping.evaluated(state.stop, metrics, metrics_of, static))
 
         def costly(metrics):
             return metrics | _float32(task.costly(state.params, hypers, data))
@@ -130,13 +134,19 @@ def prepare(config: Any) -> tuple[Task, Any, Any]:
 # --- the host ---------------------------------------------------------------------------------------------------------
 
 
-def run(config: Any, workdir: str | Path, again: str = "the same command with the same --workdir") -> dict[str, Any]:
+def run(
+    config: Any,
+    workdir: str | Path,
+    again: str = "the same command with the same --workdir",
+    started: float | None = None,
+) -> dict[str, Any]:
     """Train what the config describes in `workdir`, or go on with it there; -> the summary, as in summary.json.
 
-    again: how this run is started once more, for the messages. Raises ConfigError before anything is written, RunError
-    where a run can't go on. SIGINT and SIGTERM save, and give a summary with finished False.
+    again: how this run is started once more, for the messages; started: unix seconds from which it counts, now if not
+    given. Raises ConfigError before anything is written, RunError where a run can't go on. SIGINT and SIGTERM save, and
+    give a summary with finished False.
     """
-    workdir = Path(workdir)
+    workdir, started = Path(workdir), time.time() if started is None else started
     if done := session.finished(workdir, config):
         log.say(f"{workdir} is finished: nothing was changed; to train again, name another --workdir")
         return done
@@ -144,8 +154,8 @@ def run(config: Any, workdir: str | Path, again: str = "the same command with th
         session.keep_compiled_programs()
     threading.Thread(target=checkpoint.warm, daemon=True).start()  # while the program is traced and compiled
     task, static, hypers = prepare(config)
-    steps = plan(static, task.samples_per_epoch)
-    desk = Desk(task, static, hypers, steps, measured(task, static), workdir, configs.resolved(config), again)
+    steps, metrics = plan(static, task.samples_per_epoch), measured(task, static)
+    desk = Desk(task, static, hypers, steps, metrics, workdir, configs.resolved(config), again, started)
     reports.refuse_unknown_metrics(desk)
     with session.claim(workdir, config), session.interruptible() as interrupted:
         return _train(desk, interrupted)
@@ -157,54 +167,66 @@ def _train(desk, interrupted):
     hypers, steps = jax.device_put(desk.hypers), desk.steps
     store = checkpoint.open_store(desk.workdir / "checkpoints", reports.policy(desk), log.say)
     try:
-        found = checkpoint.restore(store, jax.eval_shape(init, hypers))
-        first, state, _ = found or (0, init(hypers), None)
-        log.say(f"{desk.task.name}: {f'going on from step {first:,} of {steps.total:,}' if first else 'compiling'} ...")
-        book = reports.open_book(desk, first)
-        end, stop, names, window, clock = first, jax.device_get(state.stop), [], [], {}
-        ended = threading.Event()
-        if np.all(stop.reason):
-            ended.set()
+        abstract = jax.eval_shape(init, hypers)
+        found = checkpoint.restore(store, abstract)
+        first = found[0] if found else 0
+        doing = f"going on from step {first:,} of {steps.total:,}" if found else "compiling"
+        log.say(f"{desk.task.name} in {desk.workdir}: {doing} ...")
+        of_chunk = jax.eval_shape(chunk, abstract, jax.ShapeDtypeStruct((), jnp.int32), hypers)[1]
+        desk = desk._replace(names=list(observables(of_chunk.info)))
+        end, state = first, found[1] if found else init(hypers)
+        stop, book, window, clock = jax.device_get(state.stop), reports.open_book(desk, first), [], {}
         with jax.transfer_guard("disallow"):
-            for end, report, kept in _chunks(chunk, state, first, hypers, steps, clock, ended, interrupted):
-                stop, names = report.stop, list(observables(report.info))
-                reports.warn(desk, stop, names, end)
-                window.append((report, reports.good(stop, end, steps.chunk)))
+            for end, report, kept in _chunks(chunk, state, first, stop, hypers, steps, clock, interrupted):
+                stop = report.stop
+                reports.warn(desk, report)
+                window.append((end, report))
                 if steps.due(end, steps.cheap):
-                    reports.record(desk, book, window, end, clock, kept)
-                    window.clear()
+                    reports.record(desk, book, window, clock, kept)
                 if kept is not None:
                     state = kept
                     reports.save(desk, store, report, end, state)
-                if np.all(stop.reason):
-                    ended.set()
-        finished = end == steps.total or ended.is_set()
-        return reports.conclude(desk, store, book, state, stop, names, end, clock, finished)
+        return reports.conclude(desk, store, book, clock, state, stop, end)
     finally:
         checkpoint.wait(store)
 
 
-def _chunks(chunk, state, first, hypers, steps, clock, ended, interrupted):
+def _chunks(chunk, state, begin, stop, hypers, steps, clock, interrupted):
     """(end, report, state or None) of every chunk, read when the next is under way; the last has its state.
 
-    A state that is due for a checkpoint is copied, because the next chunk takes its arrays over. An interruption waits
-    for the next evaluation, so that its row is what it would have been.
+    Where a rollback has put a run back, chunks are made again from there, in which the others are held. An interruption
+    waits for the next evaluation, so that its row is what it would have been. A state that is due for a checkpoint is
+    copied, because the next chunk takes its arrays over.
     """
-    behind, copy = None, jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # leaf by leaf it would wait for the chunk
-    for begin in range(first, steps.total, steps.chunk):
-        if ended.is_set() or (interrupted.is_set() and begin % steps.cheap == 0):
-            break
-        called = time.time()
-        with jax.profiler.StepTraceAnnotation("chunk", step_num=begin):
-            state, report = chunk(state, jax.device_put(np.int32(begin)), hypers)
-        if not clock:
-            now = time.time()
-            clock |= dict(
-                compile_s=now - called, first_step_s=now - log.process_start(), since=now, samples=0, busy_s=0
-            )
+    copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # leaf by leaf, it would wait for the chunk under way
+    behind, abreast = None, True
+    while True:
+        halted = np.all(stop.reason != stopping.RUNNING) or (
+            interrupted.is_set() and begin % steps.cheap == 0 and abreast
+        )
+        ahead = None
+        if begin < steps.total and not halted:
+            called, end = time.time(), begin + steps.chunk
+            with jax.profiler.StepTraceAnnotation("chunk", step_num=begin):
+                state, report = chunk(state, jax.device_put(np.int32(begin)), hypers)
+            if not clock:
+                now = time.time()
+                clock |= dict(compile_s=now - called, stepped=now, since=now, samples=0, busy_s=0)
+            ahead = end, report, copy(state) if steps.due(end, steps.checkpoint) else None
         if behind:
-            yield behind[0], jax.device_get(behind[1]), behind[2]
-        end = begin + steps.chunk
-        behind = end, report, copy(state) if steps.due(end, steps.checkpoint) else None
-    if behind:
-        yield behind[0], jax.device_get(behind[1]), state
+            end, report, kept = behind[0], jax.device_get(behind[1]), behind[2] if ahead else state
+            stop = report.stop
+            yield end, report, kept
+            at = stop.at[stop.reason == stopping.RUNNING]
+            abreast = bool(np.all(at == end))
+            if np.any(at < end):
+                if ahead:
+                    report = jax.device_get(ahead[1])
+                    stop = report.stop
+                    yield ahead[0], report, copy(state)
+                begin = int(np.min(stop.at[stop.reason == stopping.RUNNING], initial=steps.total))
+                behind = None
+                continue
+        if ahead is None:
+            return
+        begin, behind = ahead[0], ahead

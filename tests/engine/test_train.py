@@ -14,7 +14,7 @@ from ternary_jax.config import load_config, split
 from ternary_jax.control import schedules
 from ternary_jax.control.chain import Control, chain
 from ternary_jax.engine import stopping
-from ternary_jax.engine.step import make_step
+from ternary_jax.engine.step import keys, make_step, observables
 from ternary_jax.engine.train import make_train, plan, schedule_rows
 
 CONFIG = Path(__file__).parents[1] / "toy_config.py"
@@ -73,7 +73,12 @@ def single_step(task, static):
     """The step of one run as make_train makes it, and its schedule."""
     control = chain(schedules.follow("learning_rate"), task.control)
     tx = optimizer.adamw_by_group(static.train.clip_norm)
-    return make_step(task, static, tx, control), schedule_rows(task, static)
+    step = make_step(task, static, tx, control)
+
+    def of_run(state, xs, hypers, data):
+        return step(state, xs, keys(hypers)[1], hypers, data)
+
+    return of_run, schedule_rows(task, static)
 
 
 def test_a_chunk_is_a_python_loop_over_its_steps_and_jit_is_eager():
@@ -106,7 +111,7 @@ def test_ten_runs_at_once_are_ten_runs_alone():
         alone, _ = trained(*setting(seed=3 + k, train__learning_rate=rate, **common))
         assert_close(one(together, k).params, one(alone).params, 1e-4)
         assert_equal(one(together, k).stop.reason, one(alone).stop.reason)
-        assert_equal(one(together, k).stop.step, one(alone).stop.step)
+        assert_equal(one(together, k).stop.at, one(alone).stop.at)
 
 
 def test_the_loss_is_traced_once_whatever_the_number_of_runs_and_chunks():
@@ -127,8 +132,6 @@ def test_a_chunk_fits_the_cadence_and_the_run():
     ("poison", "name"), [("fit", "loss term fit"), ("pull", "loss term pull"), ("gradient", "the gradient of slope")]
 )
 def test_a_nan_stops_its_own_run_at_its_last_good_state(poison, name):
-    from ternary_jax.engine.step import observables
-
     common = dict(runs=3, toy__poison=poison, train__epochs=8)
     clean, _ = trained(*setting(**common))
     before, _ = trained(*setting(**common), chunks=2)
@@ -138,36 +141,47 @@ def test_a_nan_stops_its_own_run_at_its_last_good_state(poison, name):
     assert_equal(one(ill, 1).params, one(before, 1).params)
     assert_equal(one(ill, 1).opt_state, one(before, 1).opt_state)
     stop = one(reports[-1].stop, 1)
-    assert (int(stop.reason), int(stop.bad_step), int(stop.step)) == (stopping.DIVERGED, 21, 24)
+    assert (int(stop.reason), int(stop.bad_step), int(stop.at)) == (stopping.NOT_FINITE, 21, 16)
+    assert [report.counts.tolist() for report in reports] == [[True] * 3] * 2 + [[True, False, True]] * 2
+    assert [report.moved[1] for report in reports] == [True, True, True, False]
     assert list(observables(reports[-1].info))[stop.bad_term] == name
 
 
 def test_a_rollback_goes_back_and_halves_the_rate_at_most_n_times():
-    common = dict(toy__poison_step=21, train__on_nan="rollback", train__epochs=8)
+    common = dict(toy__poison_step=21, toy__poison_above=0.7, train__on_nan="rollback", train__epochs=8)
+    common |= dict(train__schedule="constant")
     before, _ = trained(*setting(**common), chunks=2)
     back, reports = trained(*setting(**common), chunks=3)
     assert_equal(one(back).params, one(before).params)
     stop = one(reports[-1].stop)
-    assert (int(stop.reason), float(stop.rate), int(stop.rollbacks)) == (stopping.RUNNING, 0.5, 1)
+    assert (int(stop.reason), int(stop.at), float(stop.rate), int(stop.rollbacks)) == (stopping.RUNNING, 16, 0.5, 1)
 
     _, static, hypers = setting(**common)
     _, chunk = program(static)
-    fresh = back._replace(stop=jax.vmap(lambda _: stopping.init())(jnp.zeros(1)))
-    after, _ = chunk(jax.tree.map(jnp.copy, back), jnp.int32(24), hypers)
+    held, report = chunk(jax.tree.map(jnp.copy, back), jnp.int32(24), hypers)  # not where it is
+    assert_equal(held, back)
+    assert (bool(report.moved[0]), bool(report.counts[0])) == (False, False)
+
+    fresh = back._replace(stop=jax.vmap(lambda _: stopping.init()._replace(at=jnp.int32(16)))(jnp.zeros(1)))
+    after, _ = chunk(jax.tree.map(jnp.copy, back), jnp.int32(16), hypers)
     slower = hypers._replace(train=hypers.train._replace(learning_rate=hypers.train.learning_rate / 2))
-    expected, _ = chunk(jax.tree.map(jnp.copy, fresh), jnp.int32(24), slower)
+    expected, _ = chunk(fresh, jnp.int32(16), slower._replace(toy=slower.toy._replace(poison_step=-jnp.ones(1))))
+    assert int(after.stop.at[0]) == 24
     assert_close(after.params, expected.params, 1e-6)
 
-    task, static, hypers = variant(train__on_nan="rollback", train__max_rollbacks=2, train__epochs=8)
-    always = task._replace(loss=lambda *a: task.loss(*a)._replace(total=jnp.float32(jnp.nan)))
-    _, reports = trained(always, static, hypers)
-    assert [int(r.stop.reason[0]) for r in reports] == [0, 0, stopping.DIVERGED, stopping.DIVERGED]
-    assert [float(r.stop.rate[0]) for r in reports] == [0.5, 0.25, 0.25, 0.25]
+    state = program(static)[0](hypers)
+    always = hypers._replace(toy=hypers.toy._replace(poison_step=jnp.zeros(1), poison_above=jnp.zeros(1)))
+    seen = []
+    for _ in range(5):
+        state, report = chunk(state, jnp.int32(0), always)
+        seen.append((int(report.stop.reason[0]), float(report.stop.rate[0])))
+    running, ended = (stopping.RUNNING, stopping.NOT_FINITE)
+    assert seen == [(running, 0.5), (running, 0.25), (running, 0.125), (ended, 0.125), (ended, 0.125)]
 
 
 REASONS = {
     stopping.CONVERGED: dict(stop__loss_patience=2, stop__loss_share=0.3, stop__watch_threshold=1.0),
-    stopping.DIVERGED: dict(stop__divergence=3.0, train__weight_decay=10.0, train__learning_rate=0.3),
+    stopping.GREW: dict(stop__divergence=3.0, train__weight_decay=10.0, train__learning_rate=0.3),
     stopping.PLATEAU: dict(stop__watch_patience=2, stop__watch_share=0.3, stop__watch_threshold=0.0),
     stopping.TARGETS: dict(stop__on_targets=True),
 }
@@ -184,7 +198,7 @@ def test_each_reason_stops_a_run_as_a_plain_loop_would(reason):
     _, undisturbed = trained(None, never, hypers)
     at = plain_loop(undisturbed, static, reason)
     stop = one(reports[-1].stop)
-    assert (int(stop.reason), int(stop.step)) == (reason, 8 * at)
+    assert (int(stop.reason), int(stop.at)) == (reason, 8 * at)
     held, _ = trained(None, never, hypers, chunks=at)
     assert_equal(state.params, held.params)
     assert_equal(state.opt_state, held.opt_state)
@@ -198,7 +212,7 @@ def plain_loop(reports, static, reason):
     for n, (loss, error) in enumerate(zip(losses, errors, strict=True), 1):
         if reason == stopping.TARGETS and error <= static.targets.error:
             return n
-        if reason == stopping.DIVERGED and loss > s.divergence * losses[0]:
+        if reason == stopping.GREW and loss > s.divergence * losses[0]:
             return n
         if reason == stopping.CONVERGED:
             better = best is None or loss < best * (1 - s.loss_share)
@@ -245,7 +259,9 @@ def test_a_loss_that_is_off_leaves_no_equation():
         x, y = batch
         slope, offset = jnp.mean(params["slope"]["w"]), jnp.mean(params["offset"]["b"])
         fit = jnp.mean((slope * x + offset - y) ** 2)
-        fit = jnp.where(context.step == context.hypers.toy.poison_step, jnp.nan, fit)
+        given = context.hypers.toy
+        poisoned = (context.step == given.poison_step) & (context.controls.rates["slope"] > given.poison_above)
+        fit = jnp.where(poisoned, jnp.nan, fit)
         return toy.Loss(fit, {"fit": fit}, {"slope": slope})
 
     assert step_equations(task, static, hypers) == step_equations(never, static, hypers)
@@ -370,6 +386,35 @@ def test_microbatches_are_the_batch_in_parts(parts):
     split_up, parted = trained(*setting(losses__pull__weight=0.3, train__microbatches=parts), chunks=2)
     assert_close(whole.params, split_up.params, 1e-5)
     np.testing.assert_allclose(reports[1].info.loss, parted[1].info.loss, rtol=1e-5)
+
+
+def test_microbatches_take_the_memory_of_one():
+    """Sixteen of them may not keep sixteen gradients."""
+
+    def temporary(parts):
+        task, static, hypers = variant(train__microbatches=parts)
+        large = task._replace(init=lambda key, hypers: {k: {k[:1]: 1.0 + jnp.zeros(10**5)} for k in ("w", "b")})
+
+        def loss(params, batch, context):
+            w, b = params["w"]["w"], params["b"]["b"]
+            fit = jnp.mean((jnp.mean(w) * batch[0] + jnp.mean(b) - batch[1]) ** 2) + jnp.mean(w * w)
+            return toy.Loss(fit, {"fit": fit}, {})
+
+        step, rows = single_step(large._replace(loss=loss), static)
+        init, _ = make_train(large._replace(loss=loss), static)
+        xs = (jnp.int32(0), {name: jnp.asarray(row[0]) for name, row in rows.items()})
+        used = jax.jit(step).lower(one(init(hypers)), xs, one(hypers), task.data).compile().memory_analysis()
+        assert used is not None
+        return used.temp_size_in_bytes
+
+    assert temporary(16) < temporary(2) + 100_000
+
+
+def test_a_schedule_has_a_row_for_every_step_and_a_name_of_its_own():
+    task, static, _ = variant()
+    for wrong in ({"tau": np.zeros(10, np.float32)}, {"learning_rate": np.ones(80, np.float32)}):
+        with pytest.raises(ValueError, match="it needs 80, and a name of its own"):
+            make_train(task._replace(schedules=wrong), static)
 
 
 @pytest.mark.parametrize("shape", ["constant", "cosine"])
