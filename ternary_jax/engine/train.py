@@ -10,6 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,6 @@ def run(
         return done
     if config.compilation_cache:
         session.keep_compiled_programs()
-    threading.Thread(target=checkpoint.warm, daemon=True).start()  # while the program is traced and compiled
     task, static, hypers = prepare(config)
     steps, metrics = plan(static, task.samples_per_epoch), measured(task, static)
     desk = Desk(task, static, hypers, steps, metrics, workdir, configs.resolved(config), again, started)
@@ -172,9 +172,11 @@ def _train(desk, interrupted):
         first = found[0] if found else 0
         doing = f"going on from step {first:,} of {steps.total:,}" if found else "compiling"
         log.say(f"{desk.task.name} in {desk.workdir}: {doing} ...")
-        of_chunk = jax.eval_shape(chunk, abstract, jax.ShapeDtypeStruct((), jnp.int32), hypers)[1]
+        with ThreadPoolExecutor(1) as beside:  # init is compiled while the chunk is traced
+            made = beside.submit(lambda: found[1] if found else init(hypers))
+            of_chunk = jax.eval_shape(chunk, abstract, jax.ShapeDtypeStruct((), jnp.int32), hypers)[1]
         desk = desk._replace(names=list(observables(of_chunk.info)))
-        end, state = first, found[1] if found else init(hypers)
+        end, state = first, made.result()
         stop, book, window, clock = jax.device_get(state.stop), reports.open_book(desk, first), [], {}
         with jax.transfer_guard("disallow"):
             for end, report, kept in _chunks(chunk, state, first, stop, hypers, steps, clock, interrupted):
@@ -212,6 +214,7 @@ def _chunks(chunk, state, begin, stop, hypers, steps, clock, interrupted):
             if not clock:
                 now = time.time()
                 clock |= dict(compile_s=now - called, stepped=now, since=now, samples=0, busy_s=0)
+                threading.Thread(target=checkpoint.warm, daemon=True).start()  # earlier, it would slow the tracing
             ahead = end, report, copy(state) if steps.due(end, steps.checkpoint) else None
         if behind:
             end, report, kept = behind[0], jax.device_get(behind[1]), behind[2] if ahead else state
