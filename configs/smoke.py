@@ -16,7 +16,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.epochs = 100  # 3,900 steps of 512: coverage is full after five epochs, the radii settle after twenty
     # An epoch of so small a model takes a tenth of a second, the cheap metrics a fortieth, the costly ones a quarter.
     config.evaluate.cheap_every = 20
-    config.evaluate.costly_every = 200
+    config.evaluate.costly_every = 300
     config.checkpoint.every = 100
     config.train.learning_rate = 2e-3
 
