@@ -29,7 +29,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.dtype = "float32"  # of the networks; "bfloat16" is for accelerators, geometry stays float32
     config.train.remat = False  # True: activations are computed again instead of kept, for memory
     config.train.microbatches = 1  # parts of a batch, one after the other, for memory; divides batch_size
-    config.train.on_nan = "stop"  # or "rollback": to the last checkpoint, at half the learning rate
+    config.train.on_nan = "stop"  # or "rollback": back to where all was finite, and again at half the learning rate
     config.train.max_rollbacks = 3  # then it stops
 
     config.evaluate = ConfigDict()

@@ -1,4 +1,4 @@
-"""A plain autoencoder of all operations through the ball: the whole engine at work in a quarter of a minute."""
+"""A plain autoencoder of all operations through the ball: the whole engine at work in half a minute."""
 
 from pathlib import Path
 
