@@ -20,6 +20,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from ternary_jax import terminal
 from ternary_jax.config import load_config
 from ternary_jax.control.chain import chain
 from ternary_jax.control.schedules import follow
@@ -52,7 +53,7 @@ def starts() -> dict[str, float]:
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in ("cold", "warm"):
-            log.say(f"starting {name} ...")
+            terminal.say(f"starting {name} ...")
             command = [sys.executable, "-m", "ternary_jax.main", f"--config={CONFIG}", f"--workdir={folder}/{name}"]
             env = {**os.environ, "XDG_CACHE_HOME": f"{folder}/cache"}
             env.pop("JAX_COMPILATION_CACHE_DIR", None)
@@ -95,7 +96,7 @@ def bare(epochs: int, runs: int = 1):
 
 def samples_per_second(runs: int) -> float:
     """Of all runs together, in a bare scan of some two seconds; the best of three."""
-    log.say(f"{runs} run{'s' * (runs > 1)} ...")
+    terminal.say(f"{runs} run{'s' * (runs > 1)} ...")
     run, steps = bare(50, runs)
     chunks = max(1, 5 // runs)
     return max(runs * chunks * steps.chunk * 512 / run(chunks) for _ in range(3))
@@ -113,14 +114,14 @@ def observing(epochs: int) -> dict[str, float]:
         save(*args)
         blocked.append(1e3 * (time.perf_counter() - begun))
 
-    log.say(f"a bare scan of {half * steps.chunk:,} steps ...")
+    terminal.say(f"a bare scan of {half * steps.chunk:,} steps ...")
     before = run(half)
     report.save = timed
     with tempfile.TemporaryDirectory() as folder:
         summary = train.run(config, Path(folder) / "run")
         rows = log.read(Path(folder) / "run")
     report.save = save
-    log.say(f"a bare scan of {half * steps.chunk:,} steps ...")
+    terminal.say(f"a bare scan of {half * steps.chunk:,} steps ...")
     after = run(half)
     bare_s = (before + after) * steps.total / (2 * half * steps.chunk)
     # From the end of compiling to the last row; what comes after (export, summary) does not grow with the run.

@@ -1,12 +1,26 @@
-"""What made a result: the versions of the libraries, and the commit of this checkout."""
+"""What made a result: when the process began, the versions of the libraries, and the commit of this checkout."""
 
 import functools
+import os
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+IMPORTED = time.time()
+
+
+@functools.cache
+def process_start() -> float:
+    """Unix seconds at which this process began, before its imports; where no system tells, when this was imported."""
+    with suppress(OSError, AttributeError, ValueError, IndexError):
+        ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]  # the name before it may have spaces
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
+        return min(IMPORTED, time.time() - age)
+    return IMPORTED
 
 
 @functools.cache

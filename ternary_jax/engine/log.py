@@ -7,22 +7,19 @@ the metrics that were measured. metrics.jsonl has every row; what else is here f
 import functools
 import json
 import math
-import os
-import statistics
 import struct
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ternary_jax import terminal
 from ternary_jax.engine.task import Metric, RunError
-from ternary_jax.tables import cell, span
 
-IMPORTED = time.time()
 Row = Mapping[str, Any]
 
 
@@ -45,17 +42,11 @@ class Log(NamedTuple):
 
 
 def open_log(
-    workdir: Path,
-    step: int,
-    runs: Sequence[Row],
-    metrics: Sequence[str],
-    watch: str,
-    share: float | None,
-    start_s: float,
+    workdir: Path, step: int, runs: Sequence[Row], metrics: Sequence[str], watch: str, share: float | None, since: float
 ) -> Log:
     """A log that goes on from `step`: later rows, and a line that a kill cut short, are gone; for step 0, all of them.
 
-    runs: {"run", "seed", "hypers": {key: number}} of each. share: None for no TensorBoard. start_s: unix seconds from
+    runs: {"run", "seed", "hypers": {key: number}} of each. share: None for no TensorBoard. since: unix seconds from
     which wall_s counts, plus that of the last row kept; `process_start()` in a program of its own.
     """
     path, kept, rows = workdir / "metrics.jsonl", [], []
@@ -65,14 +56,14 @@ def open_log(
             row = _row(line if line.endswith(b"\n") else b"")
             early = row["step"] <= step and row["wall_s"] >= 0
         except (ValueError, KeyError, TypeError, AttributeError):
-            say(f"{path} has a line that is cut short or damaged: it is left out")
+            terminal.say(f"{path} has a line that is cut short or damaged: it is left out")
             continue
         if early:
             rows.append(row)
             kept.append(line)
     if len(kept) < len(lines) or not lines:
         write_whole(path, b"".join(kept))
-    began = start_s - max((row["wall_s"] for row in rows), default=0.0)
+    began = since - max((row["wall_s"] for row in rows), default=0.0)
     boards = [] if share is None else [(_event_file(workdir, run, metrics), {}, {}) for run in runs]
     log = Log(path, began, ("loss", "gradient_ratio", "control/tau", *metrics), watch, share or 0.0, boards)
     for row in rows if boards else []:
@@ -113,16 +104,6 @@ def read(workdir: Path) -> list[dict[str, Any]]:
 
 def _row(line: bytes) -> dict[str, Any]:
     return {k: math.nan if v is None else v for k, v in json.loads(line).items()}
-
-
-@functools.cache
-def process_start() -> float:
-    """Unix seconds at which this process began, before its imports; where no system tells, when this was imported."""
-    with suppress(OSError, AttributeError, ValueError, IndexError):
-        ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]  # the name before it may have spaces
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
-        return min(IMPORTED, time.time() - age)
-    return IMPORTED
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -215,45 +196,6 @@ def _record(file: Path, **event: Any) -> None:
     data = _tensorboardx().proto.event_pb2.Event(**{"wall_time": time.time(), **event}).SerializeToString()
     length = struct.pack("<Q", len(data))
     _append(file, length + struct.pack("<I", crc(length)) + data + struct.pack("<I", crc(data)))
-
-
-def progress_line(rows: Sequence[Row], shown: Sequence[str], epochs: int, runs: int, rate: float, left_s: float) -> str:
-    """Medians over rows, the newest of each of `runs` that still runs. shown: metrics, of which the first two had are.
-
-    rate: samples per second of all runs together. left_s: seconds to go.
-    """
-    had = {k: [v for row in rows if math.isfinite(v := row.get(k, math.nan))] for k in ("epoch", "loss", *shown)}
-    middle = {k: statistics.median(v) if v else math.nan for k, v in had.items()}
-    parts = [f"{len(rows)} of {runs} runs"] * (runs > 1)
-    parts += [f"epoch {middle['epoch']:.0f}/{epochs}, {span(left_s)} left, loss {middle['loss']:.4g}"]
-    parts += [f"{k} {cell(middle[k])}" for k in [k for k in shown if had[k]][:2]]
-    return ", ".join([*parts, f"{rate / 1e3:,.0f}k/s" if rate >= 1e4 else f"{rate:,.0f}/s"])
-
-
-def progress(line: str = "", every_s: float = 0.0, printed: float = -math.inf) -> float:
-    """Show the line in place on a terminal, elsewhere at most every `every_s` seconds; what the next `printed` is."""
-    width, now = _width(), time.monotonic()
-    if width or (line and now - printed >= every_s):
-        _put(f"\r{line[: width - 1]:{width - 1}}\r" if width else line + "\n")
-        return now
-    return printed
-
-
-def say(text: str) -> None:
-    """Print to stderr, over the progress line."""
-    width = _width()
-    _put(f"\r{text:{width - 1}}\n" if width else text + "\n")
-
-
-def _width() -> int:
-    with suppress(OSError, ValueError, AttributeError):  # it is no terminal
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
-    return 0
-
-
-def _put(text: str) -> None:
-    with suppress(OSError, ValueError, AttributeError):  # a terminal that was closed ends no run
-        print(text, end="", file=sys.stderr, flush=True)
 
 
 def summary(rows: Sequence[Row], task: str, metrics: Sequence[Metric], runs: Sequence[Row], targets: Row, **facts: Any):

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax import Array
 
+from ternary_jax import terminal
 from ternary_jax.engine import checkpoint, log, stopping
 from ternary_jax.engine.step import StepInfo, TrainState
 from ternary_jax.engine.task import Metric, RunError, Task
@@ -113,7 +114,7 @@ def warn(desk: Desk, report: Report) -> None:
         stop = report.stop
         went = f"back to step {stop.at[k]:,}, at {float(stop.rate[k]):g} of the learning rate"
         said = went if stop.reason[k] == stopping.RUNNING else "it stops"
-        log.say(f"run {k} (seed {desk.hypers.seed[k]}): {_bad(desk, stop, k)}; {said}")
+        terminal.say(f"run {k} (seed {desk.hypers.seed[k]}): {_bad(desk, stop, k)}; {said}")
 
 
 def record(desk: Desk, book: log.Log, window: list[tuple[int, Report]], clock: dict, state: TrainState | None) -> None:
@@ -132,8 +133,8 @@ def record(desk: Desk, book: log.Log, window: list[tuple[int, Report]], clock: d
         shown = sorted(desk.metrics, key=lambda name: name != static.stop.watch)
         left = (steps.total - end) * static.train.batch_size / place["samples_per_s"]
         rate = place["samples_per_s"] * len(rows)
-        line = log.progress_line(rows, shown, static.train.epochs, static.runs, rate, left)
-        clock["printed"] = log.progress(line, static.log.progress_s, clock.get("printed", 0.0))
+        line = terminal.progress_line(rows, shown, static.train.epochs, static.runs, rate, left)
+        clock["printed"] = terminal.progress(line, static.log.progress_s, clock.get("printed", 0.0))
     abreast = np.min(report.stop.at[report.stop.reason == stopping.RUNNING], initial=end)
     window[:] = [(at, report) for at, report in window if at > (abreast - 1) // steps.cheap * steps.cheap]
 
@@ -164,7 +165,7 @@ def conclude(
     desk: Desk, store: checkpoint.Store, book: log.Log, clock: dict, state: TrainState, stop: Any, end: int
 ) -> dict[str, Any]:
     """Close the books; where all runs have ended, export; write the summary; -> it. RunError where all diverged."""
-    log.progress()
+    terminal.progress()
     checkpoint.wait(store)
     diverged = bool(np.all(np.isin(stop.reason, stopping.DIVERGED)))
     finished = not diverged and (end == desk.steps.total or bool(np.all(stop.reason != stopping.RUNNING)))
@@ -178,7 +179,7 @@ def conclude(
         raise RunError(_what_to_do(desk, store, stop, endings))
     if not finished:
         where = f", and saved at step {end:,} of {desk.steps.total:,}" if end else " before the first step"
-        log.say(f"interrupted{where}; to go on: {desk.again}")
+        terminal.say(f"interrupted{where}; to go on: {desk.again}")
     return summary
 
 

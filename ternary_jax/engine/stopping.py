@@ -41,27 +41,10 @@ class StopState(NamedTuple):
 
 
 def init() -> StopState:
-    def count(n=0):
-        return jnp.asarray(n, jnp.int32)
-
-    def real(x):
-        return jnp.asarray(x, jnp.float32)
-
-    return StopState(
-        reason=count(RUNNING),
-        at=count(),
-        rate=real(1),
-        rollbacks=count(),
-        bad_step=count(-1),
-        bad_term=count(),
-        loss_sum=real(0),
-        loss_steps=count(),
-        first_loss=real(jnp.inf),
-        best_loss=real(jnp.inf),
-        best_watch=real(-jnp.inf),
-        loss_waited=count(),
-        watch_waited=count(),
-    )
+    """Of a run that is at its beginning."""
+    zeros = StopState(*(jnp.int32(0),) * len(StopState._fields))
+    floats = dict(rate=1.0, loss_sum=0.0, first_loss=jnp.inf, best_loss=jnp.inf, best_watch=-jnp.inf)
+    return zeros._replace(bad_step=jnp.int32(-1), **{name: jnp.float32(x) for name, x in floats.items()})
 
 
 def add(stop: StopState, losses: Array, steps: int) -> StopState:

@@ -19,10 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ternary_jax import config as configs
-from ternary_jax import optimizer
+from ternary_jax import optimizer, terminal
 from ternary_jax.control import schedules
 from ternary_jax.control.chain import chain
-from ternary_jax.engine import checkpoint, log, session, stopping
+from ternary_jax.engine import checkpoint, session, stopping
 from ternary_jax.engine import report as reports
 from ternary_jax.engine.report import Desk, Plan, Report, measured
 from ternary_jax.engine.step import TrainState, first_bad, keys, make_step, observables
@@ -149,7 +149,7 @@ def run(
     """
     workdir, started = Path(workdir), time.time() if started is None else started
     if done := session.finished(workdir, config):
-        log.say(f"{workdir} is finished: nothing was changed; to train again, name another --workdir")
+        terminal.say(f"{workdir} is finished: nothing was changed; to train again, name another --workdir")
         return done
     if config.compilation_cache:
         session.keep_compiled_programs()
@@ -165,13 +165,13 @@ def _train(desk, interrupted):
     """From the newest checkpoint, or from the start, to the end; -> the summary."""
     init, chunk = make_train(desk.task, desk.static)
     hypers, steps = jax.device_put(desk.hypers), desk.steps
-    store = checkpoint.open_store(desk.workdir / "checkpoints", reports.policy(desk), log.say)
+    store = checkpoint.open_store(desk.workdir / "checkpoints", reports.policy(desk), terminal.say)
     try:
         abstract = jax.eval_shape(init, hypers)
         found = checkpoint.restore(store, abstract)
         first = found[0] if found else 0
         doing = f"going on from step {first:,} of {steps.total:,}" if found else "compiling"
-        log.say(f"{desk.task.name} in {desk.workdir}: {doing} ...")
+        terminal.say(f"{desk.task.name} in {desk.workdir}: {doing} ...")
         with ThreadPoolExecutor(1) as beside:  # init is compiled while the chunk is traced
             made = beside.submit(lambda: found[1] if found else init(hypers))
             of_chunk = jax.eval_shape(chunk, abstract, jax.ShapeDtypeStruct((), jnp.int32), hypers)[1]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ternary_jax import tables
+from ternary_jax import tables, terminal
 from ternary_jax.engine import log
 from ternary_jax.engine.task import Metric, RunError
 from ternary_jax.provenance import provenance
@@ -275,7 +275,7 @@ def test_what_cannot_be_written_for_another_reason_says_so(tmp_path):
 def test_the_process_began_before_its_imports():
     code = (
         "import time; t = time.time(); time.sleep(0.3)\n"
-        "from ternary_jax.engine import log; print(t, log.process_start())"
+        "from ternary_jax.provenance import process_start; print(t, process_start())"
     )
     start = time.time()
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -287,30 +287,30 @@ ROWS = [row(100, coverage=0.5, hierarchy=-0.3), row(100, run=1, coverage=0.6, hi
 
 
 def test_the_progress_line_tells_medians_and_how_many_run():
-    one = log.progress_line(ROWS[:1], NAMES, 10, 1, 61234.5, 12.34)
+    one = terminal.progress_line(ROWS[:1], NAMES, 10, 1, 61234.5, 12.34)
     assert one == "epoch 3/10, 12.3 s left, loss 0.9901, coverage 0.50000, hierarchy -0.30000, 61k/s"
-    several = log.progress_line(ROWS, NAMES, 10, 8, 61e3, 4000)
+    several = terminal.progress_line(ROWS, NAMES, 10, 8, 61e3, 4000)
     assert several == "3 of 8 runs, epoch 3/10, 67 min left, loss 0.9901, coverage 0.50000, hierarchy -0.10000, 61k/s"
-    unmeasured = log.progress_line([row(39, q=2.0, coverage=NAN, loss=NAN)], NAMES, 10, 1, 1.0, 9e3)
+    unmeasured = terminal.progress_line([row(39, q=2.0, coverage=NAN, loss=NAN)], NAMES, 10, 1, 1.0, 9e3)
     assert unmeasured == "epoch 1/10, 2.5 h left, loss nan, q 2.00000, 1/s"
 
 
 def test_without_a_terminal_progress_is_plain_lines_now_and_then(capfd):
-    printed = log.progress("a", 60.0)
-    assert log.progress("b", 60.0, printed) == printed
-    log.say("careful")
-    log.progress()
-    log.progress("c", 0.0, printed)
+    printed = terminal.progress("a", 60.0)
+    assert terminal.progress("b", 60.0, printed) == printed
+    terminal.say("careful")
+    terminal.progress()
+    terminal.progress("c", 0.0, printed)
     assert capfd.readouterr().err == "a\ncareful\nc\n"
 
 
 def test_on_a_terminal_progress_is_one_line_that_words_do_not_garble():
     """What a screen of 20 columns would show, by the meaning of carriage return and line feed."""
     code = (
-        "import sys; from ternary_jax.engine import log\n"
-        "p = log.progress('a line far longer than the terminal is wide', 60.0)\n"
-        "p = log.progress('rather short', 60.0, p); log.say('careful'); log.progress('end', 60.0, p)\n"
-        "log.progress(); print('table')"
+        "import sys; from ternary_jax import terminal\n"
+        "p = terminal.progress('a line far longer than the terminal is wide', 60.0)\n"
+        "p = terminal.progress('rather short', 60.0, p); terminal.say('careful'); terminal.progress('end', 60.0, p)\n"
+        "terminal.progress(); print('table')"
     )
     ours, theirs = pty.openpty()
     import fcntl

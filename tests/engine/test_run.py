@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import toy
 
+from ternary_jax import terminal
 from ternary_jax.config import ConfigError, load_config
 from ternary_jax.engine import checkpoint, log, train
 from ternary_jax.engine.task import RunError
@@ -168,12 +169,12 @@ def test_an_interrupted_run_saves_says_how_to_go_on_and_does(tmp_path, undisturb
             signal.raise_signal(number)
         return "..."
 
-    monkeypatch.setattr(log, "progress_line", line)
+    monkeypatch.setattr(terminal, "progress_line", line)
     first = toy_run(tmp_path)
     assert first["finished"] is False
     told = capfd.readouterr().err
     assert "another signal ends it at once" in told
-    assert "to go on: the same with the same --workdir" in told
+    assert "to go on: the same command with the same --workdir" in told
     assert 24 <= final(tmp_path)[0] < 80
     with (tmp_path / "metrics.jsonl").open("a") as f:  # as a kill would leave it
         f.write('{"run": 0, "seed": 0, "step": 72, "wall_s": 9.0}\n{"run": 0, "se')
@@ -323,7 +324,7 @@ def test_a_truncated_newest_checkpoint_falls_back_loudly(tmp_path, undisturbed, 
             signal.raise_signal(signal.SIGINT)
         return "..."
 
-    monkeypatch.setattr(log, "progress_line", line)
+    monkeypatch.setattr(terminal, "progress_line", line)
     toy_run(tmp_path)
     newest = max((tmp_path / "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name))
     biggest = max((path for path in newest.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)

@@ -1,0 +1,53 @@
+"""What a person sees of a program that takes long: lines on stderr, and one line that is renewed in place."""
+
+import math
+import os
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from ternary_jax.tables import cell, span
+
+Row = Mapping[str, Any]
+
+
+def progress_line(rows: Sequence[Row], shown: Sequence[str], epochs: int, runs: int, rate: float, left_s: float) -> str:
+    """Medians over rows, the newest of each of `runs` that still runs. shown: metrics, of which the first two had are.
+
+    rate: samples per second of all runs together. left_s: seconds to go.
+    """
+    had = {k: [v for row in rows if math.isfinite(v := row.get(k, math.nan))] for k in ("epoch", "loss", *shown)}
+    middle = {k: statistics.median(v) if v else math.nan for k, v in had.items()}
+    parts = [f"{len(rows)} of {runs} runs"] * (runs > 1)
+    parts += [f"epoch {middle['epoch']:.0f}/{epochs}, {span(left_s)} left, loss {middle['loss']:.4g}"]
+    parts += [f"{k} {cell(middle[k])}" for k in [k for k in shown if had[k]][:2]]
+    return ", ".join([*parts, f"{rate / 1e3:,.0f}k/s" if rate >= 1e4 else f"{rate:,.0f}/s"])
+
+
+def progress(line: str = "", every_s: float = 0.0, printed: float = -math.inf) -> float:
+    """Show the line in place on a terminal, elsewhere at most every `every_s` seconds; what the next `printed` is."""
+    width, now = _width(), time.monotonic()
+    if width or (line and now - printed >= every_s):
+        _put(f"\r{line[: width - 1]:{width - 1}}\r" if width else line + "\n")
+        return now
+    return printed
+
+
+def say(text: str) -> None:
+    """Print to stderr, over the progress line."""
+    width = _width()
+    _put(f"\r{text:{width - 1}}\n" if width else text + "\n")
+
+
+def _width() -> int:
+    with suppress(OSError, ValueError, AttributeError):  # it is no terminal
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    return 0
+
+
+def _put(text: str) -> None:
+    with suppress(OSError, ValueError, AttributeError):  # a terminal that was closed ends no run
+        print(text, end="", file=sys.stderr, flush=True)
