@@ -1,0 +1,248 @@
+"""Which of the 3^D operations are trained on, and how they are drawn: batches by level, and partners by pair valuation.
+
+Splits and tables are made once, on the host, in numpy. What is drawn in a step is drawn on the device: for a shape, one
+call of one random function and one gather of operations. The tables belong in `Task.data`.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from ternary_jax import ternary
+from ternary_jax.keys import ConfigError, choice, integer, real
+
+# --- splits -----------------------------------------------------------------------------------------------------------
+
+KEYS = {
+    "data.split": choice("none", "random", "residue_balls", "digit_box"),
+    "data.split_seed": integer(0),
+    "data.train_share": real(0, 1),
+    "data.residue_level": integer(1, 12),
+    "data.residue_held_out": integer(1),
+    "data.box_digits": integer(2, 12),
+}
+
+
+def check_split(data: Any) -> None:
+    """Raise a ConfigError where the split of the group `data` of a config leaves nothing to train, or nothing out.
+
+    Only the keys of its own kind of split are looked at.
+    """
+    n_digits, n = data.n_digits, ternary.n_operations(data.n_digits)
+    of_digits = f"config.data.n_digits={n_digits}"
+    if data.split == "random":
+        share, train = data.train_share, round(data.train_share * n)
+        if not 0 < train < n:
+            wrong = "leaves nothing to train" if train <= 0 else "holds nothing out"
+            fix = f"give a share from {1 / n:.2g} to {1 - 1 / n:.6g}, or config.data.split=none to train on all"
+            raise ConfigError(f"config.data.train_share={share} of {n} operations {wrong}: {fix}")
+    elif data.split == "residue_balls":
+        level, held_out = data.residue_level, data.residue_held_out
+        if not 1 <= level <= n_digits:
+            raise ConfigError(f"config.data.residue_level={level} is no level of {of_digits}: give 1 to {n_digits}")
+        if not 0 < held_out < 3**level:
+            wrong = "holds nothing out" if held_out <= 0 else "leaves nothing to train"
+            fix = f"give 1 to {3**level - 1} of the {3**level} classes of config.data.residue_level={level}"
+            raise ConfigError(f"config.data.residue_held_out={held_out} {wrong}: {fix}")
+    elif data.split == "digit_box":
+        if not 2 <= data.box_digits <= n_digits:
+            why = "of one digit the value would never be seen" if data.box_digits == 1 else f"there is {of_digits}"
+            raise ConfigError(
+                f"config.data.box_digits={data.box_digits} is not allowed, as {why}: give 2 or more, n_digits at most"
+            )
+    elif data.split != "none":
+        raise ConfigError(f"config.data.split={data.split} is unknown: give {' or '.join(KEYS['data.split'].choices)}")
+
+
+def train_mask(data: Any) -> np.ndarray:
+    """Which operations are trained on, (N,) bool, by the group `data` of a config; the rest is held out."""
+    check_split(data)
+    if data.split == "random":
+        return random_mask(data.split_seed, data.n_digits, data.train_share)
+    if data.split == "residue_balls":
+        return residue_mask(data.split_seed, data.n_digits, data.residue_level, data.residue_held_out)
+    if data.split == "digit_box":
+        return box_mask(data.split_seed, data.n_digits, data.box_digits)
+    return np.ones(ternary.n_operations(data.n_digits), bool)
+
+
+def random_mask(seed: int, n_digits: int, share: float) -> np.ndarray:
+    """True for round(share N) operations, (N,). With one seed, a larger share contains a smaller one."""
+    n = ternary.n_operations(n_digits)
+    mask = np.zeros(n, bool)
+    mask[_shuffled(_raw(seed, n))[: round(share * n)]] = True
+    return mask
+
+
+def residue_mask(seed: int, n_digits: int, level: int, held_out: int) -> np.ndarray:
+    """False for `held_out` of the 3^level residue balls {j : j mod 3^level = r}, (N,).
+
+    Balls may happen to share a digit value that no other ball has; at level 1 they do. Such a value is never seen.
+    """
+    residue = ternary.residue(np.arange(ternary.n_operations(n_digits)), level, n_digits)
+    return ~np.isin(residue, _shuffled(_raw(seed, 3**level))[:held_out])
+
+
+def box_mask(seed: int, n_digits: int, n_box_digits: int) -> np.ndarray:
+    """False for the operations with a certain value at each of `n_box_digits` digits, a share of 3^-n_box_digits. (N,).
+
+    Each digit value is seen in training if n_box_digits >= 2; all of these at once are not.
+    """
+    raw = _raw(seed, n_digits + n_box_digits)
+    digits = _shuffled(raw[:n_digits])[:n_box_digits]
+    values = (raw[n_digits:] % 3).astype(int)
+    x = ternary.digits(np.arange(ternary.n_operations(n_digits)), n_digits)
+    return ~(x[:, digits] == values[None]).all(1)
+
+
+# --- batches by level -------------------------------------------------------------------------------------------------
+
+
+class Strata(NamedTuple):
+    """A batch whose every row is drawn uniformly from a fixed stratum, a range of `order`.
+
+    order: (n_train,) int32, the operations that are trained on, by valuation.
+    first: (batch_size,) int32, where the stratum of a row begins in `order`.
+    count: (batch_size,) int32, how many operations it has.
+    """
+
+    order: Any
+    first: Any
+    count: Any
+
+
+def composition(sizes: ArrayLike, batch_size: int, budget: float, high_from: int) -> np.ndarray:
+    """How many rows of a batch are drawn from each level, and, last, from all training operations: (D + 2,).
+
+    int(batch_size budget) rows are shared equally by the levels v >= high_from, the rest by the lower levels in
+    proportion to their sizes, both rounded down; what is left over is drawn from all. Without a budget that is the
+    whole batch: lower levels alone in proportion would leave the high ones less than their share.
+
+    sizes: (D + 1,), training operations by level; a level without any gets no row.
+    """
+    sizes = np.asarray(sizes, np.int64)
+    level, high_rows = np.arange(len(sizes)), int(batch_size * budget)
+    high, low = (level >= high_from) & (sizes > 0), level < high_from
+    if not (0 <= budget <= 1 and 0 <= high_from < len(sizes)):
+        raise ConfigError(
+            f"budget={budget} of a batch for the levels from high_from={high_from}: "
+            f"give a budget from 0 to 1 and a level from 0 to {len(sizes) - 1}"
+        )
+    if budget > 0 and high_rows < high.sum():
+        raise ConfigError(
+            f"budget={budget} of {batch_size} rows is {high_rows}, less than one for each of the {high.sum()} levels "
+            f"from high_from={high_from}: give a larger budget or batch, or a budget of 0 to draw uniformly"
+        )
+    rows = np.zeros(len(sizes) + 1, np.int64)
+    if budget > 0:
+        rows[:-1][high] = high_rows // max(1, high.sum())
+        rows[:-1][low] = (batch_size - high_rows) * sizes[low] // max(1, sizes[low].sum())
+    rows[-1] = batch_size - rows.sum()
+    return rows
+
+
+def make_strata(train: np.ndarray, n_digits: int, batch_size: int, budget: float, high_from: int) -> Strata:
+    """The strata of a `composition`, from a mask of training operations (N,).
+
+    Rows of a stratum are spread evenly over the batch: microbatches are slices of it, and to be of one composition.
+    """
+    _check_mask(train, ternary.n_operations(n_digits))
+    operations = np.flatnonzero(train)
+    valuation = ternary.valuations(n_digits)[operations]
+    sizes = np.bincount(valuation, minlength=n_digits + 1)
+    rows = composition(sizes, batch_size, budget, high_from)
+    place = np.concatenate([(np.arange(n) + 0.5) / n for n in rows if n])
+    stratum = np.repeat(np.arange(len(rows)), rows)[np.argsort(place, kind="stable")]
+    first, count = np.append(np.cumsum(sizes) - sizes, 0), np.append(sizes, sizes.sum())
+    order = operations[np.argsort(valuation, kind="stable")]
+    return Strata(*(a.astype(np.int32) for a in (order, first[stratum], count[stratum])))
+
+
+def stratified(key: Array, strata: Strata) -> Array:
+    """A batch of operations, with replacement: row b is uniform in its stratum. (batch_size,) int32."""
+    return strata.order[strata.first + _below(key, strata.count)]
+
+
+# --- partners by pair valuation ---------------------------------------------------------------------------------------
+
+
+class Balls(NamedTuple):
+    """Residue balls as ranges: by the index with its digits reversed, operations of equal leading digits are adjacent.
+
+    reverse: (N,) int32, sum_k x_k p^(D-1-k) of each operation.
+    order: (n_train,) int32, the operations that are trained on, by `reverse`.
+    before: (N + 1,) int32, how many of them have a `reverse` below 0 .. N: where a range begins or ends in `order`.
+    width: (D + 1,) int32, p^(D-L), how many values of `reverse` a ball of level L spans.
+    """
+
+    reverse: Any
+    order: Any
+    before: Any
+    width: Any
+
+
+def make_balls(train: np.ndarray, n_digits: int, p: int = 3) -> Balls:
+    """The residue balls of a mask of training operations (N,)."""
+    n = ternary.n_operations(n_digits, p)
+    _check_mask(train, n)
+    reverse = ternary.index(ternary.digits(np.arange(n), n_digits, p)[:, ::-1], p)  # its own inverse
+    before = np.append(0, np.cumsum(train[reverse]))
+    width = p ** np.arange(n_digits, -1, -1)
+    return Balls(*(a.astype(np.int32) for a in (reverse, reverse[train[reverse]], before, width)))
+
+
+def partner(key: Array, i: ArrayLike, level: ArrayLike, balls: Balls) -> Array:
+    """A training operation j with v(|i - j|) = level, uniform among all of them; i itself where there are none.
+
+    These are the ball of level L around i without the one of level L + 1: a range with a gap. i, which need not be
+    trained on, and level in 0 .. D (where there are none) broadcast; int32.
+    """
+    i, level = jnp.broadcast_arrays(jnp.asarray(i, jnp.int32), jnp.asarray(level, jnp.int32))
+
+    def ball(level):
+        inside = balls.reverse[i] % balls.width[level]
+        begin = balls.reverse[i] - inside
+        return balls.before[begin], balls.before[begin + balls.width[level]]
+
+    begin, end = ball(level)
+    gap, resume = ball(jnp.minimum(level + 1, len(balls.width) - 1))
+    count = end - begin - (resume - gap)
+    place = begin + _below(key, count)
+    return jnp.where(count > 0, balls.order[jnp.where(place < gap, place, place + (resume - gap))], i)
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _below(key: Array, count: Array) -> Array:
+    """Uniform integers in [0, count), of the shape of count, int32; 0 where count is 0.
+
+    A word of 32 bits modulo count is off uniform by a relative count / 2^32, 5e-6 for 3^9. floor(u count) is by
+    count / 2^23, 0.2 %, as a float32 u has 23 bits; `randint` draws two words and takes a longer division of both.
+    """
+    word = jax.random.bits(key, count.shape, jnp.uint32)
+    return (word % jnp.maximum(count, 1).astype(jnp.uint32)).astype(jnp.int32)
+
+
+def _raw(seed: int, n: int) -> np.ndarray:
+    """n random words, uint64. The raw stream, because numpy may change those of `Generator.permutation` and the like
+    in any release, and with them what an old checkpoint was not trained on (NEP 19).
+    """
+    return np.random.PCG64(seed).random_raw(n)
+
+
+def _shuffled(raw: np.ndarray) -> np.ndarray:
+    """A random permutation of 0 .. n - 1 from n random words."""
+    return np.argsort(raw, kind="stable")
+
+
+def _check_mask(train: np.ndarray, n: int) -> None:
+    if train.shape != (n,) or train.dtype != bool or not train.any():
+        raise ValueError(
+            f"a mask of {n} bools, one True at least, is needed, not {train.dtype} of shape {train.shape} "
+            f"with {np.count_nonzero(train)} nonzero"
+        )
