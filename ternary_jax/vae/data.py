@@ -115,7 +115,7 @@ class Strata(NamedTuple):
     count: Any
 
 
-def composition(sizes: ArrayLike, batch_size: int, budget: float, high_from: int) -> np.ndarray:
+def composition(sizes: np.ndarray, batch_size: int, budget: float, high_from: int) -> np.ndarray:
     """How many rows of a batch are drawn from each level, and, last, from all training operations: (D + 2,).
 
     int(batch_size budget) rows are shared equally by the levels v >= high_from, the rest by the lower levels in
@@ -124,14 +124,13 @@ def composition(sizes: ArrayLike, batch_size: int, budget: float, high_from: int
 
     sizes: (D + 1,), training operations by level; a level without any gets no row.
     """
-    sizes = np.asarray(sizes, np.int64)
-    level, high_rows = np.arange(len(sizes)), int(batch_size * budget)
-    high, low = (level >= high_from) & (sizes > 0), level < high_from
     if not (0 <= budget <= 1 and 0 <= high_from < len(sizes)):
         raise ConfigError(
             f"budget={budget} of a batch for the levels from high_from={high_from}: "
             f"give a budget from 0 to 1 and a level from 0 to {len(sizes) - 1}"
         )
+    level, high_rows = np.arange(len(sizes)), int(batch_size * budget)
+    high, low = (level >= high_from) & (sizes > 0), level < high_from
     if budget > 0 and high_rows < high.sum():
         raise ConfigError(
             f"budget={budget} of {batch_size} rows is {high_rows}, less than one for each of the {high.sum()} levels "
@@ -155,7 +154,8 @@ def make_strata(train: np.ndarray, n_digits: int, batch_size: int, budget: float
     valuation = ternary.valuations(n_digits)[operations]
     sizes = np.bincount(valuation, minlength=n_digits + 1)
     rows = composition(sizes, batch_size, budget, high_from)
-    place = np.concatenate([(np.arange(n) + 0.5) / n for n in rows if n])
+    # Row k of stratum s lies near (k + offset_s) / n_s of the batch; equal offsets would make equal strata a clump.
+    place = np.concatenate([(np.arange(n) + (s + 0.5) / len(rows)) / max(1, n) for s, n in enumerate(rows)])
     stratum = np.repeat(np.arange(len(rows)), rows)[np.argsort(place, kind="stable")]
     first, count = np.append(np.cumsum(sizes) - sizes, 0), np.append(sizes, sizes.sum())
     order = operations[np.argsort(valuation, kind="stable")]
@@ -229,8 +229,10 @@ def _below(key: Array, count: Array) -> Array:
 
 
 def _raw(seed: int, n: int) -> np.ndarray:
-    """n random words, uint64. The raw stream, because numpy may change those of `Generator.permutation` and the like
-    in any release, and with them what an old checkpoint was not trained on (NEP 19).
+    """n random words, uint64.
+
+    The raw stream, because numpy may change those of `Generator.permutation` and the like in any release (NEP 19), and
+    an old checkpoint would be measured on operations that it was trained on.
     """
     return np.random.PCG64(seed).random_raw(n)
 
