@@ -322,11 +322,9 @@ def test_without_a_budget_sampling_is_uniform(share):
 
 
 def test_rows_of_a_batch_and_batches_are_independent():
-    batches = draws(strata_of(train_mask(n_digits=2), 2, 2, 0.0, 1), 20_000)
-    table = np.histogram2d(batches[:, 0], batches[:, 1], bins=9)[0]
-    assert stats.chi2_contingency(table)[1] > 0.001
-    table = np.histogram2d(batches[:-1, 0], batches[1:, 0], bins=9)[0]
-    assert stats.chi2_contingency(table)[1] > 0.001
+    a, b = draws(strata_of(train_mask(n_digits=2), 2, 2, 0.0, 1), 20_000).T
+    for first, second in ((a, b), (a[:-1], a[1:])):
+        assert stats.chisquare(np.bincount(9 * first + second, minlength=81)).pvalue > 0.001
 
 
 def test_microbatches_have_the_composition_of_the_batch():
@@ -377,7 +375,7 @@ def n_partners(train, n_digits):
 
 @pytest.mark.parametrize(
     ("name", "n_digits"),
-    [("all", 9), ("few", 9), ("balls", 9), ("box", 9), ("half", 5), ("few", 5), ("most balls", 5)],
+    [("all", 9), ("few", 9), ("balls", 9), ("box", 9), ("half", 5), ("most balls", 5)],
 )
 def test_every_partner_is_trained_on_and_of_the_level_or_else_the_operation_itself(name, n_digits):
     train = train_mask(**SPLITS[name] | {"n_digits": n_digits})
