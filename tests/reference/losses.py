@@ -3,6 +3,7 @@
 The mean of nothing is 0.
 """
 
+import itertools
 import math
 
 TRITS = (-1, 0, 1)
@@ -83,7 +84,7 @@ def variance(values):
 def monotonic(r, v, targets, share, softness, pull):
     means = {k: mean_of(a) for k, a in members(r, v, len(targets) - 1).items()}
     present, terms = sorted(means), []
-    for outer, inner in zip(present[:-1], present[1:], strict=True):
+    for outer, inner in itertools.pairwise(present):
         short = share * (targets[outer] - targets[inner]) - (means[outer] - means[inner])
         terms.append(softness * math.log1p(math.exp(short / softness)))
     return mean_of(terms) + pull * mean_of((m - targets[k]) ** 2 for k, m in means.items())
@@ -112,7 +113,7 @@ def band_variance(targets):
 
 def separation(r, v, n_digits, gap):
     means = [mean_of(a) for _, a in sorted(members(r, v, n_digits).items())]
-    return sum(max(0.0, inner - outer + gap) for outer, inner in zip(means[:-1], means[1:], strict=True))
+    return sum(max(0.0, inner - outer + gap) for outer, inner in itertools.pairwise(means))
 
 
 def geodesic_targets(furthest, scale, n_digits):
