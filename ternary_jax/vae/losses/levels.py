@@ -9,7 +9,7 @@ from jax import Array, lax
 class Levels(NamedTuple):
     """Radii by level. An absent level has mean 0 and variance 0, which nothing may read; one member has variance 0."""
 
-    count: Array  # (D + 1,) rows of the level, in the dtype of the radii
+    size: Array  # (D + 1,) rows of the level, in the dtype of the radii
     mean: Array  # (D + 1,)
     variance: Array  # (D + 1,) unbiased
 
@@ -20,15 +20,15 @@ def statistics(r: Array, v: Array, n_digits: int) -> Levels:
     From deviations: E[r^2] - mean^2 leaves nothing of a standard deviation of 1e-4 at a radius of 3 in float32.
     """
     member = (v[:, None] == jnp.arange(n_digits + 1, dtype=v.dtype)[None, :]).astype(r.dtype)
-    count = jnp.sum(member, 0)
-    mean = _matmul(r, member) / jnp.maximum(count, 1)
+    size = jnp.sum(member, 0)
+    mean = _matmul(r, member) / jnp.maximum(size, 1)
     deviation = r - _matmul(member, mean)
-    return Levels(count, mean, _matmul(jnp.square(deviation), member) / jnp.maximum(count - 1, 1))
+    return Levels(size, mean, _matmul(jnp.square(deviation), member) / jnp.maximum(size - 1, 1))
 
 
 def adjacent(levels: Levels) -> Array:
     """[a, b] says that levels a < b are present and none between them is. (D + 1, D + 1) bool."""
-    present = levels.count > 0
+    present = levels.size > 0
     position = jnp.cumsum(present)  # among the levels present, from 1
     return present[:, None] & present[None, :] & (position[None, :] == position[:, None] + 1)
 

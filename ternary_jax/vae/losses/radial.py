@@ -70,7 +70,7 @@ def monotonic(r: Array, v: Array, targets: Array, share: ArrayLike, softness: Ar
     """
     levels = by_level.statistics(r, v, targets.shape[0] - 1)
     short = share * _difference(targets) - _difference(levels.mean)
-    order = masked.mean(softness * jax.nn.softplus(short / softness), by_level.adjacent(levels))
+    order = masked.mean(jnp.multiply(softness, jax.nn.softplus(short / softness)), by_level.adjacent(levels))
     return order + pull * rich.level_means(levels, targets)
 
 

@@ -14,7 +14,7 @@ from ternary_jax.vae.losses.levels import Levels, adjacent
 
 def level_means(levels: Levels, targets: Array) -> Array:
     """(mean_v - target_v)^2, mean over the levels present, -> ()."""
-    return masked.mean(jnp.square(levels.mean - targets), levels.count > 0)
+    return masked.mean(jnp.square(levels.mean - targets), levels.size > 0)
 
 
 def floor(levels: Levels, reference: Array, kappa: ArrayLike) -> Array:
@@ -26,7 +26,7 @@ def floor(levels: Levels, reference: Array, kappa: ArrayLike) -> Array:
     """
     below_top = jnp.arange(reference.shape[0]) < reference.shape[0] - 1
     short = jax.nn.relu(kappa - levels.variance / reference)
-    return masked.mean(jnp.square(short), (levels.count > 1) & below_top)
+    return masked.mean(jnp.square(short), (levels.size > 1) & below_top)
 
 
 def band_variance(targets: Array) -> Array:
