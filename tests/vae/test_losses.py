@@ -337,6 +337,7 @@ def test_free_bits_are_a_floor_per_dimension_of_the_mean_over_the_batch():
     one[:, 1] = one[0, 2] = 2  # dimension 1 uses 2 nats in all rows, dimension 2 in one of them
     kl = jax.jit(reconstruction.gaussian_kl)
     assert float(kl(prior, prior, 0.0)) == 0
+    assert float(kl(prior, prior + np.float32(1e-3), 0.0)) == pytest.approx(DIM * 1e-6 / 4, rel=1e-3)
     assert float(kl(prior, prior, 0.3)) == pytest.approx(DIM * 0.3)
     assert float(kl(one, prior, 0.3)) == pytest.approx(2 + 3 * 0.3)
     assert float(kl(one, prior, 0.0)) == pytest.approx(2 + 2 / ROWS)
@@ -395,7 +396,9 @@ def test_correlation_with_zero_trits_is_pearsons_at_any_scale_and_0_where_there_
         value, gradient = ours("zero_correlation", batch._replace(r=r.astype(np.float32)))
         assert float(value) == pytest.approx(aim_off, rel=1e-4)
         assert np.isfinite(gradient).all()
-    for name in ("one radius", "at the origin", "one operation"):
-        value, gradient = ours("zero_correlation", DEGENERATE[name])
+    rounded = np.where(count > 3, np.float32(0.3), np.nextafter(np.float32(0.3), np.float32(1)))
+    flat = [DEGENERATE[name] for name in ("one radius", "at the origin", "one operation")]
+    for case in (*flat, batch._replace(r=np.stack([rounded, rounded]))):
+        value, gradient = ours("zero_correlation", case)
         assert float(value) == pytest.approx(0.09)
         assert not gradient.any()

@@ -21,8 +21,8 @@ def floor(levels: Levels, reference: Array, kappa: ArrayLike) -> Array:
     """max(0, kappa - variance_v / reference_v)^2, mean over the levels v < D of more than one row, -> ().
 
     The reference (D + 1,) is a variance of the geodesic radius, as in `band_variance`. A level of one row has no
-    variance, and level D is one operation, of which repeated rows are no spread: neither enters the mean. The
-    originals divide by all levels present, so the pull on one level depended on whether the others were drawn.
+    variance, and level D is one operation, whose repeated rows can have none: neither enters the mean. The originals
+    count the first as a floor that is met, and the second as one that is not.
     """
     below_top = jnp.arange(reference.shape[0]) < reference.shape[0] - 1
     short = jax.nn.relu(kappa - levels.variance / reference)
