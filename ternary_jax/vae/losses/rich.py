@@ -21,8 +21,8 @@ def floor(levels: Levels, reference: Array, kappa: ArrayLike) -> Array:
     """max(0, kappa - variance_v / reference_v)^2, mean over the levels v < D of more than one row, -> ().
 
     The reference (D + 1,) is a variance of the geodesic radius, as in `band_variance`. A level of one row has no
-    variance, and level D is one operation, whose repeated rows can have none: neither enters the mean. The originals
-    count the first as a floor that is met, and the second as one that is not.
+    variance, and level D is one operation, whose rows differ by noise alone: neither enters the mean. The originals
+    count the first as a floor that is met, and the second as any other level.
     """
     below_top = jnp.arange(reference.shape[0]) < reference.shape[0] - 1
     short = jax.nn.relu(kappa - levels.variance / reference)
