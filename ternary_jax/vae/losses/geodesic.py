@@ -1,0 +1,47 @@
+"""Distances between points as a function of the valuation of their difference.
+
+d = d(z_i, z_j) (n,), v = v(|i - j|) (n,) int32, which is D for two rows of one operation.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.typing import ArrayLike
+
+from ternary_jax.vae.losses import levels as by_level
+from ternary_jax.vae.losses import masked, radial
+
+
+def targets(furthest: ArrayLike, scale: ArrayLike, n_digits: int) -> Array:
+    """furthest exp(-v / scale), (D + 1,); 0 at v = D, where the two points are one. Both 3 in the originals."""
+    v = jnp.arange(n_digits + 1, dtype=float)
+    return jnp.where(v < n_digits, furthest * jnp.exp(-v / scale), 0)
+
+
+def reachable(outer: ArrayLike, c0: ArrayLike) -> Array:
+    """The greatest distance of two points with sqrt(c0)|z| <= outer, that of antipodes, -> ().
+
+    A `furthest` beyond it cannot be met. In the originals 3.0 was asked where 1.8 was reachable, and the outer levels
+    left their radial targets for it.
+    """
+    return 2 * radial.radius(outer, c0)
+
+
+def smooth_l1(d: Array, pair_v: Array, targets: Array) -> Array:
+    """smoothL1(d - target_{pair_v}), beta 1, mean over pairs of different operations, -> (). PAdicGeodesicLoss.
+
+    Two rows of one operation are at distance 0, as their target is: in the mean they would only dilute the others.
+    """
+    error = optax.huber_loss(d, by_level.at(targets, pair_v))
+    return masked.mean(error, pair_v < targets.shape[0] - 1)
+
+
+def ranking(d_j: Array, d_k: Array, v_j: Array, v_k: Array, margin: ArrayLike) -> Array:
+    """max(0, d(nearer) - d(further) + margin), mean over triplets (i, j, k) with v_j != v_k, -> ().
+
+    d_j = d(z_i, z_j) and v_j = v(|i - j|), likewise k. The one of higher valuation is the nearer, whichever of j and k
+    it is; the originals dropped the triplets in which it is k. Margin 0.1 there.
+    """
+    sign = jnp.sign(v_j - v_k).astype(d_j.dtype)
+    return masked.mean(jax.nn.relu(sign * (d_j - d_k) + margin), v_j != v_k)

@@ -1,0 +1,78 @@
+"""The radius as a function of the valuation: the rarer the level, the nearer to the origin.
+
+The originals gave the ends of the range as Euclidean radii and compared them with geodesic ones, which left 0.42 of
+the ball in use. Here the ends are shares of the ball's radius, and what derives from the distance of two levels is
+taken from `targets`, which are not linear in v.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.typing import ArrayLike
+
+from ternary_jax.vae.losses import levels as by_level
+from ternary_jax.vae.losses import masked, rich
+
+
+def radius(fraction: ArrayLike, c0: ArrayLike) -> Array:
+    """d(0, z) = (2 / sqrt c0) artanh(f) of a point with sqrt(c0)|z| = f, elementwise."""
+    return 2 / jnp.sqrt(c0) * jnp.arctanh(fraction)
+
+
+def targets(inner: ArrayLike, outer: ArrayLike, c0: ArrayLike, n_digits: int) -> Array:
+    """`radius` of f_v, (D + 1,), with f_v linear in v from outer at v = 0 to inner at v = D.
+
+    c0 is the curvature at the start of training: with a learned c the targets would move towards the radii.
+    """
+    return radius(jnp.linspace(outer, inner, n_digits + 1), c0)
+
+
+def squared(r: Array, v: Array, targets: Array, growth: ArrayLike) -> Array:
+    """mean_i w_i (r_i - target_{v_i})^2, w_i = 1 + exp(growth v_i), -> (). RadialHierarchyLoss, growth 0.4."""
+    weight = 1 + jnp.exp(growth * v.astype(r.dtype))
+    return jnp.mean(weight * jnp.square(r - by_level.at(targets, v)))
+
+
+def margin(r_i: Array, r_j: Array, v_i: Array, v_j: Array, targets: Array, share: ArrayLike) -> Array:
+    """max(0, share (target_l - target_h) - (r_l - r_h)), mean over pairs of different level, l the lower, h the higher.
+
+    (n,) four times -> (); 0 where all pairs are of one level. RadialHierarchyLoss, share 0.5; it took the pairs with
+    v_i > v_j only, and targets linear in v.
+    """
+    outward = jnp.sign(v_j - v_i).astype(r_i.dtype)  # 1 where i is to lie further out than j, -1 where further in
+    wanted = share * (by_level.at(targets, v_i) - by_level.at(targets, v_j))
+    return masked.mean(jax.nn.relu(outward * (wanted - (r_i - r_j))), v_i != v_j)
+
+
+def rank(r_i: Array, r_j: Array, v_i: Array, v_j: Array, temperature: ArrayLike) -> Array:
+    """|v_i - v_j| sigmoid(-sign(v_i - v_j)(r_j - r_i) / temperature), mean over pairs of different level.
+
+    (n,) four times -> (). GlobalRankLoss, temperature 0.1.
+    """
+    steps = (v_i - v_j).astype(r_i.dtype)
+    wrong = -jnp.sign(steps) * (r_j - r_i) / temperature
+    return masked.mean(jnp.abs(steps) * jax.nn.sigmoid(wrong), v_i != v_j)
+
+
+def stratification(r: Array, v: Array, targets: Array) -> Array:
+    """mean_i (1 + v_i / D) smoothL1(r_i - target_{v_i}), beta 1, -> (). RadialStratificationLoss."""
+    weight = 1 + v.astype(r.dtype) / (targets.shape[0] - 1)
+    return jnp.mean(weight * optax.huber_loss(r, by_level.at(targets, v)))
+
+
+def monotonic(r: Array, v: Array, targets: Array, share: ArrayLike, softness: ArrayLike, pull: ArrayLike) -> Array:
+    """mean over adjacent present levels k < l of softness softplus(x_kl / softness)
+    + pull mean over present levels of (m_k - target_k)^2, with m_k the mean radius of a level and
+    x_kl = share (target_k - target_l) - (m_k - m_l), -> ().
+
+    MonotonicRadialLoss, softness 0.05, pull 0.5, share 1 (its least margin of 0.02 never applied to its own range).
+    """
+    levels = by_level.statistics(r, v, targets.shape[0] - 1)
+    short = share * _difference(targets) - _difference(levels.mean)
+    order = masked.mean(jnp.multiply(softness, jax.nn.softplus(short / softness)), by_level.adjacent(levels))
+    return order + pull * rich.level_means(levels, targets)
+
+
+def _difference(table: Array) -> Array:
+    return table[:, None] - table[None, :]

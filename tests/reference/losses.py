@@ -1,0 +1,155 @@
+"""The losses of one batch once more, row by row in Python floats (float64), nothing of the package.
+
+The mean of nothing is 0.
+"""
+
+import itertools
+import math
+
+TRITS = (-1, 0, 1)
+
+
+def mean_of(values):
+    values = list(values)
+    return sum(values) / len(values) if values else 0.0
+
+
+def smooth_l1(x):
+    return x * x / 2 if abs(x) < 1 else abs(x) - 0.5
+
+
+def cross_entropy(logits, x):
+    total = 0.0
+    for row, trits in zip(logits, x, strict=True):
+        for scores, trit in zip(row, trits, strict=True):
+            total -= math.log(math.exp(scores[TRITS.index(trit)]) / sum(math.exp(s) for s in scores))
+    return total / len(x)
+
+
+def gaussian_kl(mean, log_variance, free_bits):
+    total = 0.0
+    for k in range(len(mean[0])):
+        nats = [
+            0.5 * (math.exp(w[k]) + m[k] ** 2 - 1) - math.log(math.exp(w[k] / 2))
+            for m, w in zip(mean, log_variance, strict=True)
+        ]
+        total += max(free_bits, mean_of(nats))
+    return total
+
+
+def radial_targets(inner, outer, c0, n_digits):
+    targets = []
+    for v in range(n_digits + 1):
+        f = (v * inner + (n_digits - v) * outer) / n_digits
+        targets.append(math.log((1 + f) / (1 - f)) / math.sqrt(c0))
+    return targets
+
+
+def squared(r, v, targets, growth):
+    return mean_of((1 + math.exp(growth * b)) * (a - targets[b]) ** 2 for a, b in zip(r, v, strict=True))
+
+
+def margin(r_i, r_j, v_i, v_j, targets, share):
+    violations = []
+    for a, b, k, m in zip(r_i, r_j, v_i, v_j, strict=True):
+        if k < m:
+            violations.append(max(0.0, share * (targets[k] - targets[m]) - (a - b)))
+        elif m < k:
+            violations.append(max(0.0, share * (targets[m] - targets[k]) - (b - a)))
+    return mean_of(violations)
+
+
+def rank(r_i, r_j, v_i, v_j, temperature):
+    terms = []
+    for a, b, k, m in zip(r_i, r_j, v_i, v_j, strict=True):
+        outer, inner = (a, b) if k < m else (b, a)
+        if k != m:
+            terms.append(abs(k - m) / (1 + math.exp((outer - inner) / temperature)))
+    return mean_of(terms)
+
+
+def stratification(r, v, targets):
+    n_digits = len(targets) - 1
+    return mean_of((1 + b / n_digits) * smooth_l1(a - targets[b]) for a, b in zip(r, v, strict=True))
+
+
+def members(r, v, n_digits):
+    return {k: [float(a) for a, b in zip(r, v, strict=True) if b == k] for k in range(n_digits + 1) if k in v}
+
+
+def variance(values):
+    return sum((a - mean_of(values)) ** 2 for a in values) / (len(values) - 1) if len(values) > 1 else 0.0
+
+
+def monotonic(r, v, targets, share, softness, pull):
+    means = {k: mean_of(a) for k, a in members(r, v, len(targets) - 1).items()}
+    present, terms = sorted(means), []
+    for outer, inner in itertools.pairwise(present):
+        short = share * (targets[outer] - targets[inner]) - (means[outer] - means[inner])
+        terms.append(softness * math.log1p(math.exp(short / softness)))
+    return mean_of(terms) + pull * mean_of((m - targets[k]) ** 2 for k, m in means.items())
+
+
+def level_means(r, v, targets):
+    return mean_of((mean_of(a) - targets[k]) ** 2 for k, a in members(r, v, len(targets) - 1).items())
+
+
+def floor(r, v, reference, kappa):
+    n_digits = len(reference) - 1
+    groups = members(r, v, n_digits)
+    return mean_of(
+        max(0.0, kappa - variance(a) / reference[k]) ** 2 for k, a in groups.items() if len(a) > 1 and k < n_digits
+    )
+
+
+def band_variance(targets):
+    last, variances = len(targets) - 1, []
+    for v, target in enumerate(targets):
+        outer = (targets[v - 1] - target) / 2 if v > 0 else (target - targets[1]) / 2
+        inner = (target - targets[v + 1]) / 2 if v < last else (targets[v - 1] - target) / 2
+        variances.append((outer + inner) ** 2 / 12)
+    return variances
+
+
+def separation(r, v, n_digits, gap):
+    means = [mean_of(a) for _, a in sorted(members(r, v, n_digits).items())]
+    return sum(max(0.0, inner - outer + gap) for outer, inner in itertools.pairwise(means))
+
+
+def geodesic_targets(furthest, scale, n_digits):
+    return [furthest / math.exp(v / scale) for v in range(n_digits)] + [0.0]
+
+
+def pair_distance(d, pair_v, targets):
+    n_digits = len(targets) - 1
+    return mean_of(smooth_l1(a - targets[v]) for a, v in zip(d, pair_v, strict=True) if v != n_digits)
+
+
+def ranking(d_j, d_k, v_j, v_k, margin):
+    terms = []
+    for a, b, k, m in zip(d_j, d_k, v_j, v_k, strict=True):
+        if k > m:
+            terms.append(max(0.0, a - b + margin))
+        if k < m:
+            terms.append(max(0.0, b - a + margin))
+    return mean_of(terms)
+
+
+def leading_zero_trits(row):
+    for k, trit in enumerate(row):
+        if trit != 0:
+            return k
+    return len(row)
+
+
+def zero_pull(r, x, targets):
+    return mean_of(smooth_l1(a - targets[leading_zero_trits(row)]) for a, row in zip(r, x, strict=True))
+
+
+def zero_correlation(r, x, aim):
+    counts = [sum(trit == 0 for trit in row) for row in x]
+    m, n = mean_of(counts), mean_of(r)
+    spread = math.sqrt(mean_of((a - m) ** 2 for a in counts) * mean_of((b - n) ** 2 for b in r))
+    if spread == 0:
+        return aim**2
+    return (mean_of((a - m) * (b - n) for a, b in zip(counts, r, strict=True)) / spread - aim) ** 2
