@@ -42,6 +42,7 @@ class Key(NamedTuple):
 integer, real, flag = (partial(Key, kind) for kind in (int, float, bool))
 integers = partial(Key, int, many=True)
 text = partial(Key, str, excluded=("",))
+words = partial(Key, str, excluded=("",), many=True)
 
 
 def choice(*words: str, free: bool = False) -> Key:
@@ -113,7 +114,7 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
 def _held(key: Key, value: Any) -> Any:
     """The value as a config holds it; a ValueError or OverflowError if the key may not hold it."""
     if isinstance(value, Typed):
-        value = _read(str(value), key.kind)
+        value = _read(str(value), key.kind) if key.kind is not str else _words(value) if key.many else str(value)
     if key.many and not isinstance(value, tuple | list):
         value = (value,)
     if isinstance(value, tuple | list) and (key.many or key.traced):
@@ -133,10 +134,12 @@ def _one(key: Key, value: Any) -> Any:
     return value
 
 
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in value.split(",")) if value.strip() else ()
+
+
 def _read(value: str, kind: type) -> Any:
     """The literal of Python that was typed, or the text itself where it is none."""
-    if kind is str:
-        return value
     if kind is bool:
         return {"true": True, "false": False}.get(value.strip().lower(), value)
     try:

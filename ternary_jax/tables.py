@@ -30,7 +30,7 @@ def of_run(summary: Mapping[str, Any]) -> str:
     times = [t for t in np.atleast_1d(summary["time_to_ceiling_s"]) if t is not None]
     met = f"met after {span(statistics.median(times))}" if times else "not met"
     ending += [f"targets {met}" + f" by {len(times)} runs (median)" * (len(times) > 1)] if summary["targets"] else []
-    return "\n".join(["; ".join(ending), "", columns(lines), *_collapses(summary)])
+    return "\n".join(["; ".join(ending), "", columns(lines), *_collapses(summary), *summary.get("notes", ())])
 
 
 def _collapses(summary: Mapping[str, Any]) -> list[str]:

@@ -10,15 +10,32 @@ import numpy as np
 from ternary_jax.control.chain import Control
 
 
-def learning_rate(shape: str, steps: int, warmup_steps: int, final: float) -> np.ndarray:
-    """Factor on the learning rate, (steps,) float32: a linear rise over `warmup_steps`, then "constant" or "cosine".
+def learning_rate(
+    shape: str, steps: int, warmup_steps: int, final: float, cycle_steps: int = 0, growth: int = 1
+) -> np.ndarray:
+    """Factor on the learning rate, (steps,) float32: a linear rise over `warmup_steps`, then one of these.
 
-    cosine: final + (1 - final) (1 + cos(pi t)) / 2, with t from 0 at the end of the rise to 1 at the last step.
+    constant: 1
+    cosine: final + (1 - final) (1 + cos(pi t)) / 2, with t from 0 at the end of the rise to 1 at the last step
+    warm_restarts: the same with t from 0 to 1 in each of many cycles, the first of `cycle_steps`, every later one
+        `growth` times as long as the one before it; the last may be cut short. Loshchilov & Hutter, arXiv 1608.03983
     """
     n = np.arange(steps)
     t = np.clip((n - warmup_steps) / max(1, steps - 1 - warmup_steps), 0, 1)
-    level = {"constant": np.ones(steps), "cosine": final + (1 - final) * (1 + np.cos(np.pi * t)) / 2}[shape]
+    if shape == "warm_restarts":
+        t = _cycles(np.maximum(n - warmup_steps, 0), cycle_steps, growth)
+    level = np.ones(steps) if shape == "constant" else final + (1 - final) * (1 + np.cos(np.pi * t)) / 2
     return (np.minimum(1, (n + 1) / (warmup_steps + 1)) * level).astype(np.float32)
+
+
+def _cycles(n, length, growth):
+    """How much of its cycle each of the steps n has behind it, in [0, 1)."""
+    ends = [length]
+    while ends[-1] <= n[-1]:
+        ends.append(ends[-1] + length * growth ** len(ends))
+    cycle = np.searchsorted(ends, n, side="right")
+    begins = np.array([0, *ends])[cycle]
+    return (n - begins) / (np.array(ends)[cycle] - begins)
 
 
 def follow(rate: str | None = None, /, **knob_of_schedule: str) -> Control:

@@ -80,6 +80,7 @@ class Task(NamedTuple):
     schedules: further arrays of one row a step, by name, for `control`
     signals: names that `control` sees of the last step: of Loss.signals, Loss.terms, or "gradient/GROUP"
     ratio: two groups, whose gradient norms' ratio is reported
+    notes: sentences below the table of a run, on how to read it
     """
 
     name: str
@@ -97,3 +98,4 @@ class Task(NamedTuple):
     schedules: dict[str, Any]
     signals: tuple[str, ...]
     ratio: tuple[str, str] | None
+    notes: tuple[str, ...] = ()

@@ -48,7 +48,8 @@ def plan(static: Any, samples_per_epoch: int) -> Plan:
 def schedule_rows(task: Task, static: Any) -> dict[str, np.ndarray]:
     """All open-loop schedules, a row for each step of the run: that of the learning rate, and those of the task."""
     steps, t = plan(static, task.samples_per_epoch), static.train
-    rate = schedules.learning_rate(t.schedule, steps.total, t.warmup_epochs * steps.epoch, t.final_rate)
+    warmup, cycle = t.warmup_epochs * steps.epoch, t.cycle_epochs * steps.epoch
+    rate = schedules.learning_rate(t.schedule, steps.total, warmup, t.final_rate, cycle, t.cycle_growth)
     for name, row in task.schedules.items():
         if len(row) != steps.total or name == "learning_rate":
             raise ValueError(f"schedule {name} has {len(row)} rows: it needs {steps.total}, and a name of its own")

@@ -71,6 +71,26 @@ class PriorCoverage(NamedTuple):
     uniform: Array
 
 
+class OnHeldOut(NamedTuple):
+    """Metrics of the operations that were not trained on.
+
+    held_out_coverage: share of them with all D digits decoded
+    held_out_hierarchy: Spearman(v, r) over them alone; its ceiling is that of their own levels
+    coverage_gap: coverage of what was trained on, less held_out_coverage
+    """
+
+    held_out_coverage: Array
+    held_out_hierarchy: Array
+    coverage_gap: Array
+
+
+class HeldOut(NamedTuple):
+    """row (m,) int32, operations that are not trained on; rank (m,) int32, doubled average ranks, less 1, of their v."""
+
+    row: np.ndarray
+    rank: np.ndarray
+
+
 class Samples(NamedTuple):
     """Rows, pairs and triplets drawn once, int32 arrays of one axis each; ranks are average ranks less 1, doubled.
 
@@ -164,6 +184,24 @@ def held_out_coverage(prediction: ArrayLike, train_mask: ArrayLike) -> Array:
         raise ValueError(f"train_mask is {prediction.shape[:1]}, one bool an operation, not {held_out.shape}")
     count = jnp.sum(held_out, dtype=jnp.float64)
     return _ratio(jnp.sum(_decoded(prediction) & held_out, dtype=jnp.float64), count)
+
+
+def rows_held_out(train_mask: np.ndarray, n_digits: int = 9, p: int = 3) -> HeldOut:
+    """The operations with train_mask False, (N,) bool, on the host."""
+    row = np.flatnonzero(~train_mask)
+    rank = _ranks_of_levels(ternary.valuations(n_digits, p)[row])
+    return HeldOut(row.astype(np.int32), rank.astype(np.int32))
+
+
+@in_float64
+def on_held_out(z: ArrayLike, prediction: ArrayLike, c: ArrayLike, held_out: HeldOut) -> OnHeldOut:
+    """The metrics of the rows held out, one at least. z (N, dim), prediction (N, D), c () -> scalars."""
+    s, _ = _radii(z, c)
+    decoded = jnp.where(jnp.isnan(s[0]), jnp.nan, jnp.asarray(_decoded(_trits(prediction)), s.dtype))
+    m, held = held_out.row.shape[0], decoded[held_out.row]
+    coverage = jnp.mean(held)
+    trained = _ratio(jnp.sum(decoded) - jnp.sum(held), jnp.asarray(s.shape[0] - m, s.dtype))
+    return OnHeldOut(coverage, _spearman(s[held_out.row], held_out.rank), trained - coverage)
 
 
 def prior_coverage(prediction_of_draws: ArrayLike, p: int = 3) -> PriorCoverage:

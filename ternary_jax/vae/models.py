@@ -3,34 +3,147 @@
 from typing import Any
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jax import Array
 
 
-class Mlp(nn.Module):
-    """x (..., n) -> (..., out) float32: dense layers with silu between them.
+class Trunk(nn.Module):
+    """x (..., n) -> (..., widths[-1]): dense layers, each followed by relu, or normalised and followed by silu.
 
-    hidden: widths of the layers before the last
-    dtype: of the products; parameters and the output are float32
+    kind: "plain", relu; "smooth", silu; "improved", layer norm, silu and dropout
+    dropout: share of the units that a layer drops in training; only of "improved"
+    dtype: of the products
     remat: recompute a layer's activations in the backward pass instead of keeping them
     """
 
-    hidden: tuple[int, ...]
+    widths: tuple[int, ...]
+    kind: str
+    dropout: float
+    dtype: Any
+    remat: bool
+
+    @nn.compact
+    def __call__(self, x: Array, training: bool) -> Array:
+        layer = nn.remat(_Layer, static_argnums=2) if self.remat else _Layer
+        for k, width in enumerate(self.widths):
+            x = layer(width, self.kind, self.dropout, self.dtype, name=f"layer_{k}")(x, training)
+        return x
+
+
+class Encoder(nn.Module):
+    """x (..., n) -> mean, log variance (..., dim) float32 of the latent vector; None for the latter if not stochastic.
+
+    The log variance is clamped to [-10, 2].
+    """
+
+    widths: tuple[int, ...]
+    kind: str
+    dropout: float
+    dim: int
+    stochastic: bool
+    dtype: Any
+    remat: bool
+
+    @nn.compact
+    def __call__(self, x: Array, training: bool) -> tuple[Array, Array | None]:
+        x = Trunk(self.widths, self.kind, self.dropout, self.dtype, self.remat, name="trunk")(x, training)
+        mean = _dense(self.dim, self.dtype, "mean")(x)
+        if not self.stochastic:
+            return mean, None
+        return mean, jnp.clip(_dense(self.dim, self.dtype, "log_variance")(x), -10, 2)
+
+
+class Projection(nn.Module):
+    """Latent vectors y (..., dim) -> a direction (..., dim), not yet of length 1, and a radius in (0, 1), (...).
+
+    direction y + D(y), with D = 0 at initialisation; radius sigmoid(R(y)).
+    """
+
+    direction: tuple[int, ...]
+    radius: tuple[int, ...]
+    dropout: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, y: Array, training: bool) -> tuple[Array, Array]:
+        turn = Trunk(self.direction, "improved", self.dropout, self.dtype, False, name="direction")(y, training)
+        turn = nn.Dense(y.shape[-1], dtype=self.dtype, kernel_init=nn.initializers.zeros, name="turn")(turn)
+        length = Trunk(self.radius, "smooth", 0.0, self.dtype, False, name="radius")(y, training)
+        length = _dense(1, self.dtype, "length")(length)[..., 0]
+        return y + turn.astype("float32"), nn.sigmoid(length)
+
+
+class Decoder(nn.Module):
+    """Tangent vectors u (..., dim) -> logits (..., out) float32.
+
+    kind: that of a `Trunk`; or "residual", blocks h + W silu(W h) of equal widths, beside a linear map of u
+    gain: what u is multiplied by. The deepest digits move u by a hundredth of what the first one does, and weights
+        grow by the learning rate a step.
+    """
+
+    widths: tuple[int, ...]
+    kind: str
+    dropout: float
+    gain: float
     out: int
     dtype: Any
     remat: bool
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        layer = nn.remat(_Hidden) if self.remat else _Hidden
-        for k, width in enumerate(self.hidden):
-            x = layer(width, self.dtype, name=f"hidden_{k}")(x)
-        return nn.Dense(self.out, dtype=self.dtype, name="out")(x).astype("float32")
+    def __call__(self, u: Array, training: bool) -> Array:
+        u = self.gain * u
+        if self.kind != "residual":
+            h = Trunk(self.widths, self.kind, self.dropout, self.dtype, self.remat, name="trunk")(u, training)
+            return _dense(self.out, self.dtype, "out")(h)
+        h = nn.silu(nn.Dense(self.widths[0], dtype=self.dtype, name="into")(u))
+        block = nn.remat(_Block) if self.remat else _Block
+        for k, width in enumerate(self.widths):
+            h = block(width, self.dtype, name=f"block_{k}")(h)
+        direct = nn.Dense(self.out, use_bias=False, dtype=self.dtype, name="direct")(u)
+        return (nn.Dense(self.out, dtype=self.dtype, name="out")(nn.silu(h)) + direct).astype("float32")
 
 
-class _Hidden(nn.Module):
+class Controller(nn.Module):
+    """What is observed (n,) -> corrections (out,) in (-1, 1), all 0 at initialisation: layer norm and silu, silu, tanh."""
+
+    widths: tuple[int, ...]
+    out: int
+
+    @nn.compact
+    def __call__(self, seen: Array) -> Array:
+        for k, width in enumerate(self.widths):
+            seen = nn.Dense(width, name=f"layer_{k}")(seen)
+            seen = nn.silu(nn.LayerNorm()(seen) if k == 0 else seen)
+        return jnp.tanh(nn.Dense(self.out, kernel_init=nn.initializers.zeros, name="out")(seen))
+
+
+class _Layer(nn.Module):
+    width: int
+    kind: str
+    dropout: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Array, training: bool) -> Array:
+        x = nn.Dense(self.width, dtype=self.dtype, name="dense")(x)
+        if self.kind == "plain":
+            return nn.relu(x)
+        if self.kind == "smooth":
+            return nn.silu(x)
+        x = nn.silu(nn.LayerNorm(dtype=self.dtype, name="norm")(x))
+        return nn.Dropout(self.dropout, deterministic=not training)(x) if self.dropout else x
+
+
+class _Block(nn.Module):
     width: int
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        return nn.silu(nn.Dense(self.width, dtype=self.dtype, name="dense")(x))
+    def __call__(self, h: Array) -> Array:
+        inner = nn.silu(nn.Dense(self.width, dtype=self.dtype, name="in")(h))
+        return h + nn.Dense(self.width, dtype=self.dtype, name="back")(inner)
+
+
+def _dense(width: int, dtype: Any, name: str) -> Any:
+    dense = nn.Dense(width, dtype=dtype, name=name)
+    return lambda x: dense(x).astype("float32")

@@ -11,6 +11,16 @@ from ternary_jax.tables import cell, columns
 from ternary_jax.vae import evaluate
 
 
+LOWER_IS_BETTER = (
+    "hierarchy",
+    "hierarchy_rounded",
+    "held_out_hierarchy",
+    "ultrametric_correlation",
+    "distortion",
+    "coverage_gap",
+)
+
+
 class Reference(NamedTuple):
     """What a metric is to be compared with; NaN where there is no such figure.
 
@@ -87,6 +97,22 @@ def levels(
         ),
         "distortion": Reference(nan, nan, 0.0, "0: d is a power of p^-v, times a constant"),
     }
+
+
+def held_out(train_mask: np.ndarray, n_digits: int = 9, p: int = 3) -> dict[str, Reference]:
+    """What the metrics of `evaluate.OnHeldOut` are to be compared with, of the operations with train_mask False."""
+    v = ternary.valuations(n_digits, p)[~train_mask]
+    ceiling = -_tie_ceiling(np.bincount(v)) if len(np.unique(v)) > 1 else math.nan
+    return {
+        "held_out_coverage": levels(n_digits, p)["held_out_coverage"],
+        "held_out_hierarchy": Reference(0.0, math.nan, ceiling, "best without ties, of the levels held out"),
+        "coverage_gap": Reference(0.0, 0.0, math.nan, "0 for an untrained decoder too: read it beside the coverage"),
+    }
+
+
+def better(metric: str) -> int:
+    """+1 where a higher value of the metric is better, -1 where a lower one is."""
+    return -1 if metric in LOWER_IS_BETTER else 1
 
 
 def undefined(metrics: Mapping[str, float]) -> dict[str, str]:

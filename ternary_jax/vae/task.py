@@ -1,160 +1,306 @@
-"""The ternary task: an autoencoder of all operations through the Poincare ball, as the engine's Task.
+"""The ternary task: a dual hyperbolic autoencoder of all operations, as the engine's Task.
 
-    digits x --encoder--> u --exp_0--> z in the ball --log_0--> decoder --> logits of all digits
-
-One branch as yet: what is exported for A and for B is the same embedding.
+Two branches, A and B, embed every operation in the ball and decode it from there; losses shape the radii and the
+distances of either. What is measured of a branch carries its name: coverage_B, hierarchy_B, ...
 """
 
-import math
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+from jax import Array
 
 from ternary_jax import poincare, ternary
-from ternary_jax.control.chain import chain
+from ternary_jax.control import groups, schedules
+from ternary_jax.control.chain import Control, chain
+from ternary_jax.engine.train import plan
 from ternary_jax.engine.task import Context, Loss, Metric, Task
-from ternary_jax.keys import ConfigError, Key, flag, integer, integers, real
-from ternary_jax.vae import evaluate, references
-from ternary_jax.vae.models import Mlp
+from ternary_jax.vae import controller, data, evaluate, objective, references, settings, start
+from ternary_jax.vae.branch import Branch, make_branch
+from ternary_jax.vae.losses import radial
+from ternary_jax.vae.objective import Batch, Seen
 
-KEYS: dict[str, Key] = {
-    "data.n_digits": integer(1, 12),
-    "model.hidden": integers(1, 65536),
-    "model.dim": integer(1, 1024),
-    "model.c": real(1e-6, 1e6, traced=True),
-    "losses.radial.on": flag(),
-    "losses.radial.weight": real(0, 1e6, traced=True),
-    "losses.radial.inner": real(0, 0.999, traced=True),
-    "losses.radial.outer": real(0, 0.999, traced=True),
-    "targets.coverage": real(0, 1),
-    "targets.hierarchy": real(-1, 1),
-}
-
-BETTER = dict.fromkeys((*evaluate.Cheap._fields, *evaluate.Costly._fields), 1) | {
-    "hierarchy": -1,
-    "hierarchy_rounded": -1,
-    "ultrametric_correlation": -1,
-    "distortion": -1,
-}
+KEYS, check = settings.KEYS, settings.check
 
 
-def check(config: Any) -> None:
-    """What concerns several keys at once."""
-    n = 3**config.data.n_digits
-    if config.train.batch_size > n:
-        raise ConfigError(
-            f"config.train.batch_size={config.train.batch_size} is more than the {n} operations of "
-            f"config.data.n_digits={config.data.n_digits}: {n} or less is allowed"
-        )
+class Tables(NamedTuple):
+    """What all runs share, on the device.
+
+    operations (N, D) trits; valuations (N,); train_mask (N,) bool
+    strata, balls: of the operations that are trained on; balls is None where batches hold no partners
+    samples: of the costly metrics; held_out: rows that are not trained on, None where there are none
+    """
+
+    operations: Any
+    valuations: Any
+    train_mask: Any
+    strata: data.Strata
+    balls: data.Balls | None
+    samples: evaluate.Samples
+    held_out: evaluate.HeldOut | None
 
 
 def make_task(static: Any) -> Task:
     """The task of a config, with its static values closed over."""
-    n_digits, dim = static.data.n_digits, static.model.dim
-    dtype, remat = jnp.dtype(static.train.dtype), static.train.remat
-    encoder = Mlp(static.model.hidden, dim, dtype, remat)
-    decoder = Mlp(static.model.hidden[::-1], 3 * n_digits, dtype, remat)
-    valuation_of = ternary.valuations(n_digits)
-    samples = evaluate.draw_samples(n_digits)
+    branches = {b: make_branch(b, static) for b in settings.BRANCHES}
+    tables = make_tables(static)
+    init = functools.partial(_init, branches, static, start.load(static.start))
+    embedding = functools.partial(_embedding, branches, static)
+    of_model = dict.fromkeys(group for branch in branches.values() for group in branch.groups)
+    controls, rows = _control(static, of_model, int(tables.train_mask.sum()))
+    metrics = _metrics(static, tables)
 
-    def init(key, hypers):
-        key_encoder, key_decoder = jax.random.split(key)
-        return {
-            "encoder": encoder.init(key_encoder, jnp.zeros((1, n_digits)))["params"],
-            "decoder": decoder.init(key_decoder, jnp.zeros((1, dim)))["params"],
-        }
+    def cheap(params, hypers, tables):
+        z, prediction, c = embedding(params, hypers, tables)
+        found = jax.vmap(evaluate.cheap, (0, 0, None))(z, prediction, c)._asdict()
+        if tables.held_out is not None:
+            of_held_out = jax.vmap(evaluate.on_held_out, (0, 0, None, None))
+            found |= of_held_out(z, prediction, c, tables.held_out)._asdict()
+        return _by_branch(found)
 
-    def embed(params, x, c):
-        """Trits (n, D) -> points of the ball (n, dim)."""
-        u = encoder.apply({"params": params["encoder"]}, x.astype(jnp.float32))
-        # exp_0 of a long u rounds to the edge, which is no point of the ball.
-        return jax.vmap(lambda u: poincare.project(poincare.exp0(u, c), c))(jnp.asarray(u))
+    def costly(params, hypers, tables):
+        z, _, c = embedding(params, hypers, tables)
+        return _by_branch(jax.vmap(evaluate.costly, (0, None, None))(z, c, tables.samples)._asdict())
 
-    def decode(params, z, c):
-        """Points (n, dim) -> logits (n, D, 3)."""
-        u = jax.vmap(poincare.log0, (0, None))(z, c)
-        return jnp.asarray(decoder.apply({"params": params["decoder"]}, u)).reshape(-1, n_digits, 3)
-
-    def sample(context):
-        return jax.random.randint(context.key, (static.train.batch_size,), 0, 3**n_digits)
-
-    def loss(params, batch, context: Context):
-        x, c = context.data["operations"][batch], context.hypers.model.c
-        z = embed(params, x, c)
-        logits = decode(params, z, c)
-        with jax.named_scope("reconstruction"):
-            digits = optax.softmax_cross_entropy_with_integer_labels(logits, x.astype(jnp.int32) + 1)
-            reconstruction = jnp.mean(jnp.sum(digits, -1))
-        terms, total = {"reconstruction": reconstruction}, reconstruction
-        if static.losses.radial.on:
-            with jax.named_scope("radial"):
-                radius = jax.vmap(poincare.dist0, (0, None))(z, c)
-                target = radial_targets(context.hypers.losses.radial, c, n_digits)
-                terms["radial"] = jnp.mean((radius - target[context.data["valuations"][batch]]) ** 2)
-            total += context.hypers.losses.radial.weight * terms["radial"]
-        return Loss(total, terms, {})
-
-    def embedding(params, hypers, data):
-        z = embed(params, data["operations"], hypers.model.c)
-        return z, (jnp.argmax(decode(params, z, hypers.model.c), -1) - 1).astype(jnp.int8)
-
-    def cheap(params, hypers, data):
-        z, prediction = embedding(params, hypers, data)
-        return evaluate.cheap(z, prediction, hypers.model.c)._asdict()
-
-    def costly(params, hypers, data):
-        z, _ = embedding(params, hypers, data)
-        return evaluate.costly(z, hypers.model.c, data["samples"])._asdict()
-
-    def export(params, hypers, data):
-        z, prediction = embedding(params, hypers, data)
-        radius = jax.vmap(poincare.dist0, (0, None))(z, hypers.model.c)
-        both = {f"{name}_{b}": a for b in "AB" for name, a in dict(z=z, radius=radius, prediction=prediction).items()}
-        n = len(valuation_of)
-        return both | {
-            "c": hypers.model.c,
-            "index": jnp.arange(n, dtype=jnp.int32),
-            "valuation": data["valuations"],
-            "train_mask": jnp.ones(n, bool),
-        }
+    def export(params, hypers, tables):
+        z, prediction, c = embedding(params, hypers, tables)
+        radius = jax.vmap(jax.vmap(poincare.dist0, (0, None)), (0, None))(z, c)
+        index = jnp.arange(len(tables.valuations), dtype=jnp.int32)
+        return _by_branch(dict(z=z, radius=radius, prediction=prediction)) | dict(
+            c=c, index=index, valuation=tables.valuations, train_mask=tables.train_mask
+        )
 
     return Task(
         name="ternary operations",
-        data={
-            "operations": ternary.operations(n_digits),
-            "valuations": valuation_of.astype(np.int32),
-            "samples": samples,
-        },
-        samples_per_epoch=3**n_digits,
-        metrics=_metrics(n_digits, samples),
+        data=tables,
+        samples_per_epoch=int(tables.train_mask.sum()),
+        metrics=metrics,
         init=init,
         knobs=lambda hypers: {},
-        sample=sample,
-        loss=loss,
+        sample=functools.partial(_sample, static),
+        loss=functools.partial(_loss, branches, static),
         cheap=cheap,
         costly=costly,
         export=export,
-        control=chain(),
-        schedules={},
-        signals=(),
-        ratio=("encoder", "decoder"),
+        control=controls,
+        schedules=rows,
+        signals=(*controller.SEES,) if static.controller.on else (),
+        ratio=("encoder_A", "encoder_B"),
+        notes=(_about_split(static, tables),),
     )
 
 
-def radial_targets(radial: Any, c: Any, n_digits: int) -> jax.Array:
-    """(2 / sqrt c) artanh(f_v), (D + 1,), with f_v linear in v from radial.outer at v = 0 to radial.inner at v = D."""
-    share = jnp.arange(n_digits + 1, dtype=jnp.float32) / n_digits
-    return 2 / jnp.sqrt(c) * jnp.arctanh(radial.outer + (radial.inner - radial.outer) * share)
+def make_tables(static: Any) -> Tables:
+    """The tables of a config, on the host."""
+    n_digits, n = static.data.n_digits, 3**static.data.n_digits
+    train = data.train_mask(static.data)
+    rows = static.train.batch_size // (2 if static.data.partners else 1)
+    return Tables(
+        operations=ternary.operations(n_digits),
+        valuations=ternary.valuations(n_digits),
+        train_mask=train,
+        strata=data.make_strata(train, n_digits, rows, static.data.budget, static.data.high_from),
+        balls=data.make_balls(train, n_digits) if static.data.partners else None,
+        samples=evaluate.draw_samples(n_digits),
+        held_out=None if train.all() else evaluate.rows_held_out(train, n_digits),
+    )
 
 
-def _metrics(n_digits: int, samples: evaluate.Samples) -> tuple[Metric, ...]:
-    levels = references.levels(n_digits, 3, samples)
-    unknown = references.Reference(math.nan, math.nan, math.nan, "")
+def curvature(params: Any, hypers: Any, static: Any) -> Array:
+    """c: that of the config, or softplus(theta), which has a gradient."""
+    if static.model.curvature == "fixed":
+        return hypers.model.c
+    return jax.nn.softplus(params["curvature"]["theta"])
+
+
+# --- a step -----------------------------------------------------------------------------------------------------------
+
+
+def _sample(static, context: Context):
+    """Rows of the batch, (batch_size,); of a batch with partners, anchors and partners, half as many each."""
+    tables: Tables = context.data
+    if not static.data.partners:
+        return {"rows": data.stratified(context.key, tables.strata)}
+    key, key_partner = jax.random.split(context.key)
+    anchors = data.stratified(key, tables.strata)
+    levels = jnp.arange(len(anchors), dtype=jnp.int32) % static.data.n_digits
+    return {"rows": anchors, "partners": data.partner(key_partner, anchors, levels, tables.balls)}
+
+
+def _loss(branches: dict[str, Branch], static, params, batch, context: Context):
+    index = jnp.concatenate([*batch.values()])
+    factors, on = _phase_factors(static, context), settings.on(static.losses)
+    keys = functools.partial(jax.random.fold_in, context.key)
+
+    def weighted(params, turned):
+        seen, signals = _forward(branches, static, params, index, context, turned, keys)
+        total, terms = objective.total(seen, on, context.hypers.losses, _times(factors, _turned_factors(turned)))
+        return total, (terms, signals)
+
+    rest = controller.neutral(context.hypers.model.rho)
+    if not static.controller.on:
+        total, (terms, signals) = weighted(params, {"rho": rest["rho"]})
+        return Loss(total, terms, signals)
+    turned = controller.controls(params["controller"], static.controller.hidden, context.controls.knobs, rest)
+    total, (terms, signals) = weighted(params, jax.lax.stop_gradient(turned))
+    ahead = controller.lookahead(lambda params, turned: weighted(params, turned)[0], params, turned, rest)
+    signals |= {f"turned_{name}": x for name, x in turned.items()}
+    return Loss(total + ahead, terms | {"controller": ahead}, signals)
+
+
+def _forward(branches, static, params, index, context, turned, keys):
+    """What the losses see of each branch, and the mean radii and the curvature."""
+    tables, hypers = context.data, context.hypers
+    c, n_digits = curvature(params, hypers, static), static.data.n_digits
+    shifts = jax.random.randint(keys(0), (static.data.shifts,), 1, len(index)) if _uses_shifts(static) else None
+    batch = Batch(index, tables.valuations[index], tables.operations[index], shifts, static.data.partners)
+    targets = radial.targets(hypers.radii.inner, hypers.radii.outer, hypers.model.c, n_digits)
+    drops = {b: _drops(static, b) for b in branches}
+    number = iter(range(1, 100))
+
+    def key(b):
+        return keys(next(number)) if drops[b] else None
+
+    latent = {b: branch.encode(params, batch.x, key(b)) for b, branch in branches.items()}
+    decoded = {b: _drawn(keys, k, latent[b]) for k, b in enumerate(branches, 100)}
+    if static.model.cross_injection:
+        decoded = _injected(decoded, turned["rho"])
+    seen = {}
+    for b, branch in branches.items():
+        with jax.named_scope(f"points_{b}"):
+            if decoded[b] is latent[b].mean:
+                points = branch.project(params, latent[b].mean, c, key(b))
+                u = points.u
+            else:
+                both = branch.project(params, jnp.concatenate([latent[b].mean, decoded[b]]), c, key(b))
+                points, u = jax.tree.map(lambda a: a[: len(index)], both), both.u[len(index) :]
+        seen[b] = Seen(batch, latent[b], points, branch.decode(params, u, key(b)), c, hypers.model.c, targets)
+    signals = {f"radius_{b}": jnp.mean(one.points.r) for b, one in seen.items()}
+    return seen, signals | ({"c": c} if static.model.curvature == "learned" else {})
+
+
+def _drawn(keys, number, latent):
+    """mean + exp(log_variance / 2) eps, or the mean itself."""
+    if latent.log_variance is None:
+        return latent.mean
+    return latent.mean + jnp.exp(latent.log_variance / 2) * jax.random.normal(keys(number), latent.mean.shape)
+
+
+def _injected(y, rho):
+    """(1 - rho) y + rho sg(y of the other branch): both decoders get to see some of the other's code."""
+    other = dict(zip(y, reversed(y.values()), strict=True))
+    return {b: (1 - rho) * y[b] + rho * jax.lax.stop_gradient(other[b]) for b in y}
+
+
+def _phase_factors(static, context):
+    """Factors on the losses by the phase: reconstruction, then structure too, then geometry too; {} without phases."""
+    if not _phases(static):
+        return {}
+    structure, geometry = context.controls.knobs["structure"], context.controls.knobs["geometry"]
+    later = structure * (1 - (1 - context.hypers.phases.radial_after) * geometry)
+    shape = dict.fromkeys(objective.LOSSES.keys() - {"reconstruction", "kl"}, structure)
+    return shape | {"radial": later, "geodesic": geometry}
+
+
+def _turned_factors(turned):
+    """Factors on the losses by what the controller turned; the mix tau counts twice, so that a half changes nothing."""
+    if "tau" not in turned:
+        return {}
+    mix = {"radial": 2 * (1 - turned["tau"]), "geodesic": 2 * turned["tau"]}
+    return {name: x * mix.get(name, 1) for name, x in turned.items() if name not in ("tau", "rho")}
+
+
+def _times(a, b):
+    return {k: a[k] * b[k] if k in a and k in b else a.get(k, b.get(k)) for k in a.keys() | b.keys()}
+
+
+def _phases(static):
+    return bool(static.phases.geometry_from)
+
+
+def _uses_shifts(static):
+    return any(loss in settings.on(static.losses) for loss in objective.USE_SHIFTS)
+
+
+def _drops(static, b):
+    own = getattr(static.model, b)
+    improved = "improved" in (own.encoder, own.decoder) and own.dropout > 0
+    return improved or (own.projection == "direction_radius" and static.model.projection_dropout > 0)
+
+
+def _control(static, of_model, samples_per_epoch):
+    """The chain of controllers, and the rows of the schedules that it follows."""
+    names = [*of_model, *(["curvature"] if static.model.curvature == "learned" else [])]
+    names += ["controller"] if static.controller.on else []
+    members: list[Control] = [groups.scale(lambda hypers: {g: getattr(hypers.rates, g) for g in names})]
+    rows = {}
+    if static.start.frozen:
+        members.append(groups.freeze(static.start.frozen))
+    if _phases(static):
+        steps = plan(static, samples_per_epoch)
+        step = np.arange(steps.total)
+        for name, begin in (("structure", static.phases.structure_from), ("geometry", static.phases.geometry_from)):
+            rows[name] = (step >= steps.epoch * begin).astype(np.float32)
+        members.append(schedules.follow(structure="structure", geometry="geometry"))
+    if static.controller.on:
+        members.append(controller.observe())
+    return chain(*members), rows
+
+
+# --- the beginning, and what is measured ------------------------------------------------------------------------------
+
+
+def _init(branches, static, loaded, key, hypers):
+    params = {}
+    for branch in branches.values():
+        key, own = jax.random.split(key)
+        params |= branch.init(own)
+    if static.model.curvature == "learned":
+        params["curvature"] = {"theta": jnp.log(jnp.expm1(hypers.model.c))}
+    if static.controller.on:
+        params["controller"] = controller.init(key, static.controller.hidden)
+    start.check_groups(static.start, params)
+    return params | start.replaced(loaded, params)
+
+
+def _embedding(branches, static, params, hypers, tables):
+    """Points (2, N, dim), decoded trits (2, N, D) int8 of both branches, and c: of the mean, without dropout."""
+    c, found = curvature(params, hypers, static), []
+    for branch in branches.values():
+        z = branch.project(params, branch.encode(params, tables.operations).mean, c).z
+        logits = branch.decode(params, jax.vmap(poincare.log0, (0, None))(z, c))
+        found.append((z, (jnp.argmax(logits, -1) - 1).astype(jnp.int8)))
+    z, prediction = map(jnp.stack, zip(*found, strict=True))
+    return z, prediction, c
+
+
+def _by_branch(found):
+    return {f"{name}_{b}": value[k] for name, value in found.items() for k, b in enumerate(settings.BRANCHES)}
+
+
+def _metrics(static: Any, tables: Tables) -> tuple[Metric, ...]:
+    n_digits = static.data.n_digits
+    of = references.levels(n_digits, 3, tables.samples) | references.held_out(tables.train_mask, n_digits)
+    names = [*evaluate.Cheap._fields, *evaluate.Costly._fields]
+    names[1:1] = evaluate.OnHeldOut._fields if tables.held_out is not None else ()
     return tuple(
-        Metric(name, BETTER[name], found.best, found.chance, found.untrained, name in evaluate.Costly._fields)
-        for name in BETTER
-        for found in [levels.get(name, unknown)]
+        Metric(f"{name}_{b}", references.better(name), of[name].best, of[name].chance, of[name].untrained, costly)
+        for b in reversed(settings.BRANCHES)  # B is the branch that is judged
+        for name in names
+        for costly in [name in evaluate.Costly._fields]
     )
+
+
+def _about_split(static: Any, tables: Tables) -> str:
+    """What the coverage of a run says of generalisation."""
+    held_out = int((~tables.train_mask).sum())
+    if not held_out:
+        return "split none: every operation was trained on, so these figures say nothing of generalisation"
+    kind = {
+        "random": "a random split leaks, as reconstruction factorises over digits: a few percent are enough",
+        "residue_balls": "whole residue balls: combinations of leading digits that were never seen",
+        "digit_box": "a box: combinations of digit values that were never seen together",
+    }[static.data.split]
+    return f"split {static.data.split}: {held_out:,} of {len(tables.train_mask):,} operations held out; {kind}"

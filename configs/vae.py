@@ -1,0 +1,131 @@
+"""What every config of the ternary task starts from: the parts of the dual model and the losses, all losses but one off.
+
+Not a config to run. Another one begins with
+
+    config = read(Path(__file__).with_name("vae.py"))  # read: from ternary_jax.config
+
+Lengths are geodesic, for c = 1, where radii of 0.08 and 0.90 of the ball are 0.16 and 2.94.
+"""
+
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from ternary_jax.config import read
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """`arg` is what follows a colon in --config=FILE:ARG; this config has no variants."""
+    if arg:
+        raise ValueError(f"configs/vae.py has no variant {arg!r}")
+    config = read(Path(__file__).with_name("defaults.py"))
+    config.task = "ternary_jax.vae.task"  # the module with make_task
+    config.stop.watch = "coverage_B"
+
+    config.data = ConfigDict()
+    config.data.n_digits = 9  # 3^9 = 19,683 operations
+    config.data.split = "none"  # of operations held out: or "random", "residue_balls", "digit_box"
+    config.data.split_seed = 0  # which ones
+    config.data.train_share = 0.05  # random: share of the operations that are trained on
+    config.data.residue_level = 3  # residue_balls: classes i mod 3^level
+    config.data.residue_held_out = 5  # of them, held out
+    config.data.box_digits = 2  # digit_box: digits that have a certain value each in what is held out
+    config.data.budget = 0.0  # share of a batch that goes to levels v >= high_from, in equal parts; 0.0: uniform draws
+    config.data.high_from = 4  # these are 243 of the 19,683 operations
+    config.data.partners = False  # True: half of a batch are partners of the other half, at each pair valuation in turn
+    config.data.shifts = 4  # pairs of a batch for radial, rank and geodesic, in batches: 2,048 of 512 rows
+
+    config.model = ConfigDict()
+    config.model.dim = 16  # coordinates of the ball
+    config.model.inputs = "one_hot"  # digits as an encoder reads them; "trits": as numbers -1, 0, 1
+    config.model.c = 1.0  # sectional curvature is -c; where c is learned, at the start
+    config.model.curvature = "fixed"  # or "learned": c = softplus(theta), in every loss and metric, with a gradient
+    config.model.max_radius = 0.95  # greatest sqrt(c)|z| of a direction-radius projection
+    config.model.direction_hidden = (64, 64)  # its network of directions
+    config.model.radius_hidden = (32, 32)  # and of radii
+    config.model.projection_dropout = 0.0
+    config.model.cross_injection = False  # True: (1 - rho) y + rho sg(y of the other branch) is decoded in training
+    config.model.rho = 0.0  # its permeability
+
+    branch = ConfigDict()
+    branch.encoder = "improved"  # layer norm, silu, dropout after each layer; "plain": relu
+    branch.hidden = (256, 128, 64)
+    branch.dropout = 0.0  # of the improved parts
+    branch.stochastic = (
+        False  # True: a variational branch; what is decoded in training is drawn, geometry is the mean's
+    )
+    branch.projection = "direction_radius"  # or "exp_map": exp_0 of the latent vector
+    branch.decoder = "plain"  # relu; or "improved"; or "residual", a block per width; B may be "shared", that of A
+    branch.decoder_hidden = (32, 64)
+    branch.decoder_gain = 1.0  # on what the decoder reads
+    config.model.A = branch
+    config.model.B = ConfigDict(branch.to_dict())
+
+    config.radii = ConfigDict()  # the radial targets, linear in v between these shares of the ball's radius
+    config.radii.outer = 0.90  # of valuation 0
+    config.radii.inner = 0.08  # of the highest
+
+    # Each loss is on for "A", "B", "AB" or "none"; weights are beside one nat per operation.
+    losses = config.losses = ConfigDict()
+    losses.reconstruction = ConfigDict(dict(on="AB", weight=1.0))
+    losses.kl = ConfigDict(dict(on="none", weight=0.1))
+    losses.kl.free_bits = 0.3  # nats of each latent coordinate that cost no more than these
+    losses.radial = ConfigDict(dict(on="none", weight=1.0))  # radii to their targets, by the square
+    losses.radial.growth = 0.4  # of the weight of a row with its valuation, 1 + exp(growth v)
+    losses.radial.margin = 0.5  # weight of the hinge between pairs
+    losses.radial.share = 0.5  # of the distance of two targets, that a pair has to keep
+    losses.stratification = ConfigDict(dict(on="none", weight=1.0))
+    losses.monotonic = ConfigDict(dict(on="none", weight=1.0))
+    losses.monotonic.share = 1.0  # of the distance of two targets, that the means of two levels have to keep
+    losses.monotonic.softness = 0.17
+    losses.monotonic.pull = 0.5  # of the means to their targets
+    losses.rank = ConfigDict(dict(on="none", weight=0.5))
+    losses.rank.temperature = 0.34  # 0.1 of the originals, whose radii spanned 0.82, at a span of 2.78
+    losses.rich = ConfigDict(dict(on="none", weight=1.0))  # means of levels in order, spread inside them
+    losses.rich.means = 5.0
+    losses.rich.floor = 2.0
+    losses.rich.separation = 3.0
+    losses.rich.kappa = 0.5  # of the variance of a level that fills its band, that there is to be
+    losses.rich.gap = 0.034  # between means, 0.01 at the span of the originals
+    losses.geodesic = ConfigDict(dict(on="none", weight=0.3))  # distances of pairs to furthest exp(-v / scale)
+    losses.geodesic.furthest = 2.94  # the distance of the outer level from the origin
+    losses.geodesic.scale = 3.0
+    losses.zero = ConfigDict(dict(on="none", weight=0.5))  # a defect of the originals, for the ablation of its cost
+    losses.zero.pull = 0.5
+    losses.zero.correlation = 0.3
+    losses.zero.aim = -0.3
+    losses.bands = ConfigDict(dict(on="none", weight=1.0))  # radii and distances each to the band of its valuation
+    losses.bands.furthest = 1.0  # the distance of valuation 0; each level is nearer
+    losses.bands.ratio = 0.55  # by this factor
+    losses.bands.width = 0.35  # half a band, in levels; from 0.5 on bands would overlap
+    losses.bands.radius = 1.0
+    losses.bands.distance = 1.0
+    losses.bands.spread = 1.0
+    losses.bands.outer = 0.92  # share of the ball's radius where the operations of level 0 lie whose first digit is 1
+    losses.bands.between = 0.45  # and where those lie whose first digit is 2
+
+    config.phases = ConfigDict()  # by epochs; 0 and 0: all losses from the start
+    config.phases.structure_from = 0  # before it, reconstruction and KL alone
+    config.phases.geometry_from = 0  # from here on the geodesic loss too
+    config.phases.radial_after = 0.5  # factor on the radial loss from then on
+
+    config.controller = ConfigDict()
+    config.controller.on = False  # True: weights, rho and the mix of radial and geodesic are learned by looking ahead
+    config.controller.hidden = (32, 32)
+
+    config.rates = ConfigDict()  # factors on the learning rate, by group
+    for group in ("encoder_A", "encoder_B", "projection_A", "projection_B", "decoder_A", "decoder_B"):
+        config.rates[group] = 1.0
+    config.rates.curvature = 1.0
+    config.rates.controller = 1.0
+
+    config.start = ConfigDict()
+    config.start.workdir = ""  # of ours, whose newest checkpoint has the groups to start from; "": from scratch
+    config.start.groups = ()  # such as ("encoder_A", "decoder_A")
+    config.start.frozen = ()  # groups that stay as they are
+
+    # What counts as the ceiling; summary.json says when it was reached.
+    config.targets = ConfigDict()
+    config.targets.coverage_B = 1.0
+    config.targets.hierarchy_B = -0.8320  # 5e-5 short of the ceiling without ties
+    return config

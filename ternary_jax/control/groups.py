@@ -1,0 +1,25 @@
+"""What is turned once, for a whole run: factors on the learning rates of groups, and groups that are frozen."""
+
+import jax.numpy as jnp
+
+from ternary_jax.control.chain import Control
+
+
+def scale(factors) -> Control:
+    """Multiply the rate of each group: factors(hypers) -> a factor by group, 1 for those that are not there."""
+
+    def update(state, signals, controls):
+        rates = {group: rate * state[group] if group in state else rate for group, rate in controls.rates.items()}
+        return state, controls._replace(rates=rates)
+
+    return Control(factors, update)
+
+
+def freeze(groups: tuple[str, ...]) -> Control:
+    """Keep these groups, and their optimizer state, as they are at the start."""
+
+    def update(state, signals, controls):
+        before = controls.frozen or dict.fromkeys(controls.rates, jnp.array(False))
+        return state, controls._replace(frozen=before | {group: jnp.array(True) for group in groups})
+
+    return Control(lambda hypers: (), update)

@@ -1,0 +1,109 @@
+"""A branch of the dual model: encoder -> latent vector -> point of the ball -> decoder, as pure functions.
+
+    digits x --encoder--> y --projection--> z in the ball, u = log_0(z), r = d(0, z) --decoder--> logits of all digits
+
+The decoder reads u: what is reconstructed is what was embedded. Branches A and B are two trees of parameters of the
+same functions.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ternary_jax import poincare
+from ternary_jax.precision import safe_sqrt
+from ternary_jax.vae.models import Decoder, Encoder, Projection
+
+
+class Latent(NamedTuple):
+    """mean, log_variance (n, dim) of the latent vector; the latter is None where it is not stochastic."""
+
+    mean: Array
+    log_variance: Array | None
+
+
+class Points(NamedTuple):
+    """z (n, dim) in the ball, u = log_0(z) (n, dim), r = d(0, z) (n,).
+
+    u and r are made beside z, not from it: 1 - c|z|^2 has lost digits by then.
+    """
+
+    z: Array
+    u: Array
+    r: Array
+
+
+class Branch(NamedTuple):
+    """Functions of the parameters of all groups; a key is given in training, where there is dropout, and else None.
+
+    groups: the keys of its parameters
+    init: key -> params
+    encode: params, trits (n, D), key -> Latent
+    project: params, latent vectors (n, dim), c, key -> Points
+    decode: params, tangent vectors (n, dim), key -> logits (n, D, 3)
+    """
+
+    groups: tuple[str, ...]
+    init: Callable[..., Any]
+    encode: Callable[..., Latent]
+    project: Callable[..., Points]
+    decode: Callable[..., Array]
+
+
+def make_branch(name: str, static: Any) -> Branch:
+    """The branch "A" or "B" of a config."""
+    own, model, n_digits = getattr(static.model, name), static.model, static.data.n_digits
+    dtype, remat, dim = jnp.dtype(static.train.dtype), static.train.remat, model.dim
+    direct = own.projection == "direction_radius"
+    theirs = model.A if own.decoder == "shared" else own
+    encoder = Encoder(own.hidden, own.encoder, own.dropout, dim, own.stochastic, dtype, remat)
+    projection = Projection(model.direction_hidden, model.radius_hidden, model.projection_dropout, dtype)
+    decoder = Decoder(
+        theirs.decoder_hidden, theirs.decoder, theirs.dropout, theirs.decoder_gain, 3 * n_digits, dtype, remat
+    )
+    groups = {"encoder": f"encoder_{name}", "decoder": "decoder_A" if own.decoder == "shared" else f"decoder_{name}"}
+    groups |= {"projection": f"projection_{name}"} if direct else {}
+
+    def init(key):
+        inputs = {"encoder": features(jnp.zeros((1, n_digits), jnp.int8), model.inputs)}
+        made = {}
+        for part, module in {"encoder": encoder, "projection": projection, "decoder": decoder}.items():
+            key, own_key = jax.random.split(key)
+            if groups.get(part, "").endswith(name):
+                made[groups[part]] = module.init(own_key, inputs.get(part, jnp.zeros((1, dim))), False)["params"]
+        return made
+
+    def call(part, module, params, x, key):
+        rngs = None if key is None else {"dropout": key}
+        with jax.named_scope(f"{part}_{name}"):
+            return module.apply({"params": params[groups[part]]}, x, key is not None, rngs=rngs)
+
+    def encode(params, x, key=None):
+        return Latent(*call("encoder", encoder, params, features(x, model.inputs), key))
+
+    def project(params, y, c, key=None):
+        if not direct:
+            # exp_0 of a long vector rounds to the edge, which is no point of the ball.
+            z = jax.vmap(lambda y: poincare.project(poincare.exp0(y, c), c))(y)
+            return Points(z, jax.vmap(poincare.log0, (0, None))(z, c), jax.vmap(poincare.dist0, (0, None))(z, c))
+        towards, share = call("projection", projection, params, y, key)
+        square = jnp.sum(towards * towards, -1, keepdims=True)
+        direction = towards / jnp.where(square > 0, safe_sqrt(square), 1)
+        norm = model.max_radius * share
+        r = 2 / jnp.sqrt(c) * jnp.arctanh(norm)
+        return Points((norm / jnp.sqrt(c))[:, None] * direction, r[:, None] / 2 * direction, r)
+
+    def decode(params, u, key=None):
+        return call("decoder", decoder, params, u, key).reshape(-1, n_digits, 3)
+
+    return Branch(tuple(groups.values()), init, encode, project, decode)
+
+
+def features(x: Array, inputs: str) -> Array:
+    """Trits (n, D) -> what an encoder reads, float32: (n, D) "trits" as numbers, or (n, 3 D) "one_hot" digits."""
+    if inputs == "trits":
+        return x.astype(jnp.float32)
+    return (x[:, :, None] == jnp.array([-1, 0, 1], jnp.int8)[None, None]).reshape(len(x), -1).astype(jnp.float32)

@@ -1,0 +1,45 @@
+"""Bands of radii and of distances, one idea for both: operation 0 is the origin, and a radius the distance to it.
+
+A pair of valuation v belongs at D_v = furthest ratio^v, within a factor ratio^-width to either side; so does the
+radius of an operation of valuation v, which is its distance to operation 0. With width < 1/2 bands do not overlap: in
+them the hierarchy is at its ceiling, and every triplet in order. Level 0 has no upper edge, so that there is room
+for its radii to differ; where each lies there is said by its first digit. A spread that did not follow the tree
+would push neighbours apart: the distance of two points is at least the difference of their radii.
+"""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from ternary_jax.vae.losses import masked
+from ternary_jax.vae.losses.radial import radius
+
+
+def centres(furthest: ArrayLike, ratio: ArrayLike, n_digits: int) -> Array:
+    """log D_v = log furthest + v log ratio, (D + 1,)."""
+    return jnp.log(furthest) + jnp.arange(n_digits + 1) * jnp.log(ratio)
+
+
+def outside(length: Array, v: Array, centres: Array, half: ArrayLike, top: bool) -> Array:
+    """max(0, |log length - centre_v| - half)^2, mean over the rows that have a band, -> ().
+
+    length, v (n,): radii and valuations of operations, or distances and valuations of pairs; half: width log(1 / ratio)
+    top: whether v = D has a band, from 0 up to its upper edge. Pairs of one operation have none.
+    Only the lower edge counts at v = 0.
+    """
+    last = centres.shape[0] - 1
+    # A length of 0 is infinitely far below its band: it counts as one by the finest band, with gradient 0.
+    log = jnp.log(jnp.maximum(length, jnp.exp(centres[last] - 1)))
+    above = jnp.where(v > 0, jnp.maximum(0, log - centres[v] - half), 0)
+    below = jnp.where(v < last, jnp.maximum(0, centres[v] - half - log), 0)
+    return masked.mean(above**2 + below**2, (v < last) | top)
+
+
+def spread(r: Array, x: Array, outer: ArrayLike, between: ArrayLike, c0: ArrayLike) -> Array:
+    """(r_i - radius(f(x_i0)))^2 over the operations of level 0, f = outer for the digit 1, between for 2, -> ().
+
+    Trits x (n, D). Two radii are most of what richness can be: inside a band the variance is greatest, w^2/4, where
+    half of a level lies at either end.
+    """
+    target = jnp.where(x[:, 0] == 0, radius(outer, c0), radius(between, c0))
+    return masked.mean((r - target) ** 2, x[:, 0] >= 0)

@@ -1,0 +1,172 @@
+"""The keys of a config of the ternary task, and what involves several of them."""
+
+from functools import partial
+from typing import Any
+
+from ternary_jax.keys import ConfigError, Key, choice, flag, integer, integers, real, words
+from ternary_jax.vae import data
+from ternary_jax.vae.losses import geodesic
+
+BRANCHES = "AB"
+_branches = choice("none", "A", "B", "AB")
+_weight = partial(real, 0, 1e6, traced=True)
+_share = partial(real, 0, 0.999, traced=True)
+_positive = partial(real, 1e-6, 1e6, traced=True)
+
+_OF_A_BRANCH = {
+    "encoder": choice("plain", "improved"),
+    "hidden": integers(1, 65536),
+    "dropout": real(0, 0.99),
+    "stochastic": flag(),
+    "projection": choice("direction_radius", "exp_map"),
+    "decoder": choice("plain", "improved", "residual", "shared"),
+    "decoder_hidden": integers(1, 65536),
+    "decoder_gain": real(1e-3, 1e6),
+}
+
+# The parts of each loss, beside `on` and `weight`.
+_OF_A_LOSS: dict[str, dict[str, Key]] = {
+    "reconstruction": {},
+    "kl": {"free_bits": _weight()},
+    "radial": {"growth": real(0, 10, traced=True), "margin": _weight(), "share": real(0, 1, traced=True)},
+    "stratification": {},
+    "monotonic": {"share": real(0, 1, traced=True), "softness": _positive(), "pull": _weight()},
+    "rank": {"temperature": _positive()},
+    "rich": {"means": _weight(), "floor": _weight(), "separation": _weight(), "kappa": _weight(), "gap": _weight()},
+    "geodesic": {"furthest": _positive(), "scale": _positive()},
+    "zero": {"pull": _weight(), "correlation": _weight(), "aim": real(-1, 1, traced=True)},
+    "bands": {
+        "furthest": _positive(),
+        "ratio": real(1e-3, 0.999, traced=True),
+        "width": real(0, 0.5, traced=True),
+        "radius": _weight(),
+        "distance": _weight(),
+        "spread": _weight(),
+        "outer": _share(),
+        "between": _share(),
+    },
+}
+
+KEYS: dict[str, Key] = {
+    "data.n_digits": integer(2, 12),
+    **data.KEYS,
+    "data.budget": real(0, 1),
+    "data.high_from": integer(0, 12),
+    "data.partners": flag(),
+    "data.shifts": integer(1, 64),
+    "model.dim": integer(2, 1024),
+    "model.inputs": choice("trits", "one_hot"),
+    "model.c": _positive(),
+    "model.curvature": choice("fixed", "learned"),
+    "model.max_radius": real(1e-3, 0.999),
+    "model.direction_hidden": integers(1, 65536),
+    "model.radius_hidden": integers(1, 65536),
+    "model.projection_dropout": real(0, 0.99),
+    "model.cross_injection": flag(),
+    "model.rho": real(0, 1, traced=True),
+    **{f"model.{b}.{name}": key for b in BRANCHES for name, key in _OF_A_BRANCH.items()},
+    "radii.inner": _share(),
+    "radii.outer": _share(),
+    **{
+        f"losses.{loss}.{name}": key
+        for loss, parts in _OF_A_LOSS.items()
+        for name, key in {"on": _branches, "weight": _weight(), **parts}.items()
+    },
+    "phases.structure_from": integer(0, 10**7),
+    "phases.geometry_from": integer(0, 10**7),
+    "phases.radial_after": real(0, 1, traced=True),
+    "controller.on": flag(),
+    "controller.hidden": integers(1, 4096),
+    **{
+        f"rates.{part}_{b}": real(0, 1e3, traced=True)
+        for part in ("encoder", "projection", "decoder")
+        for b in BRANCHES
+    },
+    "rates.curvature": real(0, 1e3, traced=True),
+    "rates.controller": real(0, 1e3, traced=True),
+    "start.workdir": Key(str),
+    "start.groups": words(),
+    "start.frozen": words(),
+    "targets.coverage_B": real(0, 1),
+    "targets.hierarchy_B": real(-1, 1),
+}
+
+
+def on(losses: Any) -> dict[str, str]:
+    """The branches that each loss is on for, by its name, in the order of the table; those that are off are left out."""
+    found = {loss: getattr(losses, loss).on for loss in _OF_A_LOSS}
+    return {loss: branches for loss, branches in found.items() if branches != "none"}
+
+
+def check(config: Any) -> None:
+    """Raise a ConfigError where several keys contradict each other."""
+    n, batch = 3**config.data.n_digits, config.train.batch_size
+    if batch > n:
+        raise ConfigError(
+            f"config.train.batch_size={batch} is more than the {n} operations of "
+            f"config.data.n_digits={config.data.n_digits}: {n} or less is allowed"
+        )
+    data.check_split(config.data)
+    used = on(config.losses)
+    _check_pairs(config, used)
+    _check_branches(config, used)
+    if "geodesic" in used:
+        _check_geodesic(config)
+    if "bands" in used and config.data.n_digits < 2:
+        raise ConfigError("config.losses.bands.on needs config.data.n_digits of 2 or more")
+    if config.phases.geometry_from < config.phases.structure_from:
+        raise ConfigError(
+            f"config.phases.geometry_from={config.phases.geometry_from} comes before the structure that it follows, "
+            f"config.phases.structure_from={config.phases.structure_from}: give that epoch or a later one"
+        )
+    if config.controller.on and not (config.model.cross_injection and {"radial", "geodesic", "kl"} <= used.keys()):
+        raise ConfigError(
+            "config.controller.on=True turns what is off: it needs config.model.cross_injection=True and "
+            "config.losses.radial.on, .geodesic.on and .kl.on other than none"
+        )
+
+
+def _check_pairs(config: Any, used: dict[str, str]) -> None:
+    rows, parts = config.train.batch_size, config.train.microbatches
+    if config.data.partners and rows % (2 * parts):
+        raise ConfigError(
+            f"config.data.partners=True makes pairs of a batch: config.train.batch_size={rows} has to be a multiple of "
+            f"{2 * parts}, twice config.train.microbatches"
+        )
+    if "bands" in used and not config.data.partners:
+        raise ConfigError("config.losses.bands.on speaks of pairs of a given valuation: set config.data.partners=True")
+    if rows < 2 * parts:
+        raise ConfigError(f"config.train.batch_size={rows} leaves no pairs: give 2 rows or more in each microbatch")
+
+
+def _check_branches(config: Any, used: dict[str, str]) -> None:
+    if config.model.A.decoder == "shared":
+        raise ConfigError("config.model.A.decoder=shared: it is B that may share the decoder of A; give A its own")
+    for b in BRANCHES:
+        own = config.model[b]
+        if own.decoder == "residual" and len(set(own.decoder_hidden)) != 1:
+            widths = ",".join(map(str, own.decoder_hidden))
+            raise ConfigError(
+                f"config.model.{b}.decoder_hidden={widths} has to repeat one width, as 128,128: "
+                "the blocks of a residual decoder add to what they get"
+            )
+        if b in used.get("kl", "") and not own.stochastic:
+            raise ConfigError(
+                f"config.losses.kl.on={used['kl']} needs config.model.{b}.stochastic=True, or branch {b} has no variance"
+            )
+
+
+def _check_geodesic(config: Any) -> None:
+    """That the furthest target can be reached in every run."""
+    values = {}
+    for key in ("losses.geodesic.furthest", "radii.outer", "model.c"):
+        group, name = key.rsplit(".", 1)
+        found = config.losses.geodesic if group == "losses.geodesic" else config[group]
+        values[key] = found[name] if isinstance(found[name], tuple) else (found[name],) * config.runs
+    for furthest, outer, c in zip(*values.values(), strict=True):
+        limit = float(geodesic.reachable(outer, c))
+        if furthest > limit:
+            raise ConfigError(
+                f"config.losses.geodesic.furthest={furthest} is out of reach: two points of radius "
+                f"config.radii.outer={outer} are at most {limit:.4g} apart"
+            )

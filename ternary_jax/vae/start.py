@@ -1,0 +1,48 @@
+"""Where training starts: from scratch, or with groups of parameters from a workdir of ours."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ternary_jax.keys import ConfigError
+
+
+def load(start: Any) -> dict[str, Any]:
+    """The groups `start.groups` of the newest checkpoint of the first run in `start.workdir`; {} without a workdir."""
+    from ternary_jax.engine import checkpoint  # imports orbax only when it reads
+
+    if bool(start.workdir) != bool(start.groups):
+        raise ConfigError(
+            f"config.start.workdir={start.workdir!r} and config.start.groups={','.join(start.groups)!r} go together: "
+            "set both, or neither to start from scratch"
+        )
+    if not start.workdir:
+        return {}
+    try:
+        _, state, _ = checkpoint.load(Path(start.workdir) / "checkpoints")
+    except Exception as e:
+        raise ConfigError(f"config.start.workdir={start.workdir} holds no checkpoint to start from: {e}") from e
+    found = state["params"]
+    if missing := [group for group in start.groups if group not in found]:
+        raise ConfigError(
+            f"config.start.groups={','.join(missing)} is not in {start.workdir}: there are {', '.join(found)}"
+        )
+    return {group: jax.tree.map(lambda a: np.asarray(a)[0], found[group]) for group in start.groups}
+
+
+def check_groups(start: Any, params: dict[str, Any]) -> None:
+    """A ConfigError where the config names a group that the model has not."""
+    for key in ("groups", "frozen"):
+        if unknown := [group for group in getattr(start, key) if group not in params]:
+            raise ConfigError(f"config.start.{key}={','.join(unknown)} is no group: there are {', '.join(params)}")
+
+
+def replaced(loaded: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """The loaded groups, after a check that they fit the model."""
+    for group, tree in loaded.items():
+        shapes, wanted = (jax.tree.map(np.shape, t) for t in (tree, params[group]))
+        if shapes != wanted:
+            raise ConfigError(f"config.start.groups={group} does not fit: it has {shapes} there, and {wanted} here")
+    return {group: jax.tree.map(jax.numpy.asarray, tree) for group, tree in loaded.items()}
