@@ -23,8 +23,9 @@ def get_config(arg: str = "") -> ConfigDict:
     for branch in (config.model.A, config.model.B):
         branch.hidden = (64, 64)
         branch.projection = "exp_map"
-        branch.decoder_hidden = (64, 64)
-        branch.decoder_gain = 20.0
+        branch.decoder = "residual"
+        branch.decoder_hidden = (64,)
+        branch.decoder_gain = 30.0
     config.losses.radial.on = "A"
     config.losses.bands.on = "B"
     return config.lock()

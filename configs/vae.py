@@ -1,4 +1,4 @@
-"""What every config of the ternary task starts from: the parts of the dual model and the losses, all losses but one off.
+"""What every config of the ternary task starts from: the dual model, and all losses, of which one is on.
 
 Not a config to run. Another one begins with
 
@@ -51,9 +51,7 @@ def get_config(arg: str = "") -> ConfigDict:
     branch.encoder = "improved"  # layer norm, silu, dropout after each layer; "plain": relu
     branch.hidden = (256, 128, 64)
     branch.dropout = 0.0  # of the improved parts
-    branch.stochastic = (
-        False  # True: a variational branch; what is decoded in training is drawn, geometry is the mean's
-    )
+    branch.stochastic = False  # True: variational; training decodes a draw, geometry is the mean's
     branch.projection = "direction_radius"  # or "exp_map": exp_0 of the latent vector
     branch.decoder = "plain"  # relu; or "improved"; or "residual", a block per width; B may be "shared", that of A
     branch.decoder_hidden = (32, 64)

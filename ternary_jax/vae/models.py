@@ -104,7 +104,7 @@ class Decoder(nn.Module):
 
 
 class Controller(nn.Module):
-    """What is observed (n,) -> corrections (out,) in (-1, 1), all 0 at initialisation: layer norm and silu, silu, tanh."""
+    """What is observed (n,) -> corrections (out,) in (-1, 1), all 0 at the start: layer norm and silu, silu, tanh."""
 
     widths: tuple[int, ...]
     out: int

@@ -10,7 +10,6 @@ from ternary_jax import ternary
 from ternary_jax.tables import cell, columns
 from ternary_jax.vae import evaluate
 
-
 LOWER_IS_BETTER = (
     "hierarchy",
     "hierarchy_rounded",

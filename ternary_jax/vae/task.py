@@ -15,8 +15,8 @@ from jax import Array
 from ternary_jax import poincare, ternary
 from ternary_jax.control import groups, schedules
 from ternary_jax.control.chain import Control, chain
-from ternary_jax.engine.train import plan
 from ternary_jax.engine.task import Context, Loss, Metric, Task
+from ternary_jax.engine.train import plan
 from ternary_jax.vae import controller, data, evaluate, objective, references, settings, start
 from ternary_jax.vae.branch import Branch, make_branch
 from ternary_jax.vae.losses import radial
