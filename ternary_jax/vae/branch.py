@@ -79,7 +79,8 @@ def make_branch(name: str, static: Any) -> Branch:
     def call(part, module, params, x, key):
         rngs = None if key is None else {"dropout": key}
         with jax.named_scope(f"{part}_{name}"):
-            return module.apply({"params": params[groups[part]]}, x, key is not None, rngs=rngs)
+            out: Any = module.apply({"params": params[groups[part]]}, x, key is not None, rngs=rngs)
+        return out
 
     def encode(params, x, key=None):
         return Latent(*call("encoder", encoder, params, features(x, model.inputs), key))

@@ -85,7 +85,7 @@ class OnHeldOut(NamedTuple):
 
 
 class HeldOut(NamedTuple):
-    """row (m,) int32, operations not trained on; rank (m,) int32, doubled average ranks, less 1, of their valuations."""
+    """row (m,) int32, operations not trained on; rank (m,) int32, of their v: doubled average ranks, less 1."""
 
     row: np.ndarray
     rank: np.ndarray

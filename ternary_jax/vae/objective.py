@@ -16,16 +16,16 @@ Parts = dict[str, tuple[Any, Array]]
 
 
 class Batch(NamedTuple):
-    """Operations of a step: index, v (n,) int32, valuations; x (n, D) trits.
+    """Operations of a step: rows (n,) int32, their indices; v (n,) int32, valuations; x (n, D) trits.
 
-    shifts: (k,) int32 in [1, n): row b is paired with row (b - shift) mod n, for each of them
+    shifts: (k,) int32 in [1, n): row b is paired with row (b - shift) mod n, for each; None where no loss needs it
     partners: whether row b + n/2 is a partner of row b, at pair valuations 0 .. D-1 in turn
     """
 
-    index: Array
+    rows: Array
     v: Array
     x: Array
-    shifts: Array
+    shifts: Any
     partners: bool
 
 
@@ -108,7 +108,7 @@ def _rich(seen: Seen, h: Any) -> Parts:
 
 def _geodesic(seen: Seen, h: Any) -> Parts:
     n_digits = len(seen.targets) - 1
-    i, j = pairs(seen.batch.index, seen.batch.shifts)
+    i, j = pairs(seen.batch.rows, seen.batch.shifts)
     z_i, z_j = pairs(seen.points.z, seen.batch.shifts)
     targets = geodesic.targets(h.furthest, h.scale, n_digits)
     return {"geodesic": (1, geodesic.smooth_l1(_dist(z_i, z_j, seen.c), _pair_valuation(i, j, n_digits), targets))}
@@ -126,7 +126,7 @@ def _bands(seen: Seen, h: Any) -> Parts:
     centres = bands.centres(h.furthest / jnp.sqrt(seen.c0), h.ratio, n_digits)
     half = -h.width * jnp.log(h.ratio)
     d = _dist(seen.points.z[:n], seen.points.z[n:], seen.c)
-    v = _pair_valuation(seen.batch.index[:n], seen.batch.index[n:], n_digits)
+    v = _pair_valuation(seen.batch.rows[:n], seen.batch.rows[n:], n_digits)
     inner = seen.batch.v > 0  # level 0 has its place by `spread`
     r = jnp.where(inner, seen.points.r, jnp.exp(centres[0]))
     return {

@@ -11,6 +11,7 @@ BRANCHES = "AB"
 _branches = choice("none", "A", "B", "AB")
 _weight = partial(real, 0, 1e6, traced=True)
 _share = partial(real, 0, 0.999, traced=True)
+_rate = partial(real, 0, 1e3, traced=True)
 _positive = partial(real, 1e-6, 1e6, traced=True)
 
 _OF_A_BRANCH = {
@@ -77,13 +78,9 @@ KEYS: dict[str, Key] = {
     "phases.radial_after": real(0, 1, traced=True),
     "controller.on": flag(),
     "controller.hidden": integers(1, 4096),
-    **{
-        f"rates.{part}_{b}": real(0, 1e3, traced=True)
-        for part in ("encoder", "projection", "decoder")
-        for b in BRANCHES
-    },
-    "rates.curvature": real(0, 1e3, traced=True),
-    "rates.controller": real(0, 1e3, traced=True),
+    **{f"rates.{part}_{b}": _rate() for part in ("encoder", "projection", "decoder") for b in BRANCHES},
+    "rates.curvature": _rate(),
+    "rates.controller": _rate(),
     "start.workdir": Key(str),
     "start.groups": words(),
     "start.frozen": words(),
@@ -93,7 +90,7 @@ KEYS: dict[str, Key] = {
 
 
 def on(losses: Any) -> dict[str, str]:
-    """The branches that each loss is on for, by its name, in the order of the table; those that are off are left out."""
+    """The branches that each loss is on for, by its name, in the order of the table; without those that are off."""
     found = {loss: getattr(losses, loss).on for loss in _OF_A_LOSS}
     return {loss: branches for loss, branches in found.items() if branches != "none"}
 
@@ -152,7 +149,7 @@ def _check_branches(config: Any, used: dict[str, str]) -> None:
             )
         if b in used.get("kl", "") and not own.stochastic:
             raise ConfigError(
-                f"config.losses.kl.on={used['kl']} needs config.model.{b}.stochastic=True, or branch {b} has no variance"
+                f"config.losses.kl.on={used['kl']} needs config.model.{b}.stochastic=True: branch {b} has no variance"
             )
 
 

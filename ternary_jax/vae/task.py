@@ -37,9 +37,9 @@ class Tables(NamedTuple):
     valuations: Any
     train_mask: Any
     strata: data.Strata
-    balls: data.Balls | None
+    balls: Any
     samples: evaluate.Samples
-    held_out: evaluate.HeldOut | None
+    held_out: Any
 
 
 def make_task(static: Any) -> Task:
@@ -94,7 +94,7 @@ def make_task(static: Any) -> Task:
 
 def make_tables(static: Any) -> Tables:
     """The tables of a config, on the host."""
-    n_digits, n = static.data.n_digits, 3**static.data.n_digits
+    n_digits = static.data.n_digits
     train = data.train_mask(static.data)
     rows = static.train.batch_size // (2 if static.data.partners else 1)
     return Tables(
@@ -213,7 +213,7 @@ def _turned_factors(turned):
 
 
 def _times(a, b):
-    return {k: a[k] * b[k] if k in a and k in b else a.get(k, b.get(k)) for k in a.keys() | b.keys()}
+    return a | b | {k: a[k] * b[k] for k in a.keys() & b.keys()}
 
 
 def _phases(static):
