@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.flatten_util import ravel_pytree
 
 from ternary_jax.control.chain import Control, Controls, Signals
 from ternary_jax.engine.stopping import StopState
@@ -16,7 +17,7 @@ from ternary_jax.engine.task import Context, Loss, Task
 class TrainState(NamedTuple):
     """All that a run carries, and all that a checkpoint holds.
 
-    params, opt_state: of the task and the optimizer, by group
+    params, opt_state: of the task and the optimizer, by group; the latter of `flat` parameters
     control: state of the controller chain
     last: what the controllers see of the last step
     metrics: of the last evaluation; before the first, the infinity that is worse than any value
@@ -62,18 +63,19 @@ def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs
         )
         context = Context(step, jax.random.fold_in(key, step), controls, hypers, data)
         loss, gradients = _loss_and_gradients(task, static.train.microbatches, state.params, context)
+        gradients, params = jax.lax.optimization_barrier((flat(gradients), flat(state.params)))
         norms = {group: optax.tree.norm(g) for group, g in gradients.items()}
         updates, opt_state = tx.update(
             gradients,
             state.opt_state,
-            state.params,
+            params,
             rates={group: hypers.train.learning_rate * factor for group, factor in controls.rates.items()},
             weight_decay=hypers.train.weight_decay,
             frozen=controls.frozen,
         )
         seen = loss.terms | loss.signals | {f"gradient/{group}": norm for group, norm in norms.items()}
         state = state._replace(
-            params=optax.apply_updates(state.params, updates),
+            params=_shaped(optax.apply_updates(params, updates), state.params),
             opt_state=opt_state,
             control=control_state,
             last={name: seen[name] for name in task.signals},
@@ -82,6 +84,15 @@ def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs
         return state, StepInfo(loss.total, loss.terms, loss.signals, norms, together, controls.rates, controls.knobs)
 
     return train_step
+
+
+def flat(params: dict[str, Any]) -> dict[str, Array]:
+    """Each group as one vector: an optimizer of a hundred leaves takes seconds to compile, one of six vectors does not."""
+    return {group: ravel_pytree(tree)[0] for group, tree in params.items()}
+
+
+def _shaped(vectors, params):
+    return {group: ravel_pytree(tree)[1](vectors[group]) for group, tree in params.items()}
 
 
 def keys(hypers: Any) -> Array:

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from ternary_jax import config as configs
 from ternary_jax import optimizer, terminal
@@ -25,7 +26,7 @@ from ternary_jax.control.chain import chain
 from ternary_jax.engine import checkpoint, session, stopping
 from ternary_jax.engine import report as reports
 from ternary_jax.engine.report import Desk, Plan, Report, measured
-from ternary_jax.engine.step import TrainState, first_bad, keys, make_step, observables
+from ternary_jax.engine.step import TrainState, first_bad, flat, keys, make_step, observables
 from ternary_jax.engine.task import Task
 
 
@@ -72,7 +73,7 @@ def make_train(task: Task, static: Any) -> tuple[Callable[[Any], TrainState], Ca
         params = task.init(keys(hypers)[0], hypers)
         return TrainState(
             params=params,
-            opt_state=tx.init(params),
+            opt_state=tx.init(flat(params)),
             control=control.init(hypers),
             last={name: jnp.float32(jnp.inf) for name in task.signals},
             metrics={name: jnp.float32(-jnp.inf * metric.better) for name, metric in metrics_of.items()},
@@ -83,7 +84,16 @@ def make_train(task: Task, static: Any) -> tuple[Callable[[Any], TrainState], Ca
         rows = {name: jax.lax.dynamic_slice_in_dim(row, first, steps.chunk) for name, row in table.items()}
         xs = (first + jnp.arange(steps.chunk, dtype=jnp.int32), rows)
         key = keys(hypers)[1]
-        after, infos = jax.lax.scan(lambda state, xs: train_step(state, xs, key, hypers, data), state, xs)
+        shape: list[Any] = []
+
+        def step(state, xs):  # one row of what is observed, as each of fifty arrays would be compiled by itself
+            state, info = train_step(state, xs, key, hypers, data)
+            row, back = ravel_pytree(info)
+            shape[:] = [back]
+            return state, row
+
+        after, rows = jax.lax.scan(step, state, xs)
+        infos = jax.vmap(shape[0])(rows)
         after = after._replace(stop=stopping.add(after.stop, infos.loss, steps.chunk))
         after = evaluate(after, first + steps.chunk, hypers, data)
         bad_step, bad_term = first_bad(infos, first)
