@@ -16,12 +16,15 @@ def get_config(arg: str = "") -> ConfigDict:
     if arg:
         raise ValueError(f"configs/v5_12.py has no variant {arg!r}")
     config = read(Path(__file__).with_name("vae.py"))
-    config.train.epochs = 100
+    # Two cosines: after the first, of 12 epochs, coverage and hierarchy are there; the second, of 60, is for the tree.
+    config.train.epochs = 72
+    config.train.schedule = "warm_restarts"
+    config.train.cycle_epochs = 12
+    config.train.cycle_growth = 5
     config.train.learning_rate = 6e-3
-    config.train.warmup_epochs = 2
-    config.evaluate.cheap_every = 5
-    config.evaluate.costly_every = 100
-    config.checkpoint.every = 50
+    config.evaluate.cheap_every = 6
+    config.evaluate.costly_every = 72
+    config.checkpoint.every = 36
 
     config.data.partners = True
     config.model.A.encoder = "plain"
@@ -31,7 +34,10 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.B.decoder = "residual"
     config.model.B.decoder_hidden = (128,)
     config.model.B.decoder_gain = 30.0  # the last digit moves a point by a hundredth of what the first does
+    config.losses.reconstruction.weight = 2.0
     config.losses.bands.on = "B"
+    config.losses.bands.radius = 5.0  # a row of a higher level is one in three, and its band a small part of the ball
+    config.losses.bands.spread = 2.0
     return config.lock()
 
 

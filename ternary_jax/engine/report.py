@@ -35,7 +35,10 @@ class Report(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How a run is cut, all in steps: an epoch, the run, a chunk, and what is due after every so many."""
+    """How a run is cut, all in steps: an epoch, the run, a chunk, and what is due after every so many.
+
+    costly: 0 where they are never measured, or at the end alone
+    """
 
     epoch: int
     total: int
@@ -219,9 +222,9 @@ def _columns(task: Task, info: StepInfo) -> dict[str, Any]:
 
 
 def _measure_last(desk: Desk, book: log.Log, state: TrainState, stop: Any) -> None:
-    """Into the last row of a run that stopped between two full evaluations, the costly metrics of its state."""
-    steps = desk.steps
-    early = [k for k in range(desk.static.runs) if steps.costly and not steps.due(stop.at[k], steps.costly)]
+    """Into the last row of a run that has not just been measured in full, the costly metrics of its state."""
+    steps, wanted = desk.steps, desk.static.evaluate.costly_every > 0
+    early = [k for k in range(desk.static.runs) if wanted and not (steps.costly and steps.due(stop.at[k], steps.costly))]
     early = [k for k in early if stop.reason[k] not in stopping.DIVERGED]
     if early:
         costly = jax.jit(jax.vmap(desk.task.costly, (0, 0, None)))

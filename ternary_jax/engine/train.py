@@ -33,15 +33,17 @@ from ternary_jax.engine.task import Task
 def plan(static: Any, samples_per_epoch: int) -> Plan:
     """A chunk is the longest number of whole epochs that fits both `evaluate.cheap_every` and `train.epochs`.
 
-    So all chunks are one program, also where the epochs are no multiple of the cadence.
+    So all chunks are one program, also where the epochs are no multiple of the cadence. The costly metrics are no part
+    of it where they are wanted at the end alone: that would hold the first step up by seconds of compiling.
     """
-    epoch = math.ceil(samples_per_epoch / static.train.batch_size)
+    epoch, epochs = math.ceil(samples_per_epoch / static.train.batch_size), static.train.epochs
+    at_end = static.evaluate.costly_every >= epochs > static.evaluate.cheap_every
     return Plan(
         epoch=epoch,
-        total=epoch * static.train.epochs,
-        chunk=epoch * math.gcd(static.evaluate.cheap_every, static.train.epochs),
+        total=epoch * epochs,
+        chunk=epoch * math.gcd(static.evaluate.cheap_every, epochs),
         cheap=epoch * static.evaluate.cheap_every,
-        costly=epoch * static.evaluate.costly_every,
+        costly=0 if at_end else epoch * static.evaluate.costly_every,
         checkpoint=epoch * static.checkpoint.every,
     )
 
@@ -63,7 +65,8 @@ def make_train(task: Task, static: Any) -> tuple[Callable[[Any], TrainState], Ca
     Every array of hypers, state and report has a leading axis of runs. The first step is a scalar, the same for all
     runs and a multiple of the chunk. A chunk gives up its state to the next: the arrays that were passed in are gone.
     """
-    steps, metrics_of = plan(static, task.samples_per_epoch), measured(task, static)
+    steps = plan(static, task.samples_per_epoch)
+    metrics_of = {name: m for name, m in measured(task, static).items() if steps.costly or not m.costly}
     shared = jax.device_put((schedule_rows(task, static), task.data))
     control = chain(schedules.follow("learning_rate"), task.control)
     tx = optimizer.adamw_by_group(static.train.clip_norm)
@@ -109,7 +112,7 @@ def make_train(task: Task, static: Any) -> tuple[Callable[[Any], TrainState], Ca
 
         def cheap(state):
             metrics = state.metrics | _float32(task.cheap(state.params, hypers, data))
-            if static.evaluate.costly_every:
+            if steps.costly:
                 metrics = jax.lax.cond(steps.due(end, steps.costly), costly, lambda metrics: metrics, metrics)
             return state._replace(metrics=metrics, stop=stopping.evaluated(state.stop, metrics, metrics_of, static))
 
