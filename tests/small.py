@@ -1,14 +1,18 @@
 """The dual model on small spaces: what the tests of ternary_jax.vae start from."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ternary_jax import optimizer
 from ternary_jax.config import load_config, split
-from ternary_jax.control.chain import Controls
+from ternary_jax.control import schedules
+from ternary_jax.control.chain import Controls, chain
+from ternary_jax.engine import stopping, train
+from ternary_jax.engine.step import StepInfo, TrainState, make_step
 from ternary_jax.engine.task import Context
 from ternary_jax.vae import task
 
@@ -73,6 +77,48 @@ def drawn(shapes: Any, seed: int = 0) -> Any:
 def context(made: Any, hypers: Any, seed: int = 0, knobs: Any = None) -> Context:
     """What a step goes by, without a controller but for these knobs."""
     return Context(jnp.int32(0), jax.random.key(seed), Controls({}, None, knobs or {}), hypers, made.data)
+
+
+class Steps(NamedTuple):
+    """Single steps of a run, compiled: step(state, number) -> (state, info), and what they are made of.
+
+    Without clipping, the gradient of the first step is ten times the first moment of Adam that it leaves.
+    """
+
+    made: Any
+    static: Any
+    hypers: Any
+    state: TrainState
+    rows: dict[str, Any]
+    compiled: Any
+
+    def step(self, state: TrainState, number: int = 0, hypers: Any = None, **rows: float) -> tuple[Any, StepInfo]:
+        """Rows of schedules, and hypers, may be other ones."""
+        at = {name: jnp.float32(rows.get(name, row[number])) for name, row in self.rows.items()}
+        given = self.hypers if hypers is None else hypers
+        return self.compiled(state, (jnp.int32(number), at), jax.random.key(5), given, self.made.data)
+
+
+def steps(**overrides: Any) -> Steps:
+    """Steps from parameters that are drawn."""
+    made, static, hypers, params = setting(**overrides)
+    control = chain(schedules.follow("learning_rate"), made.control)
+    tx = optimizer.adamw_by_group(static.train.clip_norm)
+    state = TrainState(
+        params=params,
+        opt_state=tx.init(params),
+        control=control.init(hypers),
+        last={name: jnp.float32(jnp.inf) for name in made.signals},
+        metrics={metric.name: jnp.float32(-jnp.inf * metric.better) for metric in made.metrics},
+        stop=stopping.init(),
+    )
+    compiled = jit(make_step(made, static, tx, control))
+    return Steps(made, static, hypers, state, train.schedule_rows(made, static), compiled)
+
+
+def gradient(state: TrainState) -> dict[str, np.ndarray]:
+    """Of the first step without clipping, by group."""
+    return {group: 10 * flat(adam.mu) for group, adam in state.opt_state.items()}
 
 
 def jit(f: Any) -> Any:
