@@ -49,8 +49,8 @@ def test_all_controls_stay_between_their_bounds(size):
         turned = said(network(seed, size), knobs(values), jnp.float32(rho))
         for name, (low, high) in BOUNDS.items():
             assert low - 1e-6 <= turned[name] <= high + 1e-6, name
-            met[name] |= {name for name, end in (("low", low), ("high", high)) if abs(turned[name] - end) < 1e-3}
-    assert size == 1 or all(ends == {"low", "high"} for ends in met.values())
+            met[name] |= {end for end in (low, high) if abs(turned[name] - end) < 1e-3}
+    assert size == 1 or all(len(ends) == 2 for ends in met.values())
 
 
 @pytest.mark.parametrize("x", [-3.0, -0.4, 0.4, 3.0])
@@ -129,14 +129,18 @@ def test_it_is_the_change_of_the_reference_by_a_small_step_of_descent():
 def test_at_rest_it_is_minus_1_and_without_a_slope_0():
     assert float(ahead(THETA, REST)[0]) == pytest.approx(-1, rel=1e-12)
     with jax.enable_x64(True):
-        flat = controller.lookahead(lambda params, u: u["a"] * (params["theta"] ** 2).sum(), {"theta": jnp.zeros(3)}, TURNED, REST)
-    assert float(flat) == 0
+        level = controller.lookahead(lambda p, u: u["a"] * (p["theta"] ** 2).sum(), {"theta": jnp.zeros(3)}, TURNED, REST)
+    assert float(level) == 0
 
 
 # --- in a step --------------------------------------------------------------------------------------------------------
 
 PHASES = {"phases__structure_from": 1, "phases__geometry_from": 2, "phases__radial_after": 0.3}
-MODEL = small.CONTROLLED | PHASES | {"model__rho": 0.2, "model__curvature": "learned", "train__clip_norm": 0.0}
+# Small networks, as the slope of a slope takes long to compile, and smooth ones, as at a kink it says nothing.
+SMOOTH = {f"model__{name}_hidden": () for name in ("direction", "radius")} | {
+    f"model__{b}__{name}": value for b in "AB" for name, value in (("encoder", "plain"), ("hidden", ()), ("decoder", "residual"))
+}
+MODEL = small.CONTROLLED | PHASES | SMOOTH | {"model__rho": 0.2, "train__clip_norm": 0.0}
 ROWS = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)]
 
 
@@ -173,9 +177,7 @@ def test_at_rest_the_model_has_the_gradient_that_it_has_without_a_controller(on,
     assert {name: float(info.signals[f"turned_{name}"]) for name in BOUNDS} == {
         name: float(value) for name, value in rest_of(0.2).items()
     }
-    # Without a phase that is on there is nothing for some controls to turn.
-    live = gradients["controller"].reshape(-1)
-    assert np.any(live)
+    assert np.any(gradients["controller"])
 
 
 @pytest.mark.parametrize(("structure", "geometry"), ROWS)
@@ -199,23 +201,22 @@ def test_the_total_is_that_of_the_phase_and_of_what_is_turned(on, structure, geo
     assert float(info.loss) - terms["controller"] == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_each_control_changes_the_next_parameters_and_learns(on):
+def test_each_control_changes_what_the_model_follows_and_learns(on):
     """By its gradient, which is the slope of the look ahead."""
     state, info = on.step(turned_by(on, np.zeros(6)), structure=1.0, geometry=1.0)
     slope = 10 * np.asarray(state.opt_state["controller"].mu["out"]["bias"], np.float64)
     for k, name in enumerate(BOUNDS):
         moved = []
-        for h in (-0.05, 0.05):
+        for h in (-0.02, 0.02):
             after, there = on.step(turned_by(on, h * np.eye(6)[k]), structure=1.0, geometry=1.0)
             moved.append(float(there.terms["controller"]))
-        assert np.abs(small.flat(after.params["encoder_A"]) - small.flat(state.params["encoder_A"])).max() > 0 or (
-            name == "kl_B"
-        )
-        groups = [g for g in state.params if g != "controller"]
-        assert any(np.any(small.flat(after.params[g]) != small.flat(state.params[g])) for g in groups), name
+        now, before = small.gradient(after), small.gradient(state)  # the first step of Adam is nearly its sign alone
+        changed = {group for group in now if np.any(np.abs(now[group] - before[group]) > 1e-5)}
+        reached = {"kl_A": {"encoder_A"}, "kl_B": {"encoder_B"}}.get(name, {"encoder_A", "encoder_B", "projection_A"})
+        assert reached <= changed, name
         # The two sides of a rest may have different room, so each has a slope of its own: at 0 that of above.
-        above = (moved[1] - float(info.terms["controller"])) / 0.05
-        assert slope[k] == pytest.approx(above, rel=0.15, abs=2e-3), name
+        above = (moved[1] - float(info.terms["controller"])) / 0.02
+        assert slope[k] == pytest.approx(above, rel=0.1, abs=5e-4), name
         assert abs(slope[k]) > 1e-4, name
     assert float(info.terms["controller"]) == pytest.approx(-1, rel=1e-5)
 
@@ -224,7 +225,6 @@ def test_it_learns_and_what_it_sees_is_live(on):
     state, seen, turned = turned_by(on, np.zeros(6)), [], []
     state.params["controller"].update(on.state.params["controller"] | {"out": state.params["controller"]["out"]})
     before = small.flat(state.params["controller"])
-    theta = float(state.params["curvature"]["theta"])
     for number in range(4):
         last = state.last
         state, info = on.step(state, number, structure=1.0, geometry=1.0)
@@ -237,8 +237,6 @@ def test_it_learns_and_what_it_sees_is_live(on):
     assert all(len(set(column)) == 4 for column in zip(*seen, strict=True))
     assert np.abs(small.flat(state.params["controller"]) - before).max() > 1e-3
     assert (np.abs(np.array(turned[-1]) - turned[0]) > 1e-4).all()
-    assert float(state.params["curvature"]["theta"]) != theta
-    assert float(info.signals["c"]) != pytest.approx(0.7, rel=1e-4)
 
 
 def test_injection_mixes_the_codes_and_lets_no_gradient_across():
