@@ -52,7 +52,8 @@ from ternary_jax.config import read
 def get_config(arg="plain"):
     config = read({str(DEFAULTS)!r})
     config.task = "a_task"
-    config.model = dict(hidden=(64, 32), beta=0.5, gain=1.0, offset=-2.0, kind="relu", name=arg, bias=True, low=1, parts=())
+    config.model = dict(hidden=(64, 32), beta=0.5, gain=1.0, offset=-2.0, kind="relu", name=arg, bias=True, low=1)
+    config.model["parts"] = ()
     {change}
     return config
 {more}

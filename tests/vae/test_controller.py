@@ -1,4 +1,4 @@
-"""The controller: between its bounds, at rest at the start, its look ahead against numpy, and what it turns in a step."""
+"""The controller: its bounds, its rest, its look ahead against numpy, and what it turns in a step of training."""
 
 import jax
 import jax.numpy as jnp
@@ -128,8 +128,11 @@ def test_it_is_the_change_of_the_reference_by_a_small_step_of_descent():
 
 def test_at_rest_it_is_minus_1_and_without_a_slope_0():
     assert float(ahead(THETA, REST)[0]) == pytest.approx(-1, rel=1e-12)
-    with jax.enable_x64(True):
-        level = controller.lookahead(lambda p, u: u["a"] * (p["theta"] ** 2).sum(), {"theta": jnp.zeros(3)}, TURNED, REST)
+
+    def bowl(params, u):
+        return u["a"] * (params["theta"] ** 2).sum()
+
+    level = controller.lookahead(bowl, {"theta": jnp.zeros(3)}, TURNED, REST)
     assert float(level) == 0
 
 
@@ -137,9 +140,9 @@ def test_at_rest_it_is_minus_1_and_without_a_slope_0():
 
 PHASES = {"phases__structure_from": 1, "phases__geometry_from": 2, "phases__radial_after": 0.3}
 # Small networks, as the slope of a slope takes long to compile, and smooth ones, as at a kink it says nothing.
-SMOOTH = {f"model__{name}_hidden": () for name in ("direction", "radius")} | {
-    f"model__{b}__{name}": value for b in "AB" for name, value in (("encoder", "plain"), ("hidden", ()), ("decoder", "residual"))
-}
+SMOOTH = {f"model__{name}_hidden": () for name in ("direction", "radius")}
+for _b in "AB":
+    SMOOTH |= {f"model__{_b}__encoder": "plain", f"model__{_b}__hidden": (), f"model__{_b}__decoder": "residual"}
 MODEL = small.CONTROLLED | PHASES | SMOOTH | {"model__rho": 0.2, "train__clip_norm": 0.0}
 ROWS = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)]
 

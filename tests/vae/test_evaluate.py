@@ -235,7 +235,7 @@ def test_prior_coverage_counts_distinct_operations_beside_what_uniform_draws_wou
     assert np.isnan(evaluate.prior_coverage(some + 1).share)
 
 
-# --- what is held out ---------------------------------------------------------------------------------------------------
+# --- what is held out -------------------------------------------------------------------------------------------------
 
 SPLITS = {
     "random": data.random_mask(3, 4, 0.4),
