@@ -1,5 +1,7 @@
 """What is turned once for a whole run: factors on the rates of groups, and groups that are frozen."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,9 +51,11 @@ def test_a_rate_of_0_moves_no_parameter_but_the_optimizer_and_a_frozen_group_mov
     params = {"slope": {"w": jnp.ones(3)}, "offset": {"b": jnp.ones(2)}, "other": {"x": jnp.ones(1)}}
     slopes = jax.tree.map(lambda x: 3 * x, params)
     tx, norm = adamw_by_group(1.0), np.sqrt(9 * 3 + 9 * 1)  # without the frozen one
-    start = tx.init(params)
+    start: Any = tx.init(params)
     control = chain(groups.scale(lambda hypers: {"slope": jnp.float32(0)}), groups.freeze(("offset",)))
     _, turned = control.update(control.init(None), SIGNALS, before())
+    updates: Any
+    state: Any
     updates, state = tx.update(
         slopes, start, params, rates=turned.rates, weight_decay=jnp.float32(0), frozen=turned.frozen
     )

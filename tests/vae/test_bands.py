@@ -1,6 +1,7 @@
 """The bands against a Python loop in float64, inside them, at their edges, and at a length of 0."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -87,7 +88,7 @@ def test_bands_do_not_overlap_and_put_the_hierarchy_at_its_ceiling():
     centre = np.asarray(bands.centres(FURTHEST, RATIO, D), np.float64)
     assert (centre[:-1] - half > centre[1:] + half).all()
     r = np.exp(centre[v] + rng.uniform(-half, half, len(v))).astype(np.float32)
-    inside = bands.outside(r, v.astype(np.int32), jnp.asarray(centre, "float32"), half * 1.001, True)
+    inside = bands.outside(jnp.asarray(r), jnp.asarray(v, "int32"), jnp.asarray(centre, "float32"), half * 1.001, True)
     assert float(inside) == 0
     n, t = 3**D, np.bincount(v)
     assert judge.spearman(v, r) == pytest.approx(-math.sqrt(1 - (t**3 - t).sum() / (n**3 - n)), abs=1e-9)
@@ -112,8 +113,8 @@ def test_the_closed_form_of_the_tree_lies_inside_bands():
 
 @pytest.mark.parametrize("c0", [0.5, 1.0, 3.0])
 def test_the_first_digit_says_where_in_level_0(c0):
-    x = judge.trits(3).astype(np.int8)
-    r = np.random.default_rng(4).uniform(0, 3, len(x)).astype(np.float32)
+    x: Any = judge.trits(3).astype(np.int8)
+    r: Any = np.random.default_rng(4).uniform(0, 3, len(x)).astype(np.float32)
     value, gradient = jax.value_and_grad(bands.spread)(r, x, 0.92, 0.45, np.float32(c0))
     assert float(value) == pytest.approx(reference.spread(r.tolist(), x.tolist(), 0.92, 0.45, c0), rel=1e-5)
     np.testing.assert_array_equal(gradient == 0, x[:, 0] == -1)  # the valuation of these is not 0
@@ -122,5 +123,5 @@ def test_the_first_digit_says_where_in_level_0(c0):
         return float(poincare.dist0(np.array([share, 0], np.float32) / math.sqrt(c0), np.float32(c0)))
 
     placed = np.array([7.0, edge(0.92), edge(0.45)], np.float32)[x[:, 0] + 1]
-    assert float(bands.spread(placed, x, 0.92, 0.45, np.float32(c0))) == pytest.approx(0, abs=1e-10)
+    assert float(bands.spread(jnp.asarray(placed), x, 0.92, 0.45, np.float32(c0))) == pytest.approx(0, abs=1e-10)
     assert float(bands.spread(r[:1], x[:1], 0.92, 0.45, np.float32(c0))) == 0

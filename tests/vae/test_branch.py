@@ -1,6 +1,7 @@
 """A branch: its networks and its points against numpy in float64, and what training adds to them."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ TRITS = judge.trits(small.D)[ROWS].astype(np.int8)
 CURVATURES = (0.3, 1.0, 4.0)
 
 
-def of(name="A", **overrides):
+def of(name: Any = "A", **overrides: Any) -> branches.Branch:
     return branches.make_branch(name, split(small.config(**overrides))[0])
 
 
@@ -145,7 +146,7 @@ def test_log_variances_are_held_between_bounds():
     made = of(model__A__stochastic=True)
     params = params_of(made)
     params["encoder_A"]["log_variance"]["kernel"] *= 1e3
-    found = made.encode(params, TRITS).log_variance
+    found: Any = made.encode(params, TRITS).log_variance
     assert (found.min(), found.max()) == (-10, 2)
 
 

@@ -1,5 +1,7 @@
 """The controller: its bounds, its rest, its look ahead against numpy, and what it turns in a step of training."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,8 +82,8 @@ def test_what_it_sees_before_the_first_step_is_0_and_each_of_it_counts():
 
 MATRIX, VECTOR = np.random.default_rng(1).normal(size=(2, 3, 3))
 MATRIX = MATRIX @ MATRIX.T
-REST = {"a": 1.0, "b": 0.5, "t": 0.3}
-TURNED = {"a": 1.7, "b": -0.4, "t": 0.9}
+REST: dict[str, Any] = {"a": 1.0, "b": 0.5, "t": 0.3}
+TURNED: dict[str, Any] = {"a": 1.7, "b": -0.4, "t": 0.9}
 THETA = np.array([0.6, -1.1, 0.4])
 
 
@@ -99,7 +101,7 @@ def toy_value(theta, u):
     return u["a"] * theta @ MATRIX @ theta / 2 + u["b"] ** 2 * VECTOR[0] @ theta + np.sin(u["t"]) * (theta**3).sum()
 
 
-def ahead(theta, turned):
+def ahead(theta, turned) -> tuple[Any, Any]:
     with jax.enable_x64(True):
         return jax.value_and_grad(controller.lookahead, (1, 2, 3))(toy, {"theta": jnp.asarray(theta)}, turned, REST)
 

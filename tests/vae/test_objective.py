@@ -1,6 +1,7 @@
 """The sum of the losses against Python loops: every part, weight and factor; what is off; whom each loss reaches."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +19,10 @@ from ternary_jax.vae.objective import Batch, Seen
 
 D, N, DIM = small.D, small.N, small.DIM
 C, C0 = 1.3, 0.7
-ROWS = np.array([0, 80, 27, 9, 13, 54, 40, 3, 1, 30, 18, 31, 40, 27, 36, 7], np.int32)  # the latter half: partners
-SHIFTS = np.array([1, 5, 15], np.int32)
-V = judge.valuation_of_integer(ROWS, D).astype(np.int32)
-X = judge.trits(D)[ROWS].astype(np.int8)
+ROWS: Any = np.array([0, 80, 27, 9, 13, 54, 40, 3, 1, 30, 18, 31, 40, 27, 36, 7], np.int32)  # the latter half: partners
+SHIFTS: Any = np.array([1, 5, 15], np.int32)
+V: Any = judge.valuation_of_integer(ROWS, D).astype(np.int32)
+X: Any = judge.trits(D)[ROWS].astype(np.int8)
 TARGETS = reference.radial_targets(0.08, 0.9, C0, D)
 ALL_ON = dict.fromkeys(objective.LOSSES, "AB")
 # None as in the config, all different, so that a mixture shows.
@@ -30,8 +31,8 @@ FACTORS = {"radial": 0.6, "geodesic": 1.7, "kl_A": 2.2, "kl": 0.9, "kl_B": 0.4, 
 
 
 def seen_of(seed):
-    rng = np.random.default_rng(seed)
-    z = rng.normal(size=(len(ROWS), DIM))
+    rng: Any = np.random.default_rng(seed)
+    z: Any = rng.normal(size=(len(ROWS), DIM))
     z *= rng.uniform(0.05, 0.9, (len(ROWS), 1)) / np.linalg.norm(z, axis=1, keepdims=True) / np.sqrt(C)
     u, r = rng.normal(size=z.shape), rng.uniform(0.1, 3, len(ROWS))
     found = Seen(
@@ -39,9 +40,9 @@ def seen_of(seed):
         latent=Latent(*rng.normal(size=(2, len(ROWS), DIM))),
         points=Points(z, u, r),
         logits=rng.normal(size=(len(ROWS), D, 3)),
-        c=np.float32(C),
-        c0=np.float32(C0),
-        targets=np.array(TARGETS),
+        c=jnp.float32(C),
+        c0=jnp.float32(C0),
+        targets=jnp.array(TARGETS),
     )
     return jax.tree.map(lambda a: a.astype("float32") if np.asarray(a).dtype == np.float64 else a, found)
 
@@ -159,9 +160,9 @@ def test_the_total_is_the_sum_of_weight_factor_and_part(factors):
 
 @pytest.mark.parametrize("k", [2, 7, 8])
 def test_pairs_are_those_of_a_loop_for_every_shift(k):
-    a = np.random.default_rng(0).normal(size=(k, 3)).astype(np.float32)
+    a: Any = np.random.default_rng(0).normal(size=(k, 3)).astype(np.float32)
     for shift in range(1, k):
-        left, right = objective.pairs(a, np.array([shift, 1], np.int32))
+        left, right = objective.pairs(a, jnp.array([shift, 1], jnp.int32))
         expected = [(a[b], a[(b - s) % k]) for s in (shift, 1) for b in range(k)]
         np.testing.assert_array_equal(left, [pair[0] for pair in expected])
         np.testing.assert_array_equal(right, [pair[1] for pair in expected])

@@ -39,10 +39,15 @@ def initial(seed=0, **overrides):
 
 def refused(**overrides):
     with pytest.raises(ConfigError) as caught:
-        static, hypers = split(small.config(**overrides))
-        made = task.make_task(static)
-        jax.eval_shape(jax.jit(jax.vmap(made.init)), jax.random.split(jax.random.key(0), 1), hypers)
+        begin(**overrides)
     return str(caught.value)
+
+
+def begin(**overrides):
+    """As far as a run gets before it compiles anything."""
+    static, hypers = split(small.config(**overrides))
+    made = task.make_task(static)
+    jax.eval_shape(jax.jit(jax.vmap(made.init)), jax.random.split(jax.random.key(0), 1), hypers)
 
 
 def test_the_groups_are_those_of_the_newest_checkpoint_and_the_others_are_fresh(saved):
