@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import small
 from reference import judge
+from reference import losses as reference
 from scipy import stats
 
 from ternary_jax.config import load_config, split
 from ternary_jax.engine import checkpoint, log, train
-from ternary_jax.vae import evaluate, references, task
+from ternary_jax.vae import branch, evaluate, references, task
 
 D, N, DIM = small.D, small.N, small.DIM
 V = judge.valuation_of_integer(np.arange(N), D)
@@ -81,6 +82,8 @@ def test_levels_have_their_share_of_a_batch():
 # --- what moves in a step ---------------------------------------------------------------------------------------------
 
 MODEL = dict(
+    radii__inner=0.08,
+    radii__outer=0.9,
     losses__radial__on="A",
     losses__stratification__on="AB",
     losses__reconstruction__on="AB",
@@ -147,18 +150,21 @@ def test_a_learned_curvature_moves_and_the_targets_do_not(steps):
     assert float(later.signals["c"]) == pytest.approx(np.log1p(np.exp(theta)), rel=1e-6)
     assert abs(float(later.signals["c"]) - 0.7) > 1e-3
 
-    # Radii are (2 / sqrt c) artanh(...) of what the networks say: at another c they are those of another length.
-    def terms(c):
-        params = steps.state.params | {"curvature": {"theta": jnp.float32(np.log(np.expm1(c)))}}
-        return steps.step(steps.state._replace(params=params))[1]
+    @small.jit
+    def geometry(theta):
+        params = steps.state.params | {"curvature": {"theta": theta}}
+        given, keys = small.context(steps.made, steps.hypers), functools.partial(jax.random.fold_in, jax.random.key(0))
+        made = {b: branch.make_branch(b, steps.static) for b in "AB"}
+        seen, _ = task._forward(made, steps.static, params, jnp.arange(24), given, {}, keys)
+        return [(one.targets, one.c, one.c0, one.points.r) for one in seen.values()]
 
-    small_c, large_c = terms(0.175), terms(0.7)
-    for b in "AB":
-        ratio = float(small_c.signals[f"radius_{b}"] / large_c.signals[f"radius_{b}"])
-        assert ratio == pytest.approx(2, rel=1e-5)
-        # Were the targets to follow c, the terms would grow with the radii, by the square: 4.
-        grown = float(small_c.terms[f"stratification_{b}"] / large_c.terms[f"stratification_{b}"])
-        assert all(abs(grown / factor - 1) > 0.1 for factor in (2, 4))
+    # Radii are (2 / sqrt c) artanh(...) of what the networks say: at a quarter of c they are twice as long.
+    for (targets, c, c0, r), (_, _, _, r_before) in zip(
+        geometry(np.log(np.expm1(0.175))), geometry(np.log(np.expm1(0.7))), strict=True
+    ):
+        assert (float(c), float(c0)) == pytest.approx((0.175, 0.7), rel=1e-5)
+        np.testing.assert_allclose(targets, reference.radial_targets(0.08, 0.9, 0.7, D), rtol=1e-5)
+        np.testing.assert_allclose(r, 2 * np.asarray(r_before), rtol=1e-5)
 
 
 def test_a_fixed_curvature_is_no_group_and_any_learned_one_can_begin():
@@ -280,6 +286,11 @@ def test_what_is_held_out_is_measured_on_both_branches(name):
     with jax.debug_nans(False):
         both = small.jit(lambda params: (made.cheap(params, hypers, data), made.export(params, hypers, data)))
         found, file = jax.device_get(both(params))
+        changed = params | {group: jax.tree.map(lambda x: 2 * x, params[group]) for group in ("encoder_B", "decoder_B")}
+        _, other = jax.device_get(both(changed))
+    for name_of in ("z", "radius"):
+        np.testing.assert_array_equal(other[f"{name_of}_A"], file[f"{name_of}_A"])
+        assert np.abs(other[f"{name_of}_B"] - file[f"{name_of}_B"]).max() > 0.01
     assert set(found) == {m.name for m in made.metrics if not m.costly}
     train_mask = file["train_mask"]
     np.testing.assert_array_equal(train_mask, made.data.train_mask)
