@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from ternary_jax import config as configs
 from ternary_jax.config import KEYS, ConfigError, load_config, read, resolved, split
-from ternary_jax.keys import Key, choice, flag, integer, integers, real, text
+from ternary_jax.keys import Key, choice, flag, integer, integers, real, text, words
 
 DEFAULTS = Path(__file__).parents[1] / "configs" / "defaults.py"
 TASK_KEYS = {
@@ -27,6 +27,7 @@ TASK_KEYS = {
     "model.name": text(),
     "model.bias": flag(),
     "model.low": integer(1),
+    "model.parts": words(),
 }
 
 
@@ -52,6 +53,7 @@ def get_config(arg="plain"):
     config = read({str(DEFAULTS)!r})
     config.task = "a_task"
     config.model = dict(hidden=(64, 32), beta=0.5, gain=1.0, offset=-2.0, kind="relu", name=arg, bias=True, low=1)
+    config.model["parts"] = ()
     {change}
     return config
 {more}
@@ -105,6 +107,11 @@ def test_a_config_is_locked_and_has_plain_values(file):
         ("model.hidden", "8", (8,)),
         ("model.hidden", "8,", (8,)),
         ("model.hidden", "()", ()),
+        ("model.parts", "", ()),
+        ("model.parts", " ", ()),
+        ("model.parts", "one", ("one",)),
+        ("model.parts", "one,2", ("one", "2")),
+        ("model.parts", "one, other ", ("one", "other")),
         ("train.learning_rate", "1e-2", 1e-2),
         ("train.learning_rate", "1e-3,1e-2", (1e-3, 1e-2)),
         ("train.weight_decay", "(0, 1)", (0.0, 1.0)),
@@ -200,6 +207,8 @@ def test_the_check_of_a_task_has_the_last_word(file, a_task, monkeypatch):
         ("model.hidden=64,,64", "give a tuple, each an int from 1 to 4096"),
         ("model.hidden=64,0", "give a tuple, each an int from 1 to 4096"),
         ("model.hidden=64 64", "give a tuple"),
+        ("model.parts=one,,other", "config.model.parts=one,,other is not allowed: give a tuple, each some text"),
+        ("model.parts=one,", "give a tuple, each some text"),
         ("train.epoch=3", "config.train.epoch=3 is not allowed: there is no such key; the nearest is train.epochs"),
         ("model.hiden=3", "the nearest is model.hidden"),
         ("zzz=3", "there is no such key; there are task, seed, runs, train.epochs"),
@@ -229,6 +238,8 @@ def test_what_is_refused_is_named_with_what_is_allowed(file, override, words):
         ("train.epochs", None, "config.train.epochs=None is not allowed: give an int"),
         ("train.epochs", True, "give an int"),
         ("train.epochs", 20.0, "give an int"),
+        ("model.parts", (1,), "give a tuple, each some text"),
+        ("model.parts", ("",), "give a tuple, each some text"),
         ("train.remat", 1, "give true or false"),
         ("train.clip_norm", 10**400, "give a number"),
         ("train.clip_norm", float("inf"), "give a number"),
@@ -356,7 +367,8 @@ def values_of(key: Key, runs: int):
     if key.choices:
         return st.sampled_from(key.choices)
     if key.kind is str:
-        return st.text(min_size=1)
+        one = st.text("ab_1 ", min_size=1).filter(str.strip).map(str.strip)
+        return st.lists(one, max_size=3).map(tuple) if key.many else st.text(min_size=1)
     if key.kind is bool:
         return st.booleans()
     low, high = max(key.low, -1e9), min(key.high, 1e9)
@@ -389,7 +401,13 @@ def test_a_config_is_the_same_after_a_journey_through_json(file, drawn):
     assert again == config
     assert resolved(again) == back
     assert split(again)[0] == split(config)[0]
-    typed = [f"{key}={v if isinstance(v, str) else json.dumps(v)}" for key, v in back.items()]
+    table = KEYS | TASK_KEYS
+
+    def as_typed(key, v):
+        words = table[key].kind is str
+        return ",".join(v) if words and table[key].many else v if words else json.dumps(v)
+
+    typed = [f"{key}={as_typed(key, v)}" for key, v in back.items()]
     assert load_config(file, typed) == config
 
 

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from ternary_jax.keys import ConfigError, Key, choice, flag, integer, integers, real, words
-from ternary_jax.vae import data
+from ternary_jax.vae import controller, data
 from ternary_jax.vae.losses import geodesic
 
 BRANCHES = "AB"
@@ -116,11 +116,8 @@ def check(config: Any) -> None:
             f"config.phases.geometry_from={config.phases.geometry_from} comes before the structure that it follows, "
             f"config.phases.structure_from={config.phases.structure_from}: give that epoch or a later one"
         )
-    if config.controller.on and not (config.model.cross_injection and {"radial", "geodesic", "kl"} <= used.keys()):
-        raise ConfigError(
-            "config.controller.on=True turns what is off: it needs config.model.cross_injection=True and "
-            "config.losses.radial.on, .geodesic.on and .kl.on other than none"
-        )
+    if config.controller.on:
+        _check_controller(config, used)
 
 
 def _check_pairs(config: Any, used: dict[str, str]) -> None:
@@ -151,6 +148,22 @@ def _check_branches(config: Any, used: dict[str, str]) -> None:
             raise ConfigError(
                 f"config.losses.kl.on={used['kl']} needs config.model.{b}.stochastic=True: branch {b} has no variance"
             )
+
+
+def _check_controller(config: Any, used: dict[str, str]) -> None:
+    """That there is what it sees, and what it turns."""
+    on_b = "B" in used.get("radial", "") and "B" in used.get("geodesic", "")
+    if not (config.model.cross_injection and on_b and used.get("kl") == "AB"):
+        raise ConfigError(
+            "config.controller.on=True turns and sees what is off: it needs config.model.cross_injection=True, "
+            "config.losses.radial.on and .geodesic.on of B or AB, and config.losses.kl.on=AB"
+        )
+    rho, most = config.model.rho, controller.BOUNDS["rho"][1]
+    if max(rho if isinstance(rho, tuple) else (rho,)) > most:
+        raise ConfigError(
+            f"config.model.rho={rho} is where config.controller.on=True begins, and it goes to {most} at most: give "
+            f"{most} or less"
+        )
 
 
 def _check_geodesic(config: Any) -> None:

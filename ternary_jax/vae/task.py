@@ -226,8 +226,10 @@ def _uses_shifts(static):
 
 def _drops(static, b):
     own = getattr(static.model, b)
-    improved = "improved" in (own.encoder, own.decoder) and own.dropout > 0
-    return improved or (own.projection == "direction_radius" and static.model.projection_dropout > 0)
+    theirs = static.model.A if own.decoder == "shared" else own
+    improved = [part for kind, part in ((own.encoder, own), (theirs.decoder, theirs)) if kind == "improved"]
+    projected = own.projection == "direction_radius" and static.model.projection_dropout > 0
+    return projected or any(part.dropout > 0 for part in improved)
 
 
 def _control(static, of_model, samples_per_epoch):
@@ -258,7 +260,8 @@ def _init(branches, static, loaded, key, hypers):
         key, own = jax.random.split(key)
         params |= branch.init(own)
     if static.model.curvature == "learned":
-        params["curvature"] = {"theta": jnp.log(jnp.expm1(hypers.model.c))}
+        c = hypers.model.c
+        params["curvature"] = {"theta": c + jnp.log(-jnp.expm1(-c))}  # log(expm1(c)), without its overflow
     if static.controller.on:
         params["controller"] = controller.init(key, static.controller.hidden)
     start.check_groups(static.start, params)

@@ -106,3 +106,43 @@ def test_short_runs_have_finite_rates(shape):
         (3, 1, [0.5, 1.0, final]),
     ):
         np.testing.assert_allclose(schedules.learning_rate(shape, steps, warmup, 0.1), expected, rtol=1e-6)
+
+
+# --- warm restarts ----------------------------------------------------------------------------------------------------
+
+
+def restarted(steps, warmup, final, cycle, growth):
+    """By walking from step to step."""
+    rate, at, length = [], 0, cycle
+    for n in range(steps):
+        if n <= warmup:
+            at = 0
+        elif at + 1 == length:
+            at, length = 0, length * growth
+        else:
+            at += 1
+        level = final + (1 - final) * (1 + np.cos(np.pi * at / length)) / 2
+        rate.append(min(1, (n + 1) / (warmup + 1)) * level)
+    return rate
+
+
+@pytest.mark.parametrize(("cycle", "growth"), [(4, 2), (5, 1), (1, 3), (1, 1), (100, 2), (7, 100)])
+@pytest.mark.parametrize(("warmup", "final"), [(0, 0.0), (3, 0.1), (60, 0.2)])
+def test_warm_restarts_are_those_of_a_walk(warmup, final, cycle, growth):
+    found = schedules.learning_rate("warm_restarts", 50, warmup, final, cycle, growth)
+    np.testing.assert_allclose(found, restarted(50, warmup, final, cycle, growth), rtol=1e-6, atol=1e-7)
+    assert found.dtype == np.float32
+
+
+def test_cycles_begin_at_the_full_rate_and_each_is_longer_than_the_one_before():
+    found = schedules.learning_rate("warm_restarts", 3 + 4 + 8 + 16, 3, 0.0, 4, 2)
+    assert np.flatnonzero(found == 1).tolist() == [3, 7, 15]
+    assert np.flatnonzero(np.diff(found) > 0).tolist() == [0, 1, 2, 6, 14]  # the rise, and two restarts
+    assert found[[6, 14, 30]].tolist() == sorted(found[[6, 14, 30]].tolist(), reverse=True)  # each ends nearer to 0
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_cycle_that_is_cut_short_is_one_that_began(steps):
+    found = schedules.learning_rate("warm_restarts", steps, 0, 0.1, 10, 2)
+    whole = schedules.learning_rate("warm_restarts", 10, 0, 0.1, 10, 2)
+    np.testing.assert_array_equal(found, whole[:steps])

@@ -153,3 +153,22 @@ def zero_correlation(r, x, aim):
     if spread == 0:
         return aim**2
     return (mean_of((a - m) * (b - n) for a, b in zip(counts, r, strict=True)) / spread - aim) ** 2
+
+
+def outside(length, v, furthest, ratio, width, n_digits, top):
+    terms = []
+    for a, k in zip(length, v, strict=True):
+        if k == n_digits and not top:
+            continue
+        centre, finest = furthest * ratio**k, furthest * ratio**n_digits / math.e
+        levels_out = math.log(max(a, finest) / centre) / math.log(1 / ratio)  # in levels: positive is outward
+        above = max(0.0, levels_out - width) if k > 0 else 0.0
+        below = max(0.0, -levels_out - width) if k < n_digits else 0.0
+        terms.append((above**2 + below**2) * math.log(ratio) ** 2)
+    return mean_of(terms)
+
+
+def spread(r, x, outer, between, c0):
+    place = {0: outer, 1: between}
+    targets = {trit: math.log((1 + f) / (1 - f)) / math.sqrt(c0) for trit, f in place.items()}
+    return mean_of((a - targets[row[0]]) ** 2 for a, row in zip(r, x, strict=True) if row[0] != -1)

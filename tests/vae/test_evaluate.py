@@ -17,7 +17,7 @@ from reference import judge
 from scipy import stats
 
 from ternary_jax import poincare, ternary
-from ternary_jax.vae import baselines, evaluate, references
+from ternary_jax.vae import baselines, data, evaluate, references
 
 N = 3**9
 TRITS = ternary.operations()
@@ -233,6 +233,71 @@ def test_prior_coverage_counts_distinct_operations_beside_what_uniform_draws_wou
     assert abs(uniform.share - uniform.uniform) < 5 * 0.31 / math.sqrt(N)
     assert references.levels(n_draws=6)["prior_coverage"].best == pytest.approx(float(got.uniform))
     assert np.isnan(evaluate.prior_coverage(some + 1).share)
+
+
+# --- what is held out -------------------------------------------------------------------------------------------------
+
+SPLITS = {
+    "random": data.random_mask(3, 4, 0.4),
+    "residue balls": data.residue_mask(3, 4, 2, 4),
+    "digit box": data.box_mask(1, 4, 2),
+    "one row": np.arange(81) != 27,
+    "all but one": np.arange(81) == 5,
+    "one level": np.arange(81) % 3 == 0,
+}
+
+
+def half_decoded(seed):
+    """Points and a prediction of 81 operations, of which about half are decoded."""
+    rng = np.random.default_rng(seed)
+    z = (unit_vectors(rng, 81, 4) * rng.uniform(0.1, 0.9, (81, 1)) / np.sqrt(0.7)).astype(np.float32)
+    right = rng.random(81) < 0.5
+    return z, np.where(right[:, None], ternary.operations(4), 1 - ternary.operations(4) ** 2).astype(np.int8), right
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_what_is_held_out_is_measured_by_itself(name):
+    train, v = SPLITS[name], judge.valuation_of_integer(np.arange(81), 4)
+    rows = evaluate.rows_held_out(train, 4)
+    np.testing.assert_array_equal(rows.row, [i for i in range(81) if not train[i]])
+    np.testing.assert_array_equal((rows.rank + 2) / 2, stats.rankdata(v[~train]))
+    assert (rows.row.dtype, rows.rank.dtype) == (np.int32, np.int32)
+    z, prediction, right = half_decoded(0)
+    found = evaluate.on_held_out(z, prediction, np.float32(0.7), rows)
+    assert float(found.held_out_coverage) == pytest.approx(right[~train].mean(), abs=1e-6)
+    assert float(found.held_out_coverage) == float(evaluate.held_out_coverage(prediction, train))
+    gap = right[train].mean() - right[~train].mean()
+    assert float(found.coverage_gap) == pytest.approx(gap, abs=1e-6)
+    known = references.held_out(train, 4)
+    assert set(known) == set(evaluate.OnHeldOut._fields)
+    if len(set(v[~train])) == 1:
+        assert np.isnan(found.held_out_hierarchy)
+        assert math.isnan(known["held_out_hierarchy"].best)
+        return
+    radius = np.linalg.norm(z.astype(np.float64), axis=1)
+    expected = stats.spearmanr(v[~train], radius[~train])[0]
+    assert float(found.held_out_hierarchy) == pytest.approx(expected, abs=1e-6)
+    ordered = -v + np.random.default_rng(1).random(81) / 2
+    assert known["held_out_hierarchy"].best == pytest.approx(stats.spearmanr(v[~train], ordered[~train])[0], abs=1e-9)
+
+
+def test_what_is_held_out_has_its_own_ceiling_which_is_reached():
+    train = SPLITS["random"]
+    z = unit_vectors(np.random.default_rng(2), 81, 4)
+    radius = 0.8 - 0.15 * ternary.valuations(4) + 0.1 * np.random.default_rng(3).random(81)
+    rows = evaluate.rows_held_out(train, 4)
+    found = evaluate.on_held_out((z * radius[:, None]).astype(np.float32), ternary.operations(4), 1.0, rows)
+    best = references.held_out(train, 4)["held_out_hierarchy"].best
+    assert float(found.held_out_hierarchy) == pytest.approx(best, abs=1e-6)
+    assert abs(best - references.hierarchy_ceiling(4)) > 1e-3
+    assert (float(found.held_out_coverage), float(found.coverage_gap)) == pytest.approx((1, 0), abs=1e-7)
+
+
+def test_a_point_outside_the_ball_leaves_nothing_of_what_is_held_out():
+    z, prediction, _ = half_decoded(0)
+    rows = evaluate.rows_held_out(SPLITS["random"], 4)
+    z[np.flatnonzero(SPLITS["random"])[0]] = 2  # one that is trained on
+    assert all(np.isnan(value) for value in evaluate.on_held_out(z, prediction, 0.7, rows))
 
 
 # --- nothing plausible from nothing -----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from ternary_jax.vae.losses.radial import radius
 
 def centres(furthest: ArrayLike, ratio: ArrayLike, n_digits: int) -> Array:
     """log D_v = log furthest + v log ratio, (D + 1,)."""
-    return jnp.log(furthest) + jnp.arange(n_digits + 1) * jnp.log(ratio)
+    return jnp.log(furthest) + jnp.arange(n_digits + 1, dtype=float) * jnp.log(ratio)
 
 
 def outside(length: Array, v: Array, centres: Array, half: ArrayLike, top: bool) -> Array:

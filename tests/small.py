@@ -1,0 +1,131 @@
+"""The dual model on small spaces: what the tests of ternary_jax.vae start from."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ternary_jax import optimizer
+from ternary_jax.config import load_config, split
+from ternary_jax.control import schedules
+from ternary_jax.control.chain import Controls, chain
+from ternary_jax.engine import stopping, train
+from ternary_jax.engine.step import StepInfo, TrainState, make_step
+from ternary_jax.engine.task import Context
+from ternary_jax.vae import task
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+D, N, DIM = 4, 81, 4
+SMALL = {
+    "data.n_digits": D,
+    "data.high_from": 2,
+    "data.shifts": 2,
+    "model.dim": DIM,
+    "model.c": 0.7,
+    "model.direction_hidden": (6,),
+    "model.radius_hidden": (5,),
+    **{f"model.{b}.hidden": (8,) for b in "AB"},
+    **{f"model.{b}.decoder_hidden": (7,) for b in "AB"},
+    **{f"model.{b}.decoder_gain": 1.0 for b in "AB"},
+    "controller.hidden": (6,),
+    "train.batch_size": 24,
+    "train.learning_rate": 1e-2,
+    "train.schedule": "constant",
+    "train.warmup_epochs": 0,
+    "train.epochs": 4,
+    "evaluate.cheap_every": 2,
+    "evaluate.costly_every": 4,
+    "checkpoint.every": 4,
+    "log.tensorboard": False,
+    "compilation_cache": False,
+}
+# What a controller asks for.
+CONTROLLED = {
+    "controller__on": True,
+    "model__cross_injection": True,
+    "model__A__stochastic": True,
+    "model__B__stochastic": True,
+    "losses__kl__on": "AB",
+    "losses__radial__on": "AB",
+    "losses__geodesic__on": "AB",
+}
+
+
+def config(**overrides: Any) -> Any:
+    """Of configs/vae.py on a small space; keys with __ for a dot."""
+    changes = SMALL | {key.replace("__", "."): value for key, value in overrides.items()}
+    return load_config(CONFIGS / "vae.py", changes)
+
+
+def setting(**overrides: Any) -> tuple[Any, Any, Any, Any]:
+    """(task, static, hypers of run 0, parameters). All parameters are drawn, as some begin as 0."""
+    static, hypers = split(config(**overrides))
+    made, hypers = task.make_task(static), jax.tree.map(lambda x: x[0], hypers)
+    made = made._replace(data=jax.device_put(made.data))
+    return made, static, hypers, drawn(jax.eval_shape(made.init, jax.random.key(0), hypers))
+
+
+def drawn(shapes: Any, seed: int = 0) -> Any:
+    """Parameters of these shapes, of the size of initial ones, none of them 0; theta as it is at c = 0.7."""
+    rng = np.random.default_rng(seed)
+    params = jax.tree.map(lambda x: (rng.normal(size=x.shape) / np.sqrt(max(1, x.size) ** 0.5)).astype(x.dtype), shapes)
+    return params | ({"curvature": {"theta": np.float32(np.log(np.expm1(0.7)))}} if "curvature" in params else {})
+
+
+def context(made: Any, hypers: Any, seed: int = 0, knobs: Any = None) -> Context:
+    """What a step goes by, without a controller but for these knobs."""
+    return Context(jnp.int32(0), jax.random.key(seed), Controls({}, None, knobs or {}), hypers, made.data)
+
+
+class Steps(NamedTuple):
+    """Single steps of a run, compiled: step(state, number) -> (state, info), and what they are made of.
+
+    Without clipping, the gradient of the first step is ten times the first moment of Adam that it leaves.
+    """
+
+    made: Any
+    static: Any
+    hypers: Any
+    state: TrainState
+    rows: dict[str, Any]
+    compiled: Any
+
+    def step(self, state: TrainState, number: int = 0, hypers: Any = None, **rows: float) -> tuple[Any, StepInfo]:
+        """Rows of schedules, and hypers, may be other ones."""
+        at = {name: jnp.float32(rows.get(name, row[number])) for name, row in self.rows.items()}
+        given = self.hypers if hypers is None else hypers
+        return self.compiled(state, (jnp.int32(number), at), jax.random.key(5), given, self.made.data)
+
+
+def steps(**overrides: Any) -> Steps:
+    """Steps from parameters that are drawn."""
+    made, static, hypers, params = setting(**overrides)
+    control = chain(schedules.follow("learning_rate"), made.control)
+    tx = optimizer.adamw_by_group(static.train.clip_norm)
+    state = TrainState(
+        params=params,
+        opt_state=tx.init(params),
+        control=control.init(hypers),
+        last={name: jnp.float32(jnp.inf) for name in made.signals},
+        metrics={metric.name: jnp.float32(-jnp.inf * metric.better) for metric in made.metrics},
+        stop=stopping.init(),
+    )
+    compiled = jit(make_step(made, static, tx, control))
+    return Steps(made, static, hypers, state, train.schedule_rows(made, static), compiled)
+
+
+def gradient(state: TrainState) -> dict[str, np.ndarray]:
+    """Of the first step without clipping, by group."""
+    return {group: 10 * flat(adam.mu) for group, adam in state.opt_state.items()}
+
+
+def jit(f: Any) -> Any:
+    """Compiled in half the time, as each program here runs a few times on a few rows."""
+    return jax.jit(f, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def flat(tree: Any) -> np.ndarray:
+    """All numbers of a tree, float64."""
+    return np.concatenate([np.ravel(np.asarray(leaf, np.float64)) for leaf in jax.tree.leaves(tree)])

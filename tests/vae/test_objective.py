@@ -1,0 +1,289 @@
+"""The sum of the losses against Python loops: every part, weight and factor; what is off; whom each loss reaches."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small
+from reference import judge
+from reference import losses as reference
+
+from ternary_jax.config import split
+from ternary_jax.vae import objective
+from ternary_jax.vae.branch import Latent, Points
+from ternary_jax.vae.losses import rich
+from ternary_jax.vae.objective import Batch, Seen
+
+D, N, DIM = small.D, small.N, small.DIM
+C, C0 = 1.3, 0.7
+ROWS: Any = np.array([0, 80, 27, 9, 13, 54, 40, 3, 1, 30, 18, 31, 40, 27, 36, 7], np.int32)  # the latter half: partners
+SHIFTS: Any = np.array([1, 5, 15], np.int32)
+V: Any = judge.valuation_of_integer(ROWS, D).astype(np.int32)
+X: Any = judge.trits(D)[ROWS].astype(np.int8)
+TARGETS = reference.radial_targets(0.08, 0.9, C0, D)
+ALL_ON = dict.fromkeys(objective.LOSSES, "AB")
+# None as in the config, all different, so that a mixture shows.
+WEIGHTS = {name: 0.3 + 0.17 * k for k, name in enumerate(objective.LOSSES)}
+FACTORS = {"radial": 0.6, "geodesic": 1.7, "kl_A": 2.2, "kl": 0.9, "kl_B": 0.4, "rich": 1.1, "bands": 0.0}
+
+
+def seen_of(seed):
+    rng: Any = np.random.default_rng(seed)
+    z: Any = rng.normal(size=(len(ROWS), DIM))
+    z *= rng.uniform(0.05, 0.9, (len(ROWS), 1)) / np.linalg.norm(z, axis=1, keepdims=True) / np.sqrt(C)
+    u, r = rng.normal(size=z.shape), rng.uniform(0.1, 3, len(ROWS))
+    found = Seen(
+        batch=Batch(ROWS, V, X, SHIFTS, True),
+        latent=Latent(*rng.normal(size=(2, len(ROWS), DIM))),
+        points=Points(z, u, r),
+        logits=rng.normal(size=(len(ROWS), D, 3)),
+        c=jnp.float32(C),
+        c0=jnp.float32(C0),
+        targets=jnp.array(TARGETS),
+    )
+    return jax.tree.map(lambda a: a.astype("float32") if np.asarray(a).dtype == np.float64 else a, found)
+
+
+SEEN = {"A": seen_of(0), "B": seen_of(1)}
+
+
+@functools.cache
+def weights():
+    """The group `losses` of the hypers of one run."""
+    given = {f"losses__{name}__weight": weight for name, weight in WEIGHTS.items()}
+    _, hypers = split(small.config(**given, losses__rich__kappa=40.0))  # a floor that these radii do not meet
+    return jax.tree.map(lambda x: x[0], hypers.losses)
+
+
+def total(seen, on, weights, factors):
+    """With what is not an array put back, which a compiled function would take for one."""
+    seen = {b: one._replace(batch=one.batch._replace(partners=True)) for b, one in seen.items()}
+    return objective.total(seen, on, weights, factors)
+
+
+# --- against loops ----------------------------------------------------------------------------------------------------
+
+
+def in_pairs(a):
+    """(a_b, a_(b - shift)) of all rows b, by shift."""
+    n = len(a)
+    return [(a[b], a[(b - shift) % n]) for shift in SHIFTS for b in range(n)]
+
+
+def pair_valuation(i, j):
+    return int(judge.valuation_of_integer(np.array([abs(int(i) - int(j))]), D)[0])
+
+
+def distance(pair):
+    x, y = (np.asarray(z, np.float64)[None] for z in pair)
+    return float(judge.geodesic(x, y, C)[0])
+
+
+def expected_parts(seen):
+    """part: (loss, weight of the part, value)"""
+    h, n = weights(), len(ROWS) // 2
+    r, v, z, x = seen.points.r.tolist(), V.tolist(), seen.points.z, X.tolist()
+    r_i, r_j = zip(*in_pairs(r), strict=True)
+    v_i, v_j = zip(*in_pairs(v), strict=True)
+    mean, log_variance = (np.asarray(a, np.float64).tolist() for a in seen.latent)
+    far = reference.geodesic_targets(h.geodesic.furthest, h.geodesic.scale, D)
+    pair_v = [pair_valuation(i, j) for i, j in in_pairs(ROWS.tolist())]
+    d = [distance(pair) for pair in in_pairs(z)]
+    b = h.bands
+    furthest = float(b.furthest / np.sqrt(C0))
+    partners = [distance(pair) for pair in zip(z[:n], z[n:], strict=True)]
+    partner_v = [pair_valuation(i, j) for i, j in zip(ROWS[:n], ROWS[n:], strict=True)]
+    without_0 = [a if k > 0 else furthest for a, k in zip(r, v, strict=True)]
+    of_band = (float(b.ratio), float(b.width), D)
+    bands = np.asarray(rich.band_variance(jnp.asarray(TARGETS)), np.float64)
+    return {
+        "reconstruction": ("reconstruction", 1, reference.cross_entropy(seen.logits.tolist(), x)),
+        "kl": ("kl", 1, reference.gaussian_kl(mean, log_variance, h.kl.free_bits)),
+        "radial": ("radial", 1, reference.squared(r, v, TARGETS, h.radial.growth)),
+        "radial_margin": (
+            "radial",
+            h.radial.margin,
+            reference.margin(r_i, r_j, v_i, v_j, TARGETS, h.radial.share),
+        ),
+        "stratification": ("stratification", 1, reference.stratification(r, v, TARGETS)),
+        "monotonic": (
+            "monotonic",
+            1,
+            reference.monotonic(r, v, TARGETS, h.monotonic.share, h.monotonic.softness, h.monotonic.pull),
+        ),
+        "rank": ("rank", 1, reference.rank(r_i, r_j, v_i, v_j, h.rank.temperature)),
+        "rich_means": ("rich", h.rich.means, reference.level_means(r, v, TARGETS)),
+        "rich_floor": ("rich", h.rich.floor, reference.floor(r, v, bands, h.rich.kappa)),
+        "rich_separation": ("rich", h.rich.separation, reference.separation(r, v, D, h.rich.gap)),
+        "geodesic": ("geodesic", 1, reference.pair_distance(d, pair_v, far)),
+        "zero": ("zero", h.zero.pull, reference.zero_pull(r, x, TARGETS)),
+        "zero_correlation": ("zero", h.zero.correlation, reference.zero_correlation(r, x, h.zero.aim)),
+        "band_radius": ("bands", b.radius, reference.outside(without_0, v, furthest, *of_band, True)),
+        "band_distance": ("bands", b.distance, reference.outside(partners, partner_v, furthest, *of_band, False)),
+        "band_spread": ("bands", b.spread, reference.spread(r, x, b.outer, b.between, C0)),
+    }
+
+
+@functools.cache
+def expected():
+    return {b: expected_parts(seen) for b, seen in SEEN.items()}
+
+
+@functools.cache
+def found():
+    """seen, weights, factors -> (total, terms) with all on."""
+    return small.jit(lambda seen, weights, factors: total(seen, ALL_ON, weights, factors))
+
+
+def test_every_part_is_that_of_a_loop():
+    _, terms = found()(SEEN, weights(), FACTORS)
+    assert set(terms) == {f"{part}_{b}" for part in expected()["A"] for b in "AB"}
+    for b, parts in expected().items():
+        for part, (_, _, value) in parts.items():
+            assert value > 0, part
+            assert float(terms[f"{part}_{b}"]) == pytest.approx(value, rel=5e-5), f"{part}_{b}"
+
+
+@pytest.mark.parametrize("factors", [FACTORS, dict.fromkeys(FACTORS, 1.0)])
+def test_the_total_is_the_sum_of_weight_factor_and_part(factors):
+    loss, _ = found()(SEEN, weights(), factors)
+    by_hand = 0.0
+    for b, parts in expected().items():
+        for name, weight, value in parts.values():
+            factor = factors.get(name, 1) * factors.get(f"{name}_{b}", 1)
+            by_hand += WEIGHTS[name] * factor * float(weight) * value
+    assert float(loss) == pytest.approx(by_hand, rel=2e-5)
+
+
+@pytest.mark.parametrize("k", [2, 7, 8])
+def test_pairs_are_those_of_a_loop_for_every_shift(k):
+    a: Any = np.random.default_rng(0).normal(size=(k, 3)).astype(np.float32)
+    for shift in range(1, k):
+        left, right = objective.pairs(a, jnp.array([shift, 1], jnp.int32))
+        expected = [(a[b], a[(b - s) % k]) for s in (shift, 1) for b in range(k)]
+        np.testing.assert_array_equal(left, [pair[0] for pair in expected])
+        np.testing.assert_array_equal(right, [pair[1] for pair in expected])
+        assert (left != right).any(1).all()  # no row with itself
+
+
+# --- on and off -------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def size(on):
+    """Equations of the losses that are on, as a tuple of items."""
+    made = jax.make_jaxpr(lambda seen, weights: total(seen, dict(on), weights, {})[0])(SEEN, weights())
+    return len(made.jaxpr.eqns)
+
+
+def test_a_loss_that_is_off_leaves_no_term_and_no_equation():
+    alone = {name: size(((name, "AB"),)) for name in ALL_ON}
+    assert size(()) == 0
+    assert min(alone.values()) > 3
+    assert size(tuple(ALL_ON.items())) == sum(alone.values())
+    for name in ALL_ON:
+        rest = tuple((other, "AB") for other in ALL_ON if other != name)
+        assert size(rest) == sum(alone.values()) - alone[name]
+        parts = {part for part, (of, _, _) in expected()["A"].items() if of == name}
+        _, terms = jax.eval_shape(functools.partial(total, on={name: "B"}, factors={}), SEEN, weights=weights())
+        assert set(terms) == {f"{part}_B" for part in parts}
+    assert all(2 * size(((name, "A"),)) == alone[name] for name in ALL_ON)
+
+
+def primitives(jaxpr):
+    names = []
+    for eqn in jaxpr.eqns:
+        names.append(eqn.primitive.name)
+        for inner in jax.tree.leaves(eqn.params, is_leaf=lambda x: hasattr(x, "eqns") or hasattr(x, "jaxpr")):
+            inner = getattr(inner, "jaxpr", inner)
+            names += primitives(inner) if hasattr(inner, "eqns") else []
+    return names
+
+
+def of_step(**overrides):
+    """The primitives of the loss of a whole step."""
+    made, _, hypers, params = small.setting(**overrides)
+
+    def loss(params, hypers):
+        return made.loss(params, {"rows": ROWS}, small.context(made, hypers)).total
+
+    return primitives(jax.make_jaxpr(loss)(params, hypers).jaxpr)
+
+
+def test_a_step_draws_and_computes_nothing_for_what_is_off():
+    bare = of_step()
+    for needs_distances, needs_pairs, overrides in (
+        (True, True, dict(losses__geodesic__on="A")),
+        (False, True, dict(losses__rank__on="B")),
+        (False, False, dict(losses__stratification__on="B")),
+    ):
+        found = of_step(**overrides)
+        assert len(found) > len(bare)
+        assert ("asinh" in found) == needs_distances  # d(., .): radii are made from artanh
+        assert ("random_bits" in found) == needs_pairs  # which shifts
+    assert not {"asinh", "random_bits"} & set(bare)
+    assert "random_bits" in of_step(model__A__stochastic=True)
+
+
+# --- whom a loss reaches ----------------------------------------------------------------------------------------------
+
+REACHES = {  # part: groups of its own branch that it reaches
+    "reconstruction": {"encoder", "projection", "decoder"},
+    "kl": {"encoder"},
+}
+
+
+@pytest.fixture(scope="module")
+def slopes():
+    """(Loss, {term: gradient of the parameters}) of a step with everything on for A and B, and a learned curvature."""
+    on = {f"losses__{name}__on": "AB" for name in ALL_ON}
+    stochastic = {f"model__{b}__stochastic": True for b in "AB"}
+    made, _, hypers, params = small.setting(**on, **stochastic, data__partners=True, model__curvature="learned")
+    half = len(ROWS) // 2
+    batch = {"rows": ROWS[:half], "partners": ROWS[half:]}
+
+    def terms(params):
+        found = made.loss(params, batch, small.context(made, hypers))
+        return found.terms, found
+
+    @small.jit
+    def slope(params, cotangent):
+        _, pull, found = jax.vjp(terms, params, has_aux=True)
+        return pull(cotangent)[0], found
+
+    shapes = jax.eval_shape(lambda: terms(params)[0])
+    zero = {name: jnp.float32(0) for name in shapes}
+    found = {name: slope(params, zero | {name: jnp.float32(1)}) for name in shapes}
+    moved = {}
+    for h in (-0.01, 0.01):
+        there = params | {"curvature": {"theta": params["curvature"]["theta"] + np.float32(h)}}
+        moved[h] = slope(there, zero)[1].terms
+    return found[next(iter(found))][1], {name: gradient for name, (gradient, _) in found.items()}, moved
+
+
+def test_a_loss_reaches_the_branch_that_it_is_on_for_and_no_other(slopes):
+    _, gradients, _ = slopes
+    assert len(gradients) == 2 * len(expected()["A"])
+    for term, gradient in gradients.items():
+        part, b = term.rsplit("_", 1)
+        reached = REACHES.get(part, {"encoder", "projection"})
+        for group, tree in gradient.items():
+            if group != "curvature":
+                own = group in {f"{one}_{b}" for one in reached}
+                assert np.any(small.flat(tree)) == own, (term, group)
+
+
+def test_a_learned_curvature_is_in_the_gradient_of_every_loss_that_depends_on_it(slopes):
+    _, gradients, moved = slopes
+    assert moved[0.01].keys() == gradients.keys()
+    for term, gradient in gradients.items():
+        slope = float(gradient["curvature"]["theta"])
+        secant = float(moved[0.01][term] - moved[-0.01][term]) / 0.02
+        if term[:-2] in ("kl", "zero_correlation"):  # of the latent vector, and of radii at any scale
+            assert slope == pytest.approx(0, abs=1e-5), term
+        else:
+            assert slope == pytest.approx(secant, rel=0.02, abs=2e-3), term
+            assert abs(slope) > 1e-3 or term[:-2] == "rich_floor", term

@@ -1,0 +1,118 @@
+"""What involves several keys of a config: refused in a sentence that names the key and the fix; and what is allowed."""
+
+import re
+
+import pytest
+import small
+
+from ternary_jax.config import ConfigError, load_config, split
+from ternary_jax.vae import settings
+
+CONTROLLED = small.CONTROLLED
+
+REFUSED = [
+    (
+        dict(train__batch_size=82),
+        "config.train.batch_size=82 is more than the 81 operations of config.data.n_digits=4: 81 or less is allowed",
+    ),
+    (dict(data__split="random", data__train_share=0.0), "config.data.train_share=0.0 .* leaves nothing to train: give"),
+    (dict(data__split="residue_balls", data__residue_level=5), "config.data.residue_level=5 .*: give 1 to 4"),
+    (dict(data__split="digit_box", data__box_digits=5), "config.data.box_digits=5 .*: give 2 or more"),
+    (
+        dict(data__partners=True, train__batch_size=25),
+        "config.data.partners=True .*: config.train.batch_size=25 has to be a multiple of 2, twice",
+    ),
+    (
+        dict(data__partners=True, train__batch_size=30, train__microbatches=3 * 2),
+        "config.train.batch_size=30 has to be a multiple of 12, twice config.train.microbatches",
+    ),
+    (dict(losses__bands__on="B"), "config.losses.bands.on .*: set config.data.partners=True"),
+    (dict(train__batch_size=24, train__microbatches=24), "config.train.batch_size=24 leaves no pairs: give 2 rows"),
+    (dict(model__A__decoder="shared"), "config.model.A.decoder=shared: it is B that may share .*; give A its own"),
+    (
+        dict(model__B__decoder="residual", model__B__decoder_hidden=(7, 8)),
+        "config.model.B.decoder_hidden=7,8 has to repeat one width",
+    ),
+    (
+        dict(model__A__decoder="residual", model__A__decoder_hidden=()),
+        "config.model.A.decoder_hidden= has to repeat one width",
+    ),
+    (
+        dict(losses__kl__on="AB", model__A__stochastic=True),
+        "config.losses.kl.on=AB needs config.model.B.stochastic=True: branch B has no variance",
+    ),
+    (
+        dict(losses__geodesic__on="A", losses__geodesic__furthest=9.0, model__c=1.0, radii__outer=0.9),
+        "config.losses.geodesic.furthest=9.0 is out of reach: .*config.radii.outer=0.9 are at most 5.889 apart",
+    ),
+    (
+        dict(losses__geodesic__on="A", losses__geodesic__furthest=5.0, runs=3, model__c=(1.0, 0.5, 4.0)),
+        "config.losses.geodesic.furthest=5.0 is out of reach: .*at most 2.944 apart",
+    ),
+    (
+        dict(phases__structure_from=3, phases__geometry_from=2),
+        "config.phases.geometry_from=2 comes before .*config.phases.structure_from=3: give that epoch or a later one",
+    ),
+    (CONTROLLED | dict(model__cross_injection=False), "config.controller.on=True .*config.model.cross_injection=True"),
+    (CONTROLLED | dict(losses__radial__on="A"), "config.losses.radial.on and .geodesic.on of B or AB"),
+    (CONTROLLED | dict(losses__geodesic__on="none"), "config.losses.radial.on and .geodesic.on of B or AB"),
+    (CONTROLLED | dict(losses__kl__on="B"), "config.losses.kl.on=AB"),
+    (CONTROLLED | dict(model__rho=0.6), "config.model.rho=0.6 .*: give 0.5 or less"),
+    (CONTROLLED | dict(runs=2, model__rho=(0.1, 0.6)), "config.model.rho=.* goes to 0.5 at most: give 0.5 or less"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "words"), REFUSED)
+def test_what_contradicts_itself_is_refused_with_the_key_and_the_fix(overrides, words):
+    with pytest.raises(ConfigError) as caught:
+        small.config(**overrides)
+    sentence = str(caught.value)
+    assert re.search(words, sentence), sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        dict(train__batch_size=81),
+        dict(data__partners=True, train__batch_size=24, train__microbatches=12),
+        dict(train__batch_size=24, train__microbatches=12),
+        dict(model__B__decoder="shared", model__A__decoder="residual", model__A__decoder_hidden=(7, 7)),
+        dict(model__B__decoder="shared", model__B__decoder_hidden=(7, 8)),
+        dict(losses__kl__on="B", model__B__stochastic=True),
+        dict(losses__geodesic__furthest=9.0),  # which is off
+        dict(losses__geodesic__on="A", losses__geodesic__furthest=5.88, model__c=1.0, radii__outer=0.9),
+        dict(losses__bands__on="B", data__partners=True),
+        dict(phases__structure_from=2, phases__geometry_from=2),
+        CONTROLLED,
+        CONTROLLED | dict(losses__radial__on="B", losses__geodesic__on="B", model__rho=0.5),
+        dict(model__rho=0.9, model__cross_injection=True),
+    ],
+)
+def test_what_does_not_is_allowed(overrides):
+    small.config(**overrides)
+
+
+def files():
+    return sorted(path.name for path in small.CONFIGS.glob("*.py") if path.name != "defaults.py")
+
+
+@pytest.mark.parametrize("name", files())
+def test_every_config_of_the_repository_can_be_read_and_split(name):
+    config = load_config(small.CONFIGS / name)
+    if config.task == "ternary_jax.vae.task":
+        split(config)
+    if "def sweep" in (small.CONFIGS / name).read_text():
+        assert load_config(small.CONFIGS / name, sweep=True).runs > 1
+
+
+def test_there_are_configs_of_this_task():
+    assert {"vae.py", "smoke.py"} <= set(files())
+    assert load_config(small.CONFIGS / "smoke.py").task == "ternary_jax.vae.task"
+
+
+def test_what_is_on_is_said_by_loss_in_one_order():
+    config = small.config(losses__rank__on="A", losses__kl__on="B", model__B__stochastic=True)
+    for given in (config.losses, split(config)[0].losses):
+        assert settings.on(given) == {"reconstruction": "AB", "kl": "B", "rank": "A"}
+        assert [*settings.on(given)] == ["reconstruction", "kl", "rank"]
