@@ -28,7 +28,8 @@ from ternary_jax.engine import checkpoint, log
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = (
     "data.n_digits=6",
-    "model.hidden=(32,32)",
+    "model.A.hidden=(32,32)",
+    "model.B.hidden=(32,32)",
     "model.dim=8",
     "train.epochs=100",
     "train.batch_size=64",
