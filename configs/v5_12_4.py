@@ -1,8 +1,8 @@
 """The values of the v5.12.4 documents, with their defects fixed; what they had from a checkpoint is trained first.
 
-Theirs: networks, batch, strata, rates, weights, phases. Fixed: both branches are trained, and decoded from the point that
-is embedded; radii and targets are geodesic; c and the controller have a gradient; the furthest distance can be reached;
-the zero-structure loss, which pulls a third of the operations to the wrong level, is off.
+Theirs: networks, batch, strata, rates, weights, phases. Fixed: both branches are trained, and decoded from the point
+that is embedded; radii and targets are geodesic; c and the controller have a gradient; the furthest distance can be
+reached; the zero-structure loss, which pulls a third of the operations to the wrong level, is off.
 
 With their weights a joint start never reaches coverage, one cross-entropy against radial terms of twenty under a clip
 of 1. They started from encoders and a decoder that reconstruct; so here the first epochs are reconstruction alone, and
