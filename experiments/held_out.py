@@ -111,16 +111,7 @@ def measured(changes: dict[str, Any]) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """A line per row: held-out coverage over the seeds, the gap, and how far the hierarchy is from its own ceiling."""
-    head = [
-        "",
-        "held-out coverage, median",
-        "worst",
-        "best",
-        "gap, median",
-        "hierarchy short of ceiling",
-        "other splits",
-    ]
-    lines = [head]
+    lines = [["held-out coverage", "median", "worst", "best", "gap", "hierarchy short of ceiling", "other splits"]]
     for name, row in found.items():
         coverage = np.array(row["held_out_coverage_B"])
         hierarchy, ceiling = row["held_out_hierarchy_B"], row["ceiling"]

@@ -135,7 +135,7 @@ def _one(key: Key, value: Any) -> Any:
 
 
 def _words(value: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in value.split(",")) if value.strip() else ()
+    return tuple(word.strip() for word in value.split(",")) if value.strip() not in ("", "()") else ()
 
 
 def _read(value: str, kind: type) -> Any:

@@ -13,6 +13,7 @@ from ternary_jax.control import schedules
 from ternary_jax.control.chain import Controls, chain
 from ternary_jax.engine import stopping, train
 from ternary_jax.engine.step import StepInfo, TrainState, make_step
+from ternary_jax.engine.step import flat as vectors
 from ternary_jax.engine.task import Context
 from ternary_jax.vae import task
 
@@ -112,7 +113,7 @@ def steps(**overrides: Any) -> Steps:
     tx = optimizer.adamw_by_group(static.train.clip_norm)
     state = TrainState(
         params=params,
-        opt_state=tx.init(params),
+        opt_state=tx.init(vectors(params)),
         control=control.init(hypers),
         last={name: jnp.float32(jnp.inf) for name in made.signals},
         metrics={metric.name: jnp.float32(-jnp.inf * metric.better) for metric in made.metrics},

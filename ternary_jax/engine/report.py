@@ -223,10 +223,8 @@ def _columns(task: Task, info: StepInfo) -> dict[str, Any]:
 
 def _measure_last(desk: Desk, book: log.Log, state: TrainState, stop: Any) -> None:
     """Into the last row of a run that has not just been measured in full, the costly metrics of its state."""
-    steps, wanted = desk.steps, desk.static.evaluate.costly_every > 0
-    early = [
-        k for k in range(desk.static.runs) if wanted and not (steps.costly and steps.due(stop.at[k], steps.costly))
-    ]
+    steps, wanted = desk.steps, range(desk.static.runs if desk.static.evaluate.costly_every else 0)
+    early = [k for k in wanted if not (steps.costly and steps.due(stop.at[k], steps.costly))]
     early = [k for k in early if stop.reason[k] not in stopping.DIVERGED]
     if early:
         costly = jax.jit(jax.vmap(desk.task.costly, (0, 0, None)))

@@ -87,7 +87,7 @@ def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs
 
 
 def flat(params: dict[str, Any]) -> dict[str, Array]:
-    """Each group as one vector: an optimizer of a hundred leaves takes seconds to compile, one of six vectors does not."""
+    """Each group as one vector: an optimizer of a hundred leaves takes seconds to compile, of six vectors not."""
     return {group: ravel_pytree(tree)[0] for group, tree in params.items()}
 
 

@@ -6,8 +6,7 @@ loss of the controller is minus that inner product, a derivative of F in one dir
 
     J(phi) = -d/dt F(theta + t grad F_0(theta), u(phi)) / |grad F_0(theta)|^2  at t = 0
 
-Were it to minimise F itself, it would win by lowering the weights. A unit of any weight counts as much as the other
-losses let it: the steps of the optimizer are clipped and normalised, so the rate is left out.
+Were it to minimise F itself, it would win by lowering the weights.
 """
 
 from collections.abc import Callable
@@ -20,6 +19,9 @@ from jax import Array
 
 from ternary_jax.control.chain import Control
 from ternary_jax.vae.models import Controller
+
+# Of J in the loss. Adam does not see it; but gradients are clipped together, and J is not to crowd the model out.
+WEIGHT = 1e-3
 
 # The least and greatest value of each: permeability, factors on losses, and the share of the geodesic loss in a mix.
 BOUNDS = {

@@ -104,13 +104,14 @@ def check(config: Any) -> None:
             f"config.data.n_digits={config.data.n_digits}: {n} or less is allowed"
         )
     data.check_split(config.data)
+    if config.data.high_from > config.data.n_digits:
+        digits = f"config.data.n_digits={config.data.n_digits}"
+        raise ConfigError(f"config.data.high_from={config.data.high_from} is no level of {digits}: give that or less")
     used = on(config.losses)
     _check_pairs(config, used)
     _check_branches(config, used)
     if "geodesic" in used:
         _check_geodesic(config)
-    if "bands" in used and config.data.n_digits < 2:
-        raise ConfigError("config.losses.bands.on needs config.data.n_digits of 2 or more")
     if config.phases.geometry_from < config.phases.structure_from:
         raise ConfigError(
             f"config.phases.geometry_from={config.phases.geometry_from} comes before the structure that it follows, "

@@ -32,17 +32,12 @@ def load(start: Any) -> dict[str, Any]:
     return {group: jax.tree.map(lambda a: np.asarray(a)[0], found[group]) for group in start.groups}
 
 
-def check_groups(start: Any, params: dict[str, Any]) -> None:
-    """A ConfigError where the config names a group that the model has not."""
+def check(start: Any, loaded: dict[str, Any], params: dict[str, Any]) -> None:
+    """A ConfigError where the config names a group that the model has not, or one that does not fit its shapes."""
     for key in ("groups", "frozen"):
         if unknown := [group for group in getattr(start, key) if group not in params]:
             raise ConfigError(f"config.start.{key}={','.join(unknown)} is no group: there are {', '.join(params)}")
-
-
-def replaced(loaded: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-    """The loaded groups, after a check that they fit the model."""
     for group, tree in loaded.items():
         shapes, wanted = (jax.tree.map(np.shape, t) for t in (tree, params[group]))
         if shapes != wanted:
             raise ConfigError(f"config.start.groups={group} does not fit: it has {shapes} there, and {wanted} here")
-    return {group: jax.tree.map(jax.numpy.asarray, tree) for group, tree in loaded.items()}

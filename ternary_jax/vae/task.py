@@ -46,7 +46,8 @@ def make_task(static: Any) -> Task:
     """The task of a config, with its static values closed over."""
     branches = {b: make_branch(b, static) for b in settings.BRANCHES}
     tables = make_tables(static)
-    init = functools.partial(_init, branches, static, start.load(static.start))
+    loaded, fresh = start.load(static.start), functools.partial(_init, branches, static)
+    start.check(static.start, loaded, jax.eval_shape(fresh, jax.random.key(0), jnp.float32(1)))
     embedding = functools.partial(_embedding, branches, static)
     of_model = dict.fromkeys(group for branch in branches.values() for group in branch.groups)
     controls, rows = _control(static, of_model, int(tables.train_mask.sum()))
@@ -77,7 +78,7 @@ def make_task(static: Any) -> Task:
         data=tables,
         samples_per_epoch=int(tables.train_mask.sum()),
         metrics=metrics,
-        init=init,
+        init=lambda key, hypers: fresh(key, hypers.model.c) | jax.tree.map(jnp.asarray, loaded),
         knobs=lambda hypers: {},
         sample=functools.partial(_sample, static),
         loss=functools.partial(_loss, branches, static),
@@ -147,7 +148,7 @@ def _loss(branches: dict[str, Branch], static, params, batch, context: Context):
     total, (terms, signals) = weighted(params, jax.lax.stop_gradient(turned))
     ahead = controller.lookahead(lambda params, turned: weighted(params, turned)[0], params, turned, rest)
     signals |= {f"turned_{name}": x for name, x in turned.items()}
-    return Loss(total + ahead, terms | {"controller": ahead}, signals)
+    return Loss(total + controller.WEIGHT * ahead, terms | {"controller": ahead}, signals)
 
 
 def _forward(branches, static, params, index, context, turned, keys):
@@ -254,18 +255,16 @@ def _control(static, of_model, samples_per_epoch):
 # --- the beginning, and what is measured ------------------------------------------------------------------------------
 
 
-def _init(branches, static, loaded, key, hypers):
+def _init(branches, static, key, c):
     params = {}
     for branch in branches.values():
         key, own = jax.random.split(key)
         params |= branch.init(own)
     if static.model.curvature == "learned":
-        c = hypers.model.c
         params["curvature"] = {"theta": c + jnp.log(-jnp.expm1(-c))}  # log(expm1(c)), without its overflow
     if static.controller.on:
         params["controller"] = controller.init(key, static.controller.hidden)
-    start.check_groups(static.start, params)
-    return params | start.replaced(loaded, params)
+    return params
 
 
 def _embedding(branches, static, params, hypers, tables):

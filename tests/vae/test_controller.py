@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import small
+from jax.flatten_util import ravel_pytree
 
 from ternary_jax.vae import controller, task
 from ternary_jax.vae.controller import BOUNDS, SEES, SEES_METRICS
@@ -178,7 +179,7 @@ def test_at_rest_the_model_has_the_gradient_that_it_has_without_a_controller(on,
         np.testing.assert_allclose(gradients[group], slope, rtol=1e-4, atol=1e-5 * np.abs(slope).max(), err_msg=group)
     for name, value in info_without.terms.items():
         assert float(info.terms[name]) == pytest.approx(float(value), rel=1e-6), name
-    assert float(info.loss - info.terms["controller"]) == pytest.approx(float(info_without.loss), rel=1e-5)
+    assert float(info.loss - controller.WEIGHT * info.terms["controller"]) == pytest.approx(float(info_without.loss), rel=1e-5)
     assert {name: float(info.signals[f"turned_{name}"]) for name in BOUNDS} == {
         name: float(value) for name, value in rest_of(0.2).items()
     }
@@ -203,13 +204,14 @@ def test_the_total_is_that_of_the_phase_and_of_what_is_turned(on, structure, geo
         by_hand += float(h.kl.weight) * u[f"kl_{b}"] * terms[f"kl_{b}"]
         by_hand += float(h.radial.weight) * u["radial"] * 2 * (1 - u["tau"]) * later * of_radial
         by_hand += float(h.geodesic.weight) * u["geodesic"] * 2 * u["tau"] * geometry * terms[f"geodesic_{b}"]
-    assert float(info.loss) - terms["controller"] == pytest.approx(by_hand, rel=1e-5)
+    assert float(info.loss) - controller.WEIGHT * terms["controller"] == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_each_control_changes_what_the_model_follows_and_learns(on):
     """By its gradient, which is the slope of the look ahead."""
     state, info = on.step(turned_by(on, np.zeros(6)), structure=1.0, geometry=1.0)
-    slope = 10 * np.asarray(state.opt_state["controller"].mu["out"]["bias"], np.float64)
+    _, tree = ravel_pytree(state.params["controller"])
+    slope = 10 * np.asarray(tree(state.opt_state["controller"].mu)["out"]["bias"], np.float64) / controller.WEIGHT
     for k, name in enumerate(BOUNDS):
         moved = []
         for h in (-0.02, 0.02):

@@ -97,7 +97,7 @@ def test_a_group_that_the_model_has_not_is_refused(saved, key):
     if key == "groups":
         overrides["start__workdir"] = str(saved[0])
     sentence = refused(**overrides)
-    assert f"config.start.{key}=projection_A is no group: there are encoder_A, decoder_A, encoder_B, " in sentence
+    assert f"config.start.{key}=projection_A is no group: there are decoder_A, decoder_B, encoder_A, " in sentence
 
 
 def test_a_shared_decoder_is_a_group_once(saved):
