@@ -7,9 +7,10 @@ optimizer is fused, gradients are freed, nothing is read back inside a step, and
 norms by group. The distance is that of every library in float32, without our float64 gaps.
 """
 
+import functools
 import math
 from collections import OrderedDict
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ from ternary_jax.engine.task import Context
 from ternary_jax.optimizer import adamw_by_group
 from ternary_jax.vae import settings
 
-TERMS, GRADIENTS, MOVES = 1e-4, 1e-3, 1e-3  # largest relative differences that pass
+LIMITS = {"term": 1e-4, "gradient": 1e-3, "move": 1e-3}  # largest relative differences that pass
 
 # What the twin can do, where a config could ask for something else.
 _ABLE = {
@@ -192,11 +193,19 @@ class Branch(nn.Module):
 class Twin(nn.Module):
     """Both branches and the tables; forward: rows (n,), noise (n, dim), shifts (k,) -> total loss, terms."""
 
+    digits: Tensor
+    features: Tensor
+    valuations: Tensor
+    powers: Tensor
+    levels: Tensor
+    targets: Tensor
+    centres: Tensor
+
     def __init__(self, config: Any):
         super().__init__()
         check_config(config)
         self.n_digits, self.dim, self.n_shifts = config.data.n_digits, config.model.dim, config.data.shifts
-        self.h, self.c, self.half = config.losses.to_dict(), config.model.c, config.train.batch_size // 2
+        self.h, self.c, self.n_pairs = config.losses.to_dict(), config.model.c, config.train.batch_size // 2
         branches = {b: Branch(config.model[b], config.model, self.n_digits, self.c) for b in settings.BRANCHES}
         self.branches = nn.ModuleDict(branches)
         self.on = settings.on(config.losses)
@@ -211,7 +220,7 @@ class Twin(nn.Module):
             "features": F.one_hot(trits + 1, 3).flatten(1).float(),
             "valuations": torch.from_numpy(ternary.valuations(self.n_digits).copy()).long(),
             "powers": 3 ** torch.arange(1, self.n_digits + 1),
-            "levels": level.repeat(self.half // self.n_digits + 1)[: self.half],
+            "levels": level.repeat(self.n_pairs // self.n_digits + 1)[: self.n_pairs],
             "targets": (unit * torch.atanh(radii)).float(),
             "centres": centres.float(),
         }
@@ -220,10 +229,10 @@ class Twin(nn.Module):
 
     def sample(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """Rows (n,): uniform anchors, then a partner of each, at each pair valuation in turn; noise; shifts."""
-        anchors = torch.randint(3**self.n_digits, (self.half,))
+        anchors = torch.randint(3**self.n_digits, (self.n_pairs,))
         # The partner: the same lower digits, another digit at the level, any above it.
         low = 3**self.levels
-        word = torch.randint(2**31 - 1, (self.half,)) % (2 * (3 ** (self.n_digits - 1 - self.levels)))
+        word = torch.randint(2**31 - 1, (self.n_pairs,)) % (2 * (3 ** (self.n_digits - 1 - self.levels)))
         digit = (anchors // low + 1 + word % 2) % 3
         rows = torch.cat([anchors, anchors % low + low * (digit + 3 * (word // 2))])
         shifts = torch.randint(1, len(rows), (self.n_shifts,)) if "radial" in self.on else None
@@ -264,10 +273,10 @@ class Twin(nn.Module):
         return {"radial": (1, squared), "radial_margin": (h["margin"], margin)}
 
     def bands(self, z, r, v, rows, digits):
-        h, (first, second) = self.h["bands"], rows.split(self.half)
+        h, (first, second) = self.h["bands"], rows.split(self.n_pairs)
         half, unit = -h["width"] * math.log(h["ratio"]), 2 / math.sqrt(self.c)
         pair_v = (first[:, None] % self.powers == second[:, None] % self.powers).sum(-1)
-        d = self.distance(*z.split(self.half))
+        d = self.distance(*z.split(self.n_pairs))
         places = [unit * math.atanh(h["outer"]), unit * math.atanh(h["between"])]
         outermost = digits[:, 0] != 0
         target = torch.where(digits[:, 0] == 1, places[0], places[1])
@@ -334,92 +343,106 @@ class Trainer:
 # --- whether it is the same program -----------------------------------------------------------------------------------
 
 
-def check_twin(config: Any) -> dict[str, Any]:
-    """The largest relative differences between a step of ours and one of the twin; a RuntimeError where they differ.
+class OurStep(NamedTuple):
+    """A step of ours: what it began with, all of it numpy, and what came of it. noise: by branch."""
 
-    From initial parameters of ours with noise on all of them: zeros at the start would hide whole networks. Relative:
-    of a term to itself, of a gradient to the largest of its array, of a move to the learning rate. The first step of
-    Adam is the sign of a gradient, which rounding decides where it is small: moves count for clipped gradients over
-    1e-5 and over 1e-4 of the largest of their array, and the share of these is told.
-    """
+    params: Any
+    rows: Any
+    noise: dict[str, Any]
+    shifts: Any
+    terms: dict[str, Any]
+    gradients: Any
+    moves: Any
+
+
+def check_twin(config: Any) -> dict[str, Any]:
+    """The largest relative differences between a step of ours and one of the twin; a RuntimeError where they differ."""
     check_config(config)
     config = config.copy_and_resolve_references().unlock()
     config.losses.kl.free_bits *= 1e-2  # so small a code would be free, and without a gradient
+    return compare(config, our_step(config))
+
+
+def our_step(config: Any) -> OurStep:
+    """From initial parameters with noise on all of them: zeros at the start would hide whole networks."""
     task, static, hypers = train.prepare(config)
-    hypers = jax.tree.map(lambda a: jnp.asarray(a[0]), hypers)
-    rng, rate = np.random.default_rng(0), config.train.learning_rate
-    params = jax.tree.map(
-        lambda a: np.asarray(a + 0.05 * rng.normal(size=a.shape), np.float32), task.init(keys(hypers)[0], hypers)
-    )
-    key_batch, key_loss = jax.random.split(keys(hypers)[1])
-    context = Context(jnp.int32(0), key_loss, Controls({}, None, {}), hypers, jax.device_put(task.data))
-    batch = task.sample(context._replace(key=key_batch))
+    hypers, data = jax.tree.map(lambda a: jnp.asarray(a[0]), hypers), jax.device_put(task.data)
+    rng, tx = np.random.default_rng(0), adamw_by_group(static.train.clip_norm)
+    start = jax.jit(task.init)(keys(hypers)[0], hypers)
+    params = jax.tree.map(lambda a: np.asarray(a + 0.05 * rng.normal(size=a.shape), np.float32), start)
 
     @jax.jit
-    def ours(params, batch, context):
-        def total(params):
-            loss = task.loss(params, batch, context)
+    def step(params, hypers, data):
+        key_batch, key_loss = jax.random.split(keys(hypers)[1])
+        context = Context(jnp.int32(0), key_batch, Controls({}, None, {}), hypers, data)
+        batch = task.sample(context)
+
+        def total(params, batch):
+            loss = task.loss(params, batch, context._replace(key=key_loss))
             return loss.total, loss.terms
 
-        (loss, terms), gradients = jax.value_and_grad(total, has_aux=True)(params)
-        tx = adamw_by_group(static.train.clip_norm)
+        (loss, terms), gradients = jax.value_and_grad(total, has_aux=True)(params, batch)
         rates, decay = dict.fromkeys(params, hypers.train.learning_rate), hypers.train.weight_decay
         moves, _ = tx.update(gradients, tx.init(params), params, rates=rates, weight_decay=decay)
-        return {"total": loss, **terms}, gradients, moves
+        rows = jnp.concatenate(jax.tree.leaves(batch))  # the order in which a dict comes out of a transformation
+        # As `task._forward` draws them: shifts from the fold of 0, noise of branch A from that of 100, of B from 101.
+        fold = functools.partial(jax.random.fold_in, key_loss)
+        shape = len(rows), static.model.dim
+        noise = {b: jax.random.normal(fold(k), shape) for k, b in enumerate(settings.BRANCHES, 100)}
+        shifts = jax.random.randint(fold(0), (static.data.shifts,), 1, len(rows))
+        return OurStep(params, rows, noise, shifts, {"total": loss, **terms}, gradients, moves)
 
-    terms, gradients, moves = jax.device_get(ours(params, batch, context))
-    rows = np.concatenate(jax.tree.leaves(batch))  # in this order the dict comes out of a jitted function
-    # As `task._forward` draws them: shifts from the fold of 0, the noise of branch A from that of 100, of B from 101.
-    noise = {b: jax.random.normal(jax.random.fold_in(key_loss, k), (len(rows), static.model.dim))
-             for k, b in enumerate(settings.BRANCHES, 100)}  # fmt: skip
-    shifts = jax.random.randint(jax.random.fold_in(key_loss, 0), (static.data.shifts,), 1, len(rows))
+    return jax.tree.map(np.array, step(params, hypers, data))
 
-    trainer = Trainer(config)
-    twin = trainer.model
-    for name, value in _theirs(params).items():
-        twin.get_parameter(name).data.copy_(torch.from_numpy(value))
-    before = {name: p.detach().clone() for name, p in twin.named_parameters()}
-    noises = {b: torch.from_numpy(np.array(n)) for b, n in noise.items()}
+
+def compare(config: Any, ours: OurStep) -> dict[str, Any]:
+    """The twin beside a step of ours; a RuntimeError where they differ by more than `LIMITS`.
+
+    Relative: of a term to itself, of a gradient to the largest of its array, of a move to the learning rate. The first
+    step of Adam is the sign of a gradient, which rounding decides where it is small: moves count for clipped gradients
+    over 1e-5 and over 1e-4 of the largest of their array, and the share of these is told.
+    """
+    rate, clip = config.train.learning_rate, config.train.clip_norm
     drawn = [b for b in settings.BRANCHES if config.model[b].stochastic]
     if len(drawn) > 1:
         raise ValueError("the torch twin gives one noise to all branches: make one of them stochastic, not both")
-    total, found = twin(
-        torch.from_numpy(rows).long(), noises[drawn[0] if drawn else "A"], torch.from_numpy(np.array(shifts)).long()
-    )
+    trainer = Trainer(config)
+    for name, value in _theirs(ours.params).items():
+        trainer.model.get_parameter(name).data.copy_(torch.from_numpy(value))
+    before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    noise = torch.from_numpy(ours.noise[drawn[0] if drawn else "A"])
+    total, found = trainer.model(torch.from_numpy(ours.rows).long(), noise, torch.from_numpy(ours.shifts).long())
     total.backward()
-    slopes = {name: p.grad.clone() for name, p in twin.named_parameters() if p.grad is not None}
+    slopes = {name: p.grad.clone() for name, p in trainer.model.named_parameters() if p.grad is not None}
     for group in trainer.optimizer.param_groups:
         group["lr"] = rate
     trainer.descend()
 
     values = {name: value.item() for name, value in {"total": total, **found}.items()}
-    off = {name: abs(value / float(terms[name]) - 1) for name, value in values.items()}
-    if found.keys() != terms.keys() - {"total"}:
-        raise RuntimeError(f"the terms are {sorted(terms)} here and {sorted(found)} in the twin")
-    steep, moved, settled, entries = {}, {}, 0, 0
-    ours_g, ours_m = _theirs(gradients), _theirs(moves)
-    norm = math.sqrt(sum(float(np.square(g, dtype=np.float64).sum()) for g in ours_g.values()))
-    least = 1e-5 * max(1.0, norm / (static.train.clip_norm or math.inf))
-    for name, g in ours_g.items():
+    if values.keys() != ours.terms.keys():
+        raise RuntimeError(f"the terms are {sorted(ours.terms)} here and {sorted(values)} in the twin")
+    off: dict[str, dict[str, float]] = {"term": {}, "gradient": {}, "move": {}}
+    off["term"] = {name: abs(value / float(ours.terms[name]) - 1) for name, value in values.items()}
+    gradients, moves = _theirs(ours.gradients), _theirs(ours.moves)
+    norm = math.sqrt(sum(float(np.square(g, dtype=np.float64).sum()) for g in gradients.values()))
+    least, compared = 1e-5 * max(1.0, norm / (clip or math.inf)), 0
+    for name, g in gradients.items():
         top = float(np.abs(g).max())
-        steep[name] = float(np.abs(slopes[name].numpy() - g).max()) / top
+        off["gradient"][name] = float(np.abs(slopes[name].numpy() - g).max()) / top
         sure = np.abs(g) > max(1e-4 * top, least)
-        their_move = (twin.get_parameter(name).detach() - before[name]).numpy()
-        moved[name] = float(np.abs(their_move - ours_m[name])[sure].max(initial=0)) / rate
-        settled, entries = settled + int(sure.sum()), entries + g.size
-    report = {
-        "terms": {name: float(terms[name]) for name in terms},
-        "worst_term": max(off.values()),
-        "worst_gradient": max(steep.values()),
-        "worst_move": max(moved.values()),
-        "moves_compared": settled / entries,
+        moved = (trainer.model.get_parameter(name).detach() - before[name]).numpy()
+        off["move"][name] = float(np.abs(moved - moves[name])[sure].max(initial=0)) / rate
+        compared += int(sure.sum())
+    worst = {kind: max(by_name, key=lambda name, of=by_name: of[name]) for kind, by_name in off.items()}
+    for kind, name in worst.items():
+        if not off[kind][name] <= LIMITS[kind]:
+            over = f"the {kind} {name} differs by {off[kind][name]:.2e} of itself, over {LIMITS[kind]}"
+            raise RuntimeError(f"the twin is another program: {over}")
+    return {
+        "terms": {name: float(value) for name, value in ours.terms.items()},
+        **{f"worst_{kind}": off[kind][name] for kind, name in worst.items()},
+        "moves_compared": compared / sum(g.size for g in gradients.values()),
     }
-    limits = {"worst_term": TERMS, "worst_gradient": GRADIENTS, "worst_move": MOVES}
-    if bad := [k for k, limit in limits.items() if not report[k] <= limit]:
-        worst = {"worst_term": off, "worst_gradient": steep, "worst_move": moved}[bad[0]]
-        where = max(worst, key=lambda name: worst[name])
-        raise RuntimeError(f"the twin is another program: {bad[0]}={report[bad[0]]:.2e} over {limits[bad[0]]} at {where}")
-    return report
 
 
 def _theirs(params: Any) -> dict[str, np.ndarray]:
