@@ -364,12 +364,12 @@ def check_twin(config: Any) -> dict[str, Any]:
 
 
 def our_step(config: Any) -> OurStep:
-    """From initial parameters with noise on all of them: zeros at the start would hide whole networks."""
+    """From parameters that are all drawn: zeros of the initial ones would hide whole networks."""
     task, static, hypers = train.prepare(config)
     hypers, data = jax.tree.map(lambda a: jnp.asarray(a[0]), hypers), jax.device_put(task.data)
     rng, tx = np.random.default_rng(0), adamw_by_group(static.train.clip_norm)
-    start = jax.jit(task.init)(keys(hypers)[0], hypers)
-    params = jax.tree.map(lambda a: np.asarray(a + 0.05 * rng.normal(size=a.shape), np.float32), start)
+    shapes = jax.eval_shape(task.init, jax.random.key(0), hypers)
+    params = jax.tree.map(lambda a: np.float32(rng.normal(size=a.shape) / math.sqrt(a.shape[0])), shapes)
 
     @jax.jit
     def step(params, hypers, data):
@@ -377,14 +377,15 @@ def our_step(config: Any) -> OurStep:
         context = Context(jnp.int32(0), key_batch, Controls({}, None, {}), hypers, data)
         batch = task.sample(context)
 
-        def total(params, batch):
+        rows = jnp.concatenate([*batch.values()])  # as `task._loss` has them
+
+        def total(params):
             loss = task.loss(params, batch, context._replace(key=key_loss))
             return loss.total, loss.terms
 
-        (loss, terms), gradients = jax.value_and_grad(total, has_aux=True)(params, batch)
+        (loss, terms), gradients = jax.value_and_grad(total, has_aux=True)(params)
         rates, decay = dict.fromkeys(params, hypers.train.learning_rate), hypers.train.weight_decay
         moves, _ = tx.update(gradients, tx.init(params), params, rates=rates, weight_decay=decay)
-        rows = jnp.concatenate(jax.tree.leaves(batch))  # the order in which a dict comes out of a transformation
         # As `task._forward` draws them: shifts from the fold of 0, noise of branch A from that of 100, of B from 101.
         fold = functools.partial(jax.random.fold_in, key_loss)
         shape = len(rows), static.model.dim
