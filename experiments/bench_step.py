@@ -37,7 +37,7 @@ from ternary_jax.config import load_config
 from ternary_jax.control.chain import Controls, chain
 from ternary_jax.control.schedules import follow
 from ternary_jax.engine import train
-from ternary_jax.engine.step import keys, make_step
+from ternary_jax.engine.step import flat, keys, make_step
 from ternary_jax.engine.task import Context
 from ternary_jax.optimizer import adamw_by_group
 from ternary_jax.provenance import provenance
@@ -324,10 +324,10 @@ def a_part(task, tx, part, state, number, key, hypers, data):
         return state._replace(params=jax.tree.map(lambda p: p + by, state.params))
 
     if part == "optimizer":  # along the parameters, which are gradients as good as any
-        updates, opt = tx.update(
-            state.params, state.opt_state, state.params, rates=rates, weight_decay=hypers.train.weight_decay
-        )
-        return state._replace(params=jax.tree.map(jnp.add, state.params, updates), opt_state=opt)
+        params = flat(state.params)
+        updates, opt = tx.update(params, state.opt_state, params, rates=rates, weight_decay=hypers.train.weight_decay)
+        used = sum(map(jnp.sum, updates.values()))
+        return state._replace(opt_state=opt, stop=state.stop._replace(rate=state.stop.rate + 1e-30 * used))
     key_batch, key_loss = jax.random.split(context.key)
     batch = task.sample(context._replace(key=key_batch))
     if part == "sample":

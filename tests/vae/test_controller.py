@@ -179,7 +179,8 @@ def test_at_rest_the_model_has_the_gradient_that_it_has_without_a_controller(on,
         np.testing.assert_allclose(gradients[group], slope, rtol=1e-4, atol=1e-5 * np.abs(slope).max(), err_msg=group)
     for name, value in info_without.terms.items():
         assert float(info.terms[name]) == pytest.approx(float(value), rel=1e-6), name
-    assert float(info.loss - controller.WEIGHT * info.terms["controller"]) == pytest.approx(float(info_without.loss), rel=1e-5)
+    of_model = float(info.loss - controller.WEIGHT * info.terms["controller"])
+    assert of_model == pytest.approx(float(info_without.loss), rel=1e-5)
     assert {name: float(info.signals[f"turned_{name}"]) for name in BOUNDS} == {
         name: float(value) for name, value in rest_of(0.2).items()
     }
