@@ -48,7 +48,7 @@ def parse(argv: Sequence[str]) -> Given:
             values[name] = value
     if "--config" not in values:
         spec = getattr(main, "__spec__", None)
-        fail(f"no --config; type: python -m {spec.name if spec else main} --config=configs/smoke.py")
+        fail(f"no --config; type: python -m {spec.name if spec else main} --config=configs/v5_12.py")
     return Given(values["--config"], tuple(overrides), values.get("--workdir"), sweep)
 
 

@@ -1,14 +1,15 @@
 """Run what a config describes.
 
-    python -m ternary_jax.main --config=configs/smoke.py
-    python -m ternary_jax.main --config=configs/smoke.py --config.runs=4 --config.losses.radial.weight=1.0
+    python -m ternary_jax.main --config=configs/v5_12.py
+    python -m ternary_jax.main --config=configs/v5_12.py --config.runs=4 --config.losses.bands.outer=0.9
 
 --config=FILE        a Python file with get_config(); those in configs/ say what values mean; FILE:ARG for a variant
 --config.KEY=VALUE   another value for one key of it; keys inside a group are written with a dot
 --workdir=DIR        where a training keeps all it writes; runs/CONFIG/TIME if it is not given
 --sweep              train the runs that sweep(add) of the file adds, all at once
 
-smoke.py trains a plain autoencoder through the ball; closed_form.py scores the two embeddings that need no training.
+v5_12.py is the main job: the dual hyperbolic model, at the ceiling in seconds; v5_12_rich.py has the most richness,
+v5_12_4.py the values of the documents, smoke.py small networks, and closed_form.py scores what needs no training.
 Given the same workdir again, a training that is not finished goes on, and a finished one is left alone. Ctrl-C saves.
 Exit status: 0 when it ran, was finished already, or was interrupted and saved; 1 when the run failed (it diverged, the
 disk is full ...); 2 when the config is not valid.

@@ -50,7 +50,7 @@ def answer(capsys, *args):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ([], ["no --config; type: python -m ", "--config=configs/smoke.py"]),
+        ([], ["no --config; type: python -m ", "--config=configs/v5_12.py"]),
         (["--config.c=2"], ["no --config"]),
         (["--config"], ["--config has no value: type --config=FILE"]),
         (["--config="], ["--config has no value: type --config=FILE"]),
@@ -87,7 +87,7 @@ def test_so_it_is_in_a_process_of_its_own():
     done = run(CONFIG, "--config.dim=1.5")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "config.dim=1.5 is not allowed: give an int from 2 to 1024\n"
-    assert run().stderr == "no --config; type: python -m ternary_jax.main --config=configs/smoke.py\n"
+    assert run().stderr == "no --config; type: python -m ternary_jax.main --config=configs/v5_12.py\n"
 
 
 def test_an_override_reaches_the_task(capsys, monkeypatch):
@@ -100,7 +100,7 @@ def test_an_override_reaches_the_task(capsys, monkeypatch):
 def test_help_says_what_to_type_and_does_not_wait_for_jax():
     done = run("--help")
     assert done.returncode == 0
-    assert "python -m ternary_jax.main --config=configs/smoke.py" in done.stdout
+    assert "python -m ternary_jax.main --config=configs/v5_12.py" in done.stdout
     assert "--config.KEY=VALUE" in done.stdout
     code = "import sys, ternary_jax.main, ternary_jax.config; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
