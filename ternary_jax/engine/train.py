@@ -126,7 +126,8 @@ def make_train(task: Task, static: Any) -> tuple[Callable[[Any], TrainState], Ca
     def chunk(state, first, hypers):
         return mapped(state, first, hypers, *shared)
 
-    return jax.jit(jax.vmap(init)), chunk
+    # What runs once is not worth optimising: it would take longer to compile than the tracing that it is hidden behind.
+    return jax.jit(jax.vmap(init), compiler_options={"xla_backend_optimization_level": 0}), chunk
 
 
 def _select(condition, if_true, if_false):

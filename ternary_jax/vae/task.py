@@ -47,7 +47,8 @@ def make_task(static: Any) -> Task:
     branches = {b: make_branch(b, static) for b in settings.BRANCHES}
     tables = make_tables(static)
     loaded, fresh = start.load(static.start), functools.partial(_init, branches, static)
-    start.check(static.start, loaded, jax.eval_shape(fresh, jax.random.key(0), jnp.float32(1)))
+    if static.start.groups or static.start.frozen:
+        start.check(static.start, loaded, jax.eval_shape(fresh, jax.random.key(0), jnp.float32(1)))
     embedding = functools.partial(_embedding, branches, static)
     of_model = dict.fromkeys(group for branch in branches.values() for group in branch.groups)
     controls, rows = _control(static, of_model, int(tables.train_mask.sum()))
