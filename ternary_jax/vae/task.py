@@ -172,12 +172,11 @@ def _forward(branches, static, params, index, context, turned, keys):
     seen = {}
     for b, branch in branches.items():
         with jax.named_scope(f"points_{b}"):
-            if decoded[b] is latent[b].mean:
-                points = branch.project(params, latent[b].mean, c, key(b))
-                u = points.u
-            else:
-                both = branch.project(params, jnp.concatenate([latent[b].mean, decoded[b]]), c, key(b))
-                points, u = jax.tree.map(lambda a: a[: len(index)], both), both.u[len(index) :]
+            points = branch.project(params, latent[b].mean, c, key(b))
+            u = points.u
+            if decoded[b] is not latent[b].mean:
+                # Apart from the mean's: of that, losses of radii alone need no direction, which XLA then leaves out.
+                u = branch.project(params, decoded[b], c, key(b)).u
         seen[b] = Seen(batch, latent[b], points, branch.decode(params, u, key(b)), c, hypers.model.c, targets)
     signals = {f"radius_{b}": jnp.mean(one.points.r) for b, one in seen.items()}
     return seen, signals | ({"c": c} if static.model.curvature == "learned" else {})
