@@ -16,17 +16,21 @@ def get_config(arg: str = "") -> ConfigDict:
     if arg:
         raise ValueError(f"configs/v5_12.py has no variant {arg!r}")
     config = read(Path(__file__).with_name("vae.py"))
-    # Two cosines: after the first, of 12 epochs, coverage and hierarchy are there; the second, of 60, is for the tree.
-    config.train.epochs = 72
+    # Two cosines: after the first, of 10 epochs, coverage and hierarchy are there; the second, of 70, is for the tree.
+    config.train.epochs = 80
     config.train.schedule = "warm_restarts"
-    config.train.cycle_epochs = 12
-    config.train.cycle_growth = 5
+    config.train.cycle_epochs = 10
+    config.train.cycle_growth = 7
     config.train.learning_rate = 6e-3
-    config.evaluate.cheap_every = 6
-    config.evaluate.costly_every = 72
-    config.checkpoint.every = 36
+    config.evaluate.cheap_every = 5
+    config.evaluate.costly_every = 80
+    config.checkpoint.every = 40
 
     config.data.partners = True
+    config.data.shifts = 1
+    # One layer each: a program of this size takes longer to compile than to train to the ceiling.
+    config.model.direction_hidden = (64,)
+    config.model.radius_hidden = (32,)
     config.model.A.encoder = "plain"
     config.model.A.stochastic = True
     config.losses.kl.on = "A"

@@ -6,6 +6,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+# Of variance 1 / fan_in, as flax's default; but that is a truncated normal, and thirty of them take seconds to compile.
+uniform = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
+
 
 class Trunk(nn.Module):
     """x (..., n) -> (..., widths[-1]): dense layers, each followed by relu, or normalised and followed by silu.
@@ -95,12 +98,14 @@ class Decoder(nn.Module):
         if self.kind != "residual":
             h = Trunk(self.widths, self.kind, self.dropout, self.dtype, self.remat, name="trunk")(u, training)
             return _dense(self.out, self.dtype, "out")(h)
-        h = nn.silu(nn.Dense(self.widths[0], dtype=self.dtype, name="into")(u))
+        h = nn.silu(nn.Dense(self.widths[0], dtype=self.dtype, name="into", kernel_init=uniform)(u))
         block = nn.remat(_Block) if self.remat else _Block
         for k, width in enumerate(self.widths):
             h = block(width, self.dtype, name=f"block_{k}")(h)
-        direct = nn.Dense(self.out, use_bias=False, dtype=self.dtype, name="direct")(u)
-        return (nn.Dense(self.out, dtype=self.dtype, name="out")(nn.silu(h)) + direct).astype("float32")
+        direct = nn.Dense(self.out, use_bias=False, dtype=self.dtype, name="direct", kernel_init=uniform)(u)
+        return (nn.Dense(self.out, dtype=self.dtype, name="out", kernel_init=uniform)(nn.silu(h)) + direct).astype(
+            "float32"
+        )
 
 
 class Controller(nn.Module):
@@ -112,7 +117,7 @@ class Controller(nn.Module):
     @nn.compact
     def __call__(self, seen: Array) -> Array:
         for k, width in enumerate(self.widths):
-            seen = nn.Dense(width, name=f"layer_{k}")(seen)
+            seen = nn.Dense(width, name=f"layer_{k}", kernel_init=uniform)(seen)
             seen = nn.silu(nn.LayerNorm()(seen) if k == 0 else seen)
         return jnp.tanh(nn.Dense(self.out, kernel_init=nn.initializers.zeros, name="out")(seen))
 
@@ -125,7 +130,7 @@ class _Layer(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, training: bool) -> Array:
-        x = nn.Dense(self.width, dtype=self.dtype, name="dense")(x)
+        x = nn.Dense(self.width, dtype=self.dtype, name="dense", kernel_init=uniform)(x)
         if self.kind == "plain":
             return nn.relu(x)
         if self.kind == "smooth":
@@ -140,10 +145,10 @@ class _Block(nn.Module):
 
     @nn.compact
     def __call__(self, h: Array) -> Array:
-        inner = nn.silu(nn.Dense(self.width, dtype=self.dtype, name="in")(h))
-        return h + nn.Dense(self.width, dtype=self.dtype, name="back")(inner)
+        inner = nn.silu(nn.Dense(self.width, dtype=self.dtype, name="in", kernel_init=uniform)(h))
+        return h + nn.Dense(self.width, dtype=self.dtype, name="back", kernel_init=uniform)(inner)
 
 
 def _dense(width: int, dtype: Any, name: str) -> Any:
-    dense = nn.Dense(width, dtype=dtype, name=name)
+    dense = nn.Dense(width, dtype=dtype, name=name, kernel_init=uniform)
     return lambda x: dense(x).astype("float32")
