@@ -309,7 +309,7 @@ def _summary(desk: Desk, clock: dict[str, float], endings: Sequence[dict[str, An
     facts = {
         "finished": finished,
         "compile_s": clock.get("compile_s"),
-        "first_step_s": clock["stepped"] - desk.started if clock else None,
+        "first_step_s": clock["stepped"] - desk.started if "stepped" in clock else None,
         "notes": desk.task.notes,
         "samples_per_s": clock["samples"] / clock["busy_s"] if clock.get("busy_s") else None,
         "device": jax.devices()[0].device_kind,
