@@ -9,7 +9,7 @@
   it makes of one digit can't depend on the others.
 - few balls: 22 of the 27 are held out. Five combinations of three digits do not say which digit is which.
 
-The runs of a row share its split but for the last column: its worst held-out coverage over four other splits. Writes
+The runs of a row share its split but for the last column: its worst held-out coverage over two other splits. Writes
 results/held_out.json.
 """
 
@@ -92,7 +92,7 @@ def main() -> None:
             terminal.say(f"{name} ...")
             found[name] = measured(changes | {"runs": given.runs})
             if "balls" in name and "v5_12" not in name:
-                others = [measured(changes | {"runs": 2, "data.split_seed": split}) for split in range(1, 5)]
+                others = [measured(changes | {"runs": 2, "data.split_seed": split}) for split in (1, 2)]
                 found[name]["other_splits"] = [min(other["held_out_coverage_B"]) for other in others]
     print(table(found))
     (given.out / "held_out.json").write_text(json.dumps({"rows": found, **provenance()}, indent=1) + "\n")

@@ -70,16 +70,22 @@ def run(config: Path, seed: int) -> dict[str, Any]:
 
 def table(name: str, runs: list[dict[str, Any]]) -> str:
     """Each figure over the seeds, with its bar, how many seeds pass it, and how far it is from the closed form."""
-    lines = [["", "median", "worst", "best", "bar", "pass", "closed form"]]
+    lines = [["", "median", "worst", "best", "bar", "pass", "closed form (distance)"]]
     bars = BARS.get(name, {})
     for metric in BARS["v5_12"]:
         sign = -1 if metric in ("hierarchy", "ultrametric_correlation") else 1
         lines.append(row(metric, [run[metric] for run in runs], bars.get(metric), sign, "{:.5f}"))
-        lines[-1].append(f"{CLOSED_FORM[metric]:.5f}" if metric in CLOSED_FORM else "-")
+        lines[-1].append(beside(CLOSED_FORM.get(metric), [run[metric] for run in runs]))
     seconds = SECONDS.get(name, {})
     for key, about in (("met", "seconds until targets are met"), ("whole", "seconds of the process")):
         lines.append([*row(about, [run[f"{key}_s"] for run in runs], seconds.get(key), -1, "{:.1f}"), "-"])
     return columns(lines)
+
+
+def beside(perfect: float | None, values: list[float | None]) -> str:
+    """The figure of the closed form, and how far the median is from it."""
+    known = [v for v in values if v is not None]
+    return "-" if perfect is None or not known else f"{perfect:.5f} ({statistics.median(known) - perfect:+.5f})"
 
 
 def row(name: str, values: list[float | None], bar: float | None, sign: int, form: str) -> list[str]:
