@@ -30,7 +30,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.residue_level = 3  # residue_balls: classes i mod 3^level
     config.data.residue_held_out = 5  # of them, held out
     config.data.box_digits = 2  # digit_box: digits that have a certain value each in what is held out
-    config.data.budget = 0.0  # share of a batch that goes to levels v >= high_from, in equal parts; 0.0: uniform draws
+    config.data.budget = 0.0  # share of the draws that go to levels v >= high_from, in equal parts; 0.0: uniform draws
     config.data.high_from = 4  # these are 243 of the 19,683 operations
     config.data.partners = False  # True: half of a batch are partners of the other half, at each pair valuation in turn
     config.data.shifts = 4  # pairs of a batch for radial, rank and geodesic, in batches: 2,048 of 512 rows
@@ -93,9 +93,9 @@ def get_config(arg: str = "") -> ConfigDict:
     losses.zero.correlation = 0.3
     losses.zero.aim = -0.3
     losses.bands = ConfigDict(dict(on="none", weight=1.0))  # radii and distances each to the band of its valuation
-    losses.bands.furthest = 1.0  # the distance of valuation 0; each level is nearer
+    losses.bands.furthest = 1.0  # the distance of valuation 0, over sqrt(c); each level is nearer
     losses.bands.ratio = 0.55  # by this factor
-    losses.bands.width = 0.35  # half a band, in levels; from 0.5 on bands would overlap
+    losses.bands.width = 0.35  # half a band, in levels; at 0.5 bands touch
     losses.bands.radius = 1.0
     losses.bands.distance = 1.0
     losses.bands.spread = 1.0

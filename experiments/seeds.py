@@ -50,6 +50,7 @@ def main() -> None:
         terminal.say(f"seed {seed}: " + ", ".join(f"{k} {v}" for k, v in runs[-1].items() if k != "seed"))
     print(table(name, runs))
     found = {"config": name, "runs": runs, **provenance()}
+    given.out.mkdir(parents=True, exist_ok=True)
     (given.out / f"seeds_{name}.json").write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -29,7 +29,7 @@ from ternary_jax.engine.step import TrainState, first_bad, flat, keys, make_step
 from ternary_jax.engine.task import Task
 
 # Levels of LLVM's optimisation: the first compiles a sixth sooner than the third, which is the usual one, and what it
-# makes was as fast to within the noise (a chunk of v5_12, in turns: median 1.47 s against 1.52 s).
+# makes was as fast on CPU, to within the noise (a chunk of v5_12, in turns: median 1.47 s against 1.52 s).
 ONCE, OFTEN = ({"xla_backend_optimization_level": level} for level in (0, 1))
 
 
@@ -53,7 +53,7 @@ def plan(static: Any, samples_per_epoch: int) -> Plan:
     of it where they are wanted at the end alone: that would hold the first step up by seconds of compiling.
     """
     epoch, epochs = math.ceil(samples_per_epoch / static.train.batch_size), static.train.epochs
-    at_end = static.evaluate.costly_every >= epochs > static.evaluate.cheap_every
+    at_end = static.evaluate.costly_every >= epochs > static.evaluate.cheap_every and not static.stop.on_targets
     return Plan(
         epoch=epoch,
         total=epoch * epochs,
@@ -201,9 +201,9 @@ def _train(desk, interrupted):
         terminal.say(f"{desk.task.name} in {desk.workdir}: {doing} ...")
         with ThreadPoolExecutor(1) as beside:  # init is compiled while the chunk is traced
             made = beside.submit(lambda: found[1] if found else init.lower(hypers).compile(ONCE)(hypers))
+            begun = time.time()
             lowered = chunk.program.lower(abstract, jax.ShapeDtypeStruct((), jnp.int32), hypers, *chunk.shared)
             desk = desk._replace(names=list(observables(lowered.out_info[1].info)))
-            begun = time.time()
             chunk = chunk._replace(program=lowered.compile(OFTEN))
             clock = {"compile_s": time.time() - begun}
         end, state = first, made.result()

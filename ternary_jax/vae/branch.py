@@ -28,7 +28,8 @@ class Latent(NamedTuple):
 class Points(NamedTuple):
     """z (n, dim) in the ball, u = log_0(z) (n, dim), r = d(0, z) (n,).
 
-    u and r are made beside z, not from it: 1 - c|z|^2 has lost digits by then.
+    A direction-radius projection makes u and r beside z, not from it: 1 - c|z|^2 has lost digits by then. exp_map takes
+    both from z, because exp_0 of a long vector is shortened to a point of the ball, and they are to be of that point.
     """
 
     z: Array

@@ -1,12 +1,14 @@
 """A learned controller of loss weights: what it sees, what it turns and how far, and what it learns from.
 
-It learns by looking one step ahead. With F(theta, u) the weighted losses under the controls u and F_0 a reference
-objective with constant weights, a step of descent along grad F changes F_0 by -rate <grad F_0, grad F(theta, u)>. The
-loss of the controller is minus that inner product, a derivative of F in one direction, relative to |grad F_0|^2:
+It learns by looking one step ahead. With F(theta, u) the weighted losses under the controls u and F_0 the reference, F
+by the weights of the config, a step along -grad F changes F_0 by -rate <grad F_0, grad F(theta, u)>. The loss of the
+controller is minus that inner product, a derivative of F in one direction, relative to |grad F_0|^2:
 
     J(phi) = -d/dt F(theta + t grad F_0(theta), u(phi)) / |grad F_0(theta)|^2  at t = 0
 
-Were it to minimise F itself, it would win by lowering the weights.
+Were it to minimise F itself, it would win by lowering the weights. F_0 has the weights of the config in the phase that
+the run is in. A step is taken as one along grad F: clipping and Adam are left out, so J is linear in the weights, and
+only their bounds keep those from growing that help F_0.
 """
 
 from collections.abc import Callable

@@ -18,15 +18,15 @@ Parts = dict[str, tuple[Any, Array]]
 class Batch(NamedTuple):
     """Operations of a step: rows (n,) int32, their indices; v (n,) int32, valuations; x (n, D) trits.
 
+    With partners, the two halves are pairs, row b and row b + n/2, at pair valuations 0 .. D-1 in turn.
+
     shifts: (k,) int32 in [1, n): row b is paired with row (b - shift) mod n, for each; None where no loss needs it
-    partners: whether row b + n/2 is a partner of row b, at pair valuations 0 .. D-1 in turn
     """
 
     rows: Array
     v: Array
     x: Array
     shifts: Any
-    partners: bool
 
 
 class Seen(NamedTuple):
@@ -51,7 +51,7 @@ def total(
 ) -> tuple[Array, dict[str, Array]]:
     """(sum of weight x factor x part, the parts unweighted by LOSS_PART_BRANCH), of the branches that a loss is on for.
 
-    on: loss -> the branches it is on for, "", "A", "B" or "AB"
+    on: loss -> the branches it is on for, "A", "B" or "AB"
     weights: the group `losses` of the hypers
     factors: on the weights, by loss, or by LOSS_BRANCH; 1 for those that are not there
     """

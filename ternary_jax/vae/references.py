@@ -103,7 +103,6 @@ def held_out(train_mask: np.ndarray, n_digits: int = 9, p: int = 3) -> dict[str,
     v = ternary.valuations(n_digits, p)[~train_mask]
     ceiling = -_tie_ceiling(np.bincount(v)) if len(np.unique(v)) > 1 else math.nan
     return {
-        "held_out_coverage": levels(n_digits, p)["held_out_coverage"],
         "held_out_hierarchy": Reference(0.0, math.nan, ceiling, "best without ties, of the levels held out"),
         "coverage_gap": Reference(0.0, 0.0, math.nan, "0 for an untrained decoder too: read it beside the coverage"),
     }

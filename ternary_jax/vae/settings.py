@@ -104,7 +104,7 @@ def check(config: Any) -> None:
             f"config.data.n_digits={config.data.n_digits}: {n} or less is allowed"
         )
     data.check_split(config.data)
-    if config.data.high_from > config.data.n_digits:
+    if config.data.budget > 0 and config.data.high_from > config.data.n_digits:
         digits = f"config.data.n_digits={config.data.n_digits}"
         raise ConfigError(f"config.data.high_from={config.data.high_from} is no level of {digits}: give that or less")
     used = on(config.losses)
@@ -112,6 +112,16 @@ def check(config: Any) -> None:
     _check_branches(config, used)
     if "geodesic" in used:
         _check_geodesic(config)
+    if not used:
+        raise ConfigError(
+            "config.losses has every loss off, so nothing is trained: set config.losses.reconstruction.on=AB"
+        )
+    if config.phases.geometry_from >= config.train.epochs:
+        raise ConfigError(
+            f"config.phases.geometry_from={config.phases.geometry_from} is never reached in "
+            f"config.train.epochs={config.train.epochs}: give an earlier epoch, or more epochs"
+        )
+    _check_radii(config, used)
     if config.phases.geometry_from < config.phases.structure_from:
         raise ConfigError(
             f"config.phases.geometry_from={config.phases.geometry_from} comes before the structure that it follows, "
@@ -130,6 +140,12 @@ def _check_pairs(config: Any, used: dict[str, str]) -> None:
         )
     if "bands" in used and not config.data.partners:
         raise ConfigError("config.losses.bands.on speaks of pairs of a given valuation: set config.data.partners=True")
+    if config.data.partners and rows < 2 * config.data.n_digits:
+        least = 2 * config.data.n_digits
+        raise ConfigError(
+            f"config.train.batch_size={rows} has too few partners for all valuations (config.data.partners=True): "
+            f"give {least} or more"
+        )
     if rows < 2 * parts:
         raise ConfigError(f"config.train.batch_size={rows} leaves no pairs: give 2 rows or more in each microbatch")
 
@@ -149,6 +165,27 @@ def _check_branches(config: Any, used: dict[str, str]) -> None:
             raise ConfigError(
                 f"config.losses.kl.on={used['kl']} needs config.model.{b}.stochastic=True: branch {b} has no variance"
             )
+
+
+def _check_radii(config: Any, used: dict[str, str]) -> None:
+    """That targets of radii are in order, and within reach of a direction-radius projection."""
+    limit = (
+        config.model.max_radius if "direction_radius" in (config.model.A.projection, config.model.B.projection) else 1
+    )
+    for group, low, high in ((config.radii, "inner", "outer"), (config.losses.bands, "between", "outer")):
+        name = "radii" if group is config.radii else "losses.bands"
+        if name != "radii" and "bands" not in used:
+            continue
+        for less, more in zip(_each(group[low], config.runs), _each(group[high], config.runs), strict=True):
+            if not less < more <= limit:
+                raise ConfigError(
+                    f"config.{name}.{low}={less} has to be less than config.{name}.{high}={more}, and that at most "
+                    f"config.model.max_radius={limit}"
+                )
+
+
+def _each(value: Any, runs: int) -> tuple:
+    return value if isinstance(value, tuple) else (value,) * runs
 
 
 def _check_controller(config: Any, used: dict[str, str]) -> None:

@@ -103,7 +103,7 @@ def make_tables(static: Any) -> Tables:
         operations=ternary.operations(n_digits),
         valuations=ternary.valuations(n_digits),
         train_mask=train,
-        strata=data.make_strata(train, n_digits, rows, static.data.budget, static.data.high_from),
+        strata=data.make_strata(train, n_digits, rows, static.data.budget, min(static.data.high_from, n_digits)),
         balls=data.make_balls(train, n_digits) if static.data.partners else None,
         samples=evaluate.draw_samples(n_digits),
         held_out=None if train.all() else evaluate.rows_held_out(train, n_digits),
@@ -157,7 +157,7 @@ def _forward(branches, static, params, index, context, turned, keys):
     tables, hypers = context.data, context.hypers
     c, n_digits = curvature(params, hypers, static), static.data.n_digits
     shifts = jax.random.randint(keys(0), (static.data.shifts,), 1, len(index)) if _uses_shifts(static) else None
-    batch = Batch(index, tables.valuations[index], tables.operations[index], shifts, static.data.partners)
+    batch = Batch(index, tables.valuations[index], tables.operations[index], shifts)
     targets = radial.targets(hypers.radii.inner, hypers.radii.outer, hypers.model.c, n_digits)
     drops = {b: _drops(static, b) for b in branches}
     number = iter(range(1, 100))

@@ -36,7 +36,7 @@ def seen_of(seed):
     z *= rng.uniform(0.05, 0.9, (len(ROWS), 1)) / np.linalg.norm(z, axis=1, keepdims=True) / np.sqrt(C)
     u, r = rng.normal(size=z.shape), rng.uniform(0.1, 3, len(ROWS))
     found = Seen(
-        batch=Batch(ROWS, V, X, SHIFTS, True),
+        batch=Batch(ROWS, V, X, SHIFTS),
         latent=Latent(*rng.normal(size=(2, len(ROWS), DIM))),
         points=Points(z, u, r),
         logits=rng.normal(size=(len(ROWS), D, 3)),
@@ -58,10 +58,7 @@ def weights():
     return jax.tree.map(lambda x: x[0], hypers.losses)
 
 
-def total(seen, on, weights, factors):
-    """With what is not an array put back, which a compiled function would take for one."""
-    seen = {b: one._replace(batch=one.batch._replace(partners=True)) for b, one in seen.items()}
-    return objective.total(seen, on, weights, factors)
+total = objective.total
 
 
 # --- against loops ----------------------------------------------------------------------------------------------------

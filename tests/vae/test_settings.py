@@ -116,3 +116,23 @@ def test_what_is_on_is_said_by_loss_in_one_order():
     for given in (config.losses, split(config)[0].losses):
         assert settings.on(given) == {"reconstruction": "AB", "kl": "B", "rank": "A"}
         assert [*settings.on(given)] == ["reconstruction", "kl", "rank"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (dict(radii__inner=0.9, radii__outer=0.9), "config.radii.inner=0.9 has to be less than config.radii.outer=0.9"),
+        (dict(radii__outer=0.97), "config.radii.outer=0.97, and that at most config.model.max_radius=0.95"),
+        (
+            dict(losses__bands__on="B", data__partners=True, losses__bands__between=0.93, losses__bands__outer=0.92),
+            "config.losses.bands.between=0.93 has to be less than config.losses.bands.outer=0.92",
+        ),
+        (dict(data__partners=True, train__batch_size=6), "config.train.batch_size=6 has too few partners"),
+        (dict(phases__geometry_from=4), "config.phases.geometry_from=4 is never reached in config.train.epochs=4"),
+        (dict(losses__reconstruction__on="none"), "config.losses has every loss off"),
+    ],
+)
+def test_what_could_only_train_in_vain_is_refused(overrides, sentence):
+    with pytest.raises(ConfigError) as error:
+        small.config(**overrides)
+    assert sentence in str(error.value)
