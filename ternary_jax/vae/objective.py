@@ -49,7 +49,7 @@ class Seen(NamedTuple):
 def total(
     seen: dict[str, Seen], on: dict[str, str], weights: Any, factors: dict[str, Array]
 ) -> tuple[Array, dict[str, Array]]:
-    """(sum of weight x factor x part, the parts unweighted by LOSS_PART_BRANCH), of the branches that a loss is on for.
+    """(sum of weight x factor x part, the parts, unweighted, by PART_BRANCH), of the branches that a loss is on for.
 
     on: loss -> the branches it is on for, "A", "B" or "AB"
     weights: the group `losses` of the hypers
@@ -110,8 +110,8 @@ def _geodesic(seen: Seen, h: Any) -> Parts:
     n_digits = len(seen.targets) - 1
     i, j = pairs(seen.batch.rows, seen.batch.shifts)
     z_i, z_j = pairs(seen.points.z, seen.batch.shifts)
-    targets = geodesic.targets(h.furthest, h.scale, n_digits)
-    return {"geodesic": (1, geodesic.smooth_l1(_dist(z_i, z_j, seen.c), _pair_valuation(i, j, n_digits), targets))}
+    d, v = _dist(z_i, z_j, seen.c), ternary.pair_valuation(i, j, n_digits)
+    return {"geodesic": (1, geodesic.smooth_l1(d, v, geodesic.targets(h.furthest, h.scale, n_digits)))}
 
 
 def _zero(seen: Seen, h: Any) -> Parts:
@@ -126,7 +126,7 @@ def _bands(seen: Seen, h: Any) -> Parts:
     centres = bands.centres(h.furthest / jnp.sqrt(seen.c0), h.ratio, n_digits)
     half = -h.width * jnp.log(h.ratio)
     d = _dist(seen.points.z[:n], seen.points.z[n:], seen.c)
-    v = _pair_valuation(seen.batch.rows[:n], seen.batch.rows[n:], n_digits)
+    v = ternary.pair_valuation(seen.batch.rows[:n], seen.batch.rows[n:], n_digits)
     inner = seen.batch.v > 0  # level 0 has its place by `spread`
     r = jnp.where(inner, seen.points.r, jnp.exp(centres[0]))
     return {
@@ -159,7 +159,3 @@ def pairs(a: Array, shifts: Array) -> tuple[Array, Array]:
 
 def _dist(x, y, c):
     return jax.vmap(poincare.dist, (0, 0, None))(x, y, c)
-
-
-def _pair_valuation(i, j, n_digits):
-    return ternary.pair_valuation(i, j, n_digits)

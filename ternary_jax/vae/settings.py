@@ -110,25 +110,30 @@ def check(config: Any) -> None:
     used = on(config.losses)
     _check_pairs(config, used)
     _check_branches(config, used)
-    if "geodesic" in used:
-        _check_geodesic(config)
     if not used:
         raise ConfigError(
             "config.losses has every loss off, so nothing is trained: set config.losses.reconstruction.on=AB"
         )
+    _check_radii(config, used)
+    _check_phases(config)
+    if "geodesic" in used:
+        _check_geodesic(config)
+    if config.controller.on:
+        _check_controller(config, used)
+
+
+def _check_phases(config: Any) -> None:
+    """That phases come in order, and begin before the end."""
     if config.phases.geometry_from >= config.train.epochs:
         raise ConfigError(
             f"config.phases.geometry_from={config.phases.geometry_from} is never reached in "
             f"config.train.epochs={config.train.epochs}: give an earlier epoch, or more epochs"
         )
-    _check_radii(config, used)
     if config.phases.geometry_from < config.phases.structure_from:
         raise ConfigError(
             f"config.phases.geometry_from={config.phases.geometry_from} comes before the structure that it follows, "
             f"config.phases.structure_from={config.phases.structure_from}: give that epoch or a later one"
         )
-    if config.controller.on:
-        _check_controller(config, used)
 
 
 def _check_pairs(config: Any, used: dict[str, str]) -> None:
@@ -169,9 +174,8 @@ def _check_branches(config: Any, used: dict[str, str]) -> None:
 
 def _check_radii(config: Any, used: dict[str, str]) -> None:
     """That targets of radii are in order, and within reach of a direction-radius projection."""
-    limit = (
-        config.model.max_radius if "direction_radius" in (config.model.A.projection, config.model.B.projection) else 1
-    )
+    direct = "direction_radius" in (config.model.A.projection, config.model.B.projection)
+    limit = config.model.max_radius if direct else 1
     for group, low, high in ((config.radii, "inner", "outer"), (config.losses.bands, "between", "outer")):
         name = "radii" if group is config.radii else "losses.bands"
         if name != "radii" and "bands" not in used:
@@ -197,7 +201,7 @@ def _check_controller(config: Any, used: dict[str, str]) -> None:
             "config.losses.radial.on and .geodesic.on of B or AB, and config.losses.kl.on=AB"
         )
     rho, most = config.model.rho, controller.BOUNDS["rho"][1]
-    if max(rho if isinstance(rho, tuple) else (rho,)) > most:
+    if max(_each(rho, 1)) > most:
         raise ConfigError(
             f"config.model.rho={rho} is where config.controller.on=True begins, and it goes to {most} at most: give "
             f"{most} or less"
@@ -206,12 +210,8 @@ def _check_controller(config: Any, used: dict[str, str]) -> None:
 
 def _check_geodesic(config: Any) -> None:
     """That the furthest target can be reached in every run."""
-    values = {}
-    for key in ("losses.geodesic.furthest", "radii.outer", "model.c"):
-        group, name = key.rsplit(".", 1)
-        found = config.losses.geodesic if group == "losses.geodesic" else config[group]
-        values[key] = found[name] if isinstance(found[name], tuple) else (found[name],) * config.runs
-    for furthest, outer, c in zip(*values.values(), strict=True):
+    values = (config.losses.geodesic.furthest, config.radii.outer, config.model.c)
+    for furthest, outer, c in zip(*(_each(value, config.runs) for value in values), strict=True):
         limit = float(geodesic.reachable(outer, c))
         if furthest > limit:
             raise ConfigError(

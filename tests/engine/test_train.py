@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toy
+from jaxprs import equations
 
 from ternary_jax import optimizer
 from ternary_jax.config import load_config, split
@@ -225,17 +226,6 @@ def plain_loop(reports, static, reason):
             if waited >= s.watch_patience and error > s.watch_threshold:
                 return n
     raise AssertionError("never")
-
-
-def equations(jaxpr):
-    """Every equation, also of inner jaxprs, as text."""
-    found = []
-    for eqn in jaxpr.eqns:
-        found.append(eqn.primitive.name)
-        for inner in jax.tree.leaves(eqn.params, is_leaf=lambda x: hasattr(x, "eqns") or hasattr(x, "jaxpr")):
-            inner = getattr(inner, "jaxpr", inner)
-            found += equations(inner) if hasattr(inner, "eqns") else []
-    return found
 
 
 def step_equations(task, static, hypers):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import small
+from jaxprs import equations
 from reference import judge
 from reference import losses as reference
 
@@ -190,16 +191,6 @@ def test_a_loss_that_is_off_leaves_no_term_and_no_equation():
     assert all(2 * size(((name, "A"),)) == alone[name] for name in ALL_ON)
 
 
-def primitives(jaxpr):
-    names = []
-    for eqn in jaxpr.eqns:
-        names.append(eqn.primitive.name)
-        for inner in jax.tree.leaves(eqn.params, is_leaf=lambda x: hasattr(x, "eqns") or hasattr(x, "jaxpr")):
-            inner = getattr(inner, "jaxpr", inner)
-            names += primitives(inner) if hasattr(inner, "eqns") else []
-    return names
-
-
 def of_step(**overrides):
     """The primitives of the loss of a whole step."""
     made, _, hypers, params = small.setting(**overrides)
@@ -207,7 +198,7 @@ def of_step(**overrides):
     def loss(params, hypers):
         return made.loss(params, {"rows": ROWS}, small.context(made, hypers)).total
 
-    return primitives(jax.make_jaxpr(loss)(params, hypers).jaxpr)
+    return equations(jax.make_jaxpr(loss)(params, hypers).jaxpr)
 
 
 def test_a_step_draws_and_computes_nothing_for_what_is_off():
