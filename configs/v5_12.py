@@ -22,7 +22,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.cycle_epochs = 10
     config.train.cycle_growth = 7
     config.train.learning_rate = 6e-3
-    config.evaluate.cheap_every = 5
+    config.evaluate.cheap_every = 10
     config.evaluate.costly_every = 80
     config.checkpoint.every = 40
 

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """How fast is a step of training, beside a torch twin and the machine's GEMM peak? Writes results/bench_step.json.
 
     python experiments/bench_step.py [--quick] [--only REGEX] [--config FILE] [--out DIR]
@@ -243,7 +244,8 @@ def flops(path: str) -> tuple[float, int]:
     """FLOP of the matrix products of a step, per sample, and the weights in them.
 
     Two for each weight and row forward, four backward, of which those into the features are not computed. A stochastic
-    branch projects two rows a sample.
+    branch takes the radius of two rows a sample, its mean and a draw, but the direction of the draw alone, unless
+    `bands` see the points of its mean.
     """
     config = load_config(path)
     task, _, hypers = train.prepare(config)
@@ -253,7 +255,8 @@ def flops(path: str) -> tuple[float, int]:
         group, *names = [str(entry.key) for entry in place]
         if leaf.ndim == 2:
             part, _, branch = group.rpartition("_")
-            rows = 2 if part == "projection" and config.model[branch].stochastic else 1
+            twice = part == "projection" and config.model[branch].stochastic
+            rows = 2 if twice and (branch in config.losses.bands.on or not {"direction", "turn"} & {*names}) else 1
             total += rows * (4 if part == "encoder" and "layer_0" in names else 6) * leaf.size
             weights += leaf.size
     return float(total), weights

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """The model, losses and batches of a config of ours as a PyTorch user would write them: what our speed is held against.
 
 `check_twin` holds the twin to be the same program: from our parameters, on our batch and with our noise, terms agree to
@@ -114,8 +115,11 @@ class Projection(nn.Module):
         self.radius = trunk(dim, model.radius_hidden, "smooth")
         self.length = nn.Linear(model.radius_hidden[-1], 1)
 
-    def forward(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        return y + self.turn(self.direction(y)), torch.sigmoid(self.length(self.radius(y)))
+    def towards(self, y: Tensor) -> Tensor:
+        return y + self.turn(self.direction(y))
+
+    def share(self, y: Tensor) -> Tensor:
+        return torch.sigmoid(self.length(self.radius(y)))
 
 
 class Decoder(nn.Module):
@@ -170,20 +174,24 @@ class Branch(nn.Module):
 
     def project(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """-> z (n, dim) in the ball, u = log_0(z), r = d(0, z) (n,)."""
-        towards, share = self.projection(y)
-        direction, norm = F.normalize(towards, dim=-1), self.max_radius * share
-        r = 2 / math.sqrt(self.c) * torch.atanh(norm)
+        norm, r = self.length(y)
+        direction = F.normalize(self.projection.towards(y), dim=-1)
         return norm / math.sqrt(self.c) * direction, r / 2 * direction, r.squeeze(-1)
 
-    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor]:
-        """-> mean, log variance, z, r of the mean, logits of a draw."""
+    def length(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        norm = self.max_radius * self.projection.share(y)
+        return norm, 2 / math.sqrt(self.c) * torch.atanh(norm)
+
+    def forward(
+        self, x: Tensor, noise: Tensor, apart: bool
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor, Tensor]:
+        """-> mean, log variance, z and r of the mean, logits of a draw; apart: whether z is used, else it is None."""
         mean, log_variance = self.encoder(x)
         if log_variance is None:
             z, u, r = self.project(mean)
         else:
-            drawn = mean + torch.exp(log_variance / 2) * noise
-            z, u, r = self.project(torch.cat([mean, drawn]))
-            z, u, r = z[: len(x)], u[len(x) :], r[: len(x)]
+            z, r = self.project(mean)[::2] if apart else (None, self.length(mean)[1].squeeze(-1))
+            u = self.project(mean + torch.exp(log_variance / 2) * noise)[1]
         return mean, log_variance, z, r, self.decoder(u)
 
 
@@ -242,7 +250,7 @@ class Twin(nn.Module):
         x, v, digits = self.features[rows], self.valuations[rows], self.digits[rows]
         total, terms = rows.new_zeros((), dtype=torch.float32), {}
         for b, branch in self.branches.items():
-            mean, log_variance, z, r, logits = branch(x, noise)
+            mean, log_variance, z, r, logits = branch(x, noise, b in self.on.get("bands", ""))
             parts = {}
             if b in self.on.get("reconstruction", ""):
                 each = F.cross_entropy(logits.reshape(-1, 3), digits.reshape(-1))
