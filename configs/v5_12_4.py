@@ -39,7 +39,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.cross_injection = True  # by the controller's rho, which begins at 0
     for branch in (config.model.A, config.model.B):
         branch.dropout = 0.1
-        branch.stochastic = True
+        branch.posterior = "gaussian"
         branch.decoder = "improved"
 
     config.losses.kl.on = "AB"  # they had none, and only a frozen encoder kept the variance of the noise up

@@ -39,7 +39,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.dim = 16  # coordinates of the ball
     config.model.inputs = "one_hot"  # digits as an encoder reads them; "trits": as numbers -1, 0, 1
     config.model.c = 1.0  # sectional curvature is -c; where c is learned, at the start
-    config.model.curvature = "fixed"  # or "learned": c = softplus(theta), in every loss and metric, with a gradient
+    # "learned": c = softplus(theta), in every loss and metric, with a gradient; "controlled": by the prior's homeostat.
+    config.model.curvature = "fixed"
     config.model.max_radius = 0.95  # greatest sqrt(c)|z| of a direction-radius projection
     config.model.direction_hidden = (64, 64)  # its network of directions
     config.model.radius_hidden = (32, 32)  # and of radii
@@ -51,9 +52,12 @@ def get_config(arg: str = "") -> ConfigDict:
     branch.encoder = "improved"  # layer norm, silu, dropout after each layer; "plain": relu
     branch.hidden = (256, 128, 64)
     branch.dropout = 0.0  # of the improved parts
-    branch.stochastic = False  # True: variational; training decodes a draw, geometry is the mean's
+    # "gaussian", "wrapped": variational; a draw is decoded in training, geometry is the mean's. A Gaussian is drawn
+    # before the projection, a wrapped normal in the ball, around the point of the mean.
+    branch.posterior = "point"
     branch.projection = "direction_radius"  # or "exp_map": exp_0 of the latent vector
-    branch.decoder = "plain"  # relu; or "improved"; or "residual", a block per width; B may be "shared", that of A
+    # "plain": relu; "improved"; "residual", "relu_residual": a block per width; of B also "shared", that of A.
+    branch.decoder = "plain"
     branch.decoder_hidden = (32, 64)
     branch.decoder_gain = 1.0  # on what the decoder reads
     config.model.A = branch
@@ -68,6 +72,9 @@ def get_config(arg: str = "") -> ConfigDict:
     losses.reconstruction = ConfigDict(dict(on="AB", weight=1.0))
     losses.kl = ConfigDict(dict(on="none", weight=0.1))
     losses.kl.free_bits = 0.3  # nats of each latent coordinate that cost no more than these
+    losses.prior = ConfigDict(
+        dict(on="none", weight=0.1)
+    )  # KL to a wrapped normal at the origin, of a wrapped posterior
     losses.radial = ConfigDict(dict(on="none", weight=1.0))  # radii to their targets, by the square
     losses.radial.growth = 0.4  # of the weight of a row with its valuation, 1 + exp(growth v)
     losses.radial.margin = 0.5  # weight of the hinge between pairs
@@ -106,6 +113,48 @@ def get_config(arg: str = "") -> ConfigDict:
     config.phases.structure_from = 0  # before it, reconstruction and KL alone
     config.phases.geometry_from = 0  # from here on the geodesic loss too
     config.phases.radial_after = 0.5  # factor on the radial loss from then on
+
+    config.prior = ConfigDict()
+    config.prior.sigma = 1.0  # its scale: a Riemannian length, of each coordinate
+    config.prior.homeostat = False  # True: sigma follows the radii; a controlled c, the KL
+    config.prior.decay = 0.99  # of the running means that it goes by, per step
+    config.prior.kl = 2.0  # nats of each coordinate, over which c rises and under which it falls
+    config.prior.sigma_rate = 1e-2  # of log sigma, per step, where the radii are off by a factor e
+    config.prior.c_rate = 1e-4  # of log c; 3,000 steps of it are a factor of 1.35
+    config.prior.least = 0.1  # bounds of sigma, and of c
+    config.prior.most = 10.0
+
+    config.control = "none"  # or "schedules": what turns rho, temperatures, the weights of the KL, and the knobs
+    config.knobs = ConfigDict()  # with control, factors on weights
+    config.knobs.lambda_1 = 0.7  # of what A is trained by alone
+    config.knobs.lambda_2 = 0.7  # of what B is
+    config.knobs.lambda_3 = 0.3  # of losses.alignment; a schedule takes its place
+    config.knobs.ranking = 1.0  # of the losses that rank distances
+    config.knobs.tau = 0.5  # these times 2 tau, and radial ones times 2 (1 - tau)
+
+    # Open loop, where control has "schedules". Times are shares of the run; the values of the documents, of 300 epochs.
+    config.schedules = ConfigDict()
+    config.schedules.rho = ConfigDict(dict(at=(0.133, 0.4, 0.833), levels=(0.1, 0.3, 0.7)))
+    temperature = ConfigDict(dict(first=1.0, last=0.3, lag=0.0, period=0.1, amplitude=0.1))
+    config.schedules.temperature_A = temperature
+    config.schedules.temperature_B = ConfigDict(
+        temperature.to_dict() | dict(first=0.9, last=0.2, lag=0.1, amplitude=0.0)
+    )
+    config.schedules.beta = ConfigDict(dict(warmup=0.167, level=0.3, final=0.8))  # of the KL of A,
+    config.schedules.beta.share_B = 0.707  # and this share of it of B,
+    config.schedules.beta.lag_B = 0.167  # from here on,
+    config.schedules.beta.ramp_B = 0.1  # by a ramp; a jump tore up what B had learned
+    config.schedules.alignment = ConfigDict(dict(mean=0.3, amplitude=0.15, period=0.1))  # lambda_3
+
+    config.balance = ConfigDict()
+    config.balance.gradients = False  # True: the losses of the branch with the smaller gradients count for more,
+    config.balance.decay = 0.99  # by running means per step,
+    config.balance.most = 2.0  # up to this factor
+    config.balance.weights = False  # True: lambda_1 and lambda_2 move, once an epoch,
+    config.balance.rate = 0.02  # by this,
+    config.balance.band = 1.25  # where the ratio of the norms is over this, or under its inverse,
+    config.balance.least = 0.5  # within
+    config.balance.greatest = 0.95
 
     config.controller = ConfigDict()
     config.controller.on = False  # True: weights, rho and the mix of radial and geodesic are learned by looking ahead

@@ -39,7 +39,7 @@ SMALL: dict[str, Any] = {
     "losses.radial.on": "none",
     "losses.kl.on": "none",
     "losses.reconstruction.on": "B",
-    "model.A.stochastic": False,
+    "model.A.posterior": "point",
     "model.A.hidden": (),
     "model.A.decoder_hidden": (),
     "model.A.projection": "exp_map",

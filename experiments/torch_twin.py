@@ -98,7 +98,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.trunk = trunk(n, own.hidden, own.encoder)
         self.mean = nn.Linear(own.hidden[-1], dim)
-        self.log_variance = nn.Linear(own.hidden[-1], dim) if own.stochastic else None
+        self.log_variance = nn.Linear(own.hidden[-1], dim) if own.posterior == "gaussian" else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         x = self.trunk(x)
@@ -217,7 +217,7 @@ class Twin(nn.Module):
         branches = {b: Branch(config.model[b], config.model, self.n_digits, self.c) for b in settings.BRANCHES}
         self.branches = nn.ModuleDict(branches)
         self.on = settings.on(config.losses)
-        self.random = any(config.model[b].stochastic for b in settings.BRANCHES)
+        self.random = any(config.model[b].posterior == "gaussian" for b in settings.BRANCHES)
         trits = torch.from_numpy(ternary.operations(self.n_digits).copy()).long()
         level = torch.arange(self.n_digits)
         bands, unit = self.h["bands"], 2 / math.sqrt(self.c)
@@ -412,7 +412,7 @@ def compare(config: Any, ours: OurStep) -> dict[str, Any]:
     over 1e-5 and over 1e-4 of the largest of their array, and the share of these is told.
     """
     rate, clip = config.train.learning_rate, config.train.clip_norm
-    drawn = [b for b in settings.BRANCHES if config.model[b].stochastic]
+    drawn = [b for b in settings.BRANCHES if config.model[b].posterior == "gaussian"]
     if len(drawn) > 1:
         raise ValueError("the torch twin gives one noise to all branches: make one of them stochastic, not both")
     trainer = Trainer(config)

@@ -40,7 +40,7 @@ class Key(NamedTuple):
 
 
 integer, real, flag = (partial(Key, kind) for kind in (int, float, bool))
-integers = partial(Key, int, many=True)
+integers, reals = (partial(Key, kind, many=True) for kind in (int, float))
 text = partial(Key, str, excluded=("",))
 words = partial(Key, str, excluded=("",), many=True)
 

@@ -52,8 +52,8 @@ SMALL = {
 CONTROLLED = {
     "controller__on": True,
     "model__cross_injection": True,
-    "model__A__stochastic": True,
-    "model__B__stochastic": True,
+    "model__A__posterior": "gaussian",
+    "model__B__posterior": "gaussian",
     "losses__kl__on": "AB",
     "losses__radial__on": "AB",
     "losses__geodesic__on": "AB",
@@ -116,6 +116,7 @@ def steps(**overrides: Any) -> Steps:
         opt_state=tx.init(vectors(params)),
         control=control.init(hypers),
         last={name: jnp.float32(jnp.inf) for name in made.signals},
+        knobs={name: jnp.asarray(x, jnp.float32) for name, x in made.knobs(hypers).items()},
         metrics={metric.name: jnp.float32(-jnp.inf * metric.better) for metric in made.metrics},
         stop=stopping.init(),
     )

@@ -73,11 +73,11 @@ def make_task(static):
         knobs=lambda hypers: {},
         sample=sample,
         loss=loss,
-        cheap=lambda params, hypers, data: {"error": error(params, data)},
-        costly=lambda params, hypers, data: {
+        cheap=lambda params, knobs, hypers, data: {"error": error(params, data)},
+        costly=lambda params, knobs, hypers, data: {
             "distance": jnp.hypot(jnp.mean(params["slope"]["w"]) - 2, jnp.mean(params["offset"]["b"]) + 1)
         },
-        export=lambda params, hypers, data: {"slope": params["slope"]["w"], "offset": params["offset"]["b"]},
+        export=lambda params, knobs, hypers, data: {"slope": params["slope"]["w"], "offset": params["offset"]["b"]},
         control=chain(),
         schedules={},
         signals=(),

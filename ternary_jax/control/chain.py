@@ -46,6 +46,22 @@ class Control(NamedTuple):
     update: Callable[[Any, Signals, Controls], tuple[Any, Controls]]
 
 
+class Learner(NamedTuple):
+    """What a controller of the chain learns by: its parameters get the gradient of the reference objective k steps on.
+
+    get: state of the chain -> parameters
+    put: state of the chain, parameters -> state of the chain
+    descend: state of the chain, gradient of the parameters -> state of the chain
+    every: steps from one gradient to the next; ahead: k >= 1, the steps that each is taken through
+    """
+
+    get: Callable[[Any], Any]
+    put: Callable[[Any, Any], Any]
+    descend: Callable[[Any, Any], Any]
+    every: int
+    ahead: int
+
+
 def chain(*members: Control) -> Control:
     """Each member sees the Controls of the one before it. A chain of none changes nothing and carries nothing."""
 

@@ -227,8 +227,8 @@ def _measure_last(desk: Desk, book: log.Log, state: TrainState, stop: Any) -> No
     early = [k for k in wanted if not (steps.costly and steps.due(stop.at[k], steps.costly))]
     early = [k for k in early if stop.reason[k] not in stopping.DIVERGED]
     if early:
-        costly = jax.jit(jax.vmap(desk.task.costly, (0, 0, None)))
-        metrics = jax.device_get(costly(state.params, desk.hypers, jax.device_put(desk.task.data)))
+        costly = jax.jit(jax.vmap(desk.task.costly, (0, 0, 0, None)))
+        metrics = jax.device_get(costly(state.params, state.knobs, desk.hypers, jax.device_put(desk.task.data)))
         log.amend(book, {k: {name: float(value[k]) for name, value in metrics.items()} for k in early})
 
 
@@ -298,9 +298,9 @@ def _export(desk: Desk, state: TrainState) -> None:
     (desk.workdir / "embeddings").mkdir(exist_ok=True)
     export, data = jax.jit(desk.task.export), jax.device_put(desk.task.data)
     for k in range(desk.static.runs):
-        params, hypers = jax.tree.map(lambda x, k=k: x[k], (state.params, desk.hypers))
+        params, knobs, hypers = jax.tree.map(lambda x, k=k: x[k], (state.params, state.knobs, desk.hypers))
         file = io.BytesIO()
-        np.savez(file, **jax.device_get(export(params, hypers, data)))
+        np.savez(file, **jax.device_get(export(params, knobs, hypers, data)))
         log.write_whole(desk.workdir / "embeddings" / f"run_{k:03d}.npz", file.getvalue())
 
 

@@ -9,7 +9,7 @@ import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from ternary_jax.control.chain import Control, Controls, Signals
+from ternary_jax.control.chain import Control, Controls, Learner, Signals
 from ternary_jax.engine.stopping import StopState
 from ternary_jax.engine.task import Context, Loss, Task
 
@@ -20,6 +20,7 @@ class TrainState(NamedTuple):
     params, opt_state: of the task and the optimizer, by group; the latter of `flat` parameters
     control: state of the controller chain
     last: what the controllers see of the last step
+    knobs: those of `Task.knobs`, as they were turned for the last step: part of the model where it is measured
     metrics: of the last evaluation; before the first, the infinity that is worse than any value
     stop: whether and why the run is held, and what that is decided by
     """
@@ -28,6 +29,7 @@ class TrainState(NamedTuple):
     opt_state: Any
     control: Any
     last: dict[str, Array]
+    knobs: dict[str, Array]
     metrics: dict[str, Array]
     stop: StopState
 
@@ -79,11 +81,57 @@ def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs
             opt_state=opt_state,
             control=control_state,
             last={name: seen[name] for name in task.signals},
+            knobs={name: controls.knobs[name] for name in state.knobs},
         )
         together = optax.tree.norm(norms)
         return state, StepInfo(loss.total, loss.terms, loss.signals, norms, together, controls.rates, controls.knobs)
 
     return train_step
+
+
+def look_ahead(step: Step, task: Task, learner: Learner) -> Step:
+    """A step in which a controller learns, every so many steps, from k of them: the first of these is taken.
+
+        phi <- descend(phi, d/dphi reference(theta_k(phi)), theta_i+1 = step(theta_i, controls(phi))
+
+    Differentiated through the controls, the losses, clipping and Adam. The schedule of a step has k rows, of the steps
+    from there on. The batch that the reference is taken over is that of the step after the last.
+    """
+    if task.reference is None:
+        raise ValueError(f"the task {task.name} has a learner, and no reference that it is to lower")
+    reference = task.reference
+
+    def learn(state, xs, key, hypers, data):
+        number, rows = xs
+
+        def ahead(phi):
+            first, info = step(state._replace(control=learner.put(state.control, phi)), _row(xs, 0), key, hypers, data)
+            last = first
+            if learner.ahead > 1:
+                later = jax.tree.map(lambda x: x[1:], (number + jnp.arange(learner.ahead, dtype=jnp.int32), rows))
+                last = jax.lax.scan(lambda s, xs: (step(s, xs, key, hypers, data)[0], None), first, later)[0]
+            end = number + learner.ahead
+            context = Context(end, jax.random.fold_in(key, end), Controls({}, None, last.knobs), hypers, data)
+            key_batch, key_loss = jax.random.split(context.key)
+            batch = task.sample(context._replace(key=key_batch))
+            return reference(last.params, last.knobs, batch, context._replace(key=key_loss)), (first, info)
+
+        slope, (after, info) = jax.grad(ahead, has_aux=True)(learner.get(state.control))
+        return after._replace(control=learner.descend(after.control, slope)), info
+
+    def train_step(state, xs, key, hypers, data):
+        given = state, xs, key, hypers, data
+        if learner.every == 1:
+            return learn(*given)
+        due = xs[0] % learner.every == 0
+        return jax.lax.cond(due, learn, lambda s, xs, *rest: step(s, _row(xs, 0), *rest), *given)
+
+    return train_step
+
+
+def _row(xs, k):
+    number, rows = xs
+    return number + k, {name: row[k] for name, row in rows.items()}
 
 
 def flat(params: dict[str, Any]) -> dict[str, Array]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
-from ternary_jax.control.chain import Control, Controls
+from ternary_jax.control.chain import Control, Controls, Learner
 
 
 class RunError(RuntimeError):
@@ -71,16 +71,18 @@ class Task(NamedTuple):
     samples_per_epoch: an epoch is this many samples, rounded up to whole batches
     metrics: what `cheap` and `costly` return, in the order of a report
     init: key, hypers -> params, a dict of trees; its keys are the groups that rates and freezing speak of
-    knobs: hypers -> the knobs before any controller
+    knobs: hypers -> the knobs before any controller; what is measured sees them as the last step had them
     sample: Context -> batch, a pytree with a leading axis of batch_size
     loss: params, batch, Context -> Loss; the mean over the batch, as microbatches are averaged
-    cheap, costly: params, hypers, data -> metrics by name
-    export: params, hypers, data -> arrays by name, written to embeddings/run_NNN.npz
+    cheap, costly: params, knobs, hypers, data -> metrics by name
+    export: params, knobs, hypers, data -> arrays by name, written to embeddings/run_NNN.npz
     control: what turns the controls at every step
     schedules: further arrays of one row a step, by name, for `control`
     signals: names that `control` sees of the last step: of Loss.signals, Loss.terms, or "gradient/GROUP"
     ratio: two groups, whose gradient norms' ratio is reported
     notes: sentences below the table of a run, on how to read it
+    learner: what a controller learns by, if one does; reference: params, knobs, batch, Context -> the objective of
+        constant weights that it is to lower. With the weights that it turns it would win by lowering these
     """
 
     name: str
@@ -91,11 +93,13 @@ class Task(NamedTuple):
     knobs: Callable[[Any], dict[str, Array]]
     sample: Callable[[Context], Any]
     loss: Callable[[Any, Any, Context], Loss]
-    cheap: Callable[[Any, Any, Any], dict[str, Array]]
-    costly: Callable[[Any, Any, Any], dict[str, Array]]
-    export: Callable[[Any, Any, Any], dict[str, Array]]
+    cheap: Callable[[Any, Any, Any, Any], dict[str, Array]]
+    costly: Callable[[Any, Any, Any, Any], dict[str, Array]]
+    export: Callable[[Any, Any, Any, Any], dict[str, Array]]
     control: Control
     schedules: dict[str, Any]
     signals: tuple[str, ...]
     ratio: tuple[str, str] | None
     notes: tuple[str, ...] = ()
+    learner: Learner | None = None
+    reference: Callable[[Any, Any, Any, Context], Array] | None = None

@@ -25,7 +25,7 @@ from ternary_jax.control.chain import chain
 from ternary_jax.engine import checkpoint, session, stopping
 from ternary_jax.engine import report as reports
 from ternary_jax.engine.report import Desk, Plan, Report, measured
-from ternary_jax.engine.step import TrainState, first_bad, flat, keys, make_step, observables
+from ternary_jax.engine.step import TrainState, first_bad, flat, keys, look_ahead, make_step, observables
 from ternary_jax.engine.task import Task
 
 # Levels of LLVM's optimisation: the first compiles a sixth sooner than the third, which is the usual one, and what it
@@ -87,6 +87,14 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
     control = chain(schedules.follow("learning_rate"), task.control)
     tx = optimizer.adamw_by_group(static.train.clip_norm)
     train_step = make_step(task, static, tx, control)
+    if learner := task.learner:  # the state of its chain is the second of `control`
+        get, put, descend = learner.get, learner.put, learner.descend
+        learner = learner._replace(
+            get=lambda state: get(state[1]),
+            put=lambda state, phi: (state[0], put(state[1], phi)),
+            descend=lambda state, slope: (state[0], descend(state[1], slope)),
+        )
+        train_step = look_ahead(train_step, task, learner)
 
     def init(hypers):
         params = task.init(keys(hypers)[0], hypers)
@@ -95,12 +103,13 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
             opt_state=tx.init(flat(params)),
             control=control.init(hypers),
             last={name: jnp.float32(jnp.inf) for name in task.signals},
+            knobs={name: jnp.asarray(value, jnp.float32) for name, value in task.knobs(hypers).items()},
             metrics={name: jnp.float32(-jnp.inf * metric.better) for name, metric in metrics_of.items()},
             stop=stopping.init(),
         )
 
     def train_chunk(state, first, hypers, table, data):
-        rows = {name: jax.lax.dynamic_slice_in_dim(row, first, steps.chunk) for name, row in table.items()}
+        rows = {name: _rows(row, first, steps.chunk, learner) for name, row in table.items()}
         xs = (first + jnp.arange(steps.chunk, dtype=jnp.int32), rows)
         key = keys(hypers)[1]
         shape: list[Any] = []
@@ -127,19 +136,27 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
         """The state with the metrics that are due, and with what they say of stopping."""
 
         def cheap(state):
-            metrics = state.metrics | _float32(task.cheap(state.params, hypers, data))
+            metrics = state.metrics | _float32(task.cheap(state.params, state.knobs, hypers, data))
             if steps.costly:
                 metrics = jax.lax.cond(steps.due(end, steps.costly), costly, lambda metrics: metrics, metrics)
             return state._replace(metrics=metrics, stop=stopping.evaluated(state.stop, metrics, metrics_of, static))
 
         def costly(metrics):
-            return metrics | _float32(task.costly(state.params, hypers, data))
+            return metrics | _float32(task.costly(state.params, state.knobs, hypers, data))
 
         return jax.lax.cond(steps.due(end, steps.cheap), cheap, lambda state: state, state)
 
     mapped = jax.jit(jax.vmap(train_chunk, in_axes=(0, None, 0, None, None)), donate_argnums=0)
 
     return jax.jit(jax.vmap(init)), Chunk(mapped, shared)
+
+
+def _rows(row, first, n, learner):
+    """Of n steps, (n,); where a controller looks k steps ahead, the k from each on, (n, k), the last repeated."""
+    if learner is None:
+        return jax.lax.dynamic_slice_in_dim(row, first, n)
+    steps = first + jnp.arange(n)[:, None] + jnp.arange(learner.ahead)[None]
+    return row[jnp.minimum(steps, len(row) - 1)]
 
 
 def _select(condition, if_true, if_false):

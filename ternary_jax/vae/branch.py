@@ -28,8 +28,8 @@ class Latent(NamedTuple):
 class Points(NamedTuple):
     """z (n, dim) in the ball, u = log_0(z) (n, dim), r = d(0, z) (n,).
 
-    A direction-radius projection makes u and r beside z, not from it: 1 - c|z|^2 has lost digits by then. exp_map takes
-    both from z, because exp_0 of a long vector is shortened to a point of the ball, and they are to be of that point.
+    A direction-radius projection makes u and r beside z, not from it: 1 - c|z|^2 has lost digits by then. exp_map and a
+    wrapped draw take both from z, because what comes too near the edge is shortened, and they are to be of that point.
     """
 
     z: Array
@@ -44,6 +44,7 @@ class Branch(NamedTuple):
     init: key -> params
     encode: params, trits (n, D), key -> Latent
     project: params, latent vectors (n, dim), c, key -> Points
+    draw: params, Latent, its Points, c, noise (n, dim), key -> Points of a draw from the posterior, or of the mean
     decode: params, tangent vectors (n, dim), key -> logits (n, D, 3)
     """
 
@@ -51,6 +52,7 @@ class Branch(NamedTuple):
     init: Callable[..., Any]
     encode: Callable[..., Latent]
     project: Callable[..., Points]
+    draw: Callable[..., Points]
     decode: Callable[..., Array]
 
 
@@ -60,7 +62,7 @@ def make_branch(name: str, static: Any) -> Branch:
     dtype, remat, dim = jnp.dtype(static.train.dtype), static.train.remat, model.dim
     direct = own.projection == "direction_radius"
     theirs = model.A if own.decoder == "shared" else own
-    encoder = Encoder(own.hidden, own.encoder, own.dropout, dim, own.stochastic, dtype, remat)
+    encoder = Encoder(own.hidden, own.encoder, own.dropout, dim, own.posterior != "point", dtype, remat)
     projection = Projection(model.direction_hidden, model.radius_hidden, model.projection_dropout, dtype)
     decoder = Decoder(
         theirs.decoder_hidden, theirs.decoder, theirs.dropout, theirs.decoder_gain, 3 * n_digits, dtype, remat
@@ -88,9 +90,7 @@ def make_branch(name: str, static: Any) -> Branch:
 
     def project(params, y, c, key=None):
         if not direct:
-            # exp_0 of a long vector rounds to the edge, which is no point of the ball.
-            z = jax.vmap(lambda y: poincare.project(poincare.exp0(y, c), c))(y)
-            return Points(z, jax.vmap(poincare.log0, (0, None))(z, c), jax.vmap(poincare.dist0, (0, None))(z, c))
+            return _points(jax.vmap(poincare.exp0, (0, None))(y, c), c)
         towards, share = call("projection", projection, params, y, key)
         square = jnp.sum(towards * towards, -1, keepdims=True)
         direction = towards / jnp.where(square > 0, safe_sqrt(square), 1)
@@ -98,10 +98,25 @@ def make_branch(name: str, static: Any) -> Branch:
         r = 2 / jnp.sqrt(c) * jnp.arctanh(norm)
         return Points((norm / jnp.sqrt(c))[:, None] * direction, r[:, None] / 2 * direction, r)
 
+    def draw(params, latent, points, c, noise, key=None):
+        if own.posterior == "point":
+            return points
+        scale = jnp.exp(latent.log_variance / 2)
+        if own.posterior == "gaussian":
+            return project(params, latent.mean + scale * noise, c, key)
+        steps = jax.vmap(poincare.transport0, (0, 0, None))(points.z, scale * noise / 2, c)
+        return _points(jax.vmap(poincare.exp, (0, 0, None))(points.z, steps, c), c)
+
     def decode(params, u, key=None):
         return call("decoder", decoder, params, u, key).reshape(-1, n_digits, 3)
 
-    return Branch(tuple(groups.values()), init, encode, project, decode)
+    return Branch(tuple(groups.values()), init, encode, project, draw, decode)
+
+
+def _points(z: Array, c: Array) -> Points:
+    """Of points (n, dim) that rounding may have put on the edge, as that of exp_0 of a long vector does."""
+    z = jax.vmap(poincare.project, (0, None))(z, c)
+    return Points(z, jax.vmap(poincare.log0, (0, None))(z, c), jax.vmap(poincare.dist0, (0, None))(z, c))
 
 
 def features(x: Array, inputs: str) -> Array:

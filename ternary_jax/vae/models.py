@@ -79,7 +79,8 @@ class Projection(nn.Module):
 class Decoder(nn.Module):
     """Tangent vectors u (..., dim) -> logits (..., out) float32.
 
-    kind: that of a `Trunk`; or "residual", blocks h + W silu(W h) of equal widths, beside a linear map of u
+    kind: that of a `Trunk`; or "residual", blocks h + W silu(W h) of equal widths, beside a linear map of u; or
+        "relu_residual", blocks h + W relu(W h) with a relu between them, alone
     gain: what u is multiplied by. The deepest digits move u by a hundredth of what the first one does, and weights
         grow by the learning rate a step.
     """
@@ -95,13 +96,18 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, u: Array, training: bool) -> Array:
         u = self.gain * u
-        if self.kind != "residual":
+        if self.kind not in ("residual", "relu_residual"):
             h = Trunk(self.widths, self.kind, self.dropout, self.dtype, self.remat, name="trunk")(u, training)
             return _dense(self.out, self.dtype, "out")(h)
-        h = nn.silu(nn.Dense(self.widths[0], dtype=self.dtype, name="into", kernel_init=uniform)(u))
+        bare = self.kind == "relu_residual"
+        h = nn.Dense(self.widths[0], dtype=self.dtype, name="into", kernel_init=uniform)(u)
+        h = nn.relu(h) if bare else nn.silu(h)
         block = nn.remat(_Block) if self.remat else _Block
         for k, width in enumerate(self.widths):
-            h = block(width, self.dtype, name=f"block_{k}")(h)
+            h = nn.relu(h) if bare and k else h
+            h = block(width, nn.relu if bare else nn.silu, self.dtype, name=f"block_{k}")(h)
+        if bare:
+            return _dense(self.out, self.dtype, "out")(h)
         direct = nn.Dense(self.out, use_bias=False, dtype=self.dtype, name="direct", kernel_init=uniform)(u)
         return (nn.Dense(self.out, dtype=self.dtype, name="out", kernel_init=uniform)(nn.silu(h)) + direct).astype(
             "float32"
@@ -141,11 +147,12 @@ class _Layer(nn.Module):
 
 class _Block(nn.Module):
     width: int
+    activation: Any
     dtype: Any
 
     @nn.compact
     def __call__(self, h: Array) -> Array:
-        inner = nn.silu(nn.Dense(self.width, dtype=self.dtype, name="in", kernel_init=uniform)(h))
+        inner = self.activation(nn.Dense(self.width, dtype=self.dtype, name="in", kernel_init=uniform)(h))
         return h + nn.Dense(self.width, dtype=self.dtype, name="back", kernel_init=uniform)(inner)
 
 

@@ -10,7 +10,7 @@ from jax import Array
 
 from ternary_jax import poincare, ternary
 from ternary_jax.vae.branch import Latent, Points
-from ternary_jax.vae.losses import bands, geodesic, levels, radial, reconstruction, rich, zero
+from ternary_jax.vae.losses import bands, geodesic, levels, prior, radial, reconstruction, rich, zero
 
 Parts = dict[str, tuple[Any, Array]]
 
@@ -32,17 +32,22 @@ class Batch(NamedTuple):
 class Seen(NamedTuple):
     """What the losses see of one branch on one batch.
 
-    latent, points: of the encoder's mean; logits: of what was decoded, a sample of it in a stochastic branch
+    latent, points: of the encoder's mean; noise (n, dim), drawn: of a draw from the posterior, which the logits
+        (n, D, 3) are decoded from; without one None, and that of the mean
     c: the curvature; c0: that at the start, which targets refer to
+    sigma: scale of the prior, None where there is none
     targets: radial targets by level, (D + 1,)
     """
 
     batch: Batch
     latent: Latent
     points: Points
+    noise: Any
+    drawn: Points
     logits: Array
     c: Array
     c0: Array
+    sigma: Any
     targets: Array
 
 
@@ -73,6 +78,11 @@ def _reconstruction(seen: Seen, _: Any) -> Parts:
 
 def _kl(seen: Seen, h: Any) -> Parts:
     return {"kl": (1, reconstruction.gaussian_kl(*seen.latent, h.free_bits))}  # pyright: ignore[reportArgumentType]
+
+
+def _prior(seen: Seen, _: Any) -> Parts:
+    scale = jnp.exp(seen.latent.log_variance / 2)  # pyright: ignore[reportOptionalOperand]
+    return {"prior": (1, prior.tangent_kl(scale * seen.noise, seen.drawn.u, scale, seen.sigma, seen.c))}
 
 
 def _radial(seen: Seen, h: Any) -> Parts:
@@ -139,6 +149,7 @@ def _bands(seen: Seen, h: Any) -> Parts:
 LOSSES: dict[str, Callable[[Seen, Any], Parts]] = {
     "reconstruction": _reconstruction,
     "kl": _kl,
+    "prior": _prior,
     "radial": _radial,
     "stratification": _stratification,
     "monotonic": _monotonic,

@@ -77,10 +77,10 @@ def levels(
         "coverage": Reference(guess, measured(0.0), 1.0, "chance p^-D"),
         "held_out_coverage": Reference(guess, measured(0.0), 1.0, "chance p^-D"),
         "prior_coverage": Reference(
-            nan,
-            nan,
             evaluate.uniform_coverage(n if n_draws is None else n_draws, n),
-            "best: uniform draws; no sign of training",
+            nan,
+            nan,
+            "chance: uniform draws; an untrained decoder does as well",
         ),
         "hierarchy": Reference(0.0, measured(0.35), ceiling, "best without ties; -1 is a collapse"),
         "hierarchy_rounded": Reference(0.0, measured(0.35), ceiling, "beyond its best: a collapse that rounding hides"),

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from ternary_jax.keys import ConfigError, Key, choice, flag, integer, integers, real, words
+from ternary_jax.keys import ConfigError, Key, choice, flag, integer, integers, real, reals, words
 from ternary_jax.vae import controller, data
 from ternary_jax.vae.losses import geodesic
 
@@ -12,15 +12,23 @@ _branches = choice("none", "A", "B", "AB")
 _weight = partial(real, 0, 1e6, traced=True)
 _share = partial(real, 0, 0.999, traced=True)
 _rate = partial(real, 0, 1e3, traced=True)
+_below_1 = partial(real, 0, 0.9999)
+_TEMPERATURE = {
+    "first": real(1e-3, 100),
+    "last": real(1e-3, 100),
+    "lag": real(0, 1),
+    "period": real(1e-3, 1e3),
+    "amplitude": real(0, 0.99),
+}
 _positive = partial(real, 1e-6, 1e6, traced=True)
 
 _OF_A_BRANCH = {
     "encoder": choice("plain", "improved"),
     "hidden": integers(1, 65536),
     "dropout": real(0, 0.99),
-    "stochastic": flag(),
+    "posterior": choice("point", "gaussian", "wrapped"),
     "projection": choice("direction_radius", "exp_map"),
-    "decoder": choice("plain", "improved", "residual", "shared"),
+    "decoder": choice("plain", "improved", "residual", "relu_residual", "shared"),
     "decoder_hidden": integers(1, 65536),
     "decoder_gain": real(1e-3, 1e6),
 }
@@ -29,6 +37,7 @@ _OF_A_BRANCH = {
 _OF_A_LOSS: dict[str, dict[str, Key]] = {
     "reconstruction": {},
     "kl": {"free_bits": _weight()},
+    "prior": {},
     "radial": {"growth": real(0, 10, traced=True), "margin": _weight(), "share": real(0, 1, traced=True)},
     "stratification": {},
     "monotonic": {"share": real(0, 1, traced=True), "softness": _positive(), "pull": _weight()},
@@ -58,7 +67,7 @@ KEYS: dict[str, Key] = {
     "model.dim": integer(2, 1024),
     "model.inputs": choice("trits", "one_hot"),
     "model.c": _positive(),
-    "model.curvature": choice("fixed", "learned"),
+    "model.curvature": choice("fixed", "learned", "controlled"),
     "model.max_radius": real(1e-3, 0.999),
     "model.direction_hidden": integers(1, 65536),
     "model.radius_hidden": integers(1, 65536),
@@ -76,6 +85,37 @@ KEYS: dict[str, Key] = {
     "phases.structure_from": integer(0, 10**7),
     "phases.geometry_from": integer(0, 10**7),
     "phases.radial_after": real(0, 1, traced=True),
+    "prior.sigma": _positive(),
+    "prior.homeostat": flag(),
+    "prior.decay": _below_1(),
+    "prior.kl": real(1e-3, 1e3),
+    "prior.sigma_rate": real(0, 1),
+    "prior.c_rate": real(0, 1),
+    "prior.least": real(1e-3, 1),
+    "prior.most": real(1, 1e3),
+    "control": choice("none", "schedules"),
+    **{f"knobs.{name}": real(0, 100, traced=True) for name in ("lambda_1", "lambda_2", "lambda_3", "ranking")},
+    "knobs.tau": real(0, 1, traced=True),
+    "schedules.rho.at": reals(0, 1),
+    "schedules.rho.levels": reals(0, 1),
+    **{f"schedules.temperature_{b}.{name}": key for b in BRANCHES for name, key in _TEMPERATURE.items()},
+    "schedules.beta.warmup": real(1e-3, 0.999),
+    "schedules.beta.level": real(0, 100),
+    "schedules.beta.final": real(0, 100),
+    "schedules.beta.share_B": real(0, 100),
+    "schedules.beta.lag_B": real(0, 1),
+    "schedules.beta.ramp_B": real(1e-3, 1),
+    "schedules.alignment.mean": real(0, 100),
+    "schedules.alignment.amplitude": real(0, 100),
+    "schedules.alignment.period": real(1e-3, 1e3),
+    "balance.gradients": flag(),
+    "balance.weights": flag(),
+    "balance.decay": real(0.5, 0.9999),
+    "balance.most": real(1, 1e3),
+    "balance.rate": real(0, 1),
+    "balance.band": real(1, 1e3),
+    "balance.least": real(0, 100),
+    "balance.greatest": real(0, 100),
     "controller.on": flag(),
     "controller.hidden": integers(1, 4096),
     **{f"rates.{part}_{b}": _rate() for part in ("encoder", "projection", "decoder") for b in BRANCHES},
@@ -93,6 +133,16 @@ def on(losses: Any) -> dict[str, str]:
     """The branches that each loss is on for, by its name, in the order of the table; without those that are off."""
     found = {loss: getattr(losses, loss).on for loss in _OF_A_LOSS}
     return {loss: branches for loss, branches in found.items() if branches != "none"}
+
+
+def phases(static: Any) -> bool:
+    """Whether the run has phases."""
+    return bool(static.phases.geometry_from)
+
+
+def scheduled(static: Any) -> bool:
+    """Whether the schedules of the group `schedules` are followed."""
+    return "schedules" in static.control
 
 
 def check(config: Any) -> None:
@@ -160,16 +210,18 @@ def _check_branches(config: Any, used: dict[str, str]) -> None:
         raise ConfigError("config.model.A.decoder=shared: it is B that may share the decoder of A; give A its own")
     for b in BRANCHES:
         own = config.model[b]
-        if own.decoder == "residual" and len(set(own.decoder_hidden)) != 1:
+        if own.decoder in ("residual", "relu_residual") and len(set(own.decoder_hidden)) != 1:
             widths = ",".join(map(str, own.decoder_hidden))
             raise ConfigError(
                 f"config.model.{b}.decoder_hidden={widths} has to repeat one width, as 128,128: "
                 "the blocks of a residual decoder add to what they get"
             )
-        if b in used.get("kl", "") and not own.stochastic:
-            raise ConfigError(
-                f"config.losses.kl.on={used['kl']} needs config.model.{b}.stochastic=True: branch {b} has no variance"
-            )
+        for loss, posterior in (("kl", "gaussian"), ("prior", "wrapped")):
+            if b in used.get(loss, "") and own.posterior != posterior:
+                raise ConfigError(
+                    f"config.losses.{loss}.on={used[loss]} needs config.model.{b}.posterior={posterior}, which is "
+                    f"{own.posterior}"
+                )
 
 
 def _check_radii(config: Any, used: dict[str, str]) -> None:

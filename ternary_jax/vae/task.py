@@ -9,15 +9,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from ternary_jax import poincare, ternary
-from ternary_jax.control import groups, schedules
-from ternary_jax.control.chain import Control, chain
 from ternary_jax.engine.task import Context, Loss, Metric, Task
-from ternary_jax.engine.train import plan
-from ternary_jax.vae import controller, data, evaluate, objective, references, settings, start
+from ternary_jax.vae import control, controller, data, evaluate, factors, objective, references, settings, start
 from ternary_jax.vae.branch import Branch, make_branch
 from ternary_jax.vae.losses import radial
 from ternary_jax.vae.objective import Batch, Seen
@@ -50,24 +46,26 @@ def make_task(static: Any) -> Task:
     if static.start.groups or static.start.frozen:
         start.check(static.start, loaded, jax.eval_shape(fresh, jax.random.key(0), jnp.float32(1)))
     embedding = functools.partial(_embedding, branches, static)
-    of_model = dict.fromkeys(group for branch in branches.values() for group in branch.groups)
-    controls, rows = _control(static, of_model, int(tables.train_mask.sum()))
-    metrics = _metrics(static, tables)
+    samples = int(tables.train_mask.sum())
+    controlled = control.make_control(static, {b: branch.groups for b, branch in branches.items()}, samples)
+    drawn = [b for b in settings.BRANCHES if getattr(static.model, b).posterior != "point"]
+    metrics = _metrics(static, tables, drawn)
 
-    def cheap(params, hypers, tables):
-        z, prediction, c = embedding(params, hypers, tables)
+    def cheap(params, knobs, hypers, tables):
+        z, prediction, c = embedding(params, knobs, hypers, tables)
         found = jax.vmap(evaluate.cheap, (0, 0, None))(z, prediction, c)._asdict()
         if tables.held_out is not None:
             of_held_out = jax.vmap(evaluate.on_held_out, (0, 0, None, None))
             found |= of_held_out(z, prediction, c, tables.held_out)._asdict()
         return _by_branch(found)
 
-    def costly(params, hypers, tables):
-        z, _, c = embedding(params, hypers, tables)
-        return _by_branch(jax.vmap(evaluate.costly, (0, None, None))(z, c, tables.samples)._asdict())
+    def costly(params, knobs, hypers, tables):
+        z, _, c = embedding(params, knobs, hypers, tables)
+        found = _by_branch(jax.vmap(evaluate.costly, (0, None, None))(z, c, tables.samples)._asdict())
+        return found | {f"prior_coverage_{b}": _prior_coverage(branches[b], b, static, params, knobs, c) for b in drawn}
 
-    def export(params, hypers, tables):
-        z, prediction, c = embedding(params, hypers, tables)
+    def export(params, knobs, hypers, tables):
+        z, prediction, c = embedding(params, knobs, hypers, tables)
         radius = jax.vmap(jax.vmap(poincare.dist0, (0, None)), (0, None))(z, c)
         index = jnp.arange(len(tables.valuations), dtype=jnp.int32)
         return _by_branch(dict(z=z, radius=radius, prediction=prediction)) | dict(
@@ -77,18 +75,18 @@ def make_task(static: Any) -> Task:
     return Task(
         name="ternary operations",
         data=tables,
-        samples_per_epoch=int(tables.train_mask.sum()),
+        samples_per_epoch=samples,
         metrics=metrics,
         init=lambda key, hypers: fresh(key, hypers.model.c) | jax.tree.map(jnp.asarray, loaded),
-        knobs=lambda hypers: {},
+        knobs=functools.partial(control.knobs, static),
         sample=functools.partial(_sample, static),
         loss=functools.partial(_loss, branches, static),
         cheap=cheap,
         costly=costly,
         export=export,
-        control=controls,
-        schedules=rows,
-        signals=(*controller.SEES,) if static.controller.on else (),
+        control=controlled.control,
+        schedules=controlled.rows,
+        signals=controlled.signals,
         ratio=("encoder_A", "encoder_B"),
         notes=(_about_split(static, tables),),
     )
@@ -110,11 +108,11 @@ def make_tables(static: Any) -> Tables:
     )
 
 
-def curvature(params: Any, hypers: Any, static: Any) -> Array:
-    """c: that of the config, or softplus(theta), which has a gradient."""
-    if static.model.curvature == "fixed":
-        return hypers.model.c
-    return jax.nn.softplus(params["curvature"]["theta"])
+def curvature(params: Any, knobs: Any, hypers: Any, static: Any) -> Array:
+    """c: that of the config; or softplus(theta), which has a gradient; or as a controller has turned it."""
+    if static.model.curvature == "learned":
+        return jax.nn.softplus(params["curvature"]["theta"])
+    return knobs["c"] if static.model.curvature == "controlled" else hypers.model.c
 
 
 # --- a step -----------------------------------------------------------------------------------------------------------
@@ -133,17 +131,18 @@ def _sample(static, context: Context):
 
 def _loss(branches: dict[str, Branch], static, params, batch, context: Context):
     index = jnp.concatenate([*batch.values()])
-    factors, on = _phase_factors(static, context), settings.on(static.losses)
+    on = settings.on(static.losses)
+    given = factors.of(context.controls.knobs, tuple(on), context.hypers.phases.radial_after)
     keys = functools.partial(jax.random.fold_in, context.key)
 
     def weighted(params, turned):
         seen, signals = _forward(branches, static, params, index, context, turned, keys)
-        total, terms = objective.total(seen, on, context.hypers.losses, _times(factors, _turned_factors(turned)))
+        total, terms = objective.total(seen, on, context.hypers.losses, factors.times(given, _turned_factors(turned)))
         return total, (terms, signals)
 
     rest = controller.neutral(context.hypers.model.rho)
     if not static.controller.on:
-        total, (terms, signals) = weighted(params, {"rho": rest["rho"]})
+        total, (terms, signals) = weighted(params, {"rho": context.controls.knobs.get("rho", rest["rho"])})
         return Loss(total, terms, signals)
     turned = controller.controls(params["controller"], static.controller.hidden, context.controls.knobs, rest)
     total, (terms, signals) = weighted(params, jax.lax.stop_gradient(turned))
@@ -155,7 +154,8 @@ def _loss(branches: dict[str, Branch], static, params, batch, context: Context):
 def _forward(branches, static, params, index, context, turned, keys):
     """What the losses see of each branch, and the mean radii and the curvature."""
     tables, hypers = context.data, context.hypers
-    c, n_digits = curvature(params, hypers, static), static.data.n_digits
+    knobs, n_digits = context.controls.knobs, static.data.n_digits
+    c = curvature(params, knobs, hypers, static)
     shifts = jax.random.randint(keys(0), (static.data.shifts,), 1, len(index)) if _uses_shifts(static) else None
     batch = Batch(index, tables.valuations[index], tables.operations[index], shifts)
     targets = radial.targets(hypers.radii.inner, hypers.radii.outer, hypers.model.c, n_digits)
@@ -165,44 +165,42 @@ def _forward(branches, static, params, index, context, turned, keys):
     def key(b):
         return keys(next(number)) if drops[b] else None
 
-    latent = {b: branch.encode(params, batch.x, key(b)) for b, branch in branches.items()}
-    decoded = {b: _drawn(keys, k, latent[b]) for k, b in enumerate(branches, 100)}
+    latent, points, noise, drawn, seen = {}, {}, {}, {}, {}
+    for k, (b, branch) in enumerate(branches.items(), 100):
+        latent[b] = branch.encode(params, batch.x, key(b))
+        with jax.named_scope(f"points_{b}"):
+            # Apart from the draw's: of the mean, losses of radii alone need no direction, which XLA then leaves out.
+            points[b] = branch.project(params, latent[b].mean, c, key(b))
+            variational = latent[b].log_variance is not None
+            noise[b] = jax.random.normal(keys(k), latent[b].mean.shape) if variational else None
+            drawn[b] = branch.draw(params, latent[b], points[b], c, noise[b], key(b))
+    decoded = {b: one.u for b, one in drawn.items()}
     if static.model.cross_injection:
         decoded = _injected(decoded, turned["rho"])
-    seen = {}
     for b, branch in branches.items():
-        with jax.named_scope(f"points_{b}"):
-            points = branch.project(params, latent[b].mean, c, key(b))
-            u = points.u
-            if decoded[b] is not latent[b].mean:
-                # Apart from the mean's: of that, losses of radii alone need no direction, which XLA then leaves out.
-                u = branch.project(params, decoded[b], c, key(b)).u
-        seen[b] = Seen(batch, latent[b], points, branch.decode(params, u, key(b)), c, hypers.model.c, targets)
+        logits = branch.decode(params, decoded[b], key(b))
+        if (temperature := f"temperature_{b}") in knobs:
+            logits = logits / knobs[temperature]
+        seen[b] = Seen(
+            batch=batch,
+            latent=latent[b],
+            points=points[b],
+            noise=noise[b],
+            drawn=drawn[b],
+            logits=logits,
+            c=c,
+            c0=hypers.model.c,
+            sigma=knobs.get("sigma"),
+            targets=targets,
+        )
     signals = {f"radius_{b}": jnp.mean(one.points.r) for b, one in seen.items()}
     return seen, signals | ({"c": c} if static.model.curvature == "learned" else {})
 
 
-def _drawn(keys, number, latent):
-    """mean + exp(log_variance / 2) eps, or the mean itself."""
-    if latent.log_variance is None:
-        return latent.mean
-    return latent.mean + jnp.exp(latent.log_variance / 2) * jax.random.normal(keys(number), latent.mean.shape)
-
-
-def _injected(y, rho):
-    """(1 - rho) y + rho sg(y of the other branch): both decoders get to see some of the other's code."""
-    other = dict(zip(y, reversed(y.values()), strict=True))
-    return {b: (1 - rho) * y[b] + rho * jax.lax.stop_gradient(other[b]) for b in y}
-
-
-def _phase_factors(static, context):
-    """Factors on the losses by the phase: reconstruction, then structure too, then geometry too; {} without phases."""
-    if not _phases(static):
-        return {}
-    structure, geometry = context.controls.knobs["structure"], context.controls.knobs["geometry"]
-    later = structure * (1 - (1 - context.hypers.phases.radial_after) * geometry)
-    shape = dict.fromkeys(objective.LOSSES.keys() - {"reconstruction", "kl"}, structure)
-    return shape | {"radial": later, "geodesic": geometry}
+def _injected(u, rho):
+    """(1 - rho) u + rho sg(u of the other branch): both decoders get to see some of the other's code."""
+    other = dict(zip(u, reversed(u.values()), strict=True))
+    return {b: (1 - rho) * u[b] + rho * jax.lax.stop_gradient(other[b]) for b in u}
 
 
 def _turned_factors(turned):
@@ -211,14 +209,6 @@ def _turned_factors(turned):
         return {}
     mix = {"radial": 2 * (1 - turned["tau"]), "geodesic": 2 * turned["tau"]}
     return {name: x * mix.get(name, 1) for name, x in turned.items() if name not in ("tau", "rho")}
-
-
-def _times(a, b):
-    return a | b | {k: a[k] * b[k] for k in a.keys() & b.keys()}
-
-
-def _phases(static):
-    return bool(static.phases.geometry_from)
 
 
 def _uses_shifts(static):
@@ -231,25 +221,6 @@ def _drops(static, b):
     improved = [part for kind, part in ((own.encoder, own), (theirs.decoder, theirs)) if kind == "improved"]
     projected = own.projection == "direction_radius" and static.model.projection_dropout > 0
     return projected or any(part.dropout > 0 for part in improved)
-
-
-def _control(static, of_model, samples_per_epoch):
-    """The chain of controllers, and the rows of the schedules that it follows."""
-    names = [*of_model, *(["curvature"] if static.model.curvature == "learned" else [])]
-    names += ["controller"] if static.controller.on else []
-    members: list[Control] = [groups.scale(lambda hypers: {g: getattr(hypers.rates, g) for g in names})]
-    rows = {}
-    if static.start.frozen:
-        members.append(groups.freeze(static.start.frozen))
-    if _phases(static):
-        steps = plan(static, samples_per_epoch)
-        step = np.arange(steps.total)
-        for name, begin in (("structure", static.phases.structure_from), ("geometry", static.phases.geometry_from)):
-            rows[name] = (step >= steps.epoch * begin).astype(np.float32)
-        members.append(schedules.follow(structure="structure", geometry="geometry"))
-    if static.controller.on:
-        members.append(controller.observe())
-    return chain(*members), rows
 
 
 # --- the beginning, and what is measured ------------------------------------------------------------------------------
@@ -267,9 +238,9 @@ def _init(branches, static, key, c):
     return params
 
 
-def _embedding(branches, static, params, hypers, tables):
+def _embedding(branches, static, params, knobs, hypers, tables):
     """Points (2, N, dim), decoded trits (2, N, D) int8 of both branches, and c: of the mean, without dropout."""
-    c, found = curvature(params, hypers, static), []
+    c, found = curvature(params, knobs, hypers, static), []
     for branch in branches.values():
         z = branch.project(params, branch.encode(params, tables.operations).mean, c).z
         logits = branch.decode(params, jax.vmap(poincare.log0, (0, None))(z, c))
@@ -282,16 +253,29 @@ def _by_branch(found):
     return {f"{name}_{b}": value[k] for name, value in found.items() for k, b in enumerate(settings.BRANCHES)}
 
 
-def _metrics(static: Any, tables: Tables) -> tuple[Metric, ...]:
+def _prior_coverage(branch, b, static, params, knobs, c):
+    """Share of the N operations that N draws from the prior of a branch decode to."""
+    n, dim = ternary.n_operations(static.data.n_digits), static.model.dim
+    noise = jax.random.normal(jax.random.key(0), (n, dim))
+    if getattr(static.model, b).posterior == "wrapped":
+        u = knobs["sigma"] * noise / 2
+    else:
+        u = branch.project(params, noise, c).u
+    return evaluate.prior_coverage(jnp.argmax(branch.decode(params, u), -1) - 1).share
+
+
+def _metrics(static: Any, tables: Tables, drawn: list[str]) -> tuple[Metric, ...]:
     n_digits = static.data.n_digits
     of = references.levels(n_digits, 3, tables.samples) | references.held_out(tables.train_mask, n_digits)
     names = [*evaluate.Cheap._fields, *evaluate.Costly._fields]
     names[1:1] = evaluate.OnHeldOut._fields if tables.held_out is not None else ()
+    costly = (*evaluate.Costly._fields, "prior_coverage")
     return tuple(
-        Metric(f"{name}_{b}", references.better(name), of[name].best, of[name].chance, of[name].untrained, costly)
+        Metric(
+            f"{name}_{b}", references.better(name), of[name].best, of[name].chance, of[name].untrained, name in costly
+        )
         for b in reversed(settings.BRANCHES)  # B is the branch that is judged
-        for name in names
-        for costly in [name in evaluate.Costly._fields]
+        for name in [*names, *(["prior_coverage"] if b in drawn else [])]
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 import small
 from reference import judge
 
+from ternary_jax import poincare
 from ternary_jax.config import split
 from ternary_jax.vae import branch as branches
 from ternary_jax.vae.branch import Latent
@@ -65,8 +66,15 @@ def encoder(x, params, kind):
 
 def decoder(u, params, kind, gain):
     u = gain * u
-    if kind != "residual":
+    if kind not in ("residual", "relu_residual"):
         return dense(trunk(u, params["trunk"], kind), params["out"])
+    if kind == "relu_residual":
+        h = dense(u, params["into"])
+        for k in range(3):
+            h = np.maximum(h, 0)
+            block = params[f"block_{k}"]
+            h = h + dense(np.maximum(dense(h, block["in"]), 0), block["back"])
+        return dense(h, params["out"])
     h = silu(dense(u, params["into"]))
     for k in range(sum(name.startswith("block") for name in params)):
         block = params[f"block_{k}"]
@@ -93,7 +101,7 @@ def log0(z, c):
 @pytest.mark.parametrize("inputs", ["trits", "one_hot"])
 @pytest.mark.parametrize("kind", ["plain", "improved"])
 def test_the_encoder_is_that_of_numpy(kind, inputs):
-    made = of(model__A__encoder=kind, model__inputs=inputs, model__A__stochastic=True, model__A__hidden=(8, 6))
+    made = of(model__A__encoder=kind, model__inputs=inputs, model__A__posterior="gaussian", model__A__hidden=(8, 6))
     params = params_of(made)
     found = small.jit(made.encode)(params, TRITS)
     x = TRITS if inputs == "trits" else one_hot(TRITS)
@@ -102,7 +110,9 @@ def test_the_encoder_is_that_of_numpy(kind, inputs):
     np.testing.assert_allclose(found.log_variance, log_variance, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "widths"), [("plain", (7, 5)), ("improved", (7,)), ("residual", (7, 7))])
+@pytest.mark.parametrize(
+    ("kind", "widths"), [("plain", (7, 5)), ("improved", (7,)), ("residual", (7, 7)), ("relu_residual", (7, 7, 7))]
+)
 def test_the_decoder_is_that_of_numpy(kind, widths):
     made = of("B", model__B__decoder=kind, model__B__decoder_hidden=widths, model__B__decoder_gain=3.0)
     params, u = params_of(made), latents()
@@ -125,7 +135,9 @@ def test_a_shared_decoder_is_that_of_a():
 
 
 def test_the_documented_networks_have_the_documented_sizes():
-    sizes = dict(data__n_digits=9, data__high_from=4, model__dim=16, model__inputs="trits", model__A__stochastic=True)
+    sizes = dict(
+        data__n_digits=9, data__high_from=4, model__dim=16, model__inputs="trits", model__A__posterior="gaussian"
+    )
     sizes |= dict(model__direction_hidden=(64, 64), model__radius_hidden=(32, 32), model__A__decoder="plain")
     sizes |= dict(model__A__hidden=(256, 128, 64), model__A__decoder_hidden=(32, 64))
     for kind, expected in (("plain", 45_792), ("improved", 46_688)):
@@ -133,6 +145,14 @@ def test_the_documented_networks_have_the_documented_sizes():
         found = {group: sum(x.size for x in jax.tree.leaves(tree)) for group, tree in shapes.items()}
         assert found == {"encoder_A": expected, "decoder_A": 4_411, "projection_A": 8_177}
     assert "projection_A" not in jax.eval_shape(of(model__A__projection="exp_map").init, jax.random.key(0))
+    made = of(
+        model__A__projection="exp_map",
+        model__A__encoder="plain",
+        **sizes | dict(model__A__decoder="relu_residual", model__A__decoder_hidden=(128, 128)),
+    )
+    shapes = jax.eval_shape(made.init, jax.random.key(0))
+    found = {group: sum(x.size for x in jax.tree.leaves(tree)) for group, tree in shapes.items()}
+    assert found == {"encoder_A": 45_792, "decoder_A": 71_707}
 
 
 def test_a_branch_that_is_not_stochastic_has_no_variance():
@@ -143,7 +163,7 @@ def test_a_branch_that_is_not_stochastic_has_no_variance():
 
 
 def test_log_variances_are_held_between_bounds():
-    made = of(model__A__stochastic=True)
+    made = of(model__A__posterior="gaussian")
     params = params_of(made)
     params["encoder_A"]["log_variance"]["kernel"] *= 1e3
     found: Any = made.encode(params, TRITS).log_variance
@@ -257,7 +277,7 @@ def outcome(made, params, c):
     return latent, points, made.decode(params, points.u)
 
 
-IMPROVED = dict(model__A__encoder="improved", model__A__decoder="improved", model__A__stochastic=True)
+IMPROVED = dict(model__A__encoder="improved", model__A__decoder="improved", model__A__posterior="gaussian")
 
 
 def test_bfloat16_is_inside_the_networks_alone():
@@ -293,12 +313,21 @@ def test_what_is_computed_again_is_the_same(kinds):
 
 
 def test_what_is_drawn_has_the_mean_and_the_variance_that_the_encoder_says():
-    from ternary_jax.vae.task import _drawn
-
-    latent = Latent(jnp.array([[1.0, -2.0]]), jnp.array([[-1.0, 0.5]]))
-    keys = jax.random.split(jax.random.key(0), 40_000)
-    draw = jax.vmap(lambda key: _drawn(functools.partial(jax.random.fold_in, key), 3, latent))
-    draws = small.jit(draw)(keys)[:, 0]
-    np.testing.assert_allclose(draws.mean(0), [1, -2], atol=0.03)
-    np.testing.assert_allclose(np.log(draws.var(0)), [-1, 0.5], atol=0.03)
-    assert _drawn(None, 3, latent._replace(log_variance=None)) is latent.mean
+    """A Gaussian before exp_0; a wrapped normal as `poincare` draws it, in its density."""
+    mean, log_variance = jnp.array([[0.6, -0.2]]), jnp.array([[-1.0, 0.5]])
+    noise = jax.random.normal(jax.random.key(0), (40_000, 2))
+    latent = Latent(*(jnp.broadcast_to(x, noise.shape) for x in (mean, log_variance)))
+    drawn = {}
+    for posterior in ("gaussian", "wrapped"):
+        made = of(model__A__posterior=posterior, model__A__projection="exp_map", model__dim=2)
+        points = made.project({}, latent.mean, 0.7)
+        drawn[posterior] = small.jit(made.draw)({}, latent, points, 0.7, noise)
+    np.testing.assert_allclose(drawn["gaussian"].u.mean(0), mean[0], atol=0.03)
+    np.testing.assert_allclose(np.log(drawn["gaussian"].u.var(0)), log_variance[0], atol=0.03)
+    centre = points.z[0]
+    back = jax.vmap(lambda z: poincare.conformal_factor(centre, 0.7) * poincare.log(centre, z, 0.7))
+    steps = small.jit(back)(drawn["wrapped"].z)  # as long as at the origin, PT_{centre -> 0} has the directions kept
+    np.testing.assert_allclose(steps, np.exp(log_variance / 2) * noise, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(norms(drawn["wrapped"].u) * 2, drawn["wrapped"].r, rtol=1e-5)
+    made = of()
+    assert made.draw({}, latent, points, 0.7, None) is points

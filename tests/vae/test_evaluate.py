@@ -231,7 +231,7 @@ def test_prior_coverage_counts_distinct_operations_beside_what_uniform_draws_wou
     uniform = evaluate.prior_coverage(TRITS[np.random.default_rng(0).integers(0, N, N)])
     assert uniform.uniform == pytest.approx(1 - (1 - 1 / N) ** N)
     assert abs(uniform.share - uniform.uniform) < 5 * 0.31 / math.sqrt(N)
-    assert references.levels(n_draws=6)["prior_coverage"].best == pytest.approx(float(got.uniform))
+    assert references.levels(n_draws=6)["prior_coverage"].chance == pytest.approx(float(got.uniform))
     assert np.isnan(evaluate.prior_coverage(some + 1).share)
 
 

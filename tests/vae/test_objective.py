@@ -40,9 +40,12 @@ def seen_of(seed):
         batch=Batch(ROWS, V, X, SHIFTS),
         latent=Latent(*rng.normal(size=(2, len(ROWS), DIM))),
         points=Points(z, u, r),
+        noise=None,
+        drawn=Points(z, u, r),
         logits=rng.normal(size=(len(ROWS), D, 3)),
         c=jnp.float32(C),
         c0=jnp.float32(C0),
+        sigma=jnp.float32(0.8),
         targets=jnp.array(TARGETS),
     )
     return jax.tree.map(lambda a: a.astype("float32") if np.asarray(a).dtype == np.float64 else a, found)
@@ -213,7 +216,7 @@ def test_a_step_draws_and_computes_nothing_for_what_is_off():
         assert ("asinh" in found) == needs_distances  # d(., .): radii are made from artanh
         assert ("random_bits" in found) == needs_pairs  # which shifts
     assert not {"asinh", "random_bits"} & set(bare)
-    assert "random_bits" in of_step(model__A__stochastic=True)
+    assert "random_bits" in of_step(model__A__posterior="gaussian")
 
 
 # --- whom a loss reaches ----------------------------------------------------------------------------------------------
@@ -228,7 +231,7 @@ REACHES = {  # part: groups of its own branch that it reaches
 def slopes():
     """(Loss, {term: gradient of the parameters}) of a step with everything on for A and B, and a learned curvature."""
     on = {f"losses__{name}__on": "AB" for name in ALL_ON}
-    stochastic = {f"model__{b}__stochastic": True for b in "AB"}
+    stochastic = {f"model__{b}__posterior": "gaussian" for b in "AB"}
     made, _, hypers, params = small.setting(**on, **stochastic, data__partners=True, model__curvature="learned")
     half = len(ROWS) // 2
     batch = {"rows": ROWS[:half], "partners": ROWS[half:]}

@@ -38,8 +38,8 @@ REFUSED = [
         "config.model.A.decoder_hidden= has to repeat one width",
     ),
     (
-        dict(losses__kl__on="AB", model__A__stochastic=True),
-        "config.losses.kl.on=AB needs config.model.B.stochastic=True: branch B has no variance",
+        dict(losses__kl__on="AB", model__A__posterior="gaussian"),
+        "config.losses.kl.on=AB needs config.model.B.posterior=gaussian, which is point",
     ),
     (
         dict(losses__geodesic__on="A", losses__geodesic__furthest=9.0, model__c=1.0, radii__outer=0.9),
@@ -79,7 +79,7 @@ def test_what_contradicts_itself_is_refused_with_the_key_and_the_fix(overrides, 
         dict(train__batch_size=24, train__microbatches=12),
         dict(model__B__decoder="shared", model__A__decoder="residual", model__A__decoder_hidden=(7, 7)),
         dict(model__B__decoder="shared", model__B__decoder_hidden=(7, 8)),
-        dict(losses__kl__on="B", model__B__stochastic=True),
+        dict(losses__kl__on="B", model__B__posterior="gaussian"),
         dict(losses__geodesic__furthest=9.0),  # which is off
         dict(losses__geodesic__on="A", losses__geodesic__furthest=5.88, model__c=1.0, radii__outer=0.9),
         dict(losses__bands__on="B", data__partners=True),
@@ -112,7 +112,7 @@ def test_there_are_configs_of_this_task():
 
 
 def test_what_is_on_is_said_by_loss_in_one_order():
-    config = small.config(losses__rank__on="A", losses__kl__on="B", model__B__stochastic=True)
+    config = small.config(losses__rank__on="A", losses__kl__on="B", model__B__posterior="gaussian")
     for given in (config.losses, split(config)[0].losses):
         assert settings.on(given) == {"reconstruction": "AB", "kl": "B", "rank": "A"}
         assert [*settings.on(given)] == ["reconstruction", "kl", "rank"]

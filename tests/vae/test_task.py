@@ -15,7 +15,7 @@ from scipy import stats
 
 from ternary_jax.config import load_config, split
 from ternary_jax.engine import checkpoint, log, train
-from ternary_jax.vae import branch, evaluate, references, task
+from ternary_jax.vae import branch, evaluate, factors, references, task
 
 D, N, DIM = small.D, small.N, small.DIM
 V = judge.valuation_of_integer(np.arange(N), D)
@@ -177,7 +177,7 @@ def test_a_fixed_curvature_is_no_group_and_any_learned_one_can_begin():
     made, _, hypers, _ = small.setting()
     assert "curvature" not in jax.eval_shape(made.init, jax.random.key(0), hypers)
     made, static, hypers, _ = small.setting(model__curvature="learned")
-    begin = small.jit(lambda hypers: task.curvature(made.init(jax.random.key(0), hypers), hypers, static))
+    begin = small.jit(lambda hypers: task.curvature(made.init(jax.random.key(0), hypers), {}, hypers, static))
     for c in (1e-4, 0.7, 5.0, 1e3):
         given = hypers._replace(model=hypers.model._replace(c=jnp.float32(c)))
         assert float(begin(given)) == pytest.approx(c, rel=1e-5)
@@ -226,18 +226,18 @@ def test_phases_begin_with_their_epochs():
 @pytest.mark.parametrize("later", [0.0, 0.5])
 def test_a_phase_leaves_reconstruction_and_kl_alone_then_all_but_geometry_then_all(later):
     phases = dict(phases__structure_from=1, phases__geometry_from=3, phases__radial_after=later)
-    made, static, hypers, _ = small.setting(**phases)
+    _, _, hypers, _ = small.setting(**phases)
+    every = {"radial", "stratification", "monotonic", "rank", "rich", "geodesic", "zero", "bands"}
 
-    def factors(structure, geometry):
-        knobs = dict(structure=structure, geometry=geometry)
-        found = task._phase_factors(static, small.context(made, hypers, knobs=knobs))
+    def of(structure, geometry):
+        knobs = dict(structure=jnp.float32(structure), geometry=jnp.float32(geometry))
+        found = factors.of(knobs, (*every, "reconstruction", "kl", "prior"), hypers.phases.radial_after)
         return {name: float(x) for name, x in found.items()}
 
-    every = {"radial", "stratification", "monotonic", "rank", "rich", "geodesic", "zero", "bands"}
-    assert factors(0.0, 0.0) == dict.fromkeys(every, 0.0)
-    assert factors(1.0, 0.0) == dict.fromkeys(every, 1.0) | {"geodesic": 0.0}
-    assert factors(1.0, 1.0) == dict.fromkeys(every, 1.0) | {"radial": later}
-    assert task._phase_factors(small.setting()[1], None) == {}
+    assert of(0.0, 0.0) == dict.fromkeys(every, 0.0)
+    assert of(1.0, 0.0) == dict.fromkeys(every, 1.0) | {"geodesic": 0.0}
+    assert of(1.0, 1.0) == dict.fromkeys(every, 1.0) | {"radial": later}
+    assert factors.of({}, tuple(every), 0.5) == {}
 
 
 # --- what is measured -------------------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ def test_what_is_held_out_is_measured_on_both_branches(name):
     hypers = jax.tree.map(lambda x: x[0], split(small.config(**SPLITS[name]))[1])
     params, data = small.drawn(jax.eval_shape(made.init, jax.random.key(0), hypers)), jax.device_put(made.data)
     with jax.debug_nans(False):
-        both = small.jit(lambda params: (made.cheap(params, hypers, data), made.export(params, hypers, data)))
+        both = small.jit(lambda params: (made.cheap(params, {}, hypers, data), made.export(params, {}, hypers, data)))
         found, file = jax.device_get(both(params))
         changed = params | {group: jax.tree.map(lambda x: 2 * x, params[group]) for group in ("encoder_B", "decoder_B")}
         _, other = jax.device_get(both(changed))
