@@ -1,0 +1,152 @@
+"""A controller that learns by looking ahead: its gradient against differences of a Python loop, and when it is taken."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toy
+from jaxprs import equations
+
+from ternary_jax import optimizer
+from ternary_jax.config import load_config, split
+from ternary_jax.control import schedules
+from ternary_jax.control.chain import Control, Controls, Learner, chain
+from ternary_jax.engine.step import keys, make_step
+from ternary_jax.engine.task import Context
+from ternary_jax.engine.train import make_train, plan, schedule_rows
+
+CONFIG = Path(__file__).parents[1] / "toy_config.py"
+RATE = 0.5
+
+
+def task_of(static, **learner):
+    """The toy, whose learning rate is exp(phi_0), and whose pull to 0 phi_1, of a controller that learns."""
+    base = toy.make_task(static)
+
+    def update(state, signals, controls):
+        phi = state["phi"]
+        rates = {group: rate * jnp.exp(phi[0]) for group, rate in controls.rates.items()}
+        return state, controls._replace(rates=rates, knobs=controls.knobs | {"pull": phi[1]})
+
+    def loss(params, batch, context):
+        found = base.loss(params, batch, context)
+        return found._replace(total=found.total + context.controls.knobs["pull"] * found.terms["pull"])
+
+    def reference(params, knobs, batch, context):
+        x, y = batch
+        slope, offset = jnp.mean(params["slope"]["w"]), jnp.mean(params["offset"]["b"])
+        return jnp.mean((slope * x + offset - y) ** 2) + 0.3 * knobs["pull"] ** 2
+
+    def descend(state, slope):
+        return {"phi": state["phi"] - RATE * slope, "slopes": jnp.roll(state["slopes"], 1, 0).at[0].set(slope)}
+
+    start = {"phi": jnp.array([-0.2, 0.4]), "slopes": jnp.zeros((8, 2))}
+    return base._replace(
+        loss=loss,
+        knobs=lambda hypers: {"pull": 0.0},
+        control=Control(lambda hypers: start, update),
+        learner=Learner(lambda s: s["phi"], lambda s, phi: s | {"phi": phi}, descend, **learner) if learner else None,
+        reference=reference,
+    )
+
+
+def setting(runs=1, **overrides):
+    given = {key.replace("__", "."): value for key, value in overrides.items()}
+    static, hypers = split(load_config(CONFIG, {"runs": runs, "train.warmup_epochs": 3, **given}))
+    return static, jax.device_put(hypers)
+
+
+def chunks(task, static, hypers, n):
+    """The state after n chunks."""
+    init, chunk = make_train(task, static)
+    state, size = init(hypers), plan(static, static.toy.points).chunk
+    for number in range(n):
+        state, _ = chunk(state, jnp.int32(number * size), hypers)
+    return state
+
+
+def loop(task, static, hypers, number, state, ahead):
+    """phi -> the reference after `ahead` plain steps from step `number` on, by a Python loop."""
+    tx = optimizer.adamw_by_group(static.train.clip_norm)
+    step = jax.jit(make_step(task, static, tx, chain(schedules.follow("learning_rate"), task.control)))
+    rows, key = schedule_rows(task, static), keys(hypers)[1]
+    data = jnp.asarray(task.data)
+
+    def of(phi):
+        after = state._replace(control=((), state.control[1] | {"phi": jnp.float32(phi)}))
+        for k in range(number, number + ahead):
+            at = {name: jnp.float32(row[min(k, len(row) - 1)]) for name, row in rows.items()}
+            after, _ = step(after, (jnp.int32(k), at), key, hypers, data)
+        context = Context(
+            jnp.int32(number + ahead), jax.random.fold_in(key, number + ahead), Controls({}, None, {}), hypers, data
+        )
+        key_batch, key_loss = jax.random.split(context.key)
+        batch = task.sample(context._replace(key=key_batch))
+        return float(task.reference(after.params, after.knobs, batch, context._replace(key=key_loss)))
+
+    return of
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_the_gradient_is_that_of_differences(ahead):
+    static, hypers = setting()
+    task = task_of(static, every=8, ahead=ahead)
+    one = jax.tree.map(lambda x: x[0], (make_train(task, static)[0](hypers), hypers))
+    after = jax.tree.map(lambda x: x[0], chunks(task, static, hypers, 1))
+    of, phi = loop(task, static, one[1], 0, one[0], ahead), np.array([-0.2, 0.4])
+    h = 0.02
+    expected = [(of(phi + h * e) - of(phi - h * e)) / (2 * h) for e in np.eye(2)]
+    np.testing.assert_allclose(after.control[1]["slopes"][0], expected, rtol=0.02, atol=2e-4)
+    assert (np.abs(expected) > 1e-2).all()
+    np.testing.assert_allclose(after.control[1]["phi"], phi - RATE * after.control[1]["slopes"][0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("every", "learned"), [(1, 8), (4, 2)])
+def test_it_learns_every_so_many_steps(every, learned):
+    static, hypers = setting()
+    state = chunks(task_of(static, every=every, ahead=1), static, hypers, 1)
+    assert (np.abs(state.control[1]["slopes"][0]).sum(-1) > 0).sum() == learned
+
+
+def test_a_controller_that_does_not_learn_takes_the_same_first_steps():
+    """Up to the step at which it would begin to learn from, and the one it takes then."""
+    static, hypers = setting(evaluate__cheap_every=1, evaluate__costly_every=1, checkpoint__every=1)
+    learning = chunks(task_of(static, every=4, ahead=2), static, hypers, 1)
+    plain = chunks(task_of(static), static, hypers, 1)
+    for a, b in zip(jax.tree.leaves(learning.params), jax.tree.leaves(plain.params), strict=True):
+        assert not np.allclose(a, b, atol=1e-7)  # phi has moved after the first
+    still = task_of(static, every=4, ahead=2)
+    still = still._replace(learner=still.learner._replace(descend=lambda state, slope: state))
+    for a, b in zip(*map(jax.tree.leaves, (chunks(still, static, hypers, 1).params, plain.params)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_runs_at_once_are_runs_alone_and_the_end_of_the_schedules_is_held():
+    static, hypers = setting(runs=3, train__epochs=4)
+    together = chunks(task_of(static, every=2, ahead=3), static, hypers, 2)
+    assert np.isfinite(together.control[1]["phi"]).all()
+    for k in range(3):
+        alone_static, alone_hypers = setting(seed=k, train__epochs=4)
+        alone = chunks(task_of(alone_static, every=2, ahead=3), alone_static, alone_hypers, 2)
+        np.testing.assert_allclose(together.control[1]["phi"][k], alone.control[1]["phi"][0], rtol=1e-4)
+
+
+def test_without_a_learner_nothing_of_it_is_in_the_program():
+    static, hypers = setting()
+
+    def program(task):
+        init, chunk = make_train(task, static)
+        state = jax.eval_shape(init, hypers)
+        return equations(jax.make_jaxpr(chunk.program)(state, jnp.int32(0), hypers, *chunk.shared).jaxpr)
+
+    bare = task_of(static)
+    assert program(bare) == program(bare._replace(reference=None))
+    assert len(program(task_of(static, every=1, ahead=1))) > len(program(bare))
+
+
+def test_a_learner_without_a_reference_is_refused():
+    static, _ = setting()
+    with pytest.raises(ValueError, match="has a learner, and no reference"):
+        make_train(task_of(static, every=1, ahead=1)._replace(reference=None), static)
