@@ -156,8 +156,7 @@ def _forward(branches, static, params, index, context, turned, keys):
     """What the losses see of each branch, and the mean radii and the curvature."""
     tables, hypers = context.data, context.hypers
     c, n_digits = curvature(params, hypers, static), static.data.n_digits
-    shifts = jax.random.randint(keys(0), (static.data.shifts,), 1, len(index)) if _uses_shifts(static) else None
-    batch = Batch(index, tables.valuations[index], tables.operations[index], shifts)
+    batch = _batch(static, tables, index, keys)
     targets = radial.targets(hypers.radii.inner, hypers.radii.outer, hypers.model.c, n_digits)
     drops = {b: _drops(static, b) for b in branches}
     number = iter(range(1, 100))
@@ -182,6 +181,17 @@ def _forward(branches, static, params, index, context, turned, keys):
     return seen, signals | ({"c": c} if static.model.curvature == "learned" else {})
 
 
+def _batch(static, tables, index, keys):
+    """What the losses see of the operations of a step, with shifts and a key if one of them asks for these."""
+    used = settings.on(static.losses).keys()
+    shifts = key = None
+    if not used.isdisjoint(objective.USE_SHIFTS):
+        shifts = jax.random.randint(keys(0), (static.data.shifts,), 1, len(index))
+    if not used.isdisjoint(objective.USE_KEY):
+        key = keys(200)
+    return Batch(index, tables.valuations[index], tables.operations[index], shifts, key)
+
+
 def _drawn(keys, number, latent):
     """mean + exp(log_variance / 2) eps, or the mean itself."""
     if latent.log_variance is None:
@@ -201,7 +211,7 @@ def _phase_factors(static, context):
         return {}
     structure, geometry = context.controls.knobs["structure"], context.controls.knobs["geometry"]
     later = structure * (1 - (1 - context.hypers.phases.radial_after) * geometry)
-    shape = dict.fromkeys(objective.LOSSES.keys() - {"reconstruction", "kl"}, structure)
+    shape = dict.fromkeys({*objective.LOSSES, *objective.JOINT} - {"reconstruction", "kl"}, structure)
     return shape | {"radial": later, "geodesic": geometry}
 
 
@@ -219,10 +229,6 @@ def _times(a, b):
 
 def _phases(static):
     return bool(static.phases.geometry_from)
-
-
-def _uses_shifts(static):
-    return any(loss in settings.on(static.losses) for loss in objective.USE_SHIFTS)
 
 
 def _drops(static, b):
