@@ -33,7 +33,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.budget = 0.0  # share of the draws that go to levels v >= high_from, in equal parts; 0.0: uniform draws
     config.data.high_from = 4  # these are 243 of the 19,683 operations
     config.data.partners = False  # True: half of a batch are partners of the other half, at each pair valuation in turn
-    config.data.shifts = 4  # pairs of a batch for radial, rank and geodesic, in batches: 2,048 of 512 rows
+    config.data.shifts = 4  # pairs of a batch for losses of pairs, in batches: 2,048 of 512 rows
 
     config.model = ConfigDict()
     config.model.dim = 16  # coordinates of the ball
@@ -108,6 +108,30 @@ def get_config(arg: str = "") -> ConfigDict:
     losses.bands.spread = 1.0
     losses.bands.outer = 0.92  # share of the ball's radius where the operations of level 0 lie whose first digit is 1
     losses.bands.between = 0.45  # and where those lie whose first digit is 2
+    # Those below see tangent vectors u = log_0(z) but where they say otherwise; the outer level has |u| = 1.47.
+    losses.metric = ConfigDict(dict(on="none", weight=0.1))  # lengths |u_i - u_j| of pairs to scale 3^-v
+    losses.metric.scale = 1.47  # of a pair that differs in its first digit: as far apart as the outer level from 0
+    losses.norm = ConfigDict(dict(on="none", weight=0.05))  # radii to scale 3^-v
+    losses.norm.scale = 2.94  # the radius of the outer level
+    losses.ranking = ConfigDict(dict(on="none", weight=0.5))  # random triplets in order
+    losses.ranking.margin = 0.1  # as in the originals; a fifteenth of the outer |u|
+    losses.ranking_v2 = ConfigDict(dict(on="none", weight=0.5))  # half of them the worst triplets of the batch
+    losses.ranking_v2.margin = 0.05  # as in the originals, which add
+    losses.ranking_v2.slope = 0.15  # for each level between the two valuations
+    losses.ranking_v2.hard_share = 0.5  # of the weight, that the worst have beside the random ones
+    losses.ranking_hyperbolic = ConfigDict(dict(on="none", weight=0.5))  # the same of d(z_i, z_j)
+    losses.ranking_hyperbolic.margin = 0.05  # lengths are twice those of u, so an order is kept by half as much
+    losses.ranking_hyperbolic.slope = 0.15
+    losses.ranking_hyperbolic.hard_share = 0.5
+    losses.repulsion = ConfigDict(dict(on="none", weight=0.01))  # exp(-|u_i - u_j|^2 / width^2), whatever the pair
+    losses.repulsion.width = 0.5  # a third of the outer |u|: neighbours are pushed, and no others
+    losses.centroid = ConfigDict(dict(on="none", weight=0.2))  # d(z, m)^2 to the Frechet mean of a ball i mod 3^level
+    losses.centroid.decay = 0.5  # of the weight from level 1 to 2, ..., 4, whose balls have ever fewer rows of a batch
+    losses.entropy = ConfigDict(dict(on="none", weight=0.05))  # each digit decoded to its three values equally often
+    losses.focus = ConfigDict(dict(on="none", weight=0.5))  # reconstruction once more, weighted by the place of a point
+    losses.focus.power = 2.0  # of (1 - sqrt(c)|z|): 1 at the origin, 0.01 at the outer level
+    losses.focus.least = 0.5  # a row has this weight wherever it lies, 1.5 at most
+    losses.alignment = ConfigDict(dict(on="none", weight=0.3))  # |H_A - H_B| of what is decoded; "AB" or "none"
 
     config.phases = ConfigDict()  # by epochs; 0 and 0: all losses from the start
     config.phases.structure_from = 0  # before it, reconstruction and KL alone

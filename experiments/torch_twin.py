@@ -27,9 +27,11 @@ from ternary_jax.engine import train
 from ternary_jax.engine.step import keys
 from ternary_jax.engine.task import Context
 from ternary_jax.optimizer import adamw_by_group
-from ternary_jax.vae import settings
+from ternary_jax.vae import objective, settings
 
 LIMITS = {"term": 1e-4, "gradient": 1e-3, "move": 1e-3}  # largest relative differences that pass
+
+_LOSSES = ("reconstruction", "kl", "radial", "bands")  # those that the twin has
 
 # What the twin can do, where a config could ask for something else.
 _ABLE = {
@@ -43,7 +45,7 @@ _ABLE = {
     **{f"model.{b}.projection": ("direction_radius",) for b in settings.BRANCHES},
     **{f"model.{b}.decoder": ("plain", "residual") for b in settings.BRANCHES},
     **{f"model.{b}.dropout": (0.0,) for b in settings.BRANCHES},
-    **{f"losses.{name}.on": ("none",) for name in ("stratification", "monotonic", "rank", "rich", "geodesic", "zero")},
+    **{f"losses.{name}.on": ("none",) for name in (*objective.LOSSES, *objective.JOINT) if name not in _LOSSES},
     "phases.structure_from": (0,),
     "phases.geometry_from": (0,),
     "controller.on": (False,),

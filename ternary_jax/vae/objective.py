@@ -10,7 +10,21 @@ from jax import Array
 
 from ternary_jax import poincare, ternary
 from ternary_jax.vae.branch import Latent, Points
-from ternary_jax.vae.losses import bands, geodesic, levels, prior, radial, reconstruction, rich, zero
+from ternary_jax.vae.losses import (
+    bands,
+    centroid,
+    entropy,
+    geodesic,
+    levels,
+    padic,
+    prior,
+    radial,
+    ranking,
+    reconstruction,
+    repulsion,
+    rich,
+    zero,
+)
 
 Parts = dict[str, tuple[Any, Array]]
 
@@ -21,12 +35,14 @@ class Batch(NamedTuple):
     With partners, the two halves are pairs, row b and row b + n/2, at pair valuations 0 .. D-1 in turn.
 
     shifts: (k,) int32 in [1, n): row b is paired with row (b - shift) mod n, for each; None where no loss needs it
+    key: what losses draw from, such as triplets; None where none does
     """
 
     rows: Array
     v: Array
     x: Array
     shifts: Any
+    key: Any
 
 
 class Seen(NamedTuple):
@@ -56,18 +72,22 @@ def total(
 ) -> tuple[Array, dict[str, Array]]:
     """(sum of weight x factor x part, the parts, unweighted, by PART_BRANCH), of the branches that a loss is on for.
 
-    on: loss -> the branches it is on for, "A", "B" or "AB"
+    Parts of a joint loss are called by their own names.
+
+    on: loss -> the branches it is on for, "A", "B" or "AB"; a joint one is on for "AB"
     weights: the group `losses` of the hypers
     factors: on the weights, by loss, or by LOSS_BRANCH; 1 for those that are not there
     """
     terms, summed = {}, jnp.float32(0)
     for name, branches in on.items():
-        for b in branches:
-            group = getattr(weights, name)
-            with jax.named_scope(f"{name}_{b}"):
-                factor = functools.reduce(jnp.multiply, [factors[k] for k in (name, f"{name}_{b}") if k in factors], 1)
-                for part, (weight, value) in LOSSES[name](seen[b], group).items():
-                    terms[f"{part}_{b}"] = value
+        table: dict[str, Callable[[Any, Any], Parts]] = JOINT if name in JOINT else LOSSES
+        group, views = getattr(weights, name), {"": seen} if name in JOINT else {f"_{b}": seen[b] for b in branches}
+        for ending, view in views.items():
+            with jax.named_scope(f"{name}{ending}"):
+                of = [factors[k] for k in dict.fromkeys((name, f"{name}{ending}")) if k in factors]
+                factor = functools.reduce(jnp.multiply, of, 1)
+                for part, (weight, value) in table[name](view, group).items():
+                    terms[f"{part}{ending}"] = value
                     summed += group.weight * factor * weight * value
     return summed, terms
 
@@ -117,11 +137,8 @@ def _rich(seen: Seen, h: Any) -> Parts:
 
 
 def _geodesic(seen: Seen, h: Any) -> Parts:
-    n_digits = len(seen.targets) - 1
-    i, j = pairs(seen.batch.rows, seen.batch.shifts)
-    z_i, z_j = pairs(seen.points.z, seen.batch.shifts)
-    d, v = _dist(z_i, z_j, seen.c), ternary.pair_valuation(i, j, n_digits)
-    return {"geodesic": (1, geodesic.smooth_l1(d, v, geodesic.targets(h.furthest, h.scale, n_digits)))}
+    d, v = _of_pairs(seen, seen.points.z, poincare.dist)
+    return {"geodesic": (1, geodesic.smooth_l1(d, v, geodesic.targets(h.furthest, h.scale, _n_digits(seen))))}
 
 
 def _zero(seen: Seen, h: Any) -> Parts:
@@ -135,7 +152,7 @@ def _bands(seen: Seen, h: Any) -> Parts:
     n_digits, n = len(seen.targets) - 1, len(seen.batch.v) // 2
     centres = bands.centres(h.furthest / jnp.sqrt(seen.c0), h.ratio, n_digits)
     half = -h.width * jnp.log(h.ratio)
-    d = _dist(seen.points.z[:n], seen.points.z[n:], seen.c)
+    d = _each(poincare.dist, seen.points.z[:n], seen.points.z[n:], seen.c)
     v = ternary.pair_valuation(seen.batch.rows[:n], seen.batch.rows[n:], n_digits)
     inner = seen.batch.v > 0  # level 0 has its place by `spread`
     r = jnp.where(inner, seen.points.r, jnp.exp(centres[0]))
@@ -144,6 +161,68 @@ def _bands(seen: Seen, h: Any) -> Parts:
         "band_distance": (h.distance, bands.outside(d, v, centres, half, False)),
         "band_spread": (h.spread, bands.spread(seen.points.r, seen.batch.x, h.outer, h.between, seen.c0)),
     }
+
+
+def _metric(seen: Seen, h: Any) -> Parts:
+    d, v = _of_pairs(seen, seen.points.u, ranking.euclidean)
+    return {"metric": (1, padic.squared(d, v, padic.targets(h.scale, _n_digits(seen))))}
+
+
+def _norm(seen: Seen, h: Any) -> Parts:
+    return {"norm": (1, padic.squared(seen.points.r, seen.batch.v, padic.targets(h.scale, _n_digits(seen))))}
+
+
+def _ranking(seen: Seen, h: Any) -> Parts:
+    return {"ranking": (1, ranking.ordered(*_at_random(seen, seen.points.u, ranking.euclidean), h.margin))}
+
+
+def _ranking_v2(seen: Seen, h: Any) -> Parts:
+    mined, drawn = _half_mined(seen, h, seen.points.u, ranking.euclidean)
+    return {"ranking_v2_mined": mined, "ranking_v2_random": drawn}
+
+
+def _ranking_hyperbolic(seen: Seen, h: Any) -> Parts:
+    mined, drawn = _half_mined(seen, h, seen.points.z, poincare.dist)
+    return {"ranking_hyperbolic_mined": mined, "ranking_hyperbolic_random": drawn}
+
+
+def _half_mined(seen: Seen, h: Any, points: Array, distance: ranking.Distance) -> tuple[tuple, tuple]:
+    """The worst triplets of the batch, and random ones, each with its share of the weight."""
+
+    def margin(v_j, v_k):
+        return ranking.margin(v_j, v_k, h.margin, h.slope)
+
+    positive, negative, found = ranking.mine(points, seen.batch.rows, seen.c, distance, _n_digits(seen))
+    d_p, d_n, v_p, v_n = _of_triplets(seen, points, distance, lambda a: (a[positive], a[negative]))
+    d_j, d_k, v_j, v_k = _at_random(seen, points, distance)
+    return (
+        (h.hard_share, ranking.violated(d_p, d_n, found, margin(v_p, v_n))),
+        (1 - h.hard_share, ranking.ordered(d_j, d_k, v_j, v_k, margin(v_j, v_k))),
+    )
+
+
+def _repulsion(seen: Seen, h: Any) -> Parts:
+    d, v = _of_pairs(seen, seen.points.u, ranking.euclidean)
+    return {"repulsion": (1, repulsion.gaussian(d, v, h.width, _n_digits(seen)))}
+
+
+def _centroid(seen: Seen, h: Any) -> Parts:
+    below = [k for k in centroid.LEVELS if k < _n_digits(seen)]  # a ball of level D is one operation
+    of_level = {k: centroid.squared(seen.points.z, seen.batch.rows, k, seen.c) for k in below}
+    return {f"centroid_{k}": (h.decay ** (k - 1), found) for k, found in of_level.items()}
+
+
+def _entropy(seen: Seen, _: Any) -> Parts:
+    return {"entropy": (1, -entropy.of_mean(seen.logits))}
+
+
+def _focus(seen: Seen, h: Any) -> Parts:
+    share = jnp.tanh(jnp.sqrt(seen.c) * seen.points.r / 2)  # sqrt(c)|z|
+    return {"focus": (1, reconstruction.focus(seen.logits, seen.batch.x, share, h.power, h.least))}
+
+
+def _alignment(seen: dict[str, Seen], _: Any) -> Parts:
+    return {"alignment": (1, entropy.alignment(*(one.logits for one in seen.values())))}
 
 
 LOSSES: dict[str, Callable[[Seen, Any], Parts]] = {
@@ -158,8 +237,19 @@ LOSSES: dict[str, Callable[[Seen, Any], Parts]] = {
     "geodesic": _geodesic,
     "zero": _zero,
     "bands": _bands,
+    "metric": _metric,
+    "norm": _norm,
+    "ranking": _ranking,
+    "ranking_v2": _ranking_v2,
+    "ranking_hyperbolic": _ranking_hyperbolic,
+    "repulsion": _repulsion,
+    "centroid": _centroid,
+    "entropy": _entropy,
+    "focus": _focus,
 }
-USE_SHIFTS = ("radial", "rank", "geodesic")
+JOINT: dict[str, Callable[[dict[str, Seen], Any], Parts]] = {"alignment": _alignment}  # of both branches at once
+USE_SHIFTS = ("radial", "rank", "geodesic", "metric", "repulsion")
+USE_KEY = ("ranking", "ranking_v2", "ranking_hyperbolic")
 
 
 def pairs(a: Array, shifts: Array) -> tuple[Array, Array]:
@@ -168,5 +258,27 @@ def pairs(a: Array, shifts: Array) -> tuple[Array, Array]:
     return jnp.concatenate([a] * len(rolled)), jnp.concatenate(rolled)
 
 
-def _dist(x, y, c):
-    return jax.vmap(poincare.dist, (0, 0, None))(x, y, c)
+def _of_pairs(seen, points, distance):
+    """Distances of all pairs, and the valuations of their differences, (k n,) each."""
+    (i, j), (x, y) = (pairs(a, seen.batch.shifts) for a in (seen.batch.rows, points))
+    return _each(distance, x, y, seen.c), ternary.pair_valuation(i, j, _n_digits(seen))
+
+
+def _at_random(seen, points, distance):
+    """Of n random triplets, the same ones in every loss and branch of a step."""
+    shifts = ranking.shifts(jax.random.fold_in(seen.batch.key, 0), len(seen.batch.rows))
+    return _of_triplets(seen, points, distance, lambda a: [jnp.roll(a, shift, 0) for shift in shifts])
+
+
+def _of_triplets(seen, points, distance, others):
+    """(d_j, d_k, v_j, v_k) of each row to two others; others: an array by rows -> it by the rows j, and by the k."""
+    d = [_each(distance, points, other, seen.c) for other in others(points)]
+    return *d, *(ternary.pair_valuation(seen.batch.rows, other, _n_digits(seen)) for other in others(seen.batch.rows))
+
+
+def _each(distance, x, y, c):
+    return jax.vmap(distance, (0, 0, None))(x, y, c)
+
+
+def _n_digits(seen):
+    return len(seen.targets) - 1

@@ -4,11 +4,12 @@ from functools import partial
 from typing import Any
 
 from ternary_jax.keys import ConfigError, Key, choice, flag, integer, integers, real, reals, words
-from ternary_jax.vae import controller, data
+from ternary_jax.vae import controller, data, objective
 from ternary_jax.vae.losses import geodesic
 
 BRANCHES = "AB"
 _branches = choice("none", "A", "B", "AB")
+_joint = choice("none", "AB")
 _weight = partial(real, 0, 1e6, traced=True)
 _share = partial(real, 0, 0.999, traced=True)
 _rate = partial(real, 0, 1e3, traced=True)
@@ -21,6 +22,8 @@ _TEMPERATURE = {
     "amplitude": real(0, 0.99),
 }
 _positive = partial(real, 1e-6, 1e6, traced=True)
+
+_OF_TRIPLETS = {"margin": _weight(), "slope": _weight(), "hard_share": real(0, 1, traced=True)}
 
 _OF_A_BRANCH = {
     "encoder": choice("plain", "improved"),
@@ -55,6 +58,16 @@ _OF_A_LOSS: dict[str, dict[str, Key]] = {
         "outer": _share(),
         "between": _share(),
     },
+    "metric": {"scale": _positive()},
+    "norm": {"scale": _positive()},
+    "ranking": {"margin": _weight()},
+    "ranking_v2": _OF_TRIPLETS,
+    "ranking_hyperbolic": _OF_TRIPLETS,
+    "repulsion": {"width": _positive()},
+    "centroid": {"decay": real(0, 1, traced=True)},
+    "entropy": {},
+    "focus": {"power": _weight(), "least": _weight()},
+    "alignment": {},
 }
 
 KEYS: dict[str, Key] = {
@@ -80,7 +93,7 @@ KEYS: dict[str, Key] = {
     **{
         f"losses.{loss}.{name}": key
         for loss, parts in _OF_A_LOSS.items()
-        for name, key in {"on": _branches, "weight": _weight(), **parts}.items()
+        for name, key in {"on": _joint if loss in objective.JOINT else _branches, "weight": _weight(), **parts}.items()
     },
     "phases.structure_from": integer(0, 10**7),
     "phases.geometry_from": integer(0, 10**7),
@@ -203,6 +216,11 @@ def _check_pairs(config: Any, used: dict[str, str]) -> None:
         )
     if rows < 2 * parts:
         raise ConfigError(f"config.train.batch_size={rows} leaves no pairs: give 2 rows or more in each microbatch")
+    if rows < 3 * parts and not used.keys().isdisjoint(objective.USE_KEY):
+        raise ConfigError(
+            f"config.train.batch_size={rows} leaves no triplets for a ranking loss: give 3 rows or more in each "
+            "microbatch"
+        )
 
 
 def _check_branches(config: Any, used: dict[str, str]) -> None:

@@ -156,8 +156,7 @@ def _forward(branches, static, params, index, context, turned, keys):
     tables, hypers = context.data, context.hypers
     knobs, n_digits = context.controls.knobs, static.data.n_digits
     c = curvature(params, knobs, hypers, static)
-    shifts = jax.random.randint(keys(0), (static.data.shifts,), 1, len(index)) if _uses_shifts(static) else None
-    batch = Batch(index, tables.valuations[index], tables.operations[index], shifts)
+    batch = _batch(static, tables, index, keys)
     targets = radial.targets(hypers.radii.inner, hypers.radii.outer, hypers.model.c, n_digits)
     drops = {b: _drops(static, b) for b in branches}
     number = iter(range(1, 100))
@@ -197,6 +196,17 @@ def _forward(branches, static, params, index, context, turned, keys):
     return seen, signals | ({"c": c} if static.model.curvature == "learned" else {})
 
 
+def _batch(static, tables, index, keys):
+    """What the losses see of the operations of a step, with shifts and a key if one of them asks for these."""
+    used = settings.on(static.losses).keys()
+    shifts = key = None
+    if not used.isdisjoint(objective.USE_SHIFTS):
+        shifts = jax.random.randint(keys(0), (static.data.shifts,), 1, len(index))
+    if not used.isdisjoint(objective.USE_KEY):
+        key = keys(200)
+    return Batch(index, tables.valuations[index], tables.operations[index], shifts, key)
+
+
 def _injected(u, rho):
     """(1 - rho) u + rho sg(u of the other branch): both decoders get to see some of the other's code."""
     other = dict(zip(u, reversed(u.values()), strict=True))
@@ -209,10 +219,6 @@ def _turned_factors(turned):
         return {}
     mix = {"radial": 2 * (1 - turned["tau"]), "geodesic": 2 * turned["tau"]}
     return {name: x * mix.get(name, 1) for name, x in turned.items() if name not in ("tau", "rho")}
-
-
-def _uses_shifts(static):
-    return any(loss in settings.on(static.losses) for loss in objective.USE_SHIFTS)
 
 
 def _drops(static, b):

@@ -1,4 +1,4 @@
-"""A controller that learns by looking ahead: its gradient against differences of a Python loop, and when it is taken."""
+"""A controller that learns by looking ahead: its gradient against differences of a loop, and when it is taken."""
 
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def test_the_gradient_is_that_of_differences(ahead):
     h = 0.02
     expected = [(of(phi + h * e) - of(phi - h * e)) / (2 * h) for e in np.eye(2)]
     np.testing.assert_allclose(after.control[1]["slopes"][0], expected, rtol=0.02, atol=2e-4)
-    assert (np.abs(expected) > 1e-2).all()
+    assert (np.abs(expected) > 5e-3).all()
     np.testing.assert_allclose(after.control[1]["phi"], phi - RATE * after.control[1]["slopes"][0], rtol=1e-5)
 
 

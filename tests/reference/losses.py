@@ -6,6 +6,8 @@ The mean of nothing is 0.
 import itertools
 import math
 
+import numpy as np
+
 TRITS = (-1, 0, 1)
 
 
@@ -172,3 +174,101 @@ def spread(r, x, outer, between, c0):
     place = {0: outer, 1: between}
     targets = {trit: math.log((1 + f) / (1 - f)) / math.sqrt(c0) for trit, f in place.items()}
     return mean_of((a - targets[row[0]]) ** 2 for a, row in zip(r, x, strict=True) if row[0] != -1)
+
+
+def padic_targets(scale, n_digits):
+    return [scale / 3**v for v in range(n_digits)] + [0.0]
+
+
+def padic(length, v, targets):
+    return mean_of((a - targets[b]) ** 2 for a, b in zip(length, v, strict=True))
+
+
+def triplet_margin(v_j, v_k, least, slope):
+    return [least + slope * max(a - b, b - a) for a, b in zip(v_j, v_k, strict=True)]
+
+
+def ordered(d_j, d_k, v_j, v_k, margins):
+    terms = []
+    for a, b, k, m, margin in zip(d_j, d_k, v_j, v_k, margins, strict=True):
+        near, far = (a, b) if k > m else (b, a)
+        terms += [max(0.0, near - far + margin)] if k != m else []
+    return mean_of(terms)
+
+
+def violated(d_p, d_n, found, margins):
+    short = [a - b + m for a, b, m, there in zip(d_p, d_n, margins, found, strict=True) if there]
+    return mean_of(s for s in short if s > 0)
+
+
+def mine(d, v, n_digits):
+    """(positive, negative) of each row, None where it has no two, from all distances and pair valuations (n, n)."""
+    triplets = []
+    for near, level in zip(d, v, strict=True):
+        positive = negative = None
+        for j, k in enumerate(level):
+            if k < n_digits and (positive is None or (k, near[j]) > (level[positive], near[positive])):
+                positive = j
+        for j, k in enumerate(level):
+            if positive is not None and k < level[positive] and (negative is None or near[j] < near[negative]):
+                negative = j
+        triplets.append(None if negative is None else (positive, negative))
+    return triplets
+
+
+def repulsion(d, pair_v, width, n_digits):
+    return mean_of(math.exp(-((a / width) ** 2)) for a, v in zip(d, pair_v, strict=True) if v != n_digits)
+
+
+def softmax(scores):
+    total = sum(math.exp(s) for s in scores)
+    return [math.exp(s) / total for s in scores]
+
+
+def entropy(p):
+    return -sum(q * math.log(q) for q in p if q > 0)
+
+
+def entropy_of_mean(logits):
+    digits = zip(*logits, strict=True)
+    return sum(entropy([mean_of(q) for q in zip(*map(softmax, rows), strict=True)]) for rows in digits)
+
+
+def entropy_of_rows(logits):
+    return mean_of(entropy(softmax(scores)) for row in logits for scores in row)
+
+
+def focus(logits, x, share, power, least):
+    return mean_of(
+        ((1 - s) ** power + least) * cross_entropy([row], [trits])
+        for row, trits, s in zip(logits, x, share, strict=True)
+    )
+
+
+def centroid(z, rows, level, c):
+    """By the hyperboloid, on which the mean is found by gradient descent."""
+    balls = {}
+    for point, row in zip(z, rows, strict=True):
+        balls.setdefault(row % 3**level, []).append(point)
+    return mean_of(d**2 for points in balls.values() if len(points) > 1 for d in to_mean(np.array(points), c))
+
+
+def to_mean(z, c):
+    """Distances of points (n, dim) of the ball to their Frechet mean."""
+    square = c * np.square(z).sum(1, keepdims=True)
+    x = np.concatenate([1 + square, 2 * math.sqrt(c) * z], 1) / (1 - square)  # <x, x> = -1
+    form = np.r_[-1.0, np.ones(z.shape[1])]
+    m = np.eye(len(form))[0]
+    for _ in range(500):
+        apart = np.arccosh(np.maximum(1, -(x * form) @ m))
+        logs = x + ((x * form) @ m)[:, None] * m
+        stretch = np.divide(apart, np.sinh(apart), out=np.ones_like(apart), where=apart > 1e-9)
+        steep = np.divide(apart, np.tanh(apart), out=np.ones_like(apart), where=apart > 1e-9)
+        step = (stretch[:, None] * logs).mean(0) / steep.mean()
+        length = math.sqrt(max(0.0, (step * form) @ step))
+        m = math.cosh(length) * m + (math.sinh(length) / length if length > 1e-12 else 1.0) * step
+        m /= math.sqrt(-(m * form) @ m)
+        if length < 1e-13:
+            break
+    half = np.sqrt(np.maximum(0, ((x - m) * form * (x - m)).sum(1))) / 2
+    return 2 * np.arcsinh(half) / math.sqrt(c)

@@ -13,7 +13,18 @@ from reference import losses as reference
 from scipy import stats
 
 from ternary_jax import poincare, ternary
-from ternary_jax.vae.losses import geodesic, levels, radial, reconstruction, rich, zero
+from ternary_jax.vae.losses import (
+    entropy,
+    geodesic,
+    levels,
+    padic,
+    radial,
+    ranking,
+    reconstruction,
+    repulsion,
+    rich,
+    zero,
+)
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
@@ -101,8 +112,48 @@ LOSSES = {
     ),
     "ranking": (
         "d",
-        lambda d, b: geodesic.ranking(d[0], d[1], b.pair_v[0], b.pair_v[1], 0.1),
-        lambda d, b: reference.ranking(d[0], d[1], b.pair_v[0], b.pair_v[1], 0.1),
+        lambda d, b: ranking.ordered(d[0], d[1], b.pair_v[0], b.pair_v[1], 0.1),
+        lambda d, b: reference.ordered(d[0], d[1], b.pair_v[0], b.pair_v[1], ROWS * [0.1]),
+    ),
+    "ranking by margins": (
+        "d",
+        lambda d, b: ranking.ordered(*d, *b.pair_v, ranking.margin(*b.pair_v, 0.05, 0.15)),
+        lambda d, b: reference.ordered(*d, *b.pair_v, reference.triplet_margin(*b.pair_v, 0.05, 0.15)),
+    ),
+    "violated": (
+        "d",
+        lambda d, b: ranking.violated(*d, b.pair_v[0] > b.pair_v[1], ranking.margin(*b.pair_v, 0.05, 0.15)),
+        lambda d, b: reference.violated(*d, b.pair_v[0] > b.pair_v[1], reference.triplet_margin(*b.pair_v, 0.05, 0.15)),
+    ),
+    "metric": (
+        "d",
+        lambda d, b: padic.squared(d[0], b.pair_v[0], padic.targets(1.5, D)),
+        lambda d, b: reference.padic(d[0], b.pair_v[0], reference.padic_targets(1.5, D)),
+    ),
+    "norm": (
+        "r",
+        lambda r, b: padic.squared(r[0], b.v[0], padic.targets(3, D)),
+        lambda r, b: reference.padic(r[0], b.v[0], reference.padic_targets(3, D)),
+    ),
+    "repulsion": (
+        "d",
+        lambda d, b: repulsion.gaussian(d[0], b.pair_v[0], 1.5, D),
+        lambda d, b: reference.repulsion(d[0], b.pair_v[0], 1.5, D),
+    ),
+    "entropy": (
+        "logits",
+        lambda a, b: entropy.of_mean(a),
+        lambda a, b: reference.entropy_of_mean(a),
+    ),
+    "alignment": (
+        "logits",
+        lambda a, b: entropy.alignment(a, 1.5 * a),
+        lambda a, b: abs(reference.entropy_of_rows(a) - reference.entropy_of_rows((1.5 * np.array(a)).tolist())),
+    ),
+    "focus": (
+        "logits",
+        lambda a, b: reconstruction.focus(a, b.x, jnp.tanh(b.r[0] / 2), 2.0, 0.5),
+        lambda a, b: reference.focus(a, b.x, np.tanh(b.r[0].astype(float) / 2), 2.0, 0.5),
     ),
     "zero_pull": (
         "r",
@@ -215,18 +266,18 @@ def test_the_order_of_the_batch_is_nothing(name):
     shuffled = Batch(*(a[order] if field in ("x", "logits") else a[:, order] for field, a in batch._asdict().items()))
     (value, gradient), (again, moved) = ours(name, batch), ours(name, shuffled)
     assert float(again) == pytest.approx(float(value), rel=1e-5)
-    gradient = gradient[order] if name == "cross_entropy" else gradient[:, order]
+    gradient = gradient[order] if LOSSES[name][0] == "logits" else gradient[:, order]
     np.testing.assert_allclose(moved, gradient, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["margin", "rank", "ranking"])
+@pytest.mark.parametrize("name", ["margin", "rank", "ranking", "ranking by margins"])
 def test_which_of_a_pair_comes_first_is_nothing(name):
     batch = GENERIC["all levels"]
     turned = batch._replace(v=batch.v[::-1], pair_v=batch.pair_v[::-1], r=batch.r[::-1], d=batch.d[::-1])
     assert float(ours(name, turned)[0]) == pytest.approx(float(ours(name, batch)[0]), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["margin", "rank", "separation", "ranking"])
+@pytest.mark.parametrize("name", ["margin", "rank", "separation", "ranking", "ranking by margins", "violated"])
 def test_what_compares_levels_says_nothing_of_one_level(name):
     batch = DEGENERATE["one level"]
     batch = batch._replace(pair_v=batch.v)
@@ -364,6 +415,59 @@ def test_geodesic_targets_fall_by_level_and_end_at_one_operation():
 def test_a_level_beyond_the_table_is_no_number():
     with jax.debug_nans(False):
         assert np.isnan(levels.at(jnp.asarray(RADIAL), jnp.asarray([10]))).all()
+
+
+def test_padic_targets_are_the_distances_of_the_operations():
+    found = jax.jit(padic.targets, static_argnums=1)(1.5, D)
+    rows = np.r_[0, 3 ** np.arange(D)[::-1]]  # of valuation D, D-1, ..., 0
+    np.testing.assert_allclose(found[::-1], 1.5 * ternary.distance(rows, 0), rtol=1e-6)
+
+
+def test_repulsion_of_normal_latents_is_its_closed_form_and_next_to_nothing_in_16_dimensions():
+    rng, width, dim, one = np.random.default_rng(0), 1.5, 2, np.zeros(200_000, np.int32)
+    d = np.linalg.norm(np.sqrt(2) * rng.normal(size=(len(one), dim)), axis=1).astype(np.float32)
+    found = float(jax.jit(repulsion.gaussian, static_argnums=3)(d, one, width, D))
+    assert found == pytest.approx((1 + 4 / width**2) ** (-dim / 2), rel=0.01)
+    assert (1 + 4 / 0.5**2) ** -8 < 1.5e-10
+
+
+def test_entropies_at_chance_when_sure_and_when_all_rows_are_sure_of_the_same():
+    of_mean, of_rows = jax.jit(entropy.of_mean), jax.jit(entropy.of_rows)
+    chance = jnp.zeros((ROWS, D, 3))
+    turns = np.arange(ROWS * D).reshape(ROWS, D) % 3
+    turns[:, 0] = 2
+    sure = jnp.asarray(1e4 * np.eye(3, dtype=np.float32)[turns])
+    assert float(of_mean(chance)) == pytest.approx(D * math.log(3), rel=1e-6)
+    assert float(of_rows(chance)) == pytest.approx(math.log(3), rel=1e-5)
+    shares = np.stack([np.bincount(column, minlength=3) / ROWS for column in turns.T])
+    assert float(of_mean(sure)) == pytest.approx(sum(stats.entropy(p) for p in shares), rel=1e-5)
+    assert float(of_rows(sure)) == 0
+    for loss in (of_mean, of_rows, jax.jit(lambda a: entropy.alignment(a, chance))):
+        assert np.isfinite(jax.grad(loss)(sure)).all()
+    value, gradient = jax.value_and_grad(lambda a: entropy.alignment(a, jax.lax.stop_gradient(a)))(0.1 * sure)
+    assert (float(value), np.any(gradient)) == (0, False)
+
+
+def test_descending_minus_the_entropy_spreads_what_is_decoded():
+    logits = jnp.asarray(np.random.default_rng(3).normal(size=(ROWS, D, 3)).astype(np.float32)) + jnp.array(
+        [[[2, 0, 0.0]]]
+    )
+    step = jax.jit(lambda a: a + 5 * jax.grad(entropy.of_mean)(a))
+    before = float(entropy.of_mean(logits))
+    for _ in range(100):
+        logits = step(logits)
+    assert before < 0.9 * D * math.log(3) < 0.99 * D * math.log(3) < float(entropy.of_mean(logits))
+
+
+def test_focus_is_the_cross_entropy_at_a_weight_that_the_place_sets_and_no_gradient_moves():
+    batch = GENERIC["all levels"]
+    x, logits, whole = batch.x, jnp.asarray(batch.logits), float(ours("cross_entropy", batch)[0])
+    of_share = jax.jit(lambda share: reconstruction.focus(logits, x, share, 2.0, 0.5))
+    for place, weight in ((0.0, 1.5), (0.9, 0.51), (1.0, 0.5)):
+        share = jnp.full(ROWS, place, jnp.float32)
+        value, slope = jax.value_and_grad(of_share)(share)
+        assert float(value) == pytest.approx(weight * whole, rel=1e-5)
+        assert not slope.any()
 
 
 # --- the zero structure -----------------------------------------------------------------------------------------------

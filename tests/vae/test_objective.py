@@ -11,24 +11,36 @@ import small
 from jaxprs import equations
 from reference import judge
 from reference import losses as reference
+from scipy import stats
 
 from ternary_jax.config import split
 from ternary_jax.vae import objective
 from ternary_jax.vae.branch import Latent, Points
-from ternary_jax.vae.losses import rich
+from ternary_jax.vae.losses import ranking, rich
 from ternary_jax.vae.objective import Batch, Seen
 
 D, N, DIM = small.D, small.N, small.DIM
-C, C0 = 1.3, 0.7
+C, C0, SIGMA = 1.3, 0.7, 0.8
 ROWS: Any = np.array([0, 80, 27, 9, 13, 54, 40, 3, 1, 30, 18, 31, 40, 27, 36, 7], np.int32)  # the latter half: partners
 SHIFTS: Any = np.array([1, 5, 15], np.int32)
+KEY = jax.random.key(3)
 V: Any = judge.valuation_of_integer(ROWS, D).astype(np.int32)
 X: Any = judge.trits(D)[ROWS].astype(np.int8)
 TARGETS = reference.radial_targets(0.08, 0.9, C0, D)
-ALL_ON = dict.fromkeys(objective.LOSSES, "AB")
+ALL_ON = dict.fromkeys((*objective.LOSSES, *objective.JOINT), "AB")
 # None as in the config, all different, so that a mixture shows.
-WEIGHTS = {name: 0.3 + 0.17 * k for k, name in enumerate(objective.LOSSES)}
-FACTORS = {"radial": 0.6, "geodesic": 1.7, "kl_A": 2.2, "kl": 0.9, "kl_B": 0.4, "rich": 1.1, "bands": 0.0}
+WEIGHTS = {name: 0.3 + 0.17 * k for k, name in enumerate(ALL_ON)}
+FACTORS = {
+    "radial": 0.6,
+    "geodesic": 1.7,
+    "kl_A": 2.2,
+    "kl": 0.9,
+    "kl_B": 0.4,
+    "rich": 1.1,
+    "bands": 0.0,
+    "focus_A": 1.3,
+    "alignment": 0.7,
+}
 
 
 def seen_of(seed):
@@ -36,19 +48,21 @@ def seen_of(seed):
     z: Any = rng.normal(size=(len(ROWS), DIM))
     z *= rng.uniform(0.05, 0.9, (len(ROWS), 1)) / np.linalg.norm(z, axis=1, keepdims=True) / np.sqrt(C)
     u, r = rng.normal(size=z.shape), rng.uniform(0.1, 3, len(ROWS))
+    noise, u_drawn = rng.normal(size=(2, *z.shape))
     found = Seen(
-        batch=Batch(ROWS, V, X, SHIFTS),
+        batch=Batch(ROWS, V, X, SHIFTS, None),
         latent=Latent(*rng.normal(size=(2, len(ROWS), DIM))),
         points=Points(z, u, r),
-        noise=None,
-        drawn=Points(z, u, r),
+        noise=noise,
+        drawn=Points(z, u_drawn, r),
         logits=rng.normal(size=(len(ROWS), D, 3)),
         c=jnp.float32(C),
         c0=jnp.float32(C0),
-        sigma=jnp.float32(0.8),
+        sigma=jnp.float32(SIGMA),
         targets=jnp.array(TARGETS),
     )
-    return jax.tree.map(lambda a: a.astype("float32") if np.asarray(a).dtype == np.float64 else a, found)
+    found = jax.tree.map(lambda a: a.astype("float32") if np.asarray(a).dtype == np.float64 else a, found)
+    return found._replace(batch=found.batch._replace(key=KEY))
 
 
 SEEN = {"A": seen_of(0), "B": seen_of(1)}
@@ -100,9 +114,14 @@ def expected_parts(seen):
     without_0 = [a if k > 0 else furthest for a, k in zip(r, v, strict=True)]
     of_band = (float(b.ratio), float(b.width), D)
     bands = np.asarray(rich.band_variance(jnp.asarray(TARGETS)), np.float64)
+    share = np.tanh(np.sqrt(C) * np.asarray(r) / 2)
+    u, wide = (np.asarray(a, np.float64) for a in (seen.points.u, z))
+    lengths = [flat(*pair) for pair in in_pairs(u)]
+    of_level = {k: reference.centroid(wide, ROWS.tolist(), k, C) for k in (1, 2, 3)}
     return {
         "reconstruction": ("reconstruction", 1, reference.cross_entropy(seen.logits.tolist(), x)),
         "kl": ("kl", 1, reference.gaussian_kl(mean, log_variance, h.kl.free_bits)),
+        "prior": ("prior", 1, wrapped_kl(seen)),
         "radial": ("radial", 1, reference.squared(r, v, TARGETS, h.radial.growth)),
         "radial_margin": (
             "radial",
@@ -125,12 +144,66 @@ def expected_parts(seen):
         "band_radius": ("bands", b.radius, reference.outside(without_0, v, furthest, *of_band, True)),
         "band_distance": ("bands", b.distance, reference.outside(partners, partner_v, furthest, *of_band, False)),
         "band_spread": ("bands", b.spread, reference.spread(r, x, b.outer, b.between, C0)),
+        "metric": ("metric", 1, reference.padic(lengths, pair_v, reference.padic_targets(h.metric.scale, D))),
+        "norm": ("norm", 1, reference.padic(r, v, reference.padic_targets(h.norm.scale, D))),
+        "ranking": ("ranking", 1, at_random(u, flat, h.ranking.margin, 0)),
+        **half_mined("ranking_v2", u, flat, h.ranking_v2),
+        **half_mined("ranking_hyperbolic", wide, lambda x, y: distance((x, y)), h.ranking_hyperbolic),
+        "repulsion": ("repulsion", 1, reference.repulsion(lengths, pair_v, h.repulsion.width, D)),
+        **{f"centroid_{k}": ("centroid", h.centroid.decay ** (k - 1), value) for k, value in of_level.items()},
+        "entropy": ("entropy", 1, -reference.entropy_of_mean(seen.logits.tolist())),
+        "focus": ("focus", 1, reference.focus(seen.logits.tolist(), x, share, h.focus.power, h.focus.least)),
     }
+
+
+def wrapped_kl(seen):
+    """log q - log p of the draws: at lengths |v| from the mean, and |w| from the origin, in the metric."""
+    scale, noise, u = (
+        np.asarray(a, np.float64) for a in (np.exp(seen.latent.log_variance / 2), seen.noise, seen.drawn.u)
+    )
+    log_q, log_p = (
+        stats.norm.logpdf(v, scale=s).sum(-1) - (DIM - 1) * np.log(np.sinh(length) / length)
+        for v, s in ((scale * noise, scale), (2 * u, SIGMA))
+        for length in [np.sqrt(C) * np.linalg.norm(v, axis=-1)]
+    )
+    return float(np.mean(log_q - log_p))
+
+
+def flat(x, y):
+    return float(np.linalg.norm(x - y))
+
+
+def at_random(points, distance, least, slope):
+    n, (s, t) = len(ROWS), ranking.shifts(jax.random.fold_in(KEY, 0), len(ROWS))
+    others = [[(i - int(shift)) % n for i in range(n)] for shift in (s, t)]
+    v = [[pair_valuation(ROWS[i], ROWS[j]) for i, j in enumerate(other)] for other in others]
+    d = [[distance(points[i], points[j]) for i, j in enumerate(other)] for other in others]
+    return reference.ordered(*d, *v, reference.triplet_margin(*v, least, slope))
+
+
+def half_mined(name, points, distance, h):
+    d = [[distance(x, y) for y in points] for x in points]
+    v = [[pair_valuation(i, j) for j in ROWS] for i in ROWS]
+    there = [(i, *pair) for i, pair in enumerate(reference.mine(d, v, D)) if pair]
+    of_d, of_v = ([[a[i][j] for i, j, _ in there], [a[i][k] for i, _, k in there]] for a in (d, v))
+    margins = reference.triplet_margin(*of_v, h.margin, h.slope)
+    worst = reference.violated(*of_d, len(there) * [True], margins)
+    return {
+        f"{name}_mined": (name, h.hard_share, worst),
+        f"{name}_random": (name, 1 - h.hard_share, at_random(points, distance, h.margin, h.slope)),
+    }
+
+
+def expected_jointly():
+    """The same of both branches at once."""
+    entropies = [reference.entropy_of_rows(seen.logits.tolist()) for seen in SEEN.values()]
+    return {"alignment": ("alignment", 1, abs(entropies[0] - entropies[1]))}
 
 
 @functools.cache
 def expected():
-    return {b: expected_parts(seen) for b, seen in SEEN.items()}
+    """By what is appended to the names of the parts, as `expected_parts`."""
+    return {f"_{b}": expected_parts(seen) for b, seen in SEEN.items()} | {"": expected_jointly()}
 
 
 @functools.cache
@@ -141,20 +214,20 @@ def found():
 
 def test_every_part_is_that_of_a_loop():
     _, terms = found()(SEEN, weights(), FACTORS)
-    assert set(terms) == {f"{part}_{b}" for part in expected()["A"] for b in "AB"}
-    for b, parts in expected().items():
+    assert set(terms) == {f"{part}{ending}" for ending, parts in expected().items() for part in parts}
+    for ending, parts in expected().items():
         for part, (_, _, value) in parts.items():
-            assert value > 0, part
-            assert float(terms[f"{part}_{b}"]) == pytest.approx(value, rel=5e-5), f"{part}_{b}"
+            assert value < 0 if part == "entropy" else value > 0, part
+            assert float(terms[f"{part}{ending}"]) == pytest.approx(value, rel=5e-5), f"{part}{ending}"
 
 
 @pytest.mark.parametrize("factors", [FACTORS, dict.fromkeys(FACTORS, 1.0)])
 def test_the_total_is_the_sum_of_weight_factor_and_part(factors):
     loss, _ = found()(SEEN, weights(), factors)
     by_hand = 0.0
-    for b, parts in expected().items():
+    for ending, parts in expected().items():
         for name, weight, value in parts.values():
-            factor = factors.get(name, 1) * factors.get(f"{name}_{b}", 1)
+            factor = factors.get(name, 1) * (factors.get(f"{name}{ending}", 1) if ending else 1)
             by_hand += WEIGHTS[name] * factor * float(weight) * value
     assert float(loss) == pytest.approx(by_hand, rel=2e-5)
 
@@ -188,10 +261,11 @@ def test_a_loss_that_is_off_leaves_no_term_and_no_equation():
     for name in ALL_ON:
         rest = tuple((other, "AB") for other in ALL_ON if other != name)
         assert size(rest) == sum(alone.values()) - alone[name]
-        parts = {part for part, (of, _, _) in expected()["A"].items() if of == name}
+        ending = "" if name in objective.JOINT else "_B"
+        parts = {part for part, (of, _, _) in expected()[ending].items() if of == name}
         _, terms = jax.eval_shape(functools.partial(total, on={name: "B"}, factors={}), SEEN, weights=weights())
-        assert set(terms) == {f"{part}_B" for part in parts}
-    assert all(2 * size(((name, "A"),)) == alone[name] for name in ALL_ON)
+        assert set(terms) == {f"{part}{ending}" for part in parts}
+    assert all(2 * size(((name, "A"),)) == alone[name] for name in objective.LOSSES)
 
 
 def of_step(**overrides):
@@ -221,16 +295,20 @@ def test_a_step_draws_and_computes_nothing_for_what_is_off():
 
 # --- whom a loss reaches ----------------------------------------------------------------------------------------------
 
+EVERYWHERE = {"encoder", "projection", "decoder"}
 REACHES = {  # part: groups of its own branch that it reaches
-    "reconstruction": {"encoder", "projection", "decoder"},
+    **dict.fromkeys(("reconstruction", "entropy", "focus", "alignment"), EVERYWHERE),
     "kl": {"encoder"},
 }
 
 
 @pytest.fixture(scope="module")
 def slopes():
-    """(Loss, {term: gradient of the parameters}) of a step with everything on for A and B, and a learned curvature."""
-    on = {f"losses__{name}__on": "AB" for name in ALL_ON}
+    """(Loss, {term: gradient of the parameters}) of a step with everything on for A and B, and a learned curvature.
+
+    All but the prior, which asks for another posterior than the KL does.
+    """
+    on = {f"losses__{name}__on": "AB" for name in ALL_ON if name != "prior"}
     stochastic = {f"model__{b}__posterior": "gaussian" for b in "AB"}
     made, _, hypers, params = small.setting(**on, **stochastic, data__partners=True, model__curvature="learned")
     half = len(ROWS) // 2
@@ -257,13 +335,14 @@ def slopes():
 
 def test_a_loss_reaches_the_branch_that_it_is_on_for_and_no_other(slopes):
     _, gradients, _ = slopes
-    assert len(gradients) == 2 * len(expected()["A"])
+    parts = {f"{part}{ending}" for ending, parts in expected().items() for part in parts}
+    assert gradients.keys() == parts - {"prior_A", "prior_B"}
     for term, gradient in gradients.items():
-        part, b = term.rsplit("_", 1)
+        part, branches = (term, "AB") if term in objective.JOINT else term.rsplit("_", 1)
         reached = REACHES.get(part, {"encoder", "projection"})
         for group, tree in gradient.items():
             if group != "curvature":
-                own = group in {f"{one}_{b}" for one in reached}
+                own = group in {f"{one}_{b}" for one in reached for b in branches}
                 assert np.any(small.flat(tree)) == own, (term, group)
 
 
@@ -278,3 +357,22 @@ def test_a_learned_curvature_is_in_the_gradient_of_every_loss_that_depends_on_it
         else:
             assert slope == pytest.approx(secant, rel=0.02, abs=2e-3), term
             assert abs(slope) > 1e-3 or term[:-2] == "rich_floor", term
+
+
+def test_the_prior_reaches_what_makes_the_points_and_sees_sigma_and_c():
+    on = dict(losses__reconstruction__on="none", losses__prior__on="A", losses__prior__weight=1.0)
+    kinds = {f"model__{b}__posterior": "wrapped" for b in "AB"}
+    made, _, hypers, params = small.setting(**on, **kinds, model__curvature="controlled")
+
+    @small.jit
+    def slope(params, knobs):
+        def of(params, knobs):
+            return made.loss(params, {"rows": ROWS}, small.context(made, hypers, knobs=knobs)).total
+
+        return jax.grad(of, (0, 1))(params, knobs)
+
+    by_group, by_knob = slope(params, {"sigma": jnp.float32(0.8), "c": jnp.float32(1.2)})
+    reached = {group for group, tree in by_group.items() if np.any(small.flat(tree))}
+    assert reached == {"encoder_A", "projection_A"}
+    assert abs(by_knob["sigma"]) > 0.1
+    assert abs(by_knob["c"]) > 1e-3

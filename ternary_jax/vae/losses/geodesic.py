@@ -3,7 +3,6 @@
 d = d(z_i, z_j) (n,), v = v(|i - j|) (n,) int32, which is D for two rows of one operation.
 """
 
-import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
@@ -35,13 +34,3 @@ def smooth_l1(d: Array, pair_v: Array, targets: Array) -> Array:
     """
     error = optax.huber_loss(d, by_level.at(targets, pair_v))
     return masked.mean(error, pair_v < targets.shape[0] - 1)
-
-
-def ranking(d_j: Array, d_k: Array, v_j: Array, v_k: Array, margin: ArrayLike) -> Array:
-    """max(0, d(nearer) - d(further) + margin), mean over triplets (i, j, k) with v_j != v_k, -> ().
-
-    d_j = d(z_i, z_j) and v_j = v(|i - j|), likewise k. The one of higher valuation is the nearer, whichever of j and k
-    it is; the originals dropped the triplets in which it is k. Margin 0.1 there.
-    """
-    sign = jnp.sign(v_j - v_k).astype(d_j.dtype)
-    return masked.mean(jax.nn.relu(sign * (d_j - d_k) + margin), v_j != v_k)

@@ -1,0 +1,98 @@
+"""Triplets: of two rows beside an anchor, the one of higher valuation to it is to be nearer than the other.
+
+Rows i, j, k; d_j = d(z_i, z_j) and v_j = v(|i - j|), likewise k, (n,) each. The positive is the one of higher
+valuation. Which triplets: at random, or the worst that the batch has.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from ternary_jax import ternary
+from ternary_jax.precision import safe_sqrt
+from ternary_jax.vae.losses import masked
+
+Distance = Callable[[Array, Array, Array], Array]  # of two points (dim,), and c, -> ()
+BLOCK = 64  # anchors that `mine` looks at together: 1 MB of distances at 4,096 rows, and enough to fill the lanes
+
+
+class Triplets(NamedTuple):
+    """Beside each row of a batch the numbers of two others; all (n,).
+
+    positive, negative: int32; found: whether the row has both
+    """
+
+    positive: Array
+    negative: Array
+    found: Array
+
+
+# --- losses -----------------------------------------------------------------------------------------------------------
+
+
+def margin(v_j: Array, v_k: Array, least: ArrayLike, slope: ArrayLike) -> Array:
+    """least + slope |v_j - v_k|, (n,). 0.05 and 0.15 in PAdicRankingLossV2."""
+    return least + slope * jnp.abs(v_j - v_k).astype(float)
+
+
+def ordered(d_j: Array, d_k: Array, v_j: Array, v_k: Array, margin: ArrayLike) -> Array:
+    """max(0, d(positive) - d(negative) + margin), mean over triplets with v_j != v_k, -> (); margin () or (n,).
+
+    The positive may be j or k; the originals dropped the triplets in which it is k. PAdicRankingLoss, margin 0.1.
+    """
+    sign = jnp.sign(v_j - v_k).astype(d_j.dtype)
+    return masked.mean(jax.nn.relu(sign * (d_j - d_k) + margin), v_j != v_k)
+
+
+def violated(d_p: Array, d_n: Array, found: Array, margin: ArrayLike) -> Array:
+    """d_p - d_n + margin, mean over the triplets found where it is above 0, -> (): semi-hard ones, or harder.
+
+    Those that keep their margin are not in the mean, so that the last ones that do not are not diluted.
+    """
+    short = d_p - d_n + margin
+    return masked.mean(short, found & (short > 0))
+
+
+# --- which triplets ---------------------------------------------------------------------------------------------------
+
+
+def shifts(key: Array, n: int) -> tuple[Array, Array]:
+    """Two different shifts s, t uniform in [1, n), n >= 3: (i, i - s mod n, i - t mod n) are n triplets, and no gather.
+
+    Distinct by construction: of three rows drawn freely two may be one, which the originals moved on by a row.
+    """
+    key, other = jax.random.split(key)
+    s = jax.random.randint(key, (), 1, n)
+    return s, 1 + (s - 1 + jax.random.randint(other, (), 1, n - 1)) % (n - 1)
+
+
+def mine(points: Array, rows: Array, c: ArrayLike, distance: Distance, n_digits: int) -> Triplets:
+    """The worst triplet of each row, by the distances of a batch to itself, which carry no gradient.
+
+    points (n, dim), rows (n,) int32 their operations. The positive is the furthest of the rows of highest valuation to
+    the anchor, the negative the nearest of those of lower valuation than it. A row of the anchor's own operation is
+    neither: it is the same point. At most `BLOCK` x n distances exist at a time, as n^2 of 4,096 rows are 64 MB for
+    each of a few arrays; the loss then takes the distances of the n triplets alone, with their gradients. In the
+    originals, loops over single numbers on the host.
+    """
+    points, c = lax.stop_gradient((points, c))
+
+    def of_anchor(anchor):
+        point, row = anchor
+        d = jax.vmap(distance, (None, 0, None))(point, points, c)
+        v = ternary.pair_valuation(row, rows, n_digits)
+        highest = jnp.max(jnp.where(v < n_digits, v, -1))
+        lower = v < highest
+        positive = jnp.argmax(jnp.where(v == highest, d, -1))
+        return Triplets(positive, jnp.argmin(jnp.where(lower, d, jnp.inf)), jnp.any(lower))
+
+    return lax.map(of_anchor, (points, rows), batch_size=BLOCK)
+
+
+def euclidean(x: Array, y: Array, _: ArrayLike) -> Array:
+    """|x - y| of two tangent vectors, whatever c, as a `Distance`. Gradient 0 at x = y."""
+    return safe_sqrt(jnp.sum(jnp.square(x - y)))
