@@ -107,10 +107,10 @@ def test_in_the_mean_it_is_the_integral_over_the_disc(mean, scale, sigma, c):
 
     # Over the disc with sqrt(c)|z| = tanh(t), whose area is 2 sinh(2t) / c dt d(angle).
     t, dt = np.polynomial.legendre.leggauss(200)
-    t, angle = (a.ravel() for a in np.meshgrid(2.5 * t + 2.5, np.arange(64) * 2 * np.pi / 64, indexing="ij"))
+    t, angle = (a.ravel() for a in np.meshgrid(2.5 * t + 2.5, np.arange(256) * 2 * np.pi / 256, indexing="ij"))
     z = (np.tanh(t) / np.sqrt(c) * np.stack([np.cos(angle), np.sin(angle)])).T
     q, p = log_prob(z, np.array([mean]), scale, c), log_prob(z, np.zeros((1, 2)), sigma, c)
-    area = np.repeat(2.5 * dt, 64) * 2 * np.pi / 64 * 2 * np.sinh(2 * t) / c
+    area = np.repeat(2.5 * dt, 256) * 2 * np.pi / 256 * 2 * np.sinh(2 * t) / c
     expected = np.sum(area * np.exp(q) * (q - p))
     assert np.sum(area * np.exp(q)) == pytest.approx(1, abs=1e-6)
     assert expected > 0.05
