@@ -1,0 +1,198 @@
+"""StateNet: a network that sees the state of a training and turns its controls, a little at a time.
+
+Attention over groups of inputs, a bottleneck of 14, and 8 corrections (8,274 parameters):
+
+    x = sign(s) log(1 + |s|) of the 20 inputs s; what is not finite, as before the first step, is 0
+    a = softmax(dense 12(x)), a weight for each group of inputs
+    h = dense 14(relu(dense 64(tanh(layer norm(dense 64(a x))))))
+    delta = tanh(dense 8(relu(dense 64(h)))), in (-1, 1)
+
+That of the documents has two more heads of attention, of 126 and 84 parameters, whose weights nothing reads; they are
+left out. The last layer begins as 0, and then nothing is turned. All rates get a factor 1 + 0.1 delta; seven knobs are
+moved, by `TURNS`, off what the controllers before this one have set them to, and moves add up. In the originals nothing
+trained the network. Here `delta`, `moved`, `corrections` and the update of the Control are differentiable in its
+parameters.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ternary_jax.control import balance
+from ternary_jax.control.chain import Control, Signals
+
+# What is seen, in order; the inputs of a group share a weight.
+GROUPS = (
+    ("entropy_A",),
+    ("entropy_B",),
+    ("kl_A",),
+    ("kl_B",),
+    ("gradient_ratio", "rho"),
+    ("lambda_1", "lambda_2", "lambda_3"),
+    ("coverage_A", "coverage_B", "missing"),
+    ("ranking_A", "ranking_B"),
+    ("radius_A", "radius_B"),
+    ("sigma", "c"),
+    ("radial",),
+    ("tau",),
+)
+INPUTS = tuple(name for group in GROUPS for name in group)
+RATE = 0.1
+
+
+class Turn(NamedTuple):
+    """How delta moves a knob, by an offset o that begins as 0; v is what the knob was set to.
+
+    kind: "add", v + o, with o += scale delta; "grow", v exp(o), with o += scale delta; "multiply", v exp(o), with
+        o += log(1 + scale delta)
+    low, high: of the knob; of "multiply", of exp(o). Where v itself is beyond them, it is the bound
+    """
+
+    kind: str
+    scale: float
+    low: float
+    high: float
+
+
+TURNS = {
+    "lambda_1": Turn("add", 0.02, 0.5, 0.95),
+    "lambda_2": Turn("add", 0.02, 0.5, 0.95),
+    "lambda_3": Turn("add", 0.02, 0.15, 0.75),
+    "ranking": Turn("multiply", 0.3, 0.1, 1.5),
+    "sigma": Turn("grow", 0.05, 0.3, 2.0),
+    "c": Turn("grow", 0.02, 0.5, 4.0),
+    "tau": Turn("add", 0.1, 0.0, 1.0),
+}
+OUTPUTS = ("rate", *TURNS)  # the first is a factor on all rates, 1 + RATE delta
+
+
+class Sources(NamedTuple):
+    """Under which names the inputs are found that are not knobs.
+
+    last: of the last step: entropy_A, entropy_B, kl_A, kl_B, radius_A, radius_B, radial
+    metrics: of the last evaluation: coverage_A, coverage_B, ranking_A, ranking_B
+    groups_A, groups_B: of parameters, whose gradients make gradient_ratio, B / A
+    """
+
+    last: dict[str, str]
+    metrics: dict[str, str]
+    groups_A: tuple[str, ...]
+    groups_B: tuple[str, ...]
+
+    def signals(self) -> tuple[str, ...]:
+        """What a task lists in its signals for these."""
+        return (*self.last.values(), *balance.names(self.groups_A), *balance.names(self.groups_B))
+
+
+class StateNetState(NamedTuple):
+    """params: of the network; delta (8,): what it said last; offsets: of each knob of TURNS, ()."""
+
+    params: Any
+    delta: Array
+    offsets: dict[str, Array]
+
+
+class StateNet(nn.Module):
+    """x (20,) -> delta (8,) in (-1, 1), all 0 at the start."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        attention = nn.softmax(_dense(len(GROUPS), "attention")(x))
+        h = nn.LayerNorm(name="norm")(_dense(64, "encoder_0")(attention[_GROUP_OF] * x))
+        h = _dense(14, "encoder_2")(nn.relu(_dense(64, "encoder_1")(nn.tanh(h))))
+        h = nn.relu(_dense(64, "decoder_0")(h))
+        return nn.tanh(nn.Dense(len(OUTPUTS), kernel_init=nn.initializers.zeros, name="decoder_1")(h))
+
+
+def init(key: Array) -> Any:
+    """The parameters, with which nothing is turned yet."""
+    return StateNet().init(key, jnp.zeros(len(INPUTS), jnp.float32))["params"]
+
+
+def delta(params: Any, seen: dict[str, Array]) -> Array:
+    """What the network says, (8,), in the order of OUTPUTS; seen: each of INPUTS, ()."""
+    s = jnp.stack([seen[name] for name in INPUTS])
+    s = jnp.where(jnp.isfinite(s), s, 0)
+    said: Any = StateNet().apply({"params": params}, jnp.sign(s) * jnp.log1p(jnp.abs(s)))
+    return said
+
+
+def observe(signals: Signals, knobs: dict[str, Array], sources: Sources) -> dict[str, Array]:
+    """Each of INPUTS; what has no source is a knob."""
+    seen = {name: signals.last[found] for name, found in sources.last.items()}
+    seen |= {name: signals.metrics[found] for name, found in sources.metrics.items()}
+    of_A, of_B = balance.norm(signals, sources.groups_A), balance.norm(signals, sources.groups_B)
+    known = jnp.isfinite(of_A) & jnp.isfinite(of_B) & (of_A > 0)
+    seen["gradient_ratio"] = jnp.where(known, of_B, 0) / jnp.where(known, of_A, 1)
+    seen["missing"] = 1 - jnp.maximum(seen["coverage_A"], seen["coverage_B"])
+    return {name: seen[name] if name in seen else knobs[name] for name in INPUTS}
+
+
+def moved(knobs: dict[str, Array], offsets: dict[str, Array], said: Array) -> dict[str, Array]:
+    """The offsets once the network has said this, (8,), of knobs that were set to these.
+
+    An offset ends where its knob meets a bound, so that the next move away from there counts in full.
+    """
+    after = {}
+    for (name, turn), one in zip(TURNS.items(), said[1:], strict=True):
+        move = jnp.log1p(turn.scale * one) if turn.kind == "multiply" else turn.scale * one
+        after[name] = jnp.clip(offsets[name] + move, *_room(turn, knobs[name]))
+    return after
+
+
+def corrections(knobs: dict[str, Array], offsets: dict[str, Array], said: Array) -> tuple[dict[str, Array], Array]:
+    """(knobs with these offsets, within their bounds; factor on all rates, of what was said last)."""
+    after = {}
+    for name, turn in TURNS.items():
+        offset = jnp.clip(offsets[name], *_room(turn, knobs[name]))
+        after[name] = knobs[name] + offset if turn.kind == "add" else knobs[name] * jnp.exp(offset)
+    return knobs | after, 1 + RATE * said[0]
+
+
+def statenet(params: Callable[[Any], Any], sources: Sources, interval: int) -> Control:
+    """Correct the rates and knobs anew at every `interval`-th step, and hold corrections in between.
+
+    params: hypers -> of the network, which stays as it is. It sees the knobs with the corrections so far.
+    """
+
+    def start(hypers):
+        offsets = {name: jnp.zeros([]) for name in TURNS}
+        return StateNetState(params(hypers), jnp.zeros(len(OUTPUTS)), offsets)
+
+    def update(state, signals, controls):
+        def renewed(state):
+            now, _ = corrections(controls.knobs, state.offsets, state.delta)
+            said = delta(state.params, observe(signals, now, sources))
+            return StateNetState(state.params, said, moved(controls.knobs, state.offsets, said))
+
+        state = jax.lax.cond(signals.step % interval == 0, renewed, lambda state: state, state)
+        knobs, factor = corrections(controls.knobs, state.offsets, state.delta)
+        rates = {group: factor * rate for group, rate in controls.rates.items()}
+        return state, controls._replace(rates=rates, knobs=knobs)
+
+    return Control(start, update)
+
+
+_GROUP_OF = np.repeat(np.arange(len(GROUPS), dtype=np.int32), [len(group) for group in GROUPS])
+
+
+def _dense(width, name):
+    uniform = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
+    return nn.Dense(width, name=name, kernel_init=uniform)
+
+
+def _room(turn, v):
+    """The least and the greatest offset of a knob that was set to v, with 0 between them."""
+    if turn.kind == "add":
+        low, high = turn.low - v, turn.high - v
+    elif turn.kind == "grow":
+        low, high = jnp.log(turn.low / v), jnp.log(turn.high / v)
+    else:
+        low, high = math.log(turn.low), math.log(turn.high)
+    return jnp.minimum(low, 0), jnp.maximum(high, 0)
