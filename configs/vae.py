@@ -148,7 +148,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.prior.least = 0.1  # bounds of sigma, and of c
     config.prior.most = 10.0
 
-    config.control = "none"  # or "schedules": what turns rho, temperatures, the weights of the KL, and the knobs
+    # What turns rho, temperatures, the weights of the KL, and the knobs: "schedules", "statenet", "schedules+statenet".
+    config.control = "none"
     config.knobs = ConfigDict()  # with control, factors on weights
     config.knobs.lambda_1 = 0.7  # of what A is trained by alone
     config.knobs.lambda_2 = 0.7  # of what B is
@@ -169,6 +170,14 @@ def get_config(arg: str = "") -> ConfigDict:
     config.schedules.beta.lag_B = 0.167  # from here on,
     config.schedules.beta.ramp_B = 0.1  # by a ramp; a jump tore up what B had learned
     config.schedules.alignment = ConfigDict(dict(mean=0.3, amplitude=0.15, period=0.1))  # lambda_3
+
+    config.statenet = ConfigDict()
+    config.statenet.interval = 10  # steps between two of its corrections
+    config.statenet.decay = 0.98  # of the running coverage and ranking that it sees, per step
+    config.statenet.learn = "none"  # or "lookahead": from the reference objective some steps after a correction
+    config.statenet.ahead = 1  # these
+    config.statenet.learning_rate = 1e-3  # of its own Adam
+    config.statenet.params = ""  # file of a network that has learned; "": one that turns nothing yet
 
     config.balance = ConfigDict()
     config.balance.gradients = False  # True: the losses of the branch with the smaller gradients count for more,

@@ -1,25 +1,32 @@
 """The controllers of a config: their chain, the schedules that it follows, the signals that it sees, and its knobs."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ternary_jax.control import balance, exploration, groups, prior, schedules
-from ternary_jax.control.chain import Control, chain
+from ternary_jax.control import balance, exploration, groups, prior, schedules, statenet
+from ternary_jax.control.chain import Control, Learner, chain
 from ternary_jax.engine.train import plan
-from ternary_jax.vae import controller, settings
+from ternary_jax.vae import controller, factors, settings
 
 OPEN_LOOP = ("rho", "temperature_A", "temperature_B", "beta_A", "beta_B", "lambda_3")
 
 
 class Controlled(NamedTuple):
-    """control: of all; rows: schedules, (steps,) each by name; signals: what the controllers see of the last step."""
+    """What a task hands to the engine of its controllers.
+
+    control: of all; rows: schedules, (steps,) each by name; signals: what the controllers see of the last step
+    learner: of StateNet, None where it does not learn
+    """
 
     control: Control
     rows: dict[str, np.ndarray]
     signals: tuple[str, ...]
+    learner: Learner | None
 
 
 def make_control(static: Any, groups_of: dict[str, tuple[str, ...]], samples_per_epoch: int) -> Controlled:
@@ -51,7 +58,13 @@ def make_control(static: Any, groups_of: dict[str, tuple[str, ...]], samples_per
     if static.controller.on:
         members.append(controller.observe())
         signals += controller.SEES
-    return Controlled(chain(*members), rows, tuple(dict.fromkeys(signals)))
+    learner = None
+    if settings.by_statenet(static):
+        sources = sources_of(static, groups_of)
+        members.append(of_statenet(static, sources))
+        signals += sources.signals()
+        learner = learner_of(static.statenet, len(members) - 1)
+    return Controlled(chain(*members), rows, tuple(dict.fromkeys(signals)), learner)
 
 
 def open_loop(given: Any, steps: int) -> dict[str, np.ndarray]:
@@ -93,6 +106,49 @@ def balances(own: Any, groups_of: list, epoch: int) -> list[Control]:
         band, bounds = (1 / own.band, own.band), (own.least, own.greatest)
         found.append(balance.balance_weights(a, b, own.decay, epoch, own.rate, band, bounds))
     return found
+
+
+def sources_of(static: Any, groups_of: dict[str, tuple[str, ...]]) -> statenet.Sources:
+    """Where StateNet finds what it sees."""
+    kl = "prior" if "prior" in settings.on(static.losses) else "kl"
+    last = {f"{name}_{b}": f"{name}_{b}" for name in ("entropy", "radius") for b in settings.BRANCHES}
+    last |= {f"kl_{b}": f"{kl}_{b}" for b in settings.BRANCHES} | {"radial": "radial"}
+    running = {name: name for name in (f"{kind}_{b}" for kind in ("coverage", "ranking") for b in settings.BRANCHES)}
+    return statenet.Sources(last, running, groups_of["A"], groups_of["B"])
+
+
+def of_statenet(static: Any, sources: statenet.Sources) -> Control:
+    """Its network from a file, or with the seed of the run, saying nothing yet."""
+    own = static.statenet
+    stored = statenet.load(Path(own.params)) if own.params else None
+
+    def begin(hypers):
+        params = statenet.init(jax.random.fold_in(jax.random.key(hypers.seed), 1)) if stored is None else stored
+        return params, hypers.statenet.learning_rate
+
+    return statenet.statenet(begin, sources, own.interval, own.decay)
+
+
+def learner_of(own: Any, place: int) -> Learner | None:
+    """StateNet learns at every renewal, from the steps that follow; place: of its state in the chain."""
+    if own.learn == "none":
+        return None
+
+    def put(states, phi):
+        return (*states[:place], states[place]._replace(params=phi), *states[place + 1 :])
+
+    def descend(states, slope):
+        return (*states[:place], statenet.descend(states[place], slope), *states[place + 1 :])
+
+    return Learner(lambda states: states[place].params, put, descend, own.interval, own.ahead)
+
+
+def radial_signal(static: Any, terms: dict[str, Array]) -> dict[str, Array]:
+    """The mean of the radial losses, for StateNet to see."""
+    if not settings.by_statenet(static):
+        return {}
+    found = [x for name, x in terms.items() if name.rpartition("_")[0] in factors.RADIAL]
+    return {"radial": jnp.mean(jnp.stack(found))}
 
 
 def knobs(static: Any, hypers: Any) -> dict[str, Array]:

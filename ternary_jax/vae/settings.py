@@ -106,7 +106,7 @@ KEYS: dict[str, Key] = {
     "prior.c_rate": real(0, 1),
     "prior.least": real(1e-3, 1),
     "prior.most": real(1, 1e3),
-    "control": choice("none", "schedules"),
+    "control": choice("none", "schedules", "statenet", "schedules+statenet"),
     **{f"knobs.{name}": real(0, 100, traced=True) for name in ("lambda_1", "lambda_2", "lambda_3", "ranking")},
     "knobs.tau": real(0, 1, traced=True),
     "schedules.rho.at": reals(0, 1),
@@ -129,6 +129,12 @@ KEYS: dict[str, Key] = {
     "balance.band": real(1, 1e3),
     "balance.least": real(0, 100),
     "balance.greatest": real(0, 100),
+    "statenet.interval": integer(1, 10**6),
+    "statenet.decay": _below_1(),
+    "statenet.learn": choice("none", "lookahead"),
+    "statenet.ahead": integer(1, 1000),
+    "statenet.learning_rate": real(0, 1, traced=True),
+    "statenet.params": Key(str),
     "controller.on": flag(),
     "controller.hidden": integers(1, 4096),
     **{f"rates.{part}_{b}": _rate() for part in ("encoder", "projection", "decoder") for b in BRANCHES},
@@ -156,6 +162,11 @@ def phases(static: Any) -> bool:
 def scheduled(static: Any) -> bool:
     """Whether the schedules of the group `schedules` are followed."""
     return "schedules" in static.control
+
+
+def by_statenet(static: Any) -> bool:
+    """Whether StateNet is among the controllers."""
+    return "statenet" in static.control
 
 
 def check(config: Any) -> None:

@@ -13,9 +13,9 @@ from jax import Array
 
 from ternary_jax import poincare, ternary
 from ternary_jax.engine.task import Context, Loss, Metric, Task
-from ternary_jax.vae import control, controller, data, evaluate, factors, objective, references, settings, start
+from ternary_jax.vae import control, controller, data, evaluate, factors, objective, references, senses, settings, start
 from ternary_jax.vae.branch import Branch, make_branch
-from ternary_jax.vae.losses import radial
+from ternary_jax.vae.losses import radial, ranking
 from ternary_jax.vae.objective import Batch, Seen
 
 KEYS, check = settings.KEYS, settings.check
@@ -89,6 +89,8 @@ def make_task(static: Any) -> Task:
         signals=controlled.signals,
         ratio=("encoder_A", "encoder_B"),
         notes=(_about_split(static, tables),),
+        learner=controlled.learner,
+        reference=functools.partial(_reference, branches, static),
     )
 
 
@@ -143,12 +145,22 @@ def _loss(branches: dict[str, Branch], static, params, batch, context: Context):
     rest = controller.neutral(context.hypers.model.rho)
     if not static.controller.on:
         total, (terms, signals) = weighted(params, {"rho": context.controls.knobs.get("rho", rest["rho"])})
-        return Loss(total, terms, signals)
+        return Loss(total, terms, signals | control.radial_signal(static, terms))
     turned = controller.controls(params["controller"], static.controller.hidden, context.controls.knobs, rest)
     total, (terms, signals) = weighted(params, jax.lax.stop_gradient(turned))
     ahead = controller.lookahead(lambda params, turned: weighted(params, turned)[0], params, turned, rest)
     signals |= {f"turned_{name}": x for name, x in turned.items()}
     return Loss(total + controller.WEIGHT * ahead, terms | {"controller": ahead}, signals)
+
+
+def _reference(branches, static, params, knobs, batch, context):
+    """The losses by the weights of the config, whatever has been turned, but for c and sigma: these are of the model."""
+    on, index = settings.on(static.losses), jnp.concatenate([*batch.values()])
+    of_model = {name: knobs[name] for name in ("c", "sigma") if name in knobs}
+    context = context._replace(controls=context.controls._replace(knobs=of_model))
+    keys = functools.partial(jax.random.fold_in, context.key)
+    seen, _ = _forward(branches, static, params, index, context, {"rho": context.hypers.model.rho}, keys)
+    return objective.total(seen, on, context.hypers.losses, {})[0]
 
 
 def _forward(branches, static, params, index, context, turned, keys):
@@ -193,6 +205,10 @@ def _forward(branches, static, params, index, context, turned, keys):
             targets=targets,
         )
     signals = {f"radius_{b}": jnp.mean(one.points.r) for b, one in seen.items()}
+    if settings.by_statenet(static):
+        shifts = jnp.stack(ranking.shifts(keys(201), len(index)))
+        for b, one in seen.items():
+            signals |= {f"{name}_{b}": x for name, x in senses.of_branch(one, shifts).items()}
     return seen, signals | ({"c": c} if static.model.curvature == "learned" else {})
 
 
