@@ -302,6 +302,16 @@ def test_corrections_are_held_between_renewals_while_knobs_follow_their_schedule
     assert len(np.unique(found["lambda_1"])) == 6
 
 
+def test_a_schedule_that_drives_a_corrected_knob_to_its_bound_is_held_there_until_it_is_beyond_itself():
+    said = 0.9 * (np.array(OUTPUTS) == "tau")
+    v = 0.4 + 0.04 * np.arange(STEPS)
+    found = ran(saying(said), world(), 7, rise=0.04)["tau"]
+    expected = np.clip(v + 0.09 * (1 + np.arange(STEPS) // 7), 0, np.maximum(1, v))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert (expected == 1).sum() > 3
+    assert expected[-1] > 1
+
+
 def test_over_runs_a_renewal_is_a_branch_and_not_a_selection():
     """As a selection the network would be computed at each step."""
     shapes = jax.tree.map(lambda x: jnp.stack([x] * 2), network())
@@ -335,13 +345,14 @@ def test_what_is_turned_is_differentiable_in_all_parameters():
             found = run(params, rows, 5, SET, 0.0)
             return sum(jnp.sum(jnp.sin((k + 1) * found[name])) for k, name in enumerate(("slope", *TURNS)))
 
-        slope = jax.jit(jax.grad(value), compiler_options=QUICK)(params)
+        both = jax.jit(jax.value_and_grad(value), compiler_options=QUICK)
+        slope = both(params)[1]
         assert all(np.any(np.abs(x) > 1e-8) for x in jax.tree.leaves(slope))
-        rng, at_end = np.random.default_rng(0), jax.jit(value, compiler_options=QUICK)
+        rng = np.random.default_rng(0)
         for _ in range(3):
             way = jax.tree.map(lambda x: rng.normal(size=x.shape), params)
             ends = [jax.tree.map(lambda x, u, h=h: x + h * u, params, way) for h in (1e-5, -1e-5)]
-            ahead, behind = map(at_end, ends)
+            ahead, behind = (float(both(end)[0]) for end in ends)
             along = sum(np.sum(a * b) for a, b in zip(jax.tree.leaves(slope), jax.tree.leaves(way), strict=True))
             assert (ahead - behind) / 2e-5 == pytest.approx(float(along), rel=1e-5)
 
