@@ -16,12 +16,14 @@ parameters.
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax import Array
 
 from ternary_jax.control import balance
@@ -44,6 +46,7 @@ GROUPS = (
 )
 INPUTS = tuple(name for group in GROUPS for name in group)
 RATE = 0.1
+ADAM = optax.scale_by_adam()
 
 
 class Turn(NamedTuple):
@@ -76,24 +79,37 @@ class Sources(NamedTuple):
     """Under which names the inputs are found that are not knobs.
 
     last: of the last step: entropy_A, entropy_B, kl_A, kl_B, radius_A, radius_B, radial
-    metrics: of the last evaluation: coverage_A, coverage_B, ranking_A, ranking_B
+    running: of the last step too, whose running means are seen: coverage_A, coverage_B, ranking_A, ranking_B
     groups_A, groups_B: of parameters, whose gradients make gradient_ratio, B / A
     """
 
     last: dict[str, str]
-    metrics: dict[str, str]
+    running: dict[str, str]
     groups_A: tuple[str, ...]
     groups_B: tuple[str, ...]
 
     def signals(self) -> tuple[str, ...]:
         """What a task lists in its signals for these."""
-        return (*self.last.values(), *balance.names(self.groups_A), *balance.names(self.groups_B))
+        return (
+            *self.last.values(),
+            *self.running.values(),
+            *balance.names(self.groups_A),
+            *balance.names(self.groups_B),
+        )
 
 
 class StateNetState(NamedTuple):
-    """params: of the network; delta (8,): what it said last; offsets: of each knob of TURNS, ()."""
+    """What StateNet carries.
+
+    params: of the network; adam: of its optimizer; rate: that it learns at
+    running: means of `Sources.running`, by the name of the input
+    delta (8,): what it said last; offsets: of each knob of TURNS, ()
+    """
 
     params: Any
+    adam: Any
+    rate: Array
+    running: dict[str, Array]
     delta: Array
     offsets: dict[str, Array]
 
@@ -123,10 +139,18 @@ def delta(params: Any, seen: dict[str, Array]) -> Array:
     return said
 
 
-def observe(signals: Signals, knobs: dict[str, Array], sources: Sources) -> dict[str, Array]:
+def followed(running: dict[str, Array], signals: Signals, sources: Sources, decay: float) -> dict[str, Array]:
+    """The running means after the last step; what is not finite, as before the first, is not there."""
+    last = {name: signals.last[found] for name, found in sources.running.items()}
+    return {
+        name: mean + (1 - decay) * (jnp.where(jnp.isfinite(last[name]), last[name], mean) - mean)
+        for name, mean in running.items()
+    }
+
+
+def observe(signals: Signals, running: dict[str, Array], knobs: dict[str, Array], sources: Sources) -> dict[str, Array]:
     """Each of INPUTS; what has no source is a knob."""
-    seen = {name: signals.last[found] for name, found in sources.last.items()}
-    seen |= {name: signals.metrics[found] for name, found in sources.metrics.items()}
+    seen = {name: signals.last[found] for name, found in sources.last.items()} | running
     of_A, of_B = balance.norm(signals, sources.groups_A), balance.norm(signals, sources.groups_B)
     known = jnp.isfinite(of_A) & jnp.isfinite(of_B) & (of_A > 0)
     seen["gradient_ratio"] = jnp.where(known, of_B, 0) / jnp.where(known, of_A, 1)
@@ -155,21 +179,32 @@ def corrections(knobs: dict[str, Array], offsets: dict[str, Array], said: Array)
     return knobs | after, 1 + RATE * said[0]
 
 
-def statenet(params: Callable[[Any], Any], sources: Sources, interval: int) -> Control:
+def statenet(begin: Callable[[Any], tuple[Any, Any]], sources: Sources, interval: int, decay: float) -> Control:
     """Correct the rates and knobs anew at every `interval`-th step, and hold corrections in between.
 
-    params: hypers -> of the network, which stays as it is. It sees the knobs with the corrections so far.
+    begin: hypers -> parameters of the network, and the rate that it learns at. It sees the knobs with the corrections
+        so far.
+    decay: of the running means, per step; they begin as 0
     """
 
     def start(hypers):
-        offsets = {name: jnp.zeros([]) for name in TURNS}
-        return StateNetState(params(hypers), jnp.zeros(len(OUTPUTS)), offsets)
+        params, rate = begin(hypers)
+        return StateNetState(
+            params=params,
+            adam=ADAM.init(params),
+            rate=jnp.asarray(rate),
+            running={name: jnp.zeros([]) for name in sources.running},
+            delta=jnp.zeros(len(OUTPUTS)),
+            offsets={name: jnp.zeros([]) for name in TURNS},
+        )
 
     def update(state, signals, controls):
+        state = state._replace(running=followed(state.running, signals, sources, decay))
+
         def renewed(state):
             now, _ = corrections(controls.knobs, state.offsets, state.delta)
-            said = delta(state.params, observe(signals, now, sources))
-            return StateNetState(state.params, said, moved(controls.knobs, state.offsets, said))
+            said = delta(state.params, observe(signals, state.running, now, sources))
+            return state._replace(delta=said, offsets=moved(controls.knobs, state.offsets, said))
 
         state = jax.lax.cond(signals.step % interval == 0, renewed, lambda state: state, state)
         knobs, factor = corrections(controls.knobs, state.offsets, state.delta)
@@ -177,6 +212,37 @@ def statenet(params: Callable[[Any], Any], sources: Sources, interval: int) -> C
         return state, controls._replace(rates=rates, knobs=knobs)
 
     return Control(start, update)
+
+
+def descend(state: StateNetState, slope: Any) -> StateNetState:
+    """The state after a step of Adam along the gradient of the parameters; one that is not finite is left out."""
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(slope)]))
+    updates, adam = ADAM.update(slope, state.adam)
+    params = jax.tree.map(lambda p, u: p - state.rate * u, state.params, updates)
+    after, before = (params, adam), (state.params, state.adam)
+    params, adam = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
+    return state._replace(params=params, adam=adam)
+
+
+def save(file: Path, params: Any) -> None:
+    """Write the parameters of a network, an array each by its name, as an .npz."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    np.savez(file, **{jax.tree_util.keystr(at, simple=True, separator="."): np.asarray(x) for at, x in leaves})
+
+
+def load(file: Path) -> Any:
+    """The parameters that `save` wrote; a ValueError where the file holds others."""
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    with np.load(file) as stored:
+        found = {name: stored[name] for name in stored.files}
+
+    def read(at, shape):
+        name = jax.tree_util.keystr(at, simple=True, separator=".")
+        if name not in found or found[name].shape != shape.shape:
+            raise ValueError(f"{file} has no {name} of shape {shape.shape}: it is not of this network")
+        return jnp.asarray(found[name])
+
+    return jax.tree_util.tree_map_with_path(read, shapes)
 
 
 _GROUP_OF = np.repeat(np.arange(len(GROUPS), dtype=np.int32), [len(group) for group in GROUPS])

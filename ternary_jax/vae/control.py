@@ -159,5 +159,5 @@ def knobs(static: Any, hypers: Any) -> dict[str, Array]:
     if any(getattr(static.model, b).posterior == "wrapped" for b in settings.BRANCHES):
         found["sigma"] = hypers.prior.sigma
     if static.control != "none" or static.balance.weights:
-        found |= hypers.knobs._asdict()
+        found |= hypers.knobs._asdict() | {"rho": hypers.model.rho}
     return {name: jnp.asarray(value) for name, value in found.items()}

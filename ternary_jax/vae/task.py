@@ -154,7 +154,7 @@ def _loss(branches: dict[str, Branch], static, params, batch, context: Context):
 
 
 def _reference(branches, static, params, knobs, batch, context):
-    """The losses by the weights of the config, whatever has been turned, but for c and sigma: these are of the model."""
+    """The losses by the weights of the config, whatever has been turned; but c and sigma are of the model."""
     on, index = settings.on(static.losses), jnp.concatenate([*batch.values()])
     of_model = {name: knobs[name] for name in ("c", "sigma") if name in knobs}
     context = context._replace(controls=context.controls._replace(knobs=of_model))
