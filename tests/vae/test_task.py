@@ -234,6 +234,8 @@ def test_a_phase_leaves_reconstruction_and_kl_alone_then_all_but_geometry_then_a
         return {name: float(x) for name, x in found.items()}
 
     every = {"radial", "stratification", "monotonic", "rank", "rich", "geodesic", "zero", "bands"}
+    every |= {"metric", "norm", "ranking", "ranking_v2", "ranking_hyperbolic", "repulsion", "centroid"}
+    every |= {"entropy", "focus", "alignment"}
     assert factors(0.0, 0.0) == dict.fromkeys(every, 0.0)
     assert factors(1.0, 0.0) == dict.fromkeys(every, 1.0) | {"geodesic": 0.0}
     assert factors(1.0, 1.0) == dict.fromkeys(every, 1.0) | {"radial": later}
