@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ternary_jax.config import load_config
+from ternary_jax.vae import objective
 
 pytest.importorskip("torch", reason="the bench extra is not installed")
 
@@ -66,7 +67,12 @@ def test_batches_are_anchors_and_partners_at_each_valuation():
     assert 0 < int(shifts.min()) <= int(shifts.max()) < 80
 
 
-@pytest.mark.parametrize("override", [{"losses__rank__on": "B"}, {"rates__encoder_A": 0.5}, {"train__remat": True}])
+UNKNOWN = {*objective.LOSSES, *objective.JOINT} - {"reconstruction", "kl", "radial", "bands"}
+OVERRIDES = [{"rates__encoder_A": 0.5}, {"train__remat": True}]
+OVERRIDES += [{f"losses__{name}__on": "AB"} for name in sorted(UNKNOWN)]
+
+
+@pytest.mark.parametrize("override", OVERRIDES)
 def test_what_the_twin_has_not_is_refused_by_its_key(override):
     (key,) = override
     with pytest.raises(ValueError, match=key.replace("__", ".")):

@@ -272,8 +272,10 @@ def _at_random(seen, points, distance):
 
 def _of_triplets(seen, points, distance, others):
     """(d_j, d_k, v_j, v_k) of each row to two others; others: an array by rows -> it by the rows j, and by the k."""
-    d = [_each(distance, points, other, seen.c) for other in others(points)]
-    return *d, *(ternary.pair_valuation(seen.batch.rows, other, _n_digits(seen)) for other in others(seen.batch.rows))
+    d_j, d_k = (_each(distance, points, other, seen.c) for other in others(points))
+    rows, n_digits = seen.batch.rows, _n_digits(seen)
+    v_j, v_k = (ternary.pair_valuation(rows, other, n_digits) for other in others(rows))
+    return d_j, d_k, v_j, v_k
 
 
 def _each(distance, x, y, c):

@@ -53,6 +53,15 @@ def of_statistics(loss):
     return lambda r, b: loss(levels.statistics(r[0], b.v[0], D))
 
 
+def margins(margin, b):
+    return margin(b.pair_v[0], b.pair_v[1], 0.05, 0.15)
+
+
+def decided(b):
+    """Whether j is the positive."""
+    return b.pair_v[0] > b.pair_v[1]
+
+
 # name: what is differentiated, ours, the reference
 LOSSES = {
     "cross_entropy": (
@@ -117,13 +126,13 @@ LOSSES = {
     ),
     "ranking by margins": (
         "d",
-        lambda d, b: ranking.ordered(*d, *b.pair_v, ranking.margin(*b.pair_v, 0.05, 0.15)),
-        lambda d, b: reference.ordered(*d, *b.pair_v, reference.triplet_margin(*b.pair_v, 0.05, 0.15)),
+        lambda d, b: ranking.ordered(d[0], d[1], b.pair_v[0], b.pair_v[1], margins(ranking.margin, b)),
+        lambda d, b: reference.ordered(d[0], d[1], b.pair_v[0], b.pair_v[1], margins(reference.triplet_margin, b)),
     ),
     "violated": (
         "d",
-        lambda d, b: ranking.violated(*d, b.pair_v[0] > b.pair_v[1], ranking.margin(*b.pair_v, 0.05, 0.15)),
-        lambda d, b: reference.violated(*d, b.pair_v[0] > b.pair_v[1], reference.triplet_margin(*b.pair_v, 0.05, 0.15)),
+        lambda d, b: ranking.violated(d[0], d[1], decided(b), margins(ranking.margin, b)),
+        lambda d, b: reference.violated(d[0], d[1], decided(b), margins(reference.triplet_margin, b)),
     ),
     "metric": (
         "d",
@@ -461,7 +470,7 @@ def test_descending_minus_the_entropy_spreads_what_is_decoded():
 
 def test_focus_is_the_cross_entropy_at_a_weight_that_the_place_sets_and_no_gradient_moves():
     batch = GENERIC["all levels"]
-    x, logits, whole = batch.x, jnp.asarray(batch.logits), float(ours("cross_entropy", batch)[0])
+    x, logits, whole = jnp.asarray(batch.x), jnp.asarray(batch.logits), float(ours("cross_entropy", batch)[0])
     of_share = jax.jit(lambda share: reconstruction.focus(logits, x, share, 2.0, 0.5))
     for place, weight in ((0.0, 1.5), (0.9, 0.51), (1.0, 0.5)):
         share = jnp.full(ROWS, place, jnp.float32)

@@ -178,18 +178,18 @@ def flat(x, y):
 def at_random(points, distance, least, slope):
     n, (s, t) = len(ROWS), ranking.shifts(jax.random.fold_in(KEY, 0), len(ROWS))
     others = [[(i - int(shift)) % n for i in range(n)] for shift in (s, t)]
-    v = [[pair_valuation(ROWS[i], ROWS[j]) for i, j in enumerate(other)] for other in others]
-    d = [[distance(points[i], points[j]) for i, j in enumerate(other)] for other in others]
-    return reference.ordered(*d, *v, reference.triplet_margin(*v, least, slope))
+    v_j, v_k = ([pair_valuation(ROWS[i], ROWS[j]) for i, j in enumerate(other)] for other in others)
+    d_j, d_k = ([distance(points[i], points[j]) for i, j in enumerate(other)] for other in others)
+    return reference.ordered(d_j, d_k, v_j, v_k, reference.triplet_margin(v_j, v_k, least, slope))
 
 
 def half_mined(name, points, distance, h):
     d = [[distance(x, y) for y in points] for x in points]
     v = [[pair_valuation(i, j) for j in ROWS] for i in ROWS]
     there = [(i, *pair) for i, pair in enumerate(reference.mine(d, v, D)) if pair]
-    of_d, of_v = ([[a[i][j] for i, j, _ in there], [a[i][k] for i, _, k in there]] for a in (d, v))
-    margins = reference.triplet_margin(*of_v, h.margin, h.slope)
-    worst = reference.violated(*of_d, len(there) * [True], margins)
+    (d_p, d_n), (v_p, v_n) = (([a[i][j] for i, j, _ in there], [a[i][k] for i, _, k in there]) for a in (d, v))
+    margins = reference.triplet_margin(v_p, v_n, h.margin, h.slope)
+    worst = reference.violated(d_p, d_n, len(there) * [True], margins)
     return {
         f"{name}_mined": (name, h.hard_share, worst),
         f"{name}_random": (name, 1 - h.hard_share, at_random(points, distance, h.margin, h.slope)),
@@ -290,10 +290,13 @@ def test_a_step_draws_and_computes_nothing_for_what_is_off():
         (True, True, dict(losses__geodesic__on="A")),
         (False, True, dict(losses__rank__on="B")),
         (False, False, dict(losses__stratification__on="B")),
+        (False, True, dict(losses__ranking_v2__on="B")),
+        (True, True, dict(losses__ranking_hyperbolic__on="A")),
     ):
         found = of_step(**overrides)
         assert len(found) > len(bare)
         assert ("asinh" in found) == needs_distances  # d(., .): radii are made from artanh
         assert ("random_bits" in found) == needs_pairs  # which shifts
+        assert ("argmin" in found) == ("ranking" in str(overrides))
     assert not {"asinh", "random_bits"} & set(bare)
     assert "random_bits" in of_step(model__A__posterior="gaussian")

@@ -50,8 +50,8 @@ moved = small.jit(drawn)
 @pytest.mark.parametrize(("dim", "scale"), [(2, 0.7), (5, 0.3), (16, 0.4)])
 def test_it_is_the_mean_of_the_log_ratio_of_the_densities(dim, scale, c):
     _, mean, scale, z = draws(50, dim, c, scale)
-    wide = [a.astype(np.float64) for a in (np.asarray(z), mean, scale)]
-    expected = np.mean(log_prob(*wide, c) - log_prob(wide[0], np.zeros_like(wide[0]), 0.6, c))
+    wide, m, s = (np.asarray(a, np.float64) for a in (z, mean, scale))
+    expected = np.mean(log_prob(wide, m, s, c) - log_prob(wide, np.zeros_like(wide), 0.6, c))
     assert float(wrapped_kl(z, mean, scale, 0.6, c)) == pytest.approx(expected, rel=1e-5, abs=1e-5)
     ours = jax.vmap(poincare.wrapped_normal_log_prob, (0, 0, 0, None))
     ratio = ours(z, mean, scale, c) - ours(z, jnp.zeros_like(z), jnp.full_like(scale, 0.6), c)

@@ -106,12 +106,12 @@ def test_the_gradient_is_the_slope_of_the_mined_triplets_alone(name):
     wide_distance = DISTANCES["hyperbolic" if "hyperbolic" in name else "euclidean"][1]
     there = [(i, *pair) for i, pair in enumerate(by_loop(z, rows, wide_distance)) if pair]
     anchor, positive, negative = np.array(there).T
-    v = [pair_valuation(rows[anchor], rows[other]) for other in (positive, negative)]
-    margins = reference.triplet_margin(*v, 0.05, 0.15)
+    v_p, v_n = (pair_valuation(rows[anchor], rows[other]) for other in (positive, negative))
+    margins = reference.triplet_margin(v_p, v_n, 0.05, 0.15)
 
     def theirs(z):
-        d = [wide_distance(z[anchor], z[other]) for other in (positive, negative)]
-        return reference.violated(*d, len(there) * [True], margins)
+        d_p, d_n = (wide_distance(z[anchor], z[other]) for other in (positive, negative))
+        return reference.violated(d_p, d_n, len(there) * [True], margins)
 
     value, slope = small.jit(jax.value_and_grad(loss_of(name, f"{name}_mined")))(z, jnp.float32(C), rows)
     wide = z.astype(np.float64)

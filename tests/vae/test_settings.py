@@ -6,7 +6,7 @@ import pytest
 import small
 
 from ternary_jax.config import ConfigError, load_config, split
-from ternary_jax.vae import settings
+from ternary_jax.vae import objective, settings
 
 CONTROLLED = small.CONTROLLED
 
@@ -28,6 +28,11 @@ REFUSED = [
     ),
     (dict(losses__bands__on="B"), "config.losses.bands.on .*: set config.data.partners=True"),
     (dict(train__batch_size=24, train__microbatches=24), "config.train.batch_size=24 leaves no pairs: give 2 rows"),
+    (
+        dict(train__batch_size=24, train__microbatches=12, losses__ranking_v2__on="B"),
+        "config.train.batch_size=24 leaves no triplets .*: give 3 rows or more in each microbatch",
+    ),
+    (dict(losses__alignment__on="A"), "config.losses.alignment.on='A' is not allowed: give none or AB"),
     (dict(model__A__decoder="shared"), "config.model.A.decoder=shared: it is B that may share .*; give A its own"),
     (
         dict(model__B__decoder="residual", model__B__decoder_hidden=(7, 8)),
@@ -77,6 +82,7 @@ def test_what_contradicts_itself_is_refused_with_the_key_and_the_fix(overrides, 
         dict(train__batch_size=81),
         dict(data__partners=True, train__batch_size=24, train__microbatches=12),
         dict(train__batch_size=24, train__microbatches=12),
+        dict(train__batch_size=24, train__microbatches=8, losses__ranking_v2__on="B", losses__alignment__on="AB"),
         dict(model__B__decoder="shared", model__A__decoder="residual", model__A__decoder_hidden=(7, 7)),
         dict(model__B__decoder="shared", model__B__decoder_hidden=(7, 8)),
         dict(losses__kl__on="B", model__B__posterior="gaussian"),
@@ -109,6 +115,12 @@ def test_every_config_of_the_repository_can_be_read_and_split(name):
 def test_there_are_configs_of_this_task():
     assert {"vae.py", "smoke.py"} <= set(files())
     assert load_config(small.CONFIGS / "smoke.py").task == "ternary_jax.vae.task"
+
+
+def test_every_loss_can_be_configured_and_is_off_unless_it_is_asked_for():
+    config = load_config(small.CONFIGS / "vae.py")
+    assert set(config.losses) == {*objective.LOSSES, *objective.JOINT}
+    assert settings.on(config.losses) == {"reconstruction": "AB"}
 
 
 def test_what_is_on_is_said_by_loss_in_one_order():

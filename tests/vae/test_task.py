@@ -228,6 +228,8 @@ def test_a_phase_leaves_reconstruction_and_kl_alone_then_all_but_geometry_then_a
     phases = dict(phases__structure_from=1, phases__geometry_from=3, phases__radial_after=later)
     _, _, hypers, _ = small.setting(**phases)
     every = {"radial", "stratification", "monotonic", "rank", "rich", "geodesic", "zero", "bands"}
+    every |= {"metric", "norm", "ranking", "ranking_v2", "ranking_hyperbolic", "repulsion", "centroid"}
+    every |= {"entropy", "focus", "alignment"}
 
     def of(structure, geometry):
         knobs = dict(structure=jnp.float32(structure), geometry=jnp.float32(geometry))

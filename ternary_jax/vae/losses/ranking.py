@@ -5,7 +5,7 @@ valuation. Which triplets: at random, or the worst that the batch has.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from ternary_jax import ternary
 from ternary_jax.precision import safe_sqrt
 from ternary_jax.vae.losses import masked
 
-Distance = Callable[[Array, Array, Array], Array]  # of two points (dim,), and c, -> ()
+Distance = Callable[[Any, Any, Any], Array]  # of two points (dim,), and c, -> ()
 BLOCK = 64  # anchors that `mine` looks at together: 1 MB of distances at 4,096 rows, and enough to fill the lanes
 
 
@@ -36,7 +36,7 @@ class Triplets(NamedTuple):
 
 def margin(v_j: Array, v_k: Array, least: ArrayLike, slope: ArrayLike) -> Array:
     """least + slope |v_j - v_k|, (n,). 0.05 and 0.15 in PAdicRankingLossV2."""
-    return least + slope * jnp.abs(v_j - v_k).astype(float)
+    return jnp.add(least, slope * jnp.abs(v_j - v_k).astype(float))
 
 
 def ordered(d_j: Array, d_k: Array, v_j: Array, v_k: Array, margin: ArrayLike) -> Array:
