@@ -171,6 +171,11 @@ def get_config(arg: str = "") -> ConfigDict:
     config.schedules.beta.ramp_B = 0.1  # by a ramp; a jump tore up what B had learned
     config.schedules.alignment = ConfigDict(dict(mean=0.3, amplitude=0.15, period=0.1))  # lambda_3
 
+    config.curriculum = ConfigDict()
+    config.curriculum.on = False  # True: tau rises where the radial loss is under its aim, and falls where it is over
+    config.curriculum.rate = 2e-3  # per step, at most
+    config.curriculum.aim = 0.05
+
     config.statenet = ConfigDict()
     config.statenet.interval = 10  # steps between two of its corrections
     config.statenet.decay = 0.98  # of the running coverage and ranking that it sees, per step

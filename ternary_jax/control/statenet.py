@@ -227,7 +227,8 @@ def descend(state: StateNetState, slope: Any) -> StateNetState:
 def save(file: Path, params: Any) -> None:
     """Write the parameters of a network, an array each by its name, as an .npz."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    np.savez(file, **{jax.tree_util.keystr(at, simple=True, separator="."): np.asarray(x) for at, x in leaves})
+    arrays: Any = {jax.tree_util.keystr(at, simple=True, separator="."): np.asarray(x) for at, x in leaves}
+    np.savez(file, **arrays)
 
 
 def load(file: Path) -> Any:

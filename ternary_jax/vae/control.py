@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ternary_jax.control import balance, exploration, groups, prior, schedules, statenet
+from ternary_jax.control import balance, curriculum, exploration, groups, prior, schedules, statenet
 from ternary_jax.control.chain import Control, Learner, chain
 from ternary_jax.engine.train import plan
 from ternary_jax.vae import controller, factors, settings
@@ -55,6 +55,12 @@ def make_control(static: Any, groups_of: dict[str, tuple[str, ...]], samples_per
         own = [groups_of[b] for b in settings.BRANCHES]
         signals += [name for each in own for name in balance.names(each)]
         members += balances(static.balance, own, steps.epoch)
+    if static.curriculum.on:
+        radial = radial_terms(static)
+        members.append(
+            curriculum.curriculum(lambda h: h.knobs.tau, static.curriculum.rate, static.curriculum.aim, radial)
+        )
+        signals += radial
     if static.controller.on:
         members.append(controller.observe())
         signals += controller.SEES
@@ -143,12 +149,17 @@ def learner_of(own: Any, place: int) -> Learner | None:
     return Learner(lambda states: states[place].params, put, descend, own.interval, own.ahead)
 
 
+def radial_terms(static: Any) -> tuple[str, ...]:
+    """The names of the first terms of the radial losses that are on."""
+    on = settings.on(static.losses)
+    return tuple(f"{loss}_{b}" for loss in factors.RADIAL for b in on.get(loss, ""))
+
+
 def radial_signal(static: Any, terms: dict[str, Array]) -> dict[str, Array]:
     """The mean of the radial losses, for StateNet to see."""
     if not settings.by_statenet(static):
         return {}
-    found = [x for name, x in terms.items() if name.rpartition("_")[0] in factors.RADIAL]
-    return {"radial": jnp.mean(jnp.stack(found))}
+    return {"radial": jnp.mean(jnp.stack([terms[name] for name in radial_terms(static)]))}
 
 
 def knobs(static: Any, hypers: Any) -> dict[str, Array]:

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from ternary_jax.keys import ConfigError, Key, choice, flag, integer, integers, real, reals, words
-from ternary_jax.vae import controller, data, objective
+from ternary_jax.vae import controller, data, factors, objective
 from ternary_jax.vae.losses import geodesic
 
 BRANCHES = "AB"
@@ -129,6 +129,9 @@ KEYS: dict[str, Key] = {
     "balance.band": real(1, 1e3),
     "balance.least": real(0, 100),
     "balance.greatest": real(0, 100),
+    "curriculum.on": flag(),
+    "curriculum.rate": real(0, 1),
+    "curriculum.aim": real(1e-6, 1e6),
     "statenet.interval": integer(1, 10**6),
     "statenet.decay": _below_1(),
     "statenet.learn": choice("none", "lookahead"),
@@ -194,6 +197,55 @@ def check(config: Any) -> None:
         _check_geodesic(config)
     if config.controller.on:
         _check_controller(config, used)
+    _check_control(config, used)
+
+
+def _check_control(config: Any, used: dict[str, str]) -> None:
+    """That what turns has something to turn, and that nothing is turned twice."""
+    control = config.control
+    radial = [loss for loss in factors.RADIAL if loss in used]
+    moved = config.prior.homeostat or by_statenet(config)
+    wants = [
+        (
+            moved == (config.model.curvature == "controlled") or (config.model.curvature == "learned" and not moved),
+            "config.model.curvature=controlled goes with config.prior.homeostat=True, or with a config.control of "
+            "statenet: set both, or neither",
+        ),
+        (
+            not config.prior.homeostat or "prior" in used,
+            "config.prior.homeostat=True moves a prior that is off: set config.losses.prior.on",
+        ),
+        (
+            config.control == "none" or not config.controller.on,
+            f"config.control={control} and config.controller.on=True both turn weights: set one of them",
+        ),
+        (
+            not scheduled(config) or config.model.cross_injection,
+            f"config.control={control} turns the permeability: set config.model.cross_injection=True",
+        ),
+        (
+            not config.curriculum.on or (radial and config.control != "none"),
+            "config.curriculum.on=True follows the radial losses, and mixes them with the ranking: set the `on` of "
+            f"one of {', '.join(factors.RADIAL)}, and config.control",
+        ),
+        (
+            not by_statenet(config) or ({*used} >= {"prior", "alignment"} and used["prior"] == "AB"),
+            f"config.control={control} turns sigma and lambda_3: set config.losses.prior.on=AB and .alignment.on=AB",
+        ),
+        (
+            not by_statenet(config) or (radial and not used.keys().isdisjoint(factors.RANKING)),
+            f"config.control={control} turns the mix of radial and ranking losses: set the `on` of one of "
+            f"{', '.join(factors.RADIAL)}, and of one of {', '.join(factors.RANKING)}",
+        ),
+        (
+            control != "statenet" or (config.train.schedule == "constant" and not config.train.warmup_epochs),
+            f"config.control=statenet has no fixed schedule: set config.train.schedule=constant, which is "
+            f"{config.train.schedule}, and config.train.warmup_epochs=0, or config.control=schedules+statenet",
+        ),
+    ]
+    for fits, why in wants:
+        if not fits:
+            raise ConfigError(why)
 
 
 def _check_phases(config: Any) -> None:
