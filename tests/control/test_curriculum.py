@@ -31,7 +31,8 @@ def run(start, rows):
 @jax.jit
 def moved(tau, loss):
     """tau after one step that saw this loss in both branches."""
-    return MEMBER.update(tau, Signals(jnp.int32(0), {}, dict.fromkeys(RADIAL, loss), {}), Controls({}, None, {}))[0]
+    signals = Signals(jnp.int32(0), {}, {"radial_A": loss, "radial_B": loss}, {})
+    return MEMBER.update(tau, signals, Controls({}, None, {}))[0]
 
 
 def tau_of(start, rows):
@@ -92,7 +93,7 @@ def test_it_rests_where_the_loss_that_it_weighs_is_at_its_aim(start):
 
 def test_other_knobs_are_left_and_runs_differ_by_where_they_start():
     rows = np.full((3, 2), 2 * AIM, np.float32)
-    found = jax.jit(jax.vmap(run, (0, None)))(np.float32([0.2, 0.8]), rows)
+    found = jax.jit(jax.vmap(run, (0, None)))(np.array([0.2, 0.8], np.float32), rows)
     assert found.keys() == {"rho", "tau"}
     np.testing.assert_allclose(found["rho"], 0.5)
     np.testing.assert_allclose(found["tau"][:, -1], [0.17, 0.77], rtol=1e-5)
