@@ -11,6 +11,7 @@ from jax import Array
 from ternary_jax.control import balance, curriculum, exploration, groups, prior, schedules, statenet
 from ternary_jax.control.chain import Control, Learner, chain
 from ternary_jax.engine.train import plan
+from ternary_jax.keys import ConfigError
 from ternary_jax.vae import controller, factors, settings
 
 OPEN_LOOP = ("rho", "temperature_A", "temperature_B", "beta_A", "beta_B", "lambda_3")
@@ -126,7 +127,10 @@ def sources_of(static: Any, groups_of: dict[str, tuple[str, ...]]) -> statenet.S
 def of_statenet(static: Any, sources: statenet.Sources) -> Control:
     """Its network from a file, or with the seed of the run, saying nothing yet."""
     own = static.statenet
-    stored = statenet.load(Path(own.params)) if own.params else None
+    try:
+        stored = statenet.load(Path(own.params)) if own.params else None
+    except (OSError, ValueError) as e:
+        raise ConfigError(f"config.statenet.params={own.params} holds no network of StateNet: {e}") from e
 
     def begin(hypers):
         params = statenet.init(jax.random.fold_in(jax.random.key(hypers.seed), 1)) if stored is None else stored

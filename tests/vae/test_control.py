@@ -1,0 +1,326 @@
+"""The controllers in the task: every knob is in the gradient path, and what StateNet sees and turns is what it names."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small
+from reference import judge
+
+from ternary_jax import poincare
+from ternary_jax.control import statenet
+from ternary_jax.vae import control, factors, senses, settings
+from ternary_jax.vae.branch import Latent, Points
+from ternary_jax.vae.objective import Batch, Seen
+
+D, N = small.D, small.N
+ROWS = np.array([0, 80, 27, 9, 13, 54, 40, 3, 1, 30, 18, 31, 40, 27, 36, 7], np.int32)
+# Small linear networks, and every loss that a knob turns.
+BOTH: dict[str, Any] = {
+    "model__cross_injection": True,
+    "model__curvature": "controlled",
+    "losses__prior__on": "AB",
+    "losses__stratification__on": "AB",
+    "losses__ranking__on": "AB",
+    "losses__alignment__on": "AB",
+    "losses__entropy__on": "B",
+}
+for _b in "AB":
+    BOTH |= {
+        f"model__{_b}__encoder": "plain",
+        f"model__{_b}__hidden": (),
+        f"model__{_b}__decoder_hidden": (),
+        f"model__{_b}__projection": "exp_map",
+        f"model__{_b}__posterior": "wrapped",
+    }
+STATENET = BOTH | {"control": "schedules+statenet", "statenet__interval": 2, "train__clip_norm": 0.0}
+# A value of each knob, and another.
+KNOBS = {
+    "rho": (0.2, 0.4),
+    "temperature_A": (1.0, 0.7),
+    "temperature_B": (0.9, 0.5),
+    "beta_A": (0.3, 0.6),
+    "beta_B": (0.2, 0.5),
+    "lambda_1": (0.7, 0.8),
+    "lambda_2": (0.7, 0.6),
+    "lambda_3": (0.3, 0.6),
+    "balance_A": (1.0, 1.5),
+    "balance_B": (1.0, 0.6),
+    "ranking": (1.0, 0.5),
+    "sigma": (1.0, 0.7),
+    "c": (0.7, 1.1),
+    "tau": (0.5, 0.2),
+}
+# The groups whose gradients each one moves; of the others none.
+AB = {"encoder_A", "encoder_B", "decoder_A", "decoder_B"}
+MOVES = {
+    "rho": AB,
+    "temperature_A": {"encoder_A", "decoder_A"},  # and the other branch where the alignment changes sides
+    "temperature_B": {"encoder_B", "decoder_B"},
+    "beta_A": {"encoder_A"},
+    "beta_B": {"encoder_B"},
+    "lambda_1": {"encoder_A", "decoder_A"},
+    "lambda_2": {"encoder_B", "decoder_B"},
+    "lambda_3": AB,
+    "balance_A": {"encoder_A", "decoder_A"},
+    "balance_B": {"encoder_B", "decoder_B"},
+    "ranking": {"encoder_A", "encoder_B"},
+    "sigma": {"encoder_A", "encoder_B"},
+    "c": AB,
+    "tau": {"encoder_A", "encoder_B"},
+}
+
+
+@functools.cache
+def slope():
+    """knobs -> the gradient of the parameters, by group, of one batch."""
+    made, _, hypers, params = small.setting(**STATENET)
+
+    def total(params, knobs):
+        return made.loss(params, {"rows": ROWS}, small.context(made, hypers, knobs=knobs)).total
+
+    gradient = small.jit(jax.grad(total))
+    return lambda knobs: gradient(params, {name: jnp.float32(x) for name, x in knobs.items()})
+
+
+@pytest.mark.parametrize("name", KNOBS)
+def test_a_knob_is_in_the_gradient_of_what_it_names_and_of_nothing_else(name):
+    before = {name: x for name, (x, _) in KNOBS.items()}
+    one, other = slope()(before), slope()(before | {name: KNOBS[name][1]})
+    moved = {group for group in one if np.abs(small.flat(one[group]) - small.flat(other[group])).max() > 1e-6}
+    assert (moved >= MOVES[name]) if name.startswith("temperature") else (moved == MOVES[name])
+
+
+def test_factors_multiply_and_what_nobody_turns_is_not_there():
+    knobs: Any = {"lambda_1": 0.5, "balance_A": 3.0, "beta_A": 0.1, "tau": 0.25, "ranking": 0.5, "lambda_3": 0.3}
+    found = factors.of(knobs, (), 1.0)
+    assert found["reconstruction_A"] == 1.5
+    assert found["prior_A"] == found["kl_A"] == pytest.approx(0.15)
+    assert found["stratification"] == found["radial"] == 1.5
+    assert found["ranking_v2"] == 0.25
+    assert found["alignment"] == 0.3
+    assert not any(name.endswith("_B") for name in found)
+
+
+def test_the_schedules_are_followed_and_are_the_rows_of_the_run():
+    steps = small.steps(**BOTH, prior__homeostat=True, control="schedules", train__epochs=10)
+    assert set(control.OPEN_LOOP) <= set(steps.rows)
+    _, info = steps.step(steps.state, 25)
+    for name in control.OPEN_LOOP:
+        assert float(info.knobs[name]) == pytest.approx(float(steps.rows[name][25])), name
+    assert len({float(steps.rows[name][25]) for name in control.OPEN_LOOP}) == len(control.OPEN_LOOP)
+    assert small.setting()[0].schedules == {}
+    assert control.knobs(small.setting()[1], small.setting()[2]) == {}
+
+
+def test_the_homeostat_moves_sigma_and_c_and_what_is_measured_sees_them():
+    steps = small.steps(**BOTH, prior__homeostat=True, prior__decay=0.5, prior__c_rate=0.5, prior__sigma_rate=0.5)
+    state = steps.state
+    for number in range(8):
+        state, info = steps.step(state, number)
+    c, sigma = float(state.knobs["c"]), float(state.knobs["sigma"])
+    assert c == float(info.knobs["c"]) != pytest.approx(0.7, rel=0.05)
+    assert sigma != pytest.approx(1, rel=0.05)
+    exported = small.jit(steps.made.export)(state.params, state.knobs, steps.hypers, steps.made.data)
+    assert float(exported["c"]) == pytest.approx(c)
+    radius = 2 / np.sqrt(c) * np.arctanh(np.sqrt(c) * np.linalg.norm(np.float64(exported["z_B"]), axis=1))
+    np.testing.assert_allclose(exported["radius_B"], radius, rtol=1e-4)
+
+
+def test_prior_coverage_counts_what_draws_of_the_prior_decode_to():
+    made, _, hypers, params = small.setting(**BOTH, prior__homeostat=True)
+    costly = small.jit(made.costly)
+    found = {s: costly(params, {"sigma": jnp.float32(s), "c": jnp.float32(0.7)}, hypers, made.data) for s in (0.01, 2)}
+    noise = np.asarray(jax.random.normal(jax.random.key(0), (N, small.DIM)), np.float64)
+    layer = params["decoder_A"]["out"]
+    for sigma, metrics in found.items():
+        logits = sigma * noise / 2 @ np.float64(layer["kernel"]) + np.float64(layer["bias"])
+        distinct = np.unique(logits.reshape(N, D, 3).argmax(-1), axis=0)
+        assert float(metrics["prior_coverage_A"]) == pytest.approx(len(distinct) / N)
+    assert found[0.01]["prior_coverage_A"] < found[2]["prior_coverage_A"]
+    by_name = {metric.name: metric for metric in made.metrics}
+    assert by_name["prior_coverage_B"].chance == pytest.approx(1 - (1 - 1 / N) ** N)
+    assert by_name["prior_coverage_B"].costly
+    assert "prior_coverage_A" not in {metric.name for metric in small.setting()[0].metrics}
+
+
+# --- StateNet ---------------------------------------------------------------------------------------------------------
+
+
+def test_senses_are_those_of_a_loop():
+    rng: Any = np.random.default_rng(0)
+    n, c = len(ROWS), 0.7
+    z = rng.normal(size=(n, 4))
+    z *= rng.uniform(0.1, 0.9, (n, 1)) / np.linalg.norm(z, axis=1, keepdims=True) / np.sqrt(c)
+    x = judge.trits(D)[ROWS].astype(np.int8)
+    logits = rng.normal(size=(n, D, 3)) + 3 * (x[:, :, None] == np.array([-1, 0, 1]))
+    points = Points(*(jnp.asarray(a, jnp.float32) for a in (z, z, z[:, 0])))
+    seen = Seen(
+        batch=Batch(ROWS, ROWS, x, None, None),
+        latent=Latent(points.z, None),
+        points=points,
+        noise=None,
+        drawn=points,
+        logits=jnp.asarray(logits, jnp.float32),
+        c=jnp.float32(c),
+        c0=jnp.float32(c),
+        sigma=None,
+        targets=jnp.zeros(D + 1),
+    )
+    found = small.jit(senses.of_branch)(seen, jnp.array([3, 7]))
+    assert set(found) == set(senses.OF_A_BRANCH)
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    assert float(found["entropy"]) == pytest.approx(np.mean(-np.sum(p * np.log(p), -1)), rel=1e-5)
+    right = [all(logits[i].argmax(-1) - 1 == x[i]) for i in range(n)]
+    assert 0 < sum(right) < n
+    assert float(found["coverage"]) == pytest.approx(np.mean(right))
+    in_order = []
+    for i in range(n):
+        j, k = (i - 3) % n, (i - 7) % n
+        v = [int(judge.valuation_of_integer(np.array([abs(int(ROWS[i]) - int(ROWS[a]))]), D)[0]) for a in (j, k)]
+        d = [float(judge.geodesic(z[i][None], z[a][None], c)[0]) for a in (j, k)]
+        in_order += [(d[0] < d[1]) == (v[0] > v[1])] if v[0] != v[1] else []
+    assert 0 < sum(in_order) < len(in_order) < n
+    assert float(found["ranking"]) == pytest.approx(np.mean(in_order))
+    one = jax.tree.map(lambda a: a, seen)._replace(batch=seen.batch._replace(rows=np.zeros_like(ROWS)))
+    assert float(senses.of_branch(one, jnp.array([3, 7]))["ranking"]) == 0.5
+
+
+@functools.cache
+def with_statenet():
+    """Steps of a run under StateNet, and the place of its state in the chain of the task."""
+    steps = small.steps(**STATENET)
+    place = next(k for k, state in enumerate(steps.state.control[1]) if isinstance(state, statenet.StateNetState))
+    return steps, place
+
+
+def of(state, place):
+    return state.control[1][place]
+
+
+def replaced(state, place, net):
+    states = list(state.control[1])
+    states[place] = net
+    return state._replace(control=(state.control[0], tuple(states)))
+
+
+def saying(net, said):
+    params = jax.tree.map(jnp.zeros_like, net.params)
+    bias = jnp.asarray(np.arctanh(said), jnp.float32)
+    return net._replace(params=params | {"decoder_1": params["decoder_1"] | {"bias": bias}})
+
+
+@pytest.mark.parametrize("output", statenet.OUTPUTS)
+def test_each_output_changes_the_next_parameters(output):
+    steps, place = with_statenet()
+    state = steps.state
+    after = {}
+    for delta in (0.0, 0.9):
+        net = saying(of(state, place), delta * (np.array(statenet.OUTPUTS) == output))
+        after[delta], _ = steps.step(replaced(state, place, net), 4)
+
+    def differ(a, b):
+        return {group for group in a if np.abs(small.flat(a[group]) - small.flat(b[group])).max() > 1e-7}
+
+    if output == "rate":
+        assert differ(after[0.0].params, after[0.9].params) == AB
+    else:
+        assert differ(*(small.gradient(after[delta]) for delta in after)) == MOVES[output]
+        # The first step of Adam is the sign of a gradient, which a weight of all does not change: the next is not.
+        later = [steps.step(after[delta], 5)[0].params for delta in after]
+        assert differ(*later) >= MOVES[output]
+
+
+def test_each_input_is_live():
+    """What the network is shown in a run differs from step to step in all 20 of its inputs."""
+    steps, place = with_statenet()
+    rng = np.random.default_rng(0)
+    net = of(steps.state, place)
+    net = net._replace(
+        params=jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32) / 3, net.params)
+    )
+    state, shown = replaced(steps.state, place, net), []
+    sources = control.sources_of(steps.static, {"A": ("encoder_A", "decoder_A"), "B": ("encoder_B", "decoder_B")})
+    for number in range(16):
+        state, info = steps.step(state, number)
+        signals: Any = type("Seen", (), {"last": state.last})
+        seen = statenet.observe(signals, of(state, place).running, info.knobs, sources)
+        shown.append([float(seen[name]) for name in statenet.INPUTS])
+    spread = np.ptp(np.array(shown)[1:], axis=0)
+    assert np.isfinite(shown).all()
+    assert (spread > 1e-6).all(), dict(zip(statenet.INPUTS, spread.tolist(), strict=True))
+
+
+def test_the_reference_has_constant_weights_and_depends_on_what_is_of_the_model():
+    made, _, hypers, params = small.setting(**STATENET)
+    value = small.jit(made.reference)
+    knobs = {name: jnp.float32(x) for name, (x, _) in KNOBS.items()}
+    at = {}
+    for name, (_, other) in KNOBS.items():
+        given = knobs | {name: jnp.float32(other)}
+        at[name] = float(value(params, given, {"rows": ROWS}, small.context(made, hypers, knobs={})))
+    rest = float(value(params, knobs, {"rows": ROWS}, small.context(made, hypers, knobs={})))
+    assert {name for name, x in at.items() if x != rest} == {"sigma", "c"}
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_it_learns_from_the_steps_ahead(ahead):
+    made, static, _, _ = small.setting(**STATENET, statenet__learn="lookahead", statenet__ahead=ahead)
+    learner: Any = made.learner
+    assert (learner.every, learner.ahead) == (2, ahead)
+    steps, _ = with_statenet()
+    states = steps.state.control[1]
+    slope = jax.tree.map(jnp.ones_like, learner.get(states))
+    after = learner.descend(states, slope)
+    assert [a is b for a, b in zip(states, after, strict=True)].count(False) == 1
+    moved = jax.tree.map(lambda new, old: float(jnp.max(jnp.abs(new - old))), learner.get(after), learner.get(states))
+    assert all(x == pytest.approx(1e-3, rel=1e-3) for x in jax.tree.leaves(moved))
+    back = learner.put(after, learner.get(states))
+    jax.tree.map(np.testing.assert_array_equal, learner.get(back), learner.get(states))
+    assert static.statenet.learn == "lookahead"
+    assert small.setting(**STATENET)[0].learner is None
+
+
+def test_a_network_from_a_file_is_the_one_it_begins_with(tmp_path):
+    params = statenet.init(jax.random.key(7))
+    statenet.save(tmp_path / "net.npz", params)
+    steps, place = with_statenet()
+    made, *_ = small.setting(**STATENET, statenet__params=str(tmp_path / "net.npz"))
+    state = made.control.init(steps.hypers)[place]
+    jax.tree.map(np.testing.assert_array_equal, state.params, params)
+
+
+WRONG = [
+    (dict(prior__homeostat=True), "config.model.curvature=controlled goes with config.prior.homeostat=True"),
+    (dict(model__curvature="controlled"), "config.model.curvature=controlled goes with"),
+    (
+        BOTH | dict(prior__homeostat=True, losses__prior__on="none"),
+        "config.prior.homeostat=True moves a prior that is off",
+    ),
+    (dict(control="schedules"), "turns the permeability: set config.model.cross_injection=True"),
+    (dict(curriculum__on=True), "config.curriculum.on=True follows the radial losses"),
+    (STATENET | dict(losses__alignment__on="none"), "turns sigma and lambda_3: set config.losses.prior.on=AB"),
+    (STATENET | dict(losses__ranking__on="none"), "turns the mix of radial and ranking losses"),
+    (
+        STATENET | dict(control="statenet", train__schedule="cosine"),
+        "config.control=statenet has no fixed schedule: set config.train.schedule=constant, which is cosine",
+    ),
+    (STATENET | dict(statenet__params="/nowhere/net.npz"), "config.statenet.params=/nowhere/net.npz"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), WRONG)
+def test_what_contradicts_itself_is_a_sentence(overrides, message):
+    with pytest.raises(settings.ConfigError, match=message.replace("+", r"\+").replace(".", r"\.")):
+        small.setting(**overrides)
+
+
+def test_points_stay_in_the_ball_at_every_c():
+    """In the originals, at c = 4, most were outside."""
+    made, _, hypers, params = small.setting(**BOTH, prior__homeostat=True)
+    for c in (0.1, 1.0, 4.0):
+        found = small.jit(made.export)(params, {"c": jnp.float32(c), "sigma": jnp.float32(1)}, hypers, made.data)
+        poincare.check(found["z_A"], c)
