@@ -18,7 +18,7 @@ CONFIG = Path(__file__).parents[1] / "toy_config.py"
 OF_STEP = ("entropy_A", "entropy_B", "kl_A", "kl_B", "radius_A", "radius_B", "radial")
 SOURCES = statenet.Sources(
     dict.fromkeys(OF_STEP, "fit"),
-    dict.fromkeys(("coverage_A", "coverage_B", "ranking_A", "ranking_B"), "error"),
+    dict.fromkeys(("coverage_A", "coverage_B", "ranking_A", "ranking_B"), "fit"),
     ("slope",),
     ("offset",),
 )
@@ -48,7 +48,7 @@ def controlled(static):
         balance.balance_weights(("slope",), ("offset",), 0.9, 4, 0.02, (0.8, 1.25), (0.5, 0.95)),
         prior.homeostat(lambda hypers: (0.5, 1.0), RULE, 2, ("fit",), ("fit",)),
         curriculum.curriculum(lambda hypers: 0.0, 0.01, 0.1, ("fit",)),
-        statenet.statenet(saying_something, SOURCES, 4),
+        statenet.statenet(lambda hypers: (saying_something(hypers), 0.0), SOURCES, 4, 0.9),
     )
     set_to = {name: jnp.float32(x) for name, x in dict(lambda_1=0.7, lambda_2=0.7, ranking=0.4).items()}
     signals = tuple({*SOURCES.signals()})

@@ -1,4 +1,4 @@
-"""The controllers in the task: every knob is in the gradient path, and what StateNet sees and turns is what it names."""
+"""The controllers in the task: every knob is in the gradient path, and StateNet sees and turns what it names."""
 
 import functools
 from typing import Any
@@ -118,8 +118,8 @@ def test_the_schedules_are_followed_and_are_the_rows_of_the_run():
 
 def test_the_homeostat_moves_sigma_and_c_and_what_is_measured_sees_them():
     steps = small.steps(**BOTH, prior__homeostat=True, prior__decay=0.5, prior__c_rate=0.5, prior__sigma_rate=0.5)
-    state = steps.state
-    for number in range(8):
+    state, info = steps.step(steps.state)
+    for number in range(1, 8):
         state, info = steps.step(state, number)
     c, sigma = float(state.knobs["c"]), float(state.knobs["sigma"])
     assert c == float(info.knobs["c"]) != pytest.approx(0.7, rel=0.05)
@@ -152,14 +152,15 @@ def test_prior_coverage_counts_what_draws_of_the_prior_decode_to():
 
 def test_senses_are_those_of_a_loop():
     rng: Any = np.random.default_rng(0)
+    rows: Any = ROWS
     n, c = len(ROWS), 0.7
     z = rng.normal(size=(n, 4))
     z *= rng.uniform(0.1, 0.9, (n, 1)) / np.linalg.norm(z, axis=1, keepdims=True) / np.sqrt(c)
-    x = judge.trits(D)[ROWS].astype(np.int8)
+    x: Any = judge.trits(D)[ROWS].astype(np.int8)
     logits = rng.normal(size=(n, D, 3)) + 3 * (x[:, :, None] == np.array([-1, 0, 1]))
     points = Points(*(jnp.asarray(a, jnp.float32) for a in (z, z, z[:, 0])))
     seen = Seen(
-        batch=Batch(ROWS, ROWS, x, None, None),
+        batch=Batch(rows, rows, x, None, None),
         latent=Latent(points.z, None),
         points=points,
         noise=None,

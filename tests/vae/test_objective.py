@@ -74,7 +74,8 @@ SEEN = {"A": seen_of(0), "B": seen_of(1)}
 def weights():
     """The group `losses` of the hypers of one run."""
     given = {f"losses__{name}__weight": weight for name, weight in WEIGHTS.items()}
-    _, hypers = split(small.config(**given, losses__rich__kappa=40.0))  # a floor that these radii do not meet
+    shares = {"losses__ranking_v2__hard_share": 0.3, "losses__ranking_hyperbolic__hard_share": 0.8}
+    _, hypers = split(small.config(**given, **shares, losses__rich__kappa=40.0))  # a floor these radii do not meet
     return jax.tree.map(lambda x: x[0], hypers.losses)
 
 
@@ -240,6 +241,11 @@ def test_the_total_is_the_sum_of_weight_factor_and_part(factors):
     assert float(loss) == pytest.approx(by_hand, rel=2e-5)
 
 
+def test_a_factor_by_the_name_of_a_joint_loss_counts_once():
+    alone = small.jit(lambda factor: total(SEEN, {"alignment": "AB"}, weights(), {"alignment": factor})[0])
+    assert float(alone(0.7)) == pytest.approx(0.7 * float(alone(1.0)), rel=1e-6)
+
+
 @pytest.mark.parametrize("k", [2, 7, 8])
 def test_pairs_are_those_of_a_loop_for_every_shift(k):
     a: Any = np.random.default_rng(0).normal(size=(k, 3)).astype(np.float32)
@@ -298,5 +304,5 @@ def test_a_step_draws_and_computes_nothing_for_what_is_off():
         assert ("asinh" in found) == needs_distances  # d(., .): radii are made from artanh
         assert ("random_bits" in found) == needs_pairs  # which shifts
         assert ("argmin" in found) == ("ranking" in str(overrides))
-    assert not {"asinh", "random_bits"} & set(bare)
+    assert not {"asinh", "random_bits", "random_fold_in"} & set(bare)
     assert "random_bits" in of_step(model__A__posterior="gaussian")
