@@ -164,7 +164,7 @@ def _bands(seen: Seen, h: Any) -> Parts:
 
 
 def _metric(seen: Seen, h: Any) -> Parts:
-    d, v = _of_pairs(seen, seen.points.u, ranking.euclidean)
+    d, v = _of_pairs(seen, seen.points.u, ranking.EUCLIDEAN.distance)
     return {"metric": (1, padic.squared(d, v, padic.targets(h.scale, _n_digits(seen))))}
 
 
@@ -173,28 +173,34 @@ def _norm(seen: Seen, h: Any) -> Parts:
 
 
 def _ranking(seen: Seen, h: Any) -> Parts:
-    return {"ranking": (1, ranking.ordered(*_at_random(seen, seen.points.u, ranking.euclidean), h.margin))}
+    d_j, d_k, v_j, v_k = _at_random(seen, seen.points.u, ranking.EUCLIDEAN)
+    return {"ranking": (1, ranking.ordered(d_j, d_k, v_j, v_k, h.margin))}
 
 
 def _ranking_v2(seen: Seen, h: Any) -> Parts:
-    mined, drawn = _half_mined(seen, h, seen.points.u, ranking.euclidean)
+    mined, drawn = _half_mined(seen, h, seen.points.u, ranking.EUCLIDEAN)
     return {"ranking_v2_mined": mined, "ranking_v2_random": drawn}
 
 
 def _ranking_hyperbolic(seen: Seen, h: Any) -> Parts:
-    mined, drawn = _half_mined(seen, h, seen.points.z, poincare.dist)
+    mined, drawn = _half_mined(seen, h, seen.points.z, ranking.HYPERBOLIC)
     return {"ranking_hyperbolic_mined": mined, "ranking_hyperbolic_random": drawn}
 
 
-def _half_mined(seen: Seen, h: Any, points: Array, distance: ranking.Distance) -> tuple[tuple, tuple]:
-    """The worst triplets of the batch, and random ones, each with its share of the weight."""
+def _half_mined(seen: Seen, h: Any, points: Array, measure: ranking.Measure) -> tuple[tuple, tuple]:
+    """The worst triplets of the first half of the batch, and random ones, each with its share of the weight."""
 
     def margin(v_j, v_k):
         return ranking.margin(v_j, v_k, h.margin, h.slope)
 
-    positive, negative, found = ranking.mine(points, seen.batch.rows, seen.c, distance, _n_digits(seen))
-    d_p, d_n, v_p, v_n = _of_triplets(seen, points, distance, lambda a: (a[positive], a[negative]))
-    d_j, d_k, v_j, v_k = _at_random(seen, points, distance)
+    rows, half = seen.batch.rows, max(1, len(seen.batch.rows) // 2)
+    positive, negative, found = ranking.mine(points, rows, half, seen.c, measure.order, _n_digits(seen))
+
+    def worst(a):
+        return a[:half], a[positive], a[negative]
+
+    d_p, d_n, v_p, v_n = _of_triplets(seen, worst(points), worst(rows), measure.distance)
+    d_j, d_k, v_j, v_k = _at_random(seen, points, measure)
     return (
         (h.hard_share, ranking.violated(d_p, d_n, found, margin(v_p, v_n))),
         (1 - h.hard_share, ranking.ordered(d_j, d_k, v_j, v_k, margin(v_j, v_k))),
@@ -202,7 +208,7 @@ def _half_mined(seen: Seen, h: Any, points: Array, distance: ranking.Distance) -
 
 
 def _repulsion(seen: Seen, h: Any) -> Parts:
-    d, v = _of_pairs(seen, seen.points.u, ranking.euclidean)
+    d, v = _of_pairs(seen, seen.points.u, ranking.EUCLIDEAN.distance)
     return {"repulsion": (1, repulsion.gaussian(d, v, h.width, _n_digits(seen)))}
 
 
@@ -264,18 +270,19 @@ def _of_pairs(seen, points, distance):
     return _each(distance, x, y, seen.c), ternary.pair_valuation(i, j, _n_digits(seen))
 
 
-def _at_random(seen, points, distance):
+def _at_random(seen, points, measure):
     """Of n random triplets, the same ones in every loss and branch of a step."""
     shifts = ranking.shifts(jax.random.fold_in(seen.batch.key, 0), len(seen.batch.rows))
-    return _of_triplets(seen, points, distance, lambda a: [jnp.roll(a, shift, 0) for shift in shifts])
+    of_points, of_rows = ((a, *(jnp.roll(a, shift, 0) for shift in shifts)) for a in (points, seen.batch.rows))
+    return _of_triplets(seen, of_points, of_rows, measure.distance)
 
 
-def _of_triplets(seen, points, distance, others):
-    """(d_j, d_k, v_j, v_k) of each row to two others; others: an array by rows -> it by the rows j, and by the k."""
-    d_j, d_k = (_each(distance, points, other, seen.c) for other in others(points))
-    rows, n_digits = seen.batch.rows, _n_digits(seen)
-    v_j, v_k = (ternary.pair_valuation(rows, other, n_digits) for other in others(rows))
-    return d_j, d_k, v_j, v_k
+def _of_triplets(seen, points, rows, distance):
+    """(d_j, d_k, v_j, v_k) of anchors to two others each; points, rows: of the three."""
+    (x, *others), (i, *other_rows) = points, rows
+    return *(_each(distance, x, y, seen.c) for y in others), *(
+        ternary.pair_valuation(i, j, _n_digits(seen)) for j in other_rows
+    )
 
 
 def _each(distance, x, y, c):

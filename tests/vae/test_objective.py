@@ -187,7 +187,7 @@ def at_random(points, distance, least, slope):
 def half_mined(name, points, distance, h):
     d = [[distance(x, y) for y in points] for x in points]
     v = [[pair_valuation(i, j) for j in ROWS] for i in ROWS]
-    there = [(i, *pair) for i, pair in enumerate(reference.mine(d, v, D)) if pair]
+    there = [(i, *pair) for i, pair in enumerate(reference.mine(d, v, D)[: len(ROWS) // 2]) if pair]
     (d_p, d_n), (v_p, v_n) = (([a[i][j] for i, j, _ in there], [a[i][k] for i, _, k in there]) for a in (d, v))
     margins = reference.triplet_margin(v_p, v_n, h.margin, h.slope)
     worst = reference.violated(d_p, d_n, len(there) * [True], margins)

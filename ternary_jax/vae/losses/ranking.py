@@ -12,18 +12,19 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from ternary_jax import ternary
+from ternary_jax import poincare, ternary
 from ternary_jax.precision import safe_sqrt
 from ternary_jax.vae.losses import masked
 
-Distance = Callable[[Any, Any, Any], Array]  # of two points (dim,), and c, -> ()
+Distance = Callable[[Any, Any, Any], Array]
+Order = Callable[[Any, Any, Any], Array]
 BLOCK = 64  # anchors that `mine` looks at together: 1 MB of distances at 4,096 rows, and enough to fill the lanes
 
 
 class Triplets(NamedTuple):
-    """Beside each row of a batch the numbers of two others; all (n,).
+    """Beside each anchor the numbers of two other rows; all (anchors,).
 
-    positive, negative: int32; found: whether the row has both
+    positive, negative: int32; found: whether the anchor has both
     """
 
     positive: Array
@@ -70,29 +71,59 @@ def shifts(key: Array, n: int) -> tuple[Array, Array]:
     return s, 1 + (s - 1 + jax.random.randint(other, (), 1, n - 1)) % (n - 1)
 
 
-def mine(points: Array, rows: Array, c: ArrayLike, distance: Distance, n_digits: int) -> Triplets:
-    """The worst triplet of each row, by the distances of a batch to itself, which carry no gradient.
+def mine(points: Array, rows: Array, anchors: int, c: ArrayLike, order: Order, n_digits: int) -> Triplets:
+    """The worst triplet of each of the first rows, by the distances to all, which carry no gradient.
 
-    points (n, dim), rows (n,) int32 their operations. The positive is the furthest of the rows of highest valuation to
-    the anchor, the negative the nearest of those of lower valuation than it. A row of the anchor's own operation is
-    neither: it is the same point. At most `BLOCK` x n distances exist at a time, as n^2 of 4,096 rows are 64 MB for
-    each of a few arrays; the loss then takes the distances of the n triplets alone, with their gradients. In the
-    originals, loops over single numbers on the host.
+    points (n, dim), rows (n,) int32 their operations; of `anchors` of them. The positive is the furthest of the rows of
+    highest valuation to the anchor, the negative the nearest of those of lower valuation than it. A row of the anchor's
+    own operation is neither: it is the same point. At most `BLOCK` x n distances exist at a time, as n^2 of 4,096 rows
+    are 64 MB for each of a few arrays; the loss then takes the distances of the triplets alone, with their gradients.
+    In the originals, loops over single numbers on the host.
     """
     points, c = lax.stop_gradient((points, c))
 
     def of_anchor(anchor):
         point, row = anchor
-        d = jax.vmap(distance, (None, 0, None))(point, points, c)
+        d = order(point, points, c)
         v = ternary.pair_valuation(row, rows, n_digits)
         highest = jnp.max(jnp.where(v < n_digits, v, -1))
         lower = v < highest
-        positive = jnp.argmax(jnp.where(v == highest, d, -1))
+        positive = jnp.argmax(jnp.where(v == highest, d, -jnp.inf))
         return Triplets(positive, jnp.argmin(jnp.where(lower, d, jnp.inf)), jnp.any(lower))
 
-    return lax.map(of_anchor, (points, rows), batch_size=BLOCK)
+    return lax.map(of_anchor, (points[:anchors], rows[:anchors]), batch_size=BLOCK)
 
 
-def euclidean(x: Array, y: Array, _: ArrayLike) -> Array:
-    """|x - y| of two tangent vectors, whatever c, as a `Distance`. Gradient 0 at x = y."""
+# --- which distance ---------------------------------------------------------------------------------------------------
+
+
+class Measure(NamedTuple):
+    """distance: of two points (dim,), and c, -> (), with its gradient; order: a point, points (n, dim), c -> (n,), what
+    rises with the distance between them, by a matrix product. It is off by rounding where two are near each other.
+    """
+
+    distance: Distance
+    order: Order
+
+
+def _length(x, y, _):
+    """|x - y|. Gradient 0 at x = y."""
     return safe_sqrt(jnp.sum(jnp.square(x - y)))
+
+
+def _squared(x, points, _):
+    """|x - y|^2."""
+    return jnp.sum(jnp.square(points), -1) + jnp.sum(jnp.square(x)) - 2 * _product(points, x)
+
+
+def _chord(x, points, c):
+    """|x - y|^2 / (1 - c|y|^2)."""
+    return _squared(x, points, c) / (1 - c * jnp.sum(jnp.square(points), -1))
+
+
+def _product(points, x):
+    return jnp.matmul(points, x, precision=lax.Precision.HIGHEST)  # a GPU would round to ten bits
+
+
+EUCLIDEAN = Measure(_length, _squared)  # of tangent vectors, whatever c
+HYPERBOLIC = Measure(poincare.dist, _chord)
