@@ -1,5 +1,6 @@
 """The controllers of a config: their chain, the schedules that it follows, the signals that it sees, and its knobs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from jax import Array
 
 from ternary_jax.control import balance, curriculum, exploration, groups, prior, schedules, statenet
 from ternary_jax.control.chain import Control, Learner, chain
+from ternary_jax.engine.report import Plan
 from ternary_jax.engine.train import plan
 from ternary_jax.keys import ConfigError
 from ternary_jax.vae import controller, factors, settings
@@ -17,12 +19,16 @@ from ternary_jax.vae import controller, factors, settings
 OPEN_LOOP = ("rho", "temperature_A", "temperature_B", "beta_A", "beta_B", "lambda_3")
 
 
-class Controlled(NamedTuple):
-    """What a task hands to the engine of its controllers.
+class Part(NamedTuple):
+    """A controller, the schedules that it follows, (steps,) each by name, and the signals that it sees."""
 
-    control: of all; rows: schedules, (steps,) each by name; signals: what the controllers see of the last step
-    learner: of StateNet, None where it does not learn
-    """
+    control: Control
+    rows: dict[str, np.ndarray]
+    signals: tuple[str, ...]
+
+
+class Controlled(NamedTuple):
+    """What a task hands to the engine of its controllers: all of them as one part, and what StateNet learns by."""
 
     control: Control
     rows: dict[str, np.ndarray]
@@ -32,46 +38,43 @@ class Controlled(NamedTuple):
 
 def make_control(static: Any, groups_of: dict[str, tuple[str, ...]], samples_per_epoch: int) -> Controlled:
     """groups_of: the groups of parameters of each branch."""
-    steps = plan(static, samples_per_epoch)
+    parts = [*_parts(static, groups_of, plan(static, samples_per_epoch))]
+    rows = {name: row for part in parts for name, row in part.rows.items()}
+    signals = tuple(dict.fromkeys(name for part in parts for name in part.signals))
+    learner = _learner(static.statenet, len(parts) - 1) if settings.by_statenet(static) else None
+    return Controlled(chain(*(part.control for part in parts)), rows, signals, learner)
+
+
+def _parts(static: Any, groups_of: dict[str, tuple[str, ...]], steps: Plan) -> Iterator[Part]:
+    """Those that are on, each of which sees what the ones before it have turned; StateNet is the last."""
+    yield Part(_rates(static, groups_of), {}, ())
+    if static.start.frozen:
+        yield Part(groups.freeze(static.start.frozen), {}, ())
+    if settings.phases(static):
+        begins = dict(structure=static.phases.structure_from, geometry=static.phases.geometry_from)
+        rows = {name: (np.arange(steps.total) >= steps.epoch * at).astype("float32") for name, at in begins.items()}
+        yield Part(schedules.follow(structure="structure", geometry="geometry"), rows, ())
+    if settings.scheduled(static):
+        yield Part(schedules.follow(**{name: name for name in OPEN_LOOP}), open_loop(static.schedules, steps.total), ())
+    if static.prior.homeostat:
+        yield _homeostat(static)
+    if static.balance.gradients or static.balance.weights:
+        yield from _balances(static.balance, [groups_of[b] for b in settings.BRANCHES], steps.epoch)
+    if static.curriculum.on:
+        own, radial = static.curriculum, radial_terms(static)
+        yield Part(curriculum.curriculum(lambda hypers: hypers.knobs.tau, own.rate, own.aim, radial), {}, radial)
+    if static.controller.on:
+        yield Part(controller.observe(), {}, controller.SEES)
+    if settings.by_statenet(static):
+        sources = sources_of(groups_of)
+        yield Part(_statenet(static.statenet, sources), {}, sources.signals())
+
+
+def _rates(static, groups_of):
     names = [*dict.fromkeys(group for own in groups_of.values() for group in own)]
     names += ["curvature"] if static.model.curvature == "learned" else []
     names += ["controller"] if static.controller.on else []
-    members: list[Control] = [groups.scale(lambda hypers: {g: getattr(hypers.rates, g) for g in names})]
-    rows, signals = {}, []
-    if static.start.frozen:
-        members.append(groups.freeze(static.start.frozen))
-    if settings.phases(static):
-        step = np.arange(steps.total)
-        for name, begin in (("structure", static.phases.structure_from), ("geometry", static.phases.geometry_from)):
-            rows[name] = (step >= steps.epoch * begin).astype(np.float32)
-        members.append(schedules.follow(structure="structure", geometry="geometry"))
-    if settings.scheduled(static):
-        rows |= open_loop(static.schedules, steps.total)
-        members.append(schedules.follow(**{name: name for name in OPEN_LOOP}))
-    if static.prior.homeostat:
-        branches = settings.on(static.losses)["prior"]
-        members.append(homeostat(static, branches))
-        signals += [f"{kind}_{b}" for kind in ("radius", "prior") for b in branches]
-    if static.balance.gradients or static.balance.weights:
-        own = [groups_of[b] for b in settings.BRANCHES]
-        signals += [name for each in own for name in balance.names(each)]
-        members += balances(static.balance, own, steps.epoch)
-    if static.curriculum.on:
-        radial = radial_terms(static)
-        members.append(
-            curriculum.curriculum(lambda h: h.knobs.tau, static.curriculum.rate, static.curriculum.aim, radial)
-        )
-        signals += radial
-    if static.controller.on:
-        members.append(controller.observe())
-        signals += controller.SEES
-    learner = None
-    if settings.by_statenet(static):
-        sources = sources_of(static, groups_of)
-        members.append(of_statenet(static, sources))
-        signals += sources.signals()
-        learner = learner_of(static.statenet, len(members) - 1)
-    return Controlled(chain(*members), rows, tuple(dict.fromkeys(signals)), learner)
+    return groups.scale(lambda hypers: {group: getattr(hypers.rates, group) for group in names})
 
 
 def open_loop(given: Any, steps: int) -> dict[str, np.ndarray]:
@@ -93,40 +96,40 @@ def open_loop(given: Any, steps: int) -> dict[str, np.ndarray]:
     }
 
 
-def homeostat(static: Any, branches: str) -> Control:
-    """Of the prior of these branches."""
+def _homeostat(static):
     own, bounds = static.prior, (static.prior.least, static.prior.most)
     rule = prior.Rule(own.decay, own.kl, own.sigma_rate, own.c_rate, bounds, bounds)
-    radii, kls = ([f"{kind}_{b}" for b in branches] for kind in ("radius", "prior"))
-    return prior.homeostat(
-        lambda hypers: (hypers.prior.sigma, hypers.model.c), rule, static.model.dim, tuple(radii), tuple(kls)
-    )
+    radii, kls = (tuple(f"{kind}_{b}" for b in settings.on(static.losses)["prior"]) for kind in ("radius", "prior"))
+
+    def begin(hypers):
+        return hypers.prior.sigma, hypers.model.c
+
+    return Part(prior.homeostat(begin, rule, static.model.dim, radii, kls), {}, (*radii, *kls))
 
 
-def balances(own: Any, groups_of: list, epoch: int) -> list[Control]:
-    """Of the group `balance` of a config."""
+def _balances(own, groups_of, epoch):
     a, b = groups_of
-    found = []
+    signals = (*balance.names(a), *balance.names(b))
     if own.gradients:
-        found.append(balance.gradient_balance(a, b, own.decay, 1 / own.most, own.most))
+        yield Part(balance.gradient_balance(a, b, own.decay, 1 / own.most, own.most), {}, signals)
     if own.weights:
         band, bounds = (1 / own.band, own.band), (own.least, own.greatest)
-        found.append(balance.balance_weights(a, b, own.decay, epoch, own.rate, band, bounds))
-    return found
+        yield Part(balance.balance_weights(a, b, own.decay, epoch, own.rate, band, bounds), {}, signals)
 
 
-def sources_of(static: Any, groups_of: dict[str, tuple[str, ...]]) -> statenet.Sources:
+# --- StateNet ---------------------------------------------------------------------------------------------------------
+
+
+def sources_of(groups_of: dict[str, tuple[str, ...]]) -> statenet.Sources:
     """Where StateNet finds what it sees."""
-    kl = "prior" if "prior" in settings.on(static.losses) else "kl"
     last = {f"{name}_{b}": f"{name}_{b}" for name in ("entropy", "radius") for b in settings.BRANCHES}
-    last |= {f"kl_{b}": f"{kl}_{b}" for b in settings.BRANCHES} | {"radial": "radial"}
+    last |= {f"kl_{b}": f"prior_{b}" for b in settings.BRANCHES} | {"radial": "radial"}
     running = {name: name for name in (f"{kind}_{b}" for kind in ("coverage", "ranking") for b in settings.BRANCHES)}
     return statenet.Sources(last, running, groups_of["A"], groups_of["B"])
 
 
-def of_statenet(static: Any, sources: statenet.Sources) -> Control:
+def _statenet(own, sources):
     """Its network from a file, or with the seed of the run, saying nothing yet."""
-    own = static.statenet
     try:
         stored = statenet.load(Path(own.params)) if own.params else None
     except (OSError, ValueError) as e:
@@ -139,7 +142,7 @@ def of_statenet(static: Any, sources: statenet.Sources) -> Control:
     return statenet.statenet(begin, sources, own.interval, own.decay)
 
 
-def learner_of(own: Any, place: int) -> Learner | None:
+def _learner(own, place):
     """StateNet learns at every renewal, from the steps that follow; place: of its state in the chain."""
     if own.learn == "none":
         return None

@@ -1,5 +1,6 @@
 """The keys of a config of the ternary task, and what involves several of them."""
 
+import itertools
 from functools import partial
 from typing import Any
 
@@ -243,6 +244,15 @@ def _check_control(config: Any, used: dict[str, str]) -> None:
             f"{config.train.schedule}, and config.train.warmup_epochs=0, or config.control=schedules+statenet",
         ),
     ]
+    at, levels = config.schedules.rho.at, config.schedules.rho.levels
+    in_order = len(at) == len(levels) and all(a < b for a, b in itertools.pairwise(at))
+    wants.append(
+        (
+            in_order,
+            f"config.schedules.rho.at={','.join(map(str, at))} has to be in rising order, and to have a time for each "
+            f"of config.schedules.rho.levels={','.join(map(str, levels))}",
+        )
+    )
     for fits, why in wants:
         if not fits:
             raise ConfigError(why)

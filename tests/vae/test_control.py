@@ -244,7 +244,7 @@ def test_each_input_is_live():
         params=jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32) / 3, net.params)
     )
     state, shown = replaced(steps.state, place, net), []
-    sources = control.sources_of(steps.static, {"A": ("encoder_A", "decoder_A"), "B": ("encoder_B", "decoder_B")})
+    sources = control.sources_of({"A": ("encoder_A", "decoder_A"), "B": ("encoder_B", "decoder_B")})
     for number in range(16):
         state, info = steps.step(state, number)
         signals: Any = type("Seen", (), {"last": state.last})
@@ -309,6 +309,8 @@ WRONG = [
         STATENET | dict(control="statenet", train__schedule="cosine"),
         "config.control=statenet has no fixed schedule: set config.train.schedule=constant, which is cosine",
     ),
+    (dict(schedules__rho__at=(0.2, 0.1, 0.3)), "config.schedules.rho.at=0.2,0.1,0.3 has to be in rising order"),
+    (dict(schedules__rho__levels=(0.2, 0.1)), "to have a time for each of config.schedules.rho.levels=0.2,0.1"),
     (STATENET | dict(statenet__params="/nowhere/net.npz"), "config.statenet.params=/nowhere/net.npz"),
 ]
 

@@ -78,7 +78,7 @@ def test_a_learned_curvature_is_in_the_gradient_of_every_loss_that_depends_on_it
 def test_the_prior_reaches_what_makes_the_points_and_sees_sigma_and_c():
     on = dict(losses__reconstruction__on="none", losses__prior__on="A", losses__prior__weight=1.0)
     kinds = {f"model__{b}__posterior": "wrapped" for b in "AB"}
-    made, _, hypers, params = small.setting(**on, **kinds, model__curvature="controlled")
+    made, _, hypers, params = small.setting(**on, **kinds, model__curvature="controlled", prior__homeostat=True)
 
     @small.jit
     def slope(params, knobs):

@@ -49,7 +49,8 @@ def midpoints(z: Array, ball: Array, n_balls: int, c: ArrayLike) -> Array:
 def nearer(m: Array, z: Array, ball: Array, c: ArrayLike) -> Array:
     """exp_m(mean_i log_m(z_i) / mean_i(t_i coth t_i)), t_i = sqrt(c) d(m, z_i), (n_balls, dim): a step to the means.
 
-    The divisor bounds the Hessian, so that no step raises the mean of d^2 (Zhang and Sra, arXiv 1602.06053, lemma 5).
+    The divisor bounds the Hessian, so that no step raises the mean of d^2 (by the cosine rule of Zhang and Sra, arXiv
+    1602.06053, for curvature bounded below).
     Without it a step is too long by as much as t coth t, and the steps diverge where that is more than 2.
     """
     at, n_balls = m[ball], len(m)
