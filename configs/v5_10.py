@@ -9,6 +9,7 @@ by itself.
 """
 
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -73,7 +74,7 @@ def get_config(arg: str = "") -> ConfigDict:
     return config.lock()
 
 
-def _only(config: ConfigDict, losses: tuple[str, ...]) -> None:
+def _only(config: Any, losses: tuple[str, ...]) -> None:
     """Of the hyperbolic losses these alone."""
     config.losses.ranking_v2.on = "none"
     for name in losses:

@@ -11,8 +11,10 @@ import small
 from reference import judge
 
 from ternary_jax import poincare
+from ternary_jax.config import load_config, split
 from ternary_jax.control import statenet
-from ternary_jax.vae import control, factors, senses, settings
+from ternary_jax.engine import train
+from ternary_jax.vae import control, factors, senses, settings, task
 from ternary_jax.vae.branch import Latent, Points
 from ternary_jax.vae.objective import Batch, Seen
 
@@ -327,3 +329,35 @@ def test_points_stay_in_the_ball_at_every_c():
     for c in (0.1, 1.0, 4.0):
         found = small.jit(made.export)(params, {"c": jnp.float32(c), "sigma": jnp.float32(1)}, hypers, made.data)
         poincare.check(found["z_A"], c)
+
+
+# --- configs/v5_10.py -------------------------------------------------------------------------------------------------
+
+OF_ALL = {"reconstruction", "stratification", "alignment", "entropy"}
+TRADE_OFFS = {
+    "": OF_ALL | {"prior", "ranking_v2"},
+    ":disabled": OF_ALL | {"kl"},
+    ":prior": OF_ALL | {"prior"},
+    ":ranking": OF_ALL | {"prior", "ranking_hyperbolic"},
+    ":all": OF_ALL | {"prior", "ranking_hyperbolic", "focus", "centroid"},
+}
+
+
+@pytest.mark.parametrize("variant", TRADE_OFFS)
+def test_each_row_of_the_table_of_trade_offs_has_its_losses_and_can_be_trained(variant):
+    sizes = {"data.n_digits": 4, "data.high_from": 2, "train.batch_size": 16, "compilation_cache": False}
+    static, hypers = split(load_config(f"{small.CONFIGS / 'v5_10.py'}{variant}", sizes))
+    assert settings.on(static.losses).keys() == TRADE_OFFS[variant]
+    init, chunk = train.make_train(task.make_task(static), static)
+    state = jax.eval_shape(init, jax.device_put(hypers))
+    _, report = jax.eval_shape(chunk.program, state, jnp.int32(0), hypers, *chunk.shared)
+    terms = {name.rsplit("_", 1)[0] for name in report.info.terms}
+    assert {"reconstruction", "stratification", "entropy"} < terms
+
+
+def test_its_networks_have_the_documented_sizes():
+    static, hypers = split(load_config(small.CONFIGS / "v5_10.py"))
+    one = jax.tree.map(lambda x: x[0], hypers)
+    shapes = jax.eval_shape(task.make_task(static).init, jax.random.key(0), one)
+    sizes = {group: sum(x.size for x in jax.tree.leaves(tree)) for group, tree in shapes.items()}
+    assert sizes == dict(encoder_A=45_792, encoder_B=45_792, decoder_A=4_411, decoder_B=71_707)
