@@ -179,7 +179,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.statenet = ConfigDict()
     config.statenet.interval = 10  # steps between two of its corrections
     config.statenet.decay = 0.98  # of the running coverage and ranking that it sees, per step
-    config.statenet.learn = "none"  # or "lookahead": from the reference objective some steps after a correction
+    # "lookahead": from the reference objective some steps after a correction. One step is a short view: in v5_10 it
+    # gives up the ranking, which pays late, for the reconstruction.
+    config.statenet.learn = "none"
     config.statenet.ahead = 1  # these
     config.statenet.learning_rate = 1e-3  # of its own Adam
     config.statenet.params = ""  # file of a network that has learned; "": one that turns nothing yet

@@ -120,17 +120,20 @@ def keep_inside(c: ArrayLike, mask: Mask) -> optax.GradientTransformation:
     return optax.masked(optax.GradientTransformation(init, update), mask)
 
 
-def adamw_by_group(clip_norm: float) -> optax.GradientTransformationExtraArgs:
+def adamw_by_group(clip_norm: float, differentiable: bool = False) -> optax.GradientTransformationExtraArgs:
     """AdamW whose rates are an argument of each update, so that a controller can turn them inside a scan.
 
     A group is a key of the parameters, a dict, and has an optimizer state of its own: to freeze one is to select its
     old state, count included. clip_norm: of the groups that are not frozen, together; literally 0 does not clip.
 
+    differentiable: for those who look ahead through its updates. The root of a second moment of 0, as that of a unit
+        that is never active, has no slope, and 0 times it is NaN; 1e-16 is added to it, which is eps^2.
+
     update(gradients, state, params, rates=, weight_decay=, frozen=None):
         rates: learning rate of each group; weight_decay: scalar
         frozen: bool of each group; None selects nothing
     """
-    adam = optax.scale_by_adam()
+    adam = optax.scale_by_adam(eps_root=1e-16 if differentiable else 0.0)
 
     def init(params):
         return {group: adam.init(tree) for group, tree in params.items()}

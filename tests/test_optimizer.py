@@ -557,3 +557,23 @@ def test_without_parameters_the_call_that_is_needed_is_named():
     tx = adamw_by_group(1.0)
     with pytest.raises(ValueError, match=r"needs the parameters: call update\(gradients, state, params"):
         tx.update(params, tx.init(params), rates=same(0.1), weight_decay=0.0)
+
+
+def test_updates_have_slopes_in_the_gradients_also_where_these_are_0():
+    """What looks ahead through a step of Adam would have NaN of every unit that is never active."""
+    params, rates = {"w": jnp.array([0.5, -1.0, 2.0])}, {"w": jnp.float32(0.1)}
+
+    def moved(g, tx) -> Any:
+        updates, _ = tx.update({"w": g}, tx.init(params), params, rates=rates, weight_decay=0.01)
+        return updates["w"]
+
+    g = jnp.array([0.0, 0.3, -1e-4])
+    with jax.debug_nans(False):
+        smooth, bare = (
+            jax.jacobian(lambda g, tx=tx: moved(g, tx))(g)
+            for tx in (adamw_by_group(0.0, differentiable=True), adamw_by_group(0.0))
+        )
+    assert np.isfinite(np.asarray(smooth)).all()
+    assert np.isnan(np.asarray(bare)[0, 0])
+    of_smooth, of_bare = (moved(g, adamw_by_group(0.0, differentiable=d)) for d in (True, False))
+    np.testing.assert_allclose(of_smooth, of_bare, rtol=1e-6)

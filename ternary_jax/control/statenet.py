@@ -215,12 +215,9 @@ def statenet(begin: Callable[[Any], tuple[Any, Any]], sources: Sources, interval
 
 
 def descend(state: StateNetState, slope: Any) -> StateNetState:
-    """The state after a step of Adam along the gradient of the parameters; one that is not finite is left out."""
-    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(slope)]))
+    """The state after a step of Adam along the gradient of the parameters."""
     updates, adam = ADAM.update(slope, state.adam)
     params = jax.tree.map(lambda p, u: p - state.rate * u, state.params, updates)
-    after, before = (params, adam), (state.params, state.adam)
-    params, adam = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
     return state._replace(params=params, adam=adam)
 
 

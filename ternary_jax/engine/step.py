@@ -51,6 +51,8 @@ class StepInfo(NamedTuple):
     knobs: dict[str, Array]
 
 
+LEARNER = "learner"  # beside the groups in StepInfo.gradient
+
 Step = Callable[[TrainState, tuple[Array, dict[str, Array]], Array, Any, Any], tuple[TrainState, StepInfo]]
 
 
@@ -95,7 +97,8 @@ def look_ahead(step: Step, task: Task, learner: Learner) -> Step:
         phi <- descend(phi, d/dphi reference(theta_k(phi)), theta_i+1 = step(theta_i, controls(phi))
 
     Differentiated through the controls, the losses, clipping and Adam. The schedule of a step has k rows, of the steps
-    from there on. The batch that the reference is taken over is that of the step after the last.
+    from there on. The batch that the reference is taken over is that of the step after the last. Steps without a
+    gradient of phi report 0 for it.
     """
     if task.reference is None:
         raise ValueError(f"the task {task.name} has a learner, and no reference that it is to lower")
@@ -117,14 +120,21 @@ def look_ahead(step: Step, task: Task, learner: Learner) -> Step:
             return reference(last.params, last.knobs, batch, context._replace(key=key_loss)), (first, info)
 
         slope, (after, info) = jax.grad(ahead, has_aux=True)(learner.get(state.control))
-        return after._replace(control=learner.descend(after.control, slope)), info
+        return after._replace(control=learner.descend(after.control, slope)), seen(info, optax.tree.norm(slope))
+
+    def plain(state, xs, *rest):
+        state, info = step(state, _row(xs, 0), *rest)
+        return state, seen(info, jnp.float32(0))
+
+    def seen(info, norm):
+        """With the norm of the gradient of what learns, which has to be finite as all the others."""
+        return info._replace(gradient=info.gradient | {LEARNER: norm})
 
     def train_step(state, xs, key, hypers, data):
         given = state, xs, key, hypers, data
         if learner.every == 1:
             return learn(*given)
-        due = xs[0] % learner.every == 0
-        return jax.lax.cond(due, learn, lambda s, xs, *rest: step(s, _row(xs, 0), *rest), *given)
+        return jax.lax.cond(xs[0] % learner.every == 0, learn, plain, *given)
 
     return train_step
 

@@ -85,7 +85,7 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
     metrics_of = {name: m for name, m in measured(task, static).items() if steps.costly or not m.costly}
     shared = jax.device_put((schedule_rows(task, static), task.data))
     control = chain(schedules.follow("learning_rate"), task.control)
-    tx = optimizer.adamw_by_group(static.train.clip_norm)
+    tx = optimizer.adamw_by_group(static.train.clip_norm, differentiable=task.learner is not None)
     train_step = make_step(task, static, tx, control)
     if learner := task.learner:  # the state of its chain is the second of `control`
         get, put, descend = learner.get, learner.put, learner.descend

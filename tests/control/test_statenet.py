@@ -379,7 +379,7 @@ def test_a_network_that_says_nothing_yet_learns_by_its_last_layer():
 # --- learning, and what is kept ---------------------------------------------------------------------------------------
 
 
-def test_it_descends_by_adam_and_leaves_out_what_is_not_finite():
+def test_it_descends_by_adam():
     member = statenet.statenet(lambda hypers: (hypers, 0.1), SOURCES, 1, DECAY)
     with jax.numpy_dtype_promotion("standard"):  # optax relies on promotion
         _descends(member.init(network(9)))
@@ -387,14 +387,10 @@ def test_it_descends_by_adam_and_leaves_out_what_is_not_finite():
 
 def _descends(state):
     rng = np.random.default_rng(0)
-    slopes = [jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), state.params) for _ in range(3)]
-    broken = slopes[1] | {"norm": jax.tree.map(lambda x: x * np.float32(np.nan), slopes[1]["norm"])}
+    slopes = [jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), state.params) for _ in range(2)]
     after = jax.jit(statenet.descend)(state, slopes[0])
-    with jax.debug_nans(False):
-        held = jax.jit(statenet.descend)(after, broken)
-    jax.tree.map(np.testing.assert_array_equal, held, after)
-    after = jax.jit(statenet.descend)(after, slopes[2])
-    first, second = (np.float64(slope["decoder_1"]["kernel"]) for slope in (slopes[0], slopes[2]))
+    after = jax.jit(statenet.descend)(after, slopes[1])
+    first, second = (np.float64(slope["decoder_1"]["kernel"]) for slope in slopes)
     m, v = 0.09 * first + 0.1 * second, 0.000999 * first**2 + 0.001 * second**2
     expected = state.params["decoder_1"]["kernel"] - 0.1 * first / (np.abs(first) + 1e-8)
     expected -= 0.1 * m / (1 - 0.9**2) / (np.sqrt(v / (1 - 0.999**2)) + 1e-8)

@@ -13,7 +13,8 @@ from ternary_jax import optimizer
 from ternary_jax.config import load_config, split
 from ternary_jax.control import schedules
 from ternary_jax.control.chain import Control, Controls, Learner, chain
-from ternary_jax.engine.step import keys, make_step
+from ternary_jax.engine import stopping
+from ternary_jax.engine.step import LEARNER, keys, make_step, observables
 from ternary_jax.engine.task import Context
 from ternary_jax.engine.train import make_train, plan, schedule_rows
 
@@ -150,3 +151,19 @@ def test_a_learner_without_a_reference_is_refused():
     static, _ = setting()
     with pytest.raises(ValueError, match="has a learner, and no reference"):
         make_train(task_of(static, every=1, ahead=1)._replace(reference=None), static)
+
+
+def test_the_norm_of_the_gradient_is_reported_and_one_that_is_not_finite_stops_the_run():
+    static, hypers = setting()
+    task = task_of(static, every=8, ahead=1)
+    init, chunk = make_train(task, static)
+    state, report = chunk(init(hypers), jnp.int32(0), hypers)
+    norm = np.linalg.norm(state.control[1]["slopes"][0, 0])
+    assert float(report.info.gradient[LEARNER][0]) == pytest.approx(norm / 8, rel=1e-5)  # the mean over 8 steps
+    broken = task._replace(reference=lambda params, knobs, batch, context: knobs["pull"] * jnp.nan)
+    with jax.debug_nans(False):
+        init, chunk = make_train(broken, static)
+        state, report = chunk(init(hypers), jnp.int32(0), hypers)
+    assert int(state.stop.reason[0]) == stopping.NOT_FINITE
+    names = list(observables(report.info))
+    assert names[int(state.stop.bad_term[0])] == f"the gradient of {LEARNER}"
