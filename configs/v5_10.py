@@ -30,12 +30,12 @@ def get_config(arg: str = "") -> ConfigDict:
     if arg not in VARIANTS:
         raise ValueError(f"configs/v5_10.py has no variant {arg!r}: there are {', '.join(filter(None, VARIANTS))}")
     config = read(Path(__file__).with_name("vae.py"))
-    config.train.epochs = 100
+    config.train.epochs = 120
     config.train.learning_rate = 2e-3
     config.train.weight_decay = 1e-4
     config.evaluate.cheap_every = 10
-    config.evaluate.costly_every = 100
-    config.checkpoint.every = 50
+    config.evaluate.costly_every = 120
+    config.checkpoint.every = 60
 
     config.data.partners = True  # at random, a batch holds few pairs that agree in more than three digits
     config.model.inputs = "trits"
@@ -44,6 +44,7 @@ def get_config(arg: str = "") -> ConfigDict:
         branch.encoder = "plain"
         branch.projection = "exp_map"
         branch.posterior = "wrapped"
+        branch.decoder_gain = 10.0  # the last digit moves a point by a hundredth of what the first does
     config.model.B.decoder = "relu_residual"
     config.model.B.decoder_hidden = (128, 128)
 
@@ -51,6 +52,7 @@ def get_config(arg: str = "") -> ConfigDict:
     # The documents end at 0.7, where neither branch decodes without the other; here they part in time to be measured.
     config.schedules.rho.levels = (0.1, 0.3, 0.0)
     config.schedules.rho.at = (0.1, 0.2, 0.4)
+    config.schedules.beta.final = 0.3  # to 0.8, as theirs, the noise grows to the end, and takes the last digits
     config.balance.gradients = True
     config.prior.homeostat = True
     config.model.curvature = "controlled"

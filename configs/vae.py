@@ -39,14 +39,15 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.dim = 16  # coordinates of the ball
     config.model.inputs = "one_hot"  # digits as an encoder reads them; "trits": as numbers -1, 0, 1
     config.model.c = 1.0  # sectional curvature is -c; where c is learned, at the start
-    # "learned": c = softplus(theta), in every loss and metric, with a gradient; "controlled": by the prior's homeostat.
+    # "learned": c = softplus(theta), in every loss and metric, with a gradient; "controlled": by the prior's homeostat,
+    # or by StateNet.
     config.model.curvature = "fixed"
     config.model.max_radius = 0.95  # greatest sqrt(c)|z| of a direction-radius projection
     config.model.direction_hidden = (64, 64)  # its network of directions
     config.model.radius_hidden = (32, 32)  # and of radii
     config.model.projection_dropout = 0.0
     config.model.cross_injection = False  # True: (1 - rho) y + rho sg(y of the other branch) is decoded in training
-    config.model.rho = 0.0  # its permeability
+    config.model.rho = 0.0  # its permeability; a schedule takes its place, but for the reference objective of StateNet
 
     branch = ConfigDict()
     branch.encoder = "improved"  # layer norm, silu, dropout after each layer; "plain": relu
@@ -140,19 +141,19 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.prior = ConfigDict()
     config.prior.sigma = 1.0  # its scale: a Riemannian length, of each coordinate
-    config.prior.homeostat = False  # True: sigma follows the radii; a controlled c, the KL
+    config.prior.homeostat = False  # True: sigma follows the radii of draws, and c brings the KL to its target
     config.prior.decay = 0.99  # of the running means that it goes by, per step
-    config.prior.kl = 2.0  # nats of each coordinate, over which c rises and under which it falls
+    config.prior.kl = 2.0  # this target, nats of each coordinate
     config.prior.sigma_rate = 1e-2  # of log sigma, per step, where the radii are off by a factor e
-    config.prior.c_rate = 1e-4  # of log c; 3,000 steps of it are a factor of 1.35
+    config.prior.c_rate = 1e-4  # of log c; 3,000 steps of it are a factor of 1.35; 0.0: c stays
     config.prior.least = 0.1  # bounds of sigma, and of c
     config.prior.most = 10.0
 
     # What turns rho, temperatures, the weights of the KL, and the knobs: "schedules", "statenet", "schedules+statenet".
     config.control = "none"
-    config.knobs = ConfigDict()  # with control, factors on weights
-    config.knobs.lambda_1 = 0.7  # of what A is trained by alone
-    config.knobs.lambda_2 = 0.7  # of what B is
+    config.knobs = ConfigDict()  # with control, or where balance.weights moves the first two: factors on weights
+    config.knobs.lambda_1 = 0.7  # of the reconstruction of A, its KL, entropy and repulsion
+    config.knobs.lambda_2 = 0.7  # and of B
     config.knobs.lambda_3 = 0.3  # of losses.alignment; a schedule takes its place
     config.knobs.ranking = 1.0  # of the losses that rank distances
     config.knobs.tau = 0.5  # these times 2 tau, and radial ones times 2 (1 - tau)
@@ -184,10 +185,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.statenet.learn = "none"
     config.statenet.ahead = 1  # these
     config.statenet.learning_rate = 1e-3  # of its own Adam
-    config.statenet.params = ""  # file of a network that has learned; "": one that turns nothing yet
 
     config.balance = ConfigDict()
-    config.balance.gradients = False  # True: the losses of the branch with the smaller gradients count for more,
+    config.balance.gradients = False  # True: what lambda_1 and lambda_2 weigh counts more where gradients are smaller,
     config.balance.decay = 0.99  # by running means per step,
     config.balance.most = 2.0  # up to this factor
     config.balance.weights = False  # True: lambda_1 and lambda_2 move, once an epoch,

@@ -255,7 +255,7 @@ def flops(path: str) -> tuple[float, int]:
         group, *names = [str(entry.key) for entry in place]
         if leaf.ndim == 2:
             part, _, branch = group.rpartition("_")
-            twice = part == "projection" and config.model[branch].posterior != "point"
+            twice = part == "projection" and config.model[branch].posterior == "gaussian"
             rows = 2 if twice and (branch in config.losses.bands.on or not {"direction", "turn"} & {*names}) else 1
             total += rows * (4 if part == "encoder" and "layer_0" in names else 6) * leaf.size
             weights += leaf.size

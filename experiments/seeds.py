@@ -5,7 +5,7 @@
 
 Each process starts without a compilation cache. Times are from the start of the process: until both targets were met
 for the first time, as the run itself has written, and until its end, as seen from outside. The figures are those of
-branch B at the end. Writes results/seeds_CONFIG.json; nothing else may run beside it.
+the end, of branch B where no other is named. Writes results/seeds_CONFIG.json; nothing else may run beside it.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ternary_jax import terminal
+from ternary_jax.config import config_name
 from ternary_jax.provenance import provenance
 from ternary_jax.tables import columns
 
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=16, help="how many, from 0 on")
     parser.add_argument("--out", type=Path, default=ROOT / "results", help="folder of the result")
     given = parser.parse_args()
-    name = Path(given.config).stem
+    name = config_name(given.config)
     runs = []
     for seed in range(given.seeds):
         runs.append(run(ROOT / given.config, seed, figures_of(name)))

@@ -102,8 +102,9 @@ def read(path: str | Path) -> Any:
 
 
 def config_name(path: str | Path) -> str:
-    """The name of the file, without folder, ending and ARG."""
-    return Path(_cut(path)[0]).stem
+    """The name of the file, without folder and ending, and ARG after it: v5_10_all of configs/v5_10.py:all."""
+    file, arg = _cut(path)
+    return "_".join(filter(None, (Path(file).stem, arg)))
 
 
 def keys_of(task: str) -> tuple[dict[str, Key], ModuleType]:

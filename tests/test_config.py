@@ -138,7 +138,8 @@ def test_a_file_has_variants_and_works_from_any_folder(file, monkeypatch):
     monkeypatch.chdir(file.parent)
     assert load_config("mine.py:of_mine").model.name == "of_mine"
     assert load_config(f"{file}:a.py:b").model.name == "a.py:b"
-    assert configs.config_name("some/where/mine.py:of_mine") == configs.config_name(file) == "mine"
+    assert configs.config_name("some/where/mine.py:of_mine") == "mine_of_mine"
+    assert configs.config_name("some/where/mine.py") == configs.config_name(file) == "mine"
 
 
 def test_a_file_may_give_a_traced_value_per_run_over_a_default_that_is_one(tmp_path):

@@ -50,8 +50,9 @@ def gradient_balance(
     """Factors on the losses of the branches: knobs balance_A = clip(r, low, high), balance_B = clip(1/r, low, high).
 
     decay: of the running means, per step, more than 1/3. For with these factors on the losses, r is a ratio of norms
-    that have them in it. Where r0 is the one without, log r moves by (1 - decay)(log r0 - 3 log r) a step, to first
-    order: it settles at r0^(1/3), with the gradients of A still the smaller where r0 > 1, and at 1/3 it would swing.
+    that have them in it. Where r0 is the one without, and the factors are on all losses of a branch, log r moves by
+    (1 - decay)(log r0 - 3 log r) a step, to first order: it settles at r0^(1/3), with the gradients of A still the
+    smaller where r0 > 1, and at 1/3 it would swing.
     """
 
     def update(norms, signals, controls):

@@ -29,7 +29,7 @@ def temperature(t: np.ndarray, first: float, last: float, lag: float, period: fl
 
     amplitude: as a share of the level, less than 1, so that T > 0 needs no floor. A branch with a lag does later what
     one without does, and does not come to its end. In the originals A went from 1 to 0.3, with 0.1 of it in swings of
-    30 epochs of 300; B from 0.9 to 0.27 at a lag of 30, without swings.
+    30 epochs of 300; B from 0.9 to 0.39 at epoch 250, at a lag of 30, and 0.3 from there, without swings.
     """
     s = np.maximum(0, t - lag)
     return _row((first + (last - first) * s) * (1 + amplitude * np.cos(2 * np.pi * s / period)))

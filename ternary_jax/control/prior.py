@@ -4,11 +4,13 @@ A draw of it, exp_0(sigma eps / 2), has the geodesic radius sigma |eps| at every
 
     m(d) = E |eps| = sqrt 2 Gamma((d + 1) / 2) / Gamma(d / 2), about sqrt(d - 1/2)
 
-in d dimensions. So sigma follows the mean radius R of the points, and the prior covers them; and c rises where the KL
-per coordinate, K, is over its target, as a radius of z is 2 artanh(sqrt(c) |z|) / sqrt(c) and shrinks with c:
+in d dimensions. So sigma follows R, the mean radius of the draws that are decoded, and the prior covers them. c
+brings the KL per coordinate, K, to its target. Where sqrt(c)|z| is what a model says, as of a direction-radius
+projection, a radius 2 artanh(sqrt(c)|z|) / sqrt(c) shrinks as c rises, and K falls; where it says a tangent vector, as
+exp_0 takes it, the radius stays, a draw from there lies the further out the more space is bent, and K rises:
 
     log sigma += rate_sigma clip(log(R / (sigma m(d))), -1, 1)
-    log c     += rate_c     clip(log(K / target), -1, 1)
+    log c     += +-rate_c   clip(log(K / target), -1, 1), + where K falls with c
 
 R and K are running means. Errors are of a logarithm and bounded, so no signal moves c by more than a factor
 exp(rate_c n) in n steps: a rate of less than log(bound / start) over the number of steps never meets the bound. In the
@@ -31,12 +33,14 @@ class Rule(NamedTuple):
 
     decay: of the running means, per step
     kl: the target of the KL of one coordinate, nats
+    falls: whether the KL falls as c rises, see above
     sigma_rate, c_rate: what a logarithm moves by in a step, at an error of a factor e and more
     sigma_bounds, c_bounds: the least and the greatest value
     """
 
     decay: float
     kl: float
+    falls: bool
     sigma_rate: float
     c_rate: float
     sigma_bounds: tuple[float, float]
@@ -70,7 +74,8 @@ def homeostat(
         radius = _followed(state.radius, _mean(signals, radii), wide, rule.decay)
         kl = _followed(state.kl, _mean(signals, kls) / dim, rule.kl, rule.decay)
         log_sigma = _moved(state.log_sigma, rule.sigma_rate, jnp.log(radius / wide), rule.sigma_bounds)
-        log_c = _moved(state.log_c, rule.c_rate, jnp.log(kl / rule.kl), rule.c_bounds)
+        over = jnp.log(kl / rule.kl)
+        log_c = _moved(state.log_c, rule.c_rate, over if rule.falls else -over, rule.c_bounds)
         knobs = controls.knobs | {"sigma": jnp.exp(log_sigma), "c": jnp.exp(log_c)}
         return PriorState(log_sigma, log_c, radius, kl), controls._replace(knobs=knobs)
 

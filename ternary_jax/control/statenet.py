@@ -16,7 +16,6 @@ parameters.
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -63,6 +62,7 @@ class Turn(NamedTuple):
     high: float
 
 
+# Scales and bounds are those of v5.10; of sigma and c, those that it had and never applied, by logarithms.
 TURNS = {
     "lambda_1": Turn("add", 0.02, 0.5, 0.95),
     "lambda_2": Turn("add", 0.02, 0.5, 0.95),
@@ -219,28 +219,6 @@ def descend(state: StateNetState, slope: Any) -> StateNetState:
     updates, adam = ADAM.update(slope, state.adam)
     params = jax.tree.map(lambda p, u: p - state.rate * u, state.params, updates)
     return state._replace(params=params, adam=adam)
-
-
-def save(file: Path, params: Any) -> None:
-    """Write the parameters of a network, an array each by its name, as an .npz."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    arrays: Any = {jax.tree_util.keystr(at, simple=True, separator="."): np.asarray(x) for at, x in leaves}
-    np.savez(file, **arrays)
-
-
-def load(file: Path) -> Any:
-    """The parameters that `save` wrote; a ValueError where the file holds others."""
-    shapes = jax.eval_shape(init, jax.random.key(0))
-    with np.load(file) as stored:
-        found = {name: stored[name] for name in stored.files}
-
-    def read(at, shape):
-        name = jax.tree_util.keystr(at, simple=True, separator=".")
-        if name not in found or found[name].shape != shape.shape:
-            raise ValueError(f"{file} has no {name} of shape {shape.shape}: it is not of this network")
-        return jnp.asarray(found[name])
-
-    return jax.tree_util.tree_map_with_path(read, shapes)
 
 
 _GROUP_OF = np.repeat(np.arange(len(GROUPS), dtype=np.int32), [len(group) for group in GROUPS])

@@ -38,7 +38,8 @@ class StepInfo(NamedTuple):
     """What is only observed of a step.
 
     loss: the total; terms: its parts; signals: as the task gave them
-    gradient: norm by group, before clipping; gradient_norm: of all together
+    gradient: norm by group, before clipping, and of what learns by looking ahead, 0 in the steps in which it does not;
+        gradient_norm: of all groups together
     rates, knobs: the controls that were used
     """
 

@@ -1,7 +1,6 @@
 """The controllers of a config: their chain, the schedules that it follows, the signals that it sees, and its knobs."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +12,6 @@ from ternary_jax.control import balance, curriculum, exploration, groups, prior,
 from ternary_jax.control.chain import Control, Learner, chain
 from ternary_jax.engine.report import Plan
 from ternary_jax.engine.train import plan
-from ternary_jax.keys import ConfigError
 from ternary_jax.vae import controller, factors, settings
 
 OPEN_LOOP = ("rho", "temperature_A", "temperature_B", "beta_A", "beta_B", "lambda_3")
@@ -98,8 +96,10 @@ def open_loop(given: Any, steps: int) -> dict[str, np.ndarray]:
 
 def _homeostat(static):
     own, bounds = static.prior, (static.prior.least, static.prior.most)
-    rule = prior.Rule(own.decay, own.kl, own.sigma_rate, own.c_rate, bounds, bounds)
-    radii, kls = (tuple(f"{kind}_{b}" for b in settings.on(static.losses)["prior"]) for kind in ("radius", "prior"))
+    branches = settings.on(static.losses)["prior"]
+    falls = getattr(static.model, branches[0]).projection == "direction_radius"
+    rule = prior.Rule(own.decay, own.kl, falls, own.sigma_rate, own.c_rate, bounds, bounds)
+    radii, kls = (tuple(f"{kind}_{b}" for b in branches) for kind in ("drawn_radius", "prior"))
 
     def begin(hypers):
         return hypers.prior.sigma, hypers.model.c
@@ -122,22 +122,19 @@ def _balances(own, groups_of, epoch):
 
 def sources_of(groups_of: dict[str, tuple[str, ...]]) -> statenet.Sources:
     """Where StateNet finds what it sees."""
-    last = {f"{name}_{b}": f"{name}_{b}" for name in ("entropy", "radius") for b in settings.BRANCHES}
+    last = {f"entropy_{b}": f"sensed_entropy_{b}" for b in settings.BRANCHES}
+    last |= {f"radius_{b}": f"radius_{b}" for b in settings.BRANCHES}
     last |= {f"kl_{b}": f"prior_{b}" for b in settings.BRANCHES} | {"radial": "radial"}
-    running = {name: name for name in (f"{kind}_{b}" for kind in ("coverage", "ranking") for b in settings.BRANCHES)}
+    running = {f"{kind}_{b}": f"sensed_{kind}_{b}" for kind in ("coverage", "ranking") for b in settings.BRANCHES}
     return statenet.Sources(last, running, groups_of["A"], groups_of["B"])
 
 
 def _statenet(own, sources):
-    """Its network from a file, or with the seed of the run, saying nothing yet."""
-    try:
-        stored = statenet.load(Path(own.params)) if own.params else None
-    except (OSError, ValueError) as e:
-        raise ConfigError(f"config.statenet.params={own.params} holds no network of StateNet: {e}") from e
+    """Its network, of the seed of the run, says nothing yet."""
 
     def begin(hypers):
-        params = statenet.init(jax.random.fold_in(jax.random.key(hypers.seed), 1)) if stored is None else stored
-        return params, hypers.statenet.learning_rate
+        # 0 and 1 make the keys of the parameters and of the steps, as `split` does.
+        return statenet.init(jax.random.fold_in(jax.random.key(hypers.seed), 2)), hypers.statenet.learning_rate
 
     return statenet.statenet(begin, sources, own.interval, own.decay)
 
@@ -176,6 +173,8 @@ def knobs(static: Any, hypers: Any) -> dict[str, Array]:
         found["c"] = hypers.model.c
     if any(getattr(static.model, b).posterior == "wrapped" for b in settings.BRANCHES):
         found["sigma"] = hypers.prior.sigma
-    if static.control != "none" or static.balance.weights:
+    if static.balance.weights:
+        found |= {name: getattr(hypers.knobs, name) for name in ("lambda_1", "lambda_2")}
+    if static.control != "none":
         found |= hypers.knobs._asdict() | {"rho": hypers.model.rho}
     return {name: jnp.asarray(value) for name, value in found.items()}

@@ -1,6 +1,7 @@
 """What controllers turn, in the terms of the losses: knobs -> factors on weights. What nobody turns is not there.
 
-lambda_1, lambda_2, balance_A, balance_B: on all that branch A, or B, is trained by alone; beta_A, beta_B: on its KL too
+lambda_1, lambda_2, balance_A, balance_B: on what makes branch A, or B, a variational autoencoder: reconstruction, KL,
+    entropy, repulsion; not on what shapes its points, as in v5.10. beta_A, beta_B: on its KL too
 lambda_3: on the alignment of the two; ranking: on the losses that rank distances
 tau: the mix of radial losses and ranking losses; a half changes nothing
 structure, geometry: 0 until their phase has begun, then 1
@@ -13,26 +14,29 @@ from typing import Any
 
 from jax import Array
 
+from ternary_jax.vae import objective
+
 Factors = dict[str, Any]
 
 OF_A_BRANCH = ("reconstruction", "focus", "kl", "prior", "entropy", "repulsion")
 KL = ("kl", "prior")
 RADIAL = ("radial", "stratification", "monotonic", "rank")
-RANKING = ("ranking", "ranking_v2", "ranking_hyperbolic")
+RANKING = objective.USE_KEY
 
 
 def of(knobs: dict[str, Array], losses: tuple[str, ...], radial_after: Any) -> Factors:
     """On the weights of `losses`, by LOSS or by LOSS_BRANCH. radial_after: on the radial loss, from `geometry` on."""
     found: list[Factors] = []
 
-    def turn(knob, names, factor=lambda x: x):
-        if knob in knobs:
-            found.append(dict.fromkeys(names, factor(knobs[knob])))
+    def turn(knob, names, factor=lambda x: x, ending=""):
+        there = [f"{loss}{ending}" for loss in names if loss in losses]
+        if knob in knobs and there:
+            found.append(dict.fromkeys(there, factor(knobs[knob])))
 
     for b, weight in (("A", "lambda_1"), ("B", "lambda_2")):
         for knob in (weight, f"balance_{b}"):
-            turn(knob, [f"{loss}_{b}" for loss in OF_A_BRANCH])
-        turn(f"beta_{b}", [f"{loss}_{b}" for loss in KL])
+            turn(knob, OF_A_BRANCH, ending=f"_{b}")
+        turn(f"beta_{b}", KL, ending=f"_{b}")
     turn("lambda_3", ["alignment"])
     turn("ranking", RANKING)
     turn("tau", RADIAL, lambda tau: 2 * (1 - tau))

@@ -102,7 +102,7 @@ def _kl(seen: Seen, h: Any) -> Parts:
 
 def _prior(seen: Seen, _: Any) -> Parts:
     scale = jnp.exp(seen.latent.log_variance / 2)  # pyright: ignore[reportOptionalOperand]
-    return {"prior": (1, prior.tangent_kl(scale * seen.noise, seen.drawn.u, scale, seen.sigma, seen.c))}
+    return {"prior": (1, prior.wrapped_kl(scale * seen.noise, seen.drawn.u, scale, seen.sigma, seen.c))}
 
 
 def _radial(seen: Seen, h: Any) -> Parts:
@@ -271,7 +271,7 @@ def _of_pairs(seen, points, distance):
 
 
 def _at_random(seen, points, measure):
-    """Of n random triplets, the same ones in every loss and branch of a step."""
+    """Of n random triplets, the same ones in every loss and branch of a step; a key is used once, so each folds it in."""
     shifts = ranking.shifts(jax.random.fold_in(seen.batch.key, 0), len(seen.batch.rows))
     of_points, of_rows = ((a, *(jnp.roll(a, shift, 0) for shift in shifts)) for a in (points, seen.batch.rows))
     return _of_triplets(seen, of_points, of_rows, measure.distance)

@@ -8,8 +8,6 @@ from ternary_jax import poincare, ternary
 from ternary_jax.vae.losses import entropy, masked
 from ternary_jax.vae.objective import Seen
 
-OF_A_BRANCH = ("entropy", "coverage", "ranking")
-
 
 def of_branch(seen: Seen, shifts: Array) -> dict[str, Array]:
     """entropy: of a digit, as it is decoded, nats; coverage: share of rows with all digits decoded right;

@@ -138,7 +138,6 @@ KEYS: dict[str, Key] = {
     "statenet.learn": choice("none", "lookahead"),
     "statenet.ahead": integer(1, 1000),
     "statenet.learning_rate": real(0, 1, traced=True),
-    "statenet.params": Key(str),
     "controller.on": flag(),
     "controller.hidden": integers(1, 4096),
     **{f"rates.{part}_{b}": _rate() for part in ("encoder", "projection", "decoder") for b in BRANCHES},
@@ -203,59 +202,72 @@ def check(config: Any) -> None:
 
 def _check_control(config: Any, used: dict[str, str]) -> None:
     """That what turns has something to turn, and that nothing is turned twice."""
-    control = config.control
-    radial = [loss for loss in factors.RADIAL if loss in used]
-    moved = config.prior.homeostat or by_statenet(config)
-    wants = [
-        (
-            moved == (config.model.curvature == "controlled") or (config.model.curvature == "learned" and not moved),
-            "config.model.curvature=controlled goes with config.prior.homeostat=True, or with a config.control of "
-            "statenet: set both, or neither",
+    control, rho, balance = config.control, config.schedules.rho, config.balance
+    moved, curvature = config.prior.homeostat or by_statenet(config), config.model.curvature
+    wants = {
+        "config.model.curvature=controlled goes with config.prior.homeostat=True, or with a config.control of "
+        "statenet: set both, or neither": moved == (curvature == "controlled"),
+        f"config.control={control} and config.controller.on=True both turn weights: set one of them": control == "none"
+        or not config.controller.on,
+        f"config.control={control} turns the permeability: set config.model.cross_injection=True": control == "none"
+        or config.model.cross_injection,
+        "config.curriculum.on=True follows the radial losses, and mixes them with the ranking: set the `on` of one of "
+        f"{', '.join(factors.RADIAL)}, and config.control": not config.curriculum.on
+        or (bool(_radial(used)) and control != "none"),
+        f"config.control=statenet has no fixed schedule: set config.train.schedule=constant, which is "
+        f"{config.train.schedule}, and config.train.warmup_epochs=0, or config.control=schedules+statenet": control
+        != "statenet"
+        or (config.train.schedule == "constant" and not config.train.warmup_epochs),
+        f"config.schedules.rho.at={','.join(map(str, rho.at))} has to be in rising order, and to have a time for each "
+        f"of config.schedules.rho.levels={','.join(map(str, rho.levels))}": 0 < len(rho.at) == len(rho.levels)
+        and all(a < b for a, b in itertools.pairwise(rho.at)),
+        f"config.balance.least={balance.least} has to be less than config.balance.greatest={balance.greatest}": (
+            balance.least < balance.greatest
         ),
-        (
-            not config.prior.homeostat or "prior" in used,
-            "config.prior.homeostat=True moves a prior that is off: set config.losses.prior.on",
-        ),
-        (
-            config.control == "none" or not config.controller.on,
-            f"config.control={control} and config.controller.on=True both turn weights: set one of them",
-        ),
-        (
-            not scheduled(config) or config.model.cross_injection,
-            f"config.control={control} turns the permeability: set config.model.cross_injection=True",
-        ),
-        (
-            not config.curriculum.on or (radial and config.control != "none"),
-            "config.curriculum.on=True follows the radial losses, and mixes them with the ranking: set the `on` of "
-            f"one of {', '.join(factors.RADIAL)}, and config.control",
-        ),
-        (
-            not by_statenet(config) or ({*used} >= {"prior", "alignment"} and used["prior"] == "AB"),
-            f"config.control={control} turns sigma and lambda_3: set config.losses.prior.on=AB and .alignment.on=AB",
-        ),
-        (
-            not by_statenet(config) or (radial and not used.keys().isdisjoint(factors.RANKING)),
-            f"config.control={control} turns the mix of radial and ranking losses: set the `on` of one of "
-            f"{', '.join(factors.RADIAL)}, and of one of {', '.join(factors.RANKING)}",
-        ),
-        (
-            control != "statenet" or (config.train.schedule == "constant" and not config.train.warmup_epochs),
-            f"config.control=statenet has no fixed schedule: set config.train.schedule=constant, which is "
-            f"{config.train.schedule}, and config.train.warmup_epochs=0, or config.control=schedules+statenet",
-        ),
-    ]
-    at, levels = config.schedules.rho.at, config.schedules.rho.levels
-    in_order = len(at) == len(levels) and all(a < b for a, b in itertools.pairwise(at))
-    wants.append(
-        (
-            in_order,
-            f"config.schedules.rho.at={','.join(map(str, at))} has to be in rising order, and to have a time for each "
-            f"of config.schedules.rho.levels={','.join(map(str, levels))}",
+    }
+    _refuse_first(wants)
+    if config.prior.homeostat:
+        _check_homeostat(config, used)
+    if by_statenet(config):
+        _refuse_first(
+            {
+                f"config.control={control} turns sigma and lambda_3: set config.losses.prior.on=AB and "
+                "config.losses.alignment.on=AB": (used.get("prior") == "AB" and "alignment" in used),
+                f"config.control={control} turns the mix of radial and ranking losses: set the `on` of one of "
+                f"{', '.join(factors.RADIAL)}, and of one of {', '.join(factors.RANKING)}": bool(_radial(used))
+                and not used.keys().isdisjoint(factors.RANKING),
+            }
         )
+
+
+def _check_homeostat(config: Any, used: dict[str, str]) -> None:
+    """That there is a prior, which begins within its bounds, and one way in which c moves it."""
+    own, branches = config.prior, used.get("prior", "")
+    _refuse_first(
+        {
+            "config.prior.homeostat=True moves a prior that is off: set config.losses.prior.on": bool(branches),
+            "config.prior.homeostat=True moves one c for both branches, and it acts the other way on a "
+            "direction_radius than on an exp_map: set config.model.A.projection and .B.projection to the same": (
+                len({config.model[b].projection for b in branches}) < 2
+            ),
+        }
     )
-    for fits, why in wants:
-        if not fits:
+    for key, values in (("prior.sigma", own.sigma), ("model.c", config.model.c)):
+        for value in _each(values, 1):
+            inside = own.least <= value <= own.most
+            bounds = f"config.prior.least={own.least} to config.prior.most={own.most}"
+            _refuse_first({f"config.{key}={value} is outside {bounds}, where the homeostat holds it": inside})
+
+
+def _refuse_first(wants: dict[str, bool]) -> None:
+    """A ConfigError with the first sentence whose condition does not hold."""
+    for why, holds in wants.items():
+        if not holds:
             raise ConfigError(why)
+
+
+def _radial(used: dict[str, str]) -> list[str]:
+    return [loss for loss in factors.RADIAL if loss in used]
 
 
 def _check_phases(config: Any) -> None:

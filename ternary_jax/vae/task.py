@@ -132,7 +132,7 @@ def _sample(static, context: Context):
 
 
 def _loss(branches: dict[str, Branch], static, params, batch, context: Context):
-    index = jnp.concatenate([*batch.values()])
+    index = _rows(batch)
     on = settings.on(static.losses)
     given = factors.of(context.controls.knobs, tuple(on), context.hypers.phases.radial_after)
     keys = functools.partial(jax.random.fold_in, context.key)
@@ -153,9 +153,14 @@ def _loss(branches: dict[str, Branch], static, params, batch, context: Context):
     return Loss(total + controller.WEIGHT * ahead, terms | {"controller": ahead}, signals)
 
 
+def _rows(batch):
+    """Anchors first: a batch that was cut into microbatches has its names in the order of the alphabet."""
+    return jnp.concatenate([batch[name] for name in ("rows", "partners") if name in batch])
+
+
 def _reference(branches, static, params, knobs, batch, context):
     """The losses by the weights of the config, whatever has been turned; but c and sigma are of the model."""
-    on, index = settings.on(static.losses), jnp.concatenate([*batch.values()])
+    on, index = settings.on(static.losses), _rows(batch)
     of_model = {name: knobs[name] for name in ("c", "sigma") if name in knobs}
     context = context._replace(controls=context.controls._replace(knobs=of_model))
     keys = functools.partial(jax.random.fold_in, context.key)
@@ -205,10 +210,12 @@ def _forward(branches, static, params, index, context, turned, keys):
             targets=targets,
         )
     signals = {f"radius_{b}": jnp.mean(one.points.r) for b, one in seen.items()}
+    if static.prior.homeostat:
+        signals |= {f"drawn_radius_{b}": jnp.mean(one.drawn.r) for b, one in seen.items()}
     if settings.by_statenet(static):
         shifts = jnp.stack(ranking.shifts(keys(201), len(index)))
         for b, one in seen.items():
-            signals |= {f"{name}_{b}": x for name, x in senses.of_branch(one, shifts).items()}
+            signals |= {f"sensed_{name}_{b}": x for name, x in senses.of_branch(one, shifts).items()}
     return seen, signals | ({"c": c} if static.model.curvature == "learned" else {})
 
 

@@ -15,7 +15,9 @@ from ternary_jax.control.prior import PriorState, Rule, homeostat
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
 DIM, STEPS = 16, 3000
-RULE = Rule(decay=0.99, kl=1.5, sigma_rate=0.01, c_rate=2e-4, sigma_bounds=(0.05, 3.0), c_bounds=(0.25, 4.0))
+RULE = Rule(
+    decay=0.99, kl=1.5, falls=True, sigma_rate=0.01, c_rate=2e-4, sigma_bounds=(0.05, 3.0), c_bounds=(0.25, 4.0)
+)
 RADII, KLS = ("radius_A", "radius_B"), ("kl_A", "kl_B")
 
 
@@ -128,6 +130,22 @@ def test_c_brings_the_kl_to_its_target_where_radii_shrink_with_it_and_sigma_goes
     np.testing.assert_allclose(kl[-1], 0.6, rtol=1e-2)
     np.testing.assert_allclose(sigma[-1] * m, radius[-1], rtol=1e-2)
     assert RULE.c_bounds[0] * 1.1 < c[-1] < RULE.c_bounds[1] / 1.1
+
+
+@pytest.mark.parametrize("falls", [True, False])
+def test_c_goes_the_way_that_brings_the_kl_to_its_target(falls):
+    """A plant whose KL per coordinate is 0.9 / sqrt(c), or 0.9 sqrt(c): at 0.6 for c = 2.25, or 1 / 2.25."""
+    member = control(RULE._replace(c_rate=2e-3, kl=0.6, falls=falls))
+
+    def step(carry, _):
+        state, c = carry
+        kl = DIM * 0.9 * (1 / jnp.sqrt(c) if falls else jnp.sqrt(c))
+        last: Any = dict.fromkeys(RADII, jnp.float32(2)) | dict.fromkeys(KLS, kl)
+        state, after = member.update(state, Signals(jnp.int32(0), {}, last, {}), Controls({}, None, {}))
+        return (state, after.knobs["c"]), None
+
+    (_, c), _ = jax.lax.scan(step, (member.init(jnp.float32(1)), jnp.float32(1)), None, length=6000)
+    assert float(c) == pytest.approx(2.25 if falls else 1 / 2.25, rel=0.02)
 
 
 ABSURD = [np.inf, -np.inf, np.nan, 3e38, 1e30, -1e30, 0.0, 1e-45, -1.0]

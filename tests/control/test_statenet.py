@@ -376,7 +376,7 @@ def test_a_network_that_says_nothing_yet_learns_by_its_last_layer():
     np.testing.assert_allclose(slope["decoder_1"]["bias"], 0.05 * 0.8 * (np.array(OUTPUTS) == "sigma"), rtol=1e-5)
 
 
-# --- learning, and what is kept ---------------------------------------------------------------------------------------
+# --- learning ---------------------------------------------------------------------------------------------------------
 
 
 def test_it_descends_by_adam():
@@ -395,12 +395,3 @@ def _descends(state):
     expected = state.params["decoder_1"]["kernel"] - 0.1 * first / (np.abs(first) + 1e-8)
     expected -= 0.1 * m / (1 - 0.9**2) / (np.sqrt(v / (1 - 0.999**2)) + 1e-8)
     np.testing.assert_allclose(after.params["decoder_1"]["kernel"], expected, rtol=1e-4, atol=5e-6)
-
-
-def test_a_network_is_written_and_read(tmp_path):
-    params = network(10)
-    statenet.save(tmp_path / "net.npz", params)
-    jax.tree.map(np.testing.assert_array_equal, statenet.load(tmp_path / "net.npz"), params)
-    statenet.save(tmp_path / "other.npz", params | {"norm": {"scale": np.ones(3), "bias": np.ones(64)}})
-    with pytest.raises(ValueError, match=r"other.npz has no norm.scale of shape \(64,\)"):
-        statenet.load(tmp_path / "other.npz")

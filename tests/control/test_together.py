@@ -24,7 +24,9 @@ SOURCES = statenet.Sources(
 )
 CHANGES = {"train.epochs": 8, "train.schedule": "constant", "losses.pull.on": False, "runs": 2}
 QUICK: Any = {"xla_backend_optimization_level": 0}
-RULE = prior.Rule(decay=0.9, kl=0.1, sigma_rate=0.01, c_rate=0.01, sigma_bounds=(0.1, 3.0), c_bounds=(0.5, 2.0))
+RULE = prior.Rule(
+    decay=0.9, kl=0.1, falls=True, sigma_rate=0.01, c_rate=0.01, sigma_bounds=(0.1, 3.0), c_bounds=(0.5, 2.0)
+)
 
 
 def saying_something(hypers):

@@ -98,7 +98,9 @@ def test_a_knob_is_in_the_gradient_of_what_it_names_and_of_nothing_else(name):
 
 def test_factors_multiply_and_what_nobody_turns_is_not_there():
     knobs: Any = {"lambda_1": 0.5, "balance_A": 3.0, "beta_A": 0.1, "tau": 0.25, "ranking": 0.5, "lambda_3": 0.3}
-    found = factors.of(knobs, (), 1.0)
+    on = ("reconstruction", "prior", "kl", "stratification", "radial", "ranking_v2", "alignment")
+    found = factors.of(knobs, on, 1.0)
+    assert factors.of(knobs, ("metric",), 1.0) == {}
     assert found["reconstruction_A"] == 1.5
     assert found["prior_A"] == found["kl_A"] == pytest.approx(0.15)
     assert found["stratification"] == found["radial"] == 1.5
@@ -174,7 +176,7 @@ def test_senses_are_those_of_a_loop():
         targets=jnp.zeros(D + 1),
     )
     found = small.jit(senses.of_branch)(seen, jnp.array([3, 7]))
-    assert set(found) == set(senses.OF_A_BRANCH)
+    assert set(found) == {"entropy", "coverage", "ranking"}
     p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     assert float(found["entropy"]) == pytest.approx(np.mean(-np.sum(p * np.log(p), -1)), rel=1e-5)
     right = [all(logits[i].argmax(-1) - 1 == x[i]) for i in range(n)]
@@ -287,15 +289,6 @@ def test_it_learns_from_the_steps_ahead(ahead):
     assert small.setting(**STATENET)[0].learner is None
 
 
-def test_a_network_from_a_file_is_the_one_it_begins_with(tmp_path):
-    params = statenet.init(jax.random.key(7))
-    statenet.save(tmp_path / "net.npz", params)
-    steps, place = with_statenet()
-    made, *_ = small.setting(**STATENET, statenet__params=str(tmp_path / "net.npz"))
-    state = made.control.init(steps.hypers)[place]
-    jax.tree.map(np.testing.assert_array_equal, state.params, params)
-
-
 WRONG = [
     (dict(prior__homeostat=True), "config.model.curvature=controlled goes with config.prior.homeostat=True"),
     (dict(model__curvature="controlled"), "config.model.curvature=controlled goes with"),
@@ -313,7 +306,14 @@ WRONG = [
     ),
     (dict(schedules__rho__at=(0.2, 0.1, 0.3)), "config.schedules.rho.at=0.2,0.1,0.3 has to be in rising order"),
     (dict(schedules__rho__levels=(0.2, 0.1)), "to have a time for each of config.schedules.rho.levels=0.2,0.1"),
-    (STATENET | dict(statenet__params="/nowhere/net.npz"), "config.statenet.params=/nowhere/net.npz"),
+    (dict(schedules__rho__at=(), schedules__rho__levels=()), "config.schedules.rho.at="),
+    (BOTH | dict(prior__homeostat=True, model__c=20.0), "config.model.c=20.0 is outside config.prior.least=0.1 to"),
+    (BOTH | dict(prior__homeostat=True, prior__sigma=0.05), "config.prior.sigma=0.05 is outside"),
+    (dict(balance__weights=True, balance__least=0.96), "config.balance.least=0.96 has to be less than"),
+    (
+        BOTH | dict(prior__homeostat=True, model__A__projection="direction_radius"),
+        "config.prior.homeostat=True moves one c for both branches",
+    ),
 ]
 
 

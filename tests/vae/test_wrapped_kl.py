@@ -12,7 +12,16 @@ from ternary_jax.vae.losses import prior
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
-wrapped_kl, tangent_kl = small.jit(prior.wrapped_kl), small.jit(prior.tangent_kl)
+tangent_kl = small.jit(prior.wrapped_kl)
+
+
+def of_draw(z, mean, scale, sigma, c):
+    """Of points z (n, dim) that were drawn around `mean` (n, dim): from the tangent vectors that lead to them."""
+    v = jax.vmap(lambda z, m: poincare.conformal_factor(m, c) * poincare.log(m, z, c))(z, mean)
+    return prior.wrapped_kl(v, jax.vmap(poincare.log0, (0, None))(z, c), scale, sigma, c)
+
+
+wrapped_kl = small.jit(of_draw)
 
 
 def mobius_add(x, y, c):
@@ -58,19 +67,19 @@ def test_it_is_the_mean_of_the_log_ratio_of_the_densities(dim, scale, c):
     assert float(jnp.mean(ratio)) == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
-def test_from_tangent_vectors_it_is_the_same_with_the_same_gradient():
+def test_from_the_noise_it_is_the_same_with_the_same_gradient():
     c = 1.3
     eps, mean, scale, _ = draws(20, 4, c, 0.5, 1)
 
-    def of_draw(mean, scale, sigma, c):
-        return prior.wrapped_kl(drawn(mean, scale * eps, c), mean, scale, sigma, c)
+    def of_points(mean, scale, sigma, c):
+        return of_draw(drawn(mean, scale * eps, c), mean, scale, sigma, c)
 
     def of_tangents(mean, scale, sigma, c):
         u = jax.vmap(poincare.log0, (0, None))(drawn(mean, scale * eps, c), c)
-        return prior.tangent_kl(scale * eps, u, scale, sigma, c)
+        return prior.wrapped_kl(scale * eps, u, scale, sigma, c)
 
     at = mean, scale, jnp.float32(0.6), jnp.float32(c)
-    found = [small.jit(jax.value_and_grad(f, (0, 1, 2, 3)))(*at) for f in (of_draw, of_tangents)]
+    found = [small.jit(jax.value_and_grad(f, (0, 1, 2, 3)))(*at) for f in (of_points, of_tangents)]
     assert float(found[0][0]) == pytest.approx(float(found[1][0]), rel=1e-5)
     for a, b in zip(found[0][1], found[1][1], strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-5)
@@ -101,7 +110,7 @@ def test_in_the_mean_it_is_the_integral_over_the_disc(mean, scale, sigma, c):
     nodes, weights = np.polynomial.hermite_e.hermegauss(30)
     eps = np.stack(np.meshgrid(nodes, nodes), -1).reshape(-1, 2).astype(np.float32)
     at, size = (np.broadcast_to(np.float32(a), eps.shape) for a in (mean, scale))
-    each = small.jit(jax.vmap(lambda z, m, s: prior.wrapped_kl(z[None], m[None], s[None], np.float32(sigma), c)))
+    each = small.jit(jax.vmap(lambda z, m, s: of_draw(z[None], m[None], s[None], np.float32(sigma), c)))
     share = np.outer(weights, weights).ravel() / weights.sum() ** 2
     found = share @ np.asarray(each(moved(at, size * eps, c), at, size), np.float64)
 
@@ -128,3 +137,17 @@ def test_in_the_mean_over_draws_it_is_not_negative(dim):
         found = float(wrapped_kl(moved(mean, v, 1.0), mean, np.full_like(v, scale), 0.5, 1.0))
         assert found > -0.01
         assert (found > 0.1) == (scale == 0.3)
+
+
+@pytest.mark.parametrize("held", ["tangent vector", "share of the radius"])
+def test_with_c_it_rises_at_the_same_tangent_vector_and_falls_at_the_same_share_of_the_radius(held):
+    """Which is what `control.prior` goes by."""
+    rng = np.random.default_rng(5)
+    y, eps = (0.4 * rng.normal(size=(300, 16))).astype(np.float32), rng.normal(size=(300, 16)).astype(np.float32)
+    scale, found = np.full_like(y, 0.3), []
+    for c in (0.5, 1.0, 2.0):
+        at = np.float32(c if held == "tangent vector" else 1.0)
+        mean = jax.vmap(poincare.exp0, (0, None))(y, at) * jnp.sqrt(at / np.float32(c))
+        found.append(float(wrapped_kl(moved(mean, scale * eps, np.float32(c)), mean, scale, 1.0, np.float32(c))))
+    assert found == sorted(found, reverse=held != "tangent vector")
+    assert max(found) > 1.1 * min(found)

@@ -9,35 +9,22 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from ternary_jax import poincare
 from ternary_jax.precision import in_float64, log_sinhc
 
 
-def wrapped_kl(z: Array, mean: Array, scale: Array, sigma: ArrayLike, c: ArrayLike) -> Array:
-    """log q(z) - log p(z), mean over the batch, -> (): one draw z (n, dim) of each q, so KL(q || p) on average.
+def wrapped_kl(v: Array, u: Array, scale: Array, sigma: ArrayLike, c: ArrayLike) -> Array:
+    """log q(z) - log p(z), mean over the batch, -> (): one draw z of each q, so KL(q || p) on average.
 
-    q: wrapped normal at `mean` (n, dim) of `scale` (n, dim); p: that at the origin, of one sigma. Densities as in
-    `poincare.wrapped_normal_log_prob`.
+    q: wrapped normal at a mean m of `scale` (n, dim); p: that at the origin, of one sigma. Densities as in
+    `poincare.wrapped_normal_log_prob`; but from tangent vectors, from which nothing has cancelled yet.
+
+    v = scale eps (n, dim), that z = exp_m(PT_{0->m}(v / 2)) was drawn with; u = log_0(z) (n, dim).
     """
-    return jnp.mean(jax.vmap(_of_draw, (0, 0, 0, None, None))(z, mean, scale, sigma, c))
-
-
-def tangent_kl(v: Array, u: Array, scale: Array, sigma: ArrayLike, c: ArrayLike) -> Array:
-    """`wrapped_kl` from tangent vectors, which need no ball: right where z would round to its edge.
-
-    v = scale eps (n, dim), that z = exp_mean(PT_{0->mean}(v / 2)) was drawn with; u = log_0(z) (n, dim).
-    """
-    return jnp.mean(jax.vmap(_of_tangents, (0, 0, 0, None, None))(v, u, scale, sigma, c))
+    return jnp.mean(jax.vmap(_of_draw, (0, 0, 0, None, None))(v, u, scale, sigma, c))
 
 
 @in_float64
-def _of_draw(z, mean, scale, sigma, c):
-    v = poincare.conformal_factor(mean, c) * poincare.log(mean, z, c)
-    return _of_tangents(v, poincare.log0(z, c), scale, sigma, c)
-
-
-@in_float64
-def _of_tangents(v, u, scale, sigma, c):
+def _of_draw(v, u, scale, sigma, c):
     """log(sigma / scale) + |w|^2 / (2 sigma^2) - |v / scale|^2 / 2 + (dim - 1) log(sinhc |w| / sinhc |v|), w = 2u."""
     w = 2 * u  # lengths in the metric at 0, as those of v
     normal = jnp.sum(jnp.log(sigma / scale) + jnp.square(w / sigma) / 2 - jnp.square(v / scale) / 2)
