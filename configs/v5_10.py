@@ -60,9 +60,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.targets.hierarchy_B = -0.80
     config.losses.reconstruction.weight = 2.0
     config.losses.prior.on = "AB"
-    config.losses.prior.weight = (
-        0.005  # of nats in 16 coordinates; at 1 the code is that of the prior, and says nothing
-    )
+    # Of nats in 16 coordinates; at 1 the code is that of the prior, and says nothing.
+    config.losses.prior.weight = 0.005
     config.losses.stratification.on = "AB"
     config.losses.stratification.weight = 0.3
     config.losses.alignment.on = "AB"

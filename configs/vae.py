@@ -73,9 +73,8 @@ def get_config(arg: str = "") -> ConfigDict:
     losses.reconstruction = ConfigDict(dict(on="AB", weight=1.0))
     losses.kl = ConfigDict(dict(on="none", weight=0.1))
     losses.kl.free_bits = 0.3  # nats of each latent coordinate that cost no more than these
-    losses.prior = ConfigDict(
-        dict(on="none", weight=0.1)
-    )  # KL to a wrapped normal at the origin, of a wrapped posterior
+    # The KL of a wrapped posterior to a wrapped normal at the origin.
+    losses.prior = ConfigDict(dict(on="none", weight=0.1))
     losses.radial = ConfigDict(dict(on="none", weight=1.0))  # radii to their targets, by the square
     losses.radial.growth = 0.4  # of the weight of a row with its valuation, 1 + exp(growth v)
     losses.radial.margin = 0.5  # weight of the hinge between pairs

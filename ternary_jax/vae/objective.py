@@ -271,7 +271,7 @@ def _of_pairs(seen, points, distance):
 
 
 def _at_random(seen, points, measure):
-    """Of n random triplets, the same ones in every loss and branch of a step; a key is used once, so each folds it in."""
+    """Of n random triplets, the same ones in every loss and branch of a step; as a key is used once, by its fold."""
     shifts = ranking.shifts(jax.random.fold_in(seen.batch.key, 0), len(seen.batch.rows))
     of_points, of_rows = ((a, *(jnp.roll(a, shift, 0) for shift in shifts)) for a in (points, seen.batch.rows))
     return _of_triplets(seen, of_points, of_rows, measure.distance)
