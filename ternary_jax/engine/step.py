@@ -116,9 +116,7 @@ def look_ahead(step: Step, task: Task, learner: Learner) -> Step:
                 last = jax.lax.scan(lambda s, xs: (step(s, xs, key, hypers, data)[0], None), first, later)[0]
             end = number + learner.ahead
             context = Context(end, jax.random.fold_in(key, end), Controls({}, None, last.knobs), hypers, data)
-            key_batch, key_loss = jax.random.split(context.key)
-            batch = task.sample(context._replace(key=key_batch))
-            return reference(last.params, last.knobs, batch, context._replace(key=key_loss)), (first, info)
+            return reference(last.params, last.knobs, *_sampled(task, context)), (first, info)
 
         slope, (after, info) = jax.grad(ahead, has_aux=True)(learner.get(state.control))
         return after._replace(control=learner.descend(after.control, slope)), seen(info, optax.tree.norm(slope))
@@ -175,10 +173,15 @@ def first_bad(infos: StepInfo, first: Array) -> tuple[Array, Array]:
     return jnp.where(jnp.any(bad), first + row, -1), jnp.argmax(bad[row])
 
 
+def _sampled(task: Task, context: Context) -> tuple[Any, Context]:
+    """(batch, what its loss goes by): each has a key of its own."""
+    key_batch, key_loss = jax.random.split(context.key)
+    return task.sample(context._replace(key=key_batch)), context._replace(key=key_loss)
+
+
 def _loss_and_gradients(task: Task, n: int, params: Any, context: Context) -> tuple[Loss, Any]:
     """Of a batch; over n microbatches, one after the other in the memory of one, their means."""
-    key_batch, key_loss = jax.random.split(context.key)
-    batch, context = task.sample(context._replace(key=key_batch)), context._replace(key=key_loss)
+    batch, context = _sampled(task, context)
 
     def total(params, batch, context):
         loss = task.loss(params, batch, context)
