@@ -28,8 +28,8 @@ class Latent(NamedTuple):
 class Points(NamedTuple):
     """z (n, dim) in the ball, u = log_0(z) (n, dim), r = d(0, z) (n,).
 
-    A direction-radius projection makes u and r beside z, not from it: 1 - c|z|^2 has lost digits by then. exp_map and a
-    wrapped draw take both from z, because what comes too near the edge is shortened, and they are to be of that point.
+    A projection makes u and r beside z, not from it: 1 - c|z|^2 has lost digits by then. A wrapped draw takes both from
+    z, because what comes too near the edge is shortened, and they are to be of that point.
     """
 
     z: Array
@@ -90,7 +90,7 @@ def make_branch(name: str, static: Any) -> Branch:
 
     def project(params, y, c, key=None):
         if not direct:
-            return _points(jax.vmap(poincare.exp0, (0, None))(y, c), c)
+            return jax.vmap(_from_tangent, (0, None))(y, c)
         towards, share = call("projection", projection, params, y, key)
         square = jnp.sum(towards * towards, -1, keepdims=True)
         direction = towards / jnp.where(square > 0, safe_sqrt(square), 1)
@@ -104,8 +104,7 @@ def make_branch(name: str, static: Any) -> Branch:
         scale = jnp.exp(latent.log_variance / 2)
         if own.posterior == "gaussian":
             return project(params, latent.mean + scale * noise, c, key)
-        steps = jax.vmap(poincare.transport0, (0, 0, None))(points.z, scale * noise / 2, c)
-        return _points(jax.vmap(poincare.exp, (0, 0, None))(points.z, steps, c), c)
+        return jax.vmap(_moved, (0, 0, None))(points.z, scale * noise / 2, c)
 
     def decode(params, u, key=None):
         return call("decoder", decoder, params, u, key).reshape(-1, n_digits, 3)
@@ -113,10 +112,18 @@ def make_branch(name: str, static: Any) -> Branch:
     return Branch(tuple(groups.values()), init, encode, project, draw, decode)
 
 
-def _points(z: Array, c: Array) -> Points:
-    """Of points (n, dim) that rounding may have put on the edge, as that of exp_0 of a long vector does."""
-    z = jax.vmap(poincare.project, (0, None))(z, c)
-    return Points(z, jax.vmap(poincare.log0, (0, None))(z, c), jax.vmap(poincare.dist0, (0, None))(z, c))
+def _from_tangent(y: Array, c: Array) -> Points:
+    """exp_0(y), of y (dim,) that is shortened where its point would round to the edge, to where `project` leaves it."""
+    norm, longest = safe_sqrt(jnp.sum(y * y)), jnp.arctanh(poincare.max_norm(y.dtype)) / jnp.sqrt(c)
+    beyond = norm > longest
+    u = jnp.where(beyond, longest / jnp.where(beyond, norm, 1), 1) * y
+    return Points(poincare.exp0(u, c), u, 2 * jnp.where(beyond, longest, norm))
+
+
+def _moved(z: Array, s: Array, c: Array) -> Points:
+    """exp_z of s (dim,), a tangent vector of 0 that is transported to z: it is z (+) exp_0(s)."""
+    z = poincare.project(poincare.mobius_add(z, poincare.exp0(s, c), c), c)
+    return Points(z, poincare.log0(z, c), poincare.dist0(z, c))
 
 
 def features(x: Array, inputs: str) -> Array:

@@ -303,6 +303,6 @@ def test_a_step_draws_and_computes_nothing_for_what_is_off():
         assert len(found) > len(bare)
         assert ("asinh" in found) == needs_distances  # d(., .): radii are made from artanh
         assert ("random_bits" in found) == needs_pairs  # which shifts
-        assert ("argmin" in found) == ("ranking" in str(overrides))
+        assert ("reduce_min" in found) == ("ranking" in str(overrides))
     assert not {"asinh", "random_bits", "random_fold_in"} & set(bare)
     assert "random_bits" in of_step(model__A__posterior="gaussian")

@@ -52,8 +52,11 @@ def mined(name, anchors=None):
 
 
 @pytest.mark.parametrize("name", DISTANCES)
-@pytest.mark.parametrize("n", [60, ranking.BLOCK, 2 * ranking.BLOCK + 22])
-def test_the_worst_triplets_are_those_of_a_loop(n, name):
+@pytest.mark.parametrize(("n", "together"), [(60, 60), (60, 20), (150, 64), (150, 1)])
+def test_the_worst_triplets_are_those_of_a_loop(n, together, name, monkeypatch):
+    """Also where anchors are taken some at a time, and those are no divisor of them."""
+    monkeypatch.setattr(ranking, "BLOCK", together * n)
+    mined.cache_clear()
     z, rows = batch(n)
     found, expected = mined(name)(z, rows), by_loop(z, rows, DISTANCES[name][1])
     assert found.found.tolist() == [one is not None for one in expected]
