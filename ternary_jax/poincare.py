@@ -87,6 +87,12 @@ def exp(x: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
 
 
 @in_float64
+def translate(x: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
+    """x (+) exp_0(u), which is exp_x of the transport of u from 0 to x; at any |u|, where exp_0(u) rounds to the edge."""
+    return _translate(x, u, _gap(x, c), c)
+
+
+@in_float64
 def log(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
     """log_x(y) = (2 / (sqrt(c) lambda_x)) artanh(sqrt(c)|m|) m/|m| with m = (-x) (+) y; the inverse of exp_x."""
     return _log(x, y, c)
@@ -255,7 +261,7 @@ def wrapped_normal_sample(key: Array, mean: ArrayLike, scale: ArrayLike, c: Arra
     """
     mean, scale = jnp.asarray(mean), _scale(scale, mean)
     eps = jax.random.normal(key, mean.shape, mean.dtype)
-    return exp(mean, transport0(mean, scale * eps / 2, c), c)
+    return translate(mean, scale * eps / 2, c)
 
 
 @in_float64
@@ -370,11 +376,15 @@ def _add(x, y, gap_x, gap_y, c):
 
 def _exp(x, u, c):
     gap_x = _gap(x, c)
-    w = c * _sq(u) / gap_x**2
+    return _translate(x, u / gap_x, gap_x, c)
+
+
+def _translate(x, u, gap_x, c):
+    w = c * _sq(u)
     within = jnp.where(w < 1e5, w, 1e5)  # sech^2 is 1e-274 there
     sinh2 = within * sinhc(within) ** 2
     # The gap of the second summand is sech^2; recomputed from the point itself it would cancel.
-    return _add(x, tanhc(w) / gap_x * u, gap_x, 1 / (1 + sinh2), c)
+    return _add(x, tanhc(w) * u, gap_x, 1 / (1 + sinh2), c)
 
 
 def _log(x, y, c):

@@ -32,6 +32,7 @@ POINT_FUNCTIONS = {  # every function of the module, with its arguments in terms
     "log0": "x",
     "transport": "xyu",
     "transport0": "xu",
+    "translate": "xu",
     "tangent_dist": "uv",
     "gap": "x",
     "conformal_factor": "x",
@@ -247,6 +248,7 @@ CURVED = [
     "exp0",
     "log0",
     "transport",
+    "translate",
     "tangent_dist",
     "gap",
 ]

@@ -121,8 +121,8 @@ def _from_tangent(y: Array, c: Array) -> Points:
 
 
 def _moved(z: Array, s: Array, c: Array) -> Points:
-    """exp_z of s (dim,), a tangent vector of 0 that is transported to z: it is z (+) exp_0(s)."""
-    z = poincare.project(poincare.mobius_add(z, poincare.exp0(s, c), c), c)
+    """exp_z of s (dim,), a tangent vector of 0 that is transported to z."""
+    z = poincare.project(poincare.translate(z, s, c), c)
     return Points(z, poincare.log0(z, c), poincare.dist0(z, c))
 
 

@@ -19,6 +19,7 @@ OPERATIONS = {
     "log": "xy",
     "mobius_add": "xy",
     "transport": "xyu",
+    "translate": "xu",
 }
 
 

@@ -64,6 +64,10 @@ def exp(x, u, c):
     return mobius_add(x, exp0(scale(conformal_factor(x, c) / 2, u), c), c)
 
 
+def translate(x, u, c):
+    return mobius_add(x, exp0(u, c), c)
+
+
 def log(x, y, c):
     return scale(2 / conformal_factor(x, c), log0(mobius_add(minus(x), y, c), c))
 

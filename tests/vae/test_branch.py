@@ -331,3 +331,24 @@ def test_what_is_drawn_has_the_mean_and_the_variance_that_the_encoder_says():
     np.testing.assert_allclose(norms(drawn["wrapped"].u) * 2, drawn["wrapped"].r, rtol=1e-5)
     made = of()
     assert made.draw({}, latent, points, 0.7, None) is points
+
+
+@pytest.mark.parametrize("length", [3.0, 9.0, 40.0, 1e4])
+def test_a_draw_from_afar_is_in_the_ball_and_the_point_of_its_own_tangent_vector(length):
+    """exp_0 of as long a step alone rounds to the edge, where nothing is defined."""
+    made = of(model__A__posterior="wrapped", model__A__projection="exp_map", model__dim=2)
+    noise = length * jnp.array([[1.0, 0.0], [-0.6, 0.8], [0.0, -1.0]])
+    mean = jnp.array([[0.5, 0.1], [3.0, 2.0], [-1e3, 1e3]])  # the last is shortened to what float32 holds
+    latent = Latent(mean, jnp.zeros_like(mean))
+
+    def both(latent, c):
+        points = made.project({}, latent.mean, c)
+        return points, made.draw({}, latent, points, c, noise)
+
+    for points in small.jit(both)(latent, 0.7):
+        assert (jnp.sqrt(0.7) * norms(points.z) <= poincare.max_norm(jnp.float32) * (1 + 1e-7)).all()
+        poincare.check(points.z, 0.7)
+        np.testing.assert_allclose(points.r, 2 * norms(points.u), rtol=1e-5)
+        np.testing.assert_allclose(jax.vmap(poincare.exp0, (0, None))(points.u, 0.7), points.z, rtol=2e-6, atol=1e-7)
+    of_sum = jax.grad(lambda *a: sum(jnp.sum(x) for x in jax.tree.leaves(both(*a))), (0, 1))(latent, jnp.float32(0.7))
+    assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(of_sum))
