@@ -88,7 +88,7 @@ def exp(x: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
 
 @in_float64
 def translate(x: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
-    """x (+) exp_0(u), which is exp_x of the transport of u from 0 to x; at any |u|, where exp_0(u) rounds to the edge."""
+    """x (+) exp_0(u), which is exp_x of the transport of u from 0 to x; also where exp_0(u) rounds to the edge."""
     return _translate(x, u, _gap(x, c), c)
 
 
