@@ -8,10 +8,10 @@ Attention over groups of inputs, a bottleneck of 14, and 8 corrections (8,274 pa
     delta = tanh(dense 8(relu(dense 64(h)))), in (-1, 1)
 
 That of the documents has two more heads of attention, of 126 and 84 parameters, whose weights nothing reads; they are
-left out. The last layer begins as 0, and then nothing is turned. All rates get a factor 1 + 0.1 delta; seven knobs are
-moved, by `TURNS`, off what the controllers before this one have set them to, and moves add up. In the originals nothing
-trained the network. Here `delta`, `moved`, `corrections` and the update of the Control are differentiable in its
-parameters.
+left out. The last layer begins as 0, and then nothing is turned. A factor on all rates and seven knobs are moved, by
+`TURNS`, off what the controllers before this one have set them to, and moves add up. The factor of the originals, 1 +
+0.1 delta, did not: without a schedule, no network could have brought a rate down. There nothing trained the network;
+here `delta`, `moved`, `corrections` and the update of the Control are differentiable in its parameters.
 """
 
 import math
@@ -44,7 +44,6 @@ GROUPS = (
     ("tau",),
 )
 INPUTS = tuple(name for group in GROUPS for name in group)
-RATE = 0.1
 ADAM = optax.scale_by_adam()
 
 
@@ -62,8 +61,10 @@ class Turn(NamedTuple):
     high: float
 
 
-# Scales and bounds are those of v5.10; of sigma and c, those that it had and never applied, by logarithms.
+# Scales and bounds are those of v5.10; of sigma and c, those that it had and never applied, by logarithms; of the rate,
+# a factor of 1, the bounds are ours.
 TURNS = {
+    "rate": Turn("multiply", 0.1, 0.02, 2.0),
     "lambda_1": Turn("add", 0.02, 0.5, 0.95),
     "lambda_2": Turn("add", 0.02, 0.5, 0.95),
     "lambda_3": Turn("add", 0.02, 0.15, 0.75),
@@ -72,7 +73,7 @@ TURNS = {
     "c": Turn("grow", 0.02, 0.5, 4.0),
     "tau": Turn("add", 0.1, 0.0, 1.0),
 }
-OUTPUTS = ("rate", *TURNS)  # the first is a factor on all rates, 1 + RATE delta
+OUTPUTS = tuple(TURNS)
 
 
 class Sources(NamedTuple):
@@ -103,14 +104,13 @@ class StateNetState(NamedTuple):
 
     params: of the network; adam: of its optimizer; rate: that it learns at
     running: means of `Sources.running`, by the name of the input
-    delta (8,): what it said last; offsets: of each knob of TURNS, ()
+    offsets: of each of TURNS, ()
     """
 
     params: Any
     adam: Any
     rate: Array
     running: dict[str, Array]
-    delta: Array
     offsets: dict[str, Array]
 
 
@@ -164,19 +164,19 @@ def moved(knobs: dict[str, Array], offsets: dict[str, Array], said: Array) -> di
     An offset ends where its knob meets a bound, so that the next move away from there counts in full.
     """
     after = {}
-    for (name, turn), one in zip(TURNS.items(), said[1:], strict=True):
+    for (name, turn), one in zip(TURNS.items(), said, strict=True):
         move = jnp.log1p(turn.scale * one) if turn.kind == "multiply" else turn.scale * one
         after[name] = jnp.clip(offsets[name] + move, *_room(turn, knobs[name]))
     return after
 
 
-def corrections(knobs: dict[str, Array], offsets: dict[str, Array], said: Array) -> tuple[dict[str, Array], Array]:
-    """(knobs with these offsets, within their bounds; factor on all rates, of what was said last)."""
+def corrections(knobs: dict[str, Array], offsets: dict[str, Array]) -> dict[str, Array]:
+    """The knobs with these offsets, within their bounds."""
     after = {}
     for name, turn in TURNS.items():
         offset = jnp.clip(offsets[name], *_room(turn, knobs[name]))
         after[name] = knobs[name] + offset if turn.kind == "add" else knobs[name] * jnp.exp(offset)
-    return knobs | after, 1 + RATE * said[0]
+    return knobs | after
 
 
 def statenet(begin: Callable[[Any], tuple[Any, Any]], sources: Sources, interval: int, decay: float) -> Control:
@@ -194,22 +194,23 @@ def statenet(begin: Callable[[Any], tuple[Any, Any]], sources: Sources, interval
             adam=ADAM.init(params),
             rate=jnp.asarray(rate),
             running={name: jnp.zeros([]) for name in sources.running},
-            delta=jnp.zeros(len(OUTPUTS)),
             offsets={name: jnp.zeros([]) for name in TURNS},
         )
 
     def update(state, signals, controls):
         state = state._replace(running=followed(state.running, signals, sources, decay))
+        knobs = controls.knobs | {"rate": jnp.ones([])}
 
         def renewed(state):
-            now, _ = corrections(controls.knobs, state.offsets, state.delta)
+            now = corrections(knobs, state.offsets)
             said = delta(state.params, observe(signals, state.running, now, sources))
-            return state._replace(delta=said, offsets=moved(controls.knobs, state.offsets, said))
+            return state._replace(offsets=moved(knobs, state.offsets, said))
 
         state = jax.lax.cond(signals.step % interval == 0, renewed, lambda state: state, state)
-        knobs, factor = corrections(controls.knobs, state.offsets, state.delta)
+        turned = corrections(knobs, state.offsets)
+        factor = turned.pop("rate")
         rates = {group: factor * rate for group, rate in controls.rates.items()}
-        return state, controls._replace(rates=rates, knobs=knobs)
+        return state, controls._replace(rates=rates, knobs=turned)
 
     return Control(start, update)
 

@@ -28,6 +28,7 @@ NORMS = ("gradient/encoder_A", "gradient/decoder_A", "gradient/encoder_B")
 STEPS, DECAY = 21, 0.8
 # What the knobs are set to where a test says nothing else: inside all bounds.
 SET: Any = dict(rho=0.2, lambda_1=0.7, lambda_2=0.6, lambda_3=0.3, ranking=0.4, sigma=0.8, c=1.1, tau=0.4)
+ALL: Any = SET | {"rate": 1.0}  # a factor on all rates, which is moved as the knobs are
 
 
 def network(seed=0, size=1.0) -> Any:
@@ -60,7 +61,7 @@ def world(seed=0):
 
 
 def run(params, rows, interval, knobs, rise):
-    """Rates, knobs and delta of each step, by name, (STEPS,); tau rises by `rise` at each step."""
+    """Rates, knobs and offsets of each step, by name, (STEPS,); tau rises by `rise` at each step."""
     member = statenet.statenet(lambda hypers: (hypers, 0.1), SOURCES, interval, DECAY)
     dtype = rows[NORMS[0]].dtype
 
@@ -70,7 +71,7 @@ def run(params, rows, interval, knobs, rise):
         before["tau"] += rise * n.astype(dtype)
         controls = Controls({"slope": jnp.asarray(2, dtype)}, None, before)
         state, after = member.update(state, Signals(n, {}, row, {}), controls)
-        return state, after.rates | after.knobs | {"delta": state.delta}
+        return state, after.rates | after.knobs | {"offsets": jnp.stack(list(state.offsets.values()))}
 
     return jax.lax.scan(step, member.init(params), (jnp.arange(STEPS, dtype=jnp.int32), rows))[1]
 
@@ -109,13 +110,13 @@ def network_in_numpy(params, s):
 
 def moved_in_numpy(offsets, knobs, said):
     """By the knobs, not by their offsets: each moves, and is held where its bound is."""
-    for (name, turn), delta in zip(TURNS.items(), said[1:], strict=True):
-        v = knobs[name]
-        low, high = (turn.low * v, turn.high * v) if name == "ranking" else (min(v, turn.low), max(v, turn.high))
+    for (name, turn), delta in zip(TURNS.items(), said, strict=True):
+        v, times = knobs[name], name in ("rate", "ranking")
+        low, high = (turn.low * v, turn.high * v) if times else (min(v, turn.low), max(v, turn.high))
         if name in ("lambda_1", "lambda_2", "lambda_3", "tau"):
             offsets[name] = np.clip(v + offsets[name] + turn.scale * delta, low, high) - v
         else:
-            factor = 1 + 0.3 * delta if name == "ranking" else np.exp(turn.scale * delta)
+            factor = 1 + turn.scale * delta if times else np.exp(turn.scale * delta)
             offsets[name] = np.clip(v * offsets[name] * factor, low, high) / v
 
 
@@ -130,20 +131,21 @@ def none_yet():
 
 def looped(params, rows, interval):
     """The controller by a loop over floats, of knobs that stay as they are set."""
-    offsets, said, found, running = none_yet(), np.zeros(8), [], dict.fromkeys(RUNNING, 0.0)
+    offsets, found, running = none_yet(), [], dict.fromkeys(RUNNING, 0.0)
     for n in range(len(rows[NORMS[0]])):
         row = {name: float(x[n]) for name, x in rows.items()}
         if n:
             running = {name: DECAY * mean + (1 - DECAY) * row[f"of_batch_{name}"] for name, mean in running.items()}
         if n % interval == 0:
-            knobs = knobs_in_numpy(offsets, SET)
+            knobs = knobs_in_numpy(offsets, ALL)
             seen = {name: row[f"the_{name}"] for name in OF_STEP}
             seen |= running | {name: knobs[name] for name in KNOBS}
             seen["missing"] = 1 - max(seen["coverage_A"], seen["coverage_B"])
             seen["gradient_ratio"] = row[NORMS[2]] / np.hypot(row[NORMS[0]], row[NORMS[1]]) if n else 0
             said = network_in_numpy(params, np.array([seen[name] for name in INPUTS]))
-            moved_in_numpy(offsets, SET, said)
-        found.append(knobs_in_numpy(offsets, SET) | {"slope": 2 * (1 + 0.1 * said[0])})
+            moved_in_numpy(offsets, ALL, said)
+        now = knobs_in_numpy(offsets, ALL)
+        found.append(now | {"slope": 2 * now.pop("rate")})
     return {name: [row[name] for row in found] for name in found[0]}
 
 
@@ -178,7 +180,7 @@ def test_what_the_network_says_is_that_of_numpy(values, seed):
 def test_the_controller_is_that_of_a_loop(interval):
     params, rows = network(1), world()
     found, expected = ran(params, rows, interval), looped(params, rows, interval)
-    assert found.keys() - {"delta"} == expected.keys()
+    assert found.keys() - {"offsets"} == expected.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-4, err_msg=name)
 
@@ -234,7 +236,7 @@ def test_at_the_start_nothing_is_turned(shift):
     found = ran(start(jax.random.key(3)), world(), 1, knobs)
     for name, value in (knobs | {"slope": 2.0}).items():
         np.testing.assert_array_equal(found[name], np.float32(value), err_msg=name)
-    assert not found["delta"].any()
+    assert not found["offsets"].any()
 
 
 @pytest.mark.parametrize("delta", [-0.9, -0.2, 0.2, 0.9])
@@ -244,7 +246,7 @@ def test_each_output_turns_what_it_is_named_after_and_nothing_else(output, delta
     found = ran(saying(said), world(), 7)
     times = 1 + np.arange(STEPS) // 7
     expected = {
-        "rate": 2 * (1 + 0.1 * delta) * np.ones(STEPS),
+        "rate": 2 * np.clip((1 + 0.1 * delta) ** times, 0.02, 2.0),
         "lambda_1": 0.7 + 0.02 * delta * times,
         "lambda_2": 0.6 + 0.02 * delta * times,
         "lambda_3": 0.3 + 0.02 * delta * times,
@@ -265,19 +267,19 @@ def test_corrections_add_up_within_bounds_as_in_a_loop():
     rng, steps = np.random.default_rng(0), 400
     said = np.tanh(rng.normal(size=(steps, 8)) + 3 * np.sign(np.sin(np.arange(steps) / 25))[:, None])
     wave = 0.5 + 0.7 * np.sin(np.arange(steps) / 90)
-    knobs = {name: np.abs(wave * SET[name] * 2) + 0.01 for name in TURNS}
+    knobs = {name: np.abs(wave * ALL[name] * 2) + 0.01 for name in TURNS}
 
     @jax.jit
     def run(said, knobs):
         def step(offsets, row):
             said, knobs = row
             offsets = statenet.moved(knobs, offsets, said)
-            return offsets, statenet.corrections(knobs, offsets, said)
+            return offsets, statenet.corrections(knobs, offsets)
 
         return jax.lax.scan(step, dict.fromkeys(TURNS, 0.0), (said, knobs))[1]
 
     with float64():
-        found, factor = jax.device_get(run(said, knobs))
+        found = jax.device_get(run(said, knobs))
     offsets, met = none_yet(), {name: set() for name in TURNS}
     for n in range(steps):
         now = {name: x[n] for name, x in knobs.items()}
@@ -285,10 +287,9 @@ def test_corrections_add_up_within_bounds_as_in_a_loop():
         for name, value in knobs_in_numpy(offsets, now).items():
             assert found[name][n] == pytest.approx(value, rel=1e-10), (name, n)
             turn, v = TURNS[name], now[name]
-            ends = (turn.low * v, turn.high * v) if name == "ranking" else (turn.low, turn.high)
+            ends = (turn.low * v, turn.high * v) if turn.kind == "multiply" else (turn.low, turn.high)
             assert min(v, ends[0]) * (1 - 1e-12) <= value <= max(v, ends[1]) * (1 + 1e-12)
             met[name] |= {end for end in ends if value == pytest.approx(end, rel=1e-9)}
-    np.testing.assert_allclose(factor, 1 + 0.1 * said[:, 0])
     assert all(met.values())
 
 
@@ -297,9 +298,9 @@ def test_corrections_add_up_within_bounds_as_in_a_loop():
 
 def test_corrections_are_held_between_renewals_while_knobs_follow_their_schedules():
     found = ran(network(4), world(), 4, rise=0.01)
-    renewed = np.flatnonzero(np.any(np.diff(found["delta"], axis=0) != 0, -1)) + 1
+    renewed = np.flatnonzero(np.any(np.diff(found["offsets"], axis=0) != 0, -1)) + 1
     assert renewed.tolist() == [4, 8, 12, 16, 20]
-    assert found["delta"][0].any()
+    assert found["offsets"][0].any()
     offset = found["tau"] - (0.4 + 0.01 * np.arange(STEPS))
     np.testing.assert_allclose(offset, np.repeat(offset[::4], 4)[:STEPS], atol=1e-6)
     assert len(np.unique(found["lambda_1"])) == 6
@@ -346,7 +347,7 @@ def test_what_is_turned_is_differentiable_in_all_parameters():
 
         def value(params):
             found = run(params, rows, 5, SET, 0.0)
-            return sum(jnp.sum(jnp.sin((k + 1) * found[name])) for k, name in enumerate(("slope", *TURNS)))
+            return sum(jnp.sum(jnp.sin((k + 1) * found[name])) for k, name in enumerate(("slope", *SET)))
 
         both = jax.jit(jax.value_and_grad(value), compiler_options=QUICK)
         slope = both(params)[1]
@@ -367,8 +368,7 @@ def test_a_network_that_says_nothing_yet_learns_by_its_last_layer():
 
     def sigma(params):
         said = statenet.delta(params, seen)
-        offsets = statenet.moved(SET, before, said)
-        return statenet.corrections(SET, offsets, said)[0]["sigma"]
+        return statenet.corrections(ALL, statenet.moved(ALL, before, said))["sigma"]
 
     slope = jax.jit(jax.grad(sigma), compiler_options=QUICK)(params)
     reached = {name for name, part in slope.items() if any(np.any(x) for x in jax.tree.leaves(part))}

@@ -83,7 +83,7 @@ def test_everything_is_finite_and_each_knob_moves(trained):
     assert set(knobs[0]) == names
     for name in names:
         assert np.ptp([row[name][0] for row in knobs]) > 1e-4, name
-    assert all(1.001 < report.info.rates["slope"][0] < 1.1 for report in reports)
+    assert 1 < reports[0].info.rates["slope"][0] < reports[-1].info.rates["slope"][0] <= 2
 
 
 def test_a_run_is_the_same_in_other_company_and_unlike_others(trained):
