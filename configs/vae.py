@@ -179,6 +179,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.statenet = ConfigDict()
     config.statenet.interval = 10  # steps between two of its corrections
     config.statenet.decay = 0.98  # of the running coverage and ranking that it sees, per step
+    config.statenet.params = ""  # a file of experiments/meta_train_statenet.py; "": a network that turns nothing yet
     # "lookahead": from the reference objective some steps after a correction. One step is a short view: in v5_10 it
     # gives up the ranking, which pays late, for the reconstruction.
     config.statenet.learn = "none"

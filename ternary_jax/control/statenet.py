@@ -16,6 +16,7 @@ here `delta`, `moved`, `corrections` and the update of the Control are different
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -129,6 +130,23 @@ class StateNet(nn.Module):
 def init(key: Array) -> Any:
     """The parameters, with which nothing is turned yet."""
     return StateNet().init(key, jnp.zeros(len(INPUTS), jnp.float32))["params"]
+
+
+def save(path: Path, params: Any) -> None:
+    """As arrays by LAYER/NAME, for `load`."""
+    np.savez(path, **{f"{layer}/{name}": np.asarray(a) for layer, part in params.items() for name, a in part.items()})
+
+
+def load(path: Path) -> Any:
+    """The parameters that `save` has written. A ValueError where they are not those of this network."""
+    with np.load(path) as file:
+        found = {name: np.float32(file[name]) for name in file.files}
+    layers = jax.eval_shape(init, jax.random.key(0))
+    wanted = {f"{layer}/{name}": a.shape for layer, part in layers.items() for name, a in part.items()}
+    given = {name: a.shape for name, a in found.items()}
+    if differ := [name for name in wanted | given if wanted.get(name) != given.get(name)]:
+        raise ValueError(f"{', '.join(differ)} in {path} are not those of this network")
+    return {layer: {name: found[f"{layer}/{name}"] for name in part} for layer, part in layers.items()}
 
 
 def delta(params: Any, seen: dict[str, Array]) -> Array:

@@ -1,6 +1,7 @@
 """The controllers of a config: their chain, the schedules that it follows, the signals that it sees, and its knobs."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -12,8 +13,10 @@ from ternary_jax.control import balance, curriculum, exploration, groups, prior,
 from ternary_jax.control.chain import Control, Learner, chain
 from ternary_jax.engine.report import Plan
 from ternary_jax.engine.train import plan
+from ternary_jax.keys import ConfigError
 from ternary_jax.vae import controller, factors, settings
 
+ROOT = Path(__file__).parents[2]
 OPEN_LOOP = ("rho", "temperature_A", "temperature_B", "beta_A", "beta_B", "lambda_3")
 
 
@@ -130,13 +133,29 @@ def sources_of(groups_of: dict[str, tuple[str, ...]]) -> statenet.Sources:
 
 
 def _statenet(own, sources):
-    """Its network, of the seed of the run, says nothing yet."""
+    """Its network is that of the file, or one of the seed of the run, which says nothing yet."""
+    loaded = _loaded(own.params)
 
     def begin(hypers):
         # 0 and 1 make the keys of the parameters and of the steps, as `split` does.
-        return statenet.init(jax.random.fold_in(jax.random.key(hypers.seed), 2)), hypers.statenet.learning_rate
+        params = loaded or statenet.init(jax.random.fold_in(jax.random.key(hypers.seed), 2))
+        return jax.tree.map(jnp.asarray, params), hypers.statenet.learning_rate
 
     return statenet.statenet(begin, sources, own.interval, own.decay)
+
+
+def _loaded(name):
+    """The parameters in a file, of the working folder or of the repository; {} without one."""
+    if not name:
+        return {}
+    places = [Path(name), ROOT / name]
+    try:
+        return statenet.load(next((place for place in places if place.is_file()), places[0]))
+    except (OSError, ValueError) as e:
+        raise ConfigError(
+            f"config.statenet.params={name} can't be used: {e}. Give a file that experiments/meta_train_statenet.py "
+            "has written, or an empty text to begin with a network that turns nothing"
+        ) from e
 
 
 def _learner(own, place):

@@ -135,6 +135,7 @@ KEYS: dict[str, Key] = {
     "curriculum.aim": real(1e-6, 1e6),
     "statenet.interval": integer(1, 10**6),
     "statenet.decay": _below_1(),
+    "statenet.params": Key(str),
     "statenet.learn": choice("none", "lookahead"),
     "statenet.ahead": integer(1, 1000),
     "statenet.learning_rate": real(0, 1, traced=True),

@@ -395,3 +395,27 @@ def _descends(state):
     expected = state.params["decoder_1"]["kernel"] - 0.1 * first / (np.abs(first) + 1e-8)
     expected -= 0.1 * m / (1 - 0.9**2) / (np.sqrt(v / (1 - 0.999**2)) + 1e-8)
     np.testing.assert_allclose(after.params["decoder_1"]["kernel"], expected, rtol=1e-4, atol=5e-6)
+
+
+# --- in a file --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path):
+    params = network(10)
+    statenet.save(tmp_path / "net.npz", params)
+    jax.tree.map(np.testing.assert_array_equal, statenet.load(tmp_path / "net.npz"), params)
+
+
+@pytest.mark.parametrize("wrong", ["missing", "unknown", "shape"])
+def test_a_file_of_another_network_is_refused_by_what_differs(tmp_path, wrong):
+    params = jax.tree.map(np.asarray, network(10))
+    layer = "decoder_1"
+    if wrong == "missing":
+        del params[layer]["bias"]
+    elif wrong == "unknown":
+        params["decoder_2"] = params[layer]
+    else:
+        params[layer]["bias"] = np.zeros(9, np.float32)
+    statenet.save(tmp_path / "net.npz", params)
+    with pytest.raises(ValueError, match="decoder_2/bias, decoder_2/kernel in" if wrong == "unknown" else "_1/bias in"):
+        statenet.load(tmp_path / "net.npz")

@@ -14,6 +14,7 @@ from ternary_jax import poincare
 from ternary_jax.config import load_config, split
 from ternary_jax.control import statenet
 from ternary_jax.engine import train
+from ternary_jax.keys import ConfigError
 from ternary_jax.vae import control, factors, senses, settings, task
 from ternary_jax.vae.branch import Latent, Points
 from ternary_jax.vae.objective import Batch, Seen
@@ -287,6 +288,21 @@ def test_it_learns_from_the_steps_ahead(ahead):
     jax.tree.map(np.testing.assert_array_equal, learner.get(back), learner.get(states))
     assert static.statenet.learn == "lookahead"
     assert small.setting(**STATENET)[0].learner is None
+
+
+def test_the_network_is_that_of_the_file(tmp_path):
+    steps, place = with_statenet()
+    net = saying(of(steps.state, place), 0.9 * (np.array(statenet.OUTPUTS) == "tau"))
+    statenet.save(tmp_path / "net.npz", net.params)
+    made, _, hypers, _ = small.setting(**STATENET, statenet__params=str(tmp_path / "net.npz"))
+    begun = made.control.init(hypers)[place]
+    jax.tree.map(np.testing.assert_array_equal, begun.params, net.params)
+    assert not any(np.any(x) for x in jax.tree.leaves(begun.adam))
+
+
+def test_a_file_that_is_none_is_refused_with_what_to_give():
+    with pytest.raises(ConfigError, match=r"config.statenet.params=nowhere.npz can.t be used: .*No such file.* Give a"):
+        small.setting(**STATENET, statenet__params="nowhere.npz")
 
 
 WRONG = [
