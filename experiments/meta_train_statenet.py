@@ -1,0 +1,486 @@
+"""Does StateNet learn to steer? Trained on many short runs on small spaces, and then held against tuned schedules.
+
+    python experiments/meta_train_statenet.py train      results/statenet.npz, by an evolution strategy, on 3^5 and 3^6
+    python experiments/meta_train_statenet.py tune       the fixed schedules, by the same strategy on the same runs
+    python experiments/meta_train_statenet.py unroll     StateNet again, by gradients through k steps at a time
+    python experiments/meta_train_statenet.py compare    all of them at 3^9, on 16 seeds that nothing was chosen by
+
+A run of the small kind has small networks, an initial point and a learning rate of its own, and goes through the whole
+of the schedules. What is lowered is
+
+    F = mean over the quarters of a run, the last three times, of log(R + 0.1),
+
+R the fixed reference objective: the losses by the weights of the config, whatever has been turned. The strategy moves a
+vector v along sum_i (F(v - s e_i) - F(v + s e_i)) e_i over pairs of runs of one seed and setting, by Adam; v is all of
+StateNet, or the 13 numbers of `SCHEDULES`. `compare` prints the differences of R and of the steps to the ceiling to the
+best of the fixed schedules, with their 95 % intervals over the seeds. Each part writes its section of
+results/meta_train_statenet.json.
+"""
+
+import argparse
+import functools
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.flatten_util import ravel_pytree
+from ml_collections import ConfigDict
+
+from ternary_jax import optimizer, terminal
+from ternary_jax.config import load_config, split
+from ternary_jax.control import schedules, statenet
+from ternary_jax.control.chain import Controls, chain
+from ternary_jax.engine import session, stopping, train
+from ternary_jax.engine.step import TrainState, flat, keys, make_step
+from ternary_jax.engine.task import Context
+from ternary_jax.provenance import provenance
+from ternary_jax.tables import columns
+from ternary_jax.vae import control
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "configs" / "v5_10.py"
+RENEWALS = 50  # of StateNet in a run, however long that is: what it has learned of a run's course is to carry over
+SMALL: dict[str, Any] = {
+    "train.learning_rate": 8e-3,
+    "train.batch_size": 48,
+    **{f"model.{b}.hidden": (128, 64) for b in "AB"},
+    "model.A.decoder_hidden": (32, 64),
+    "model.B.decoder_hidden": (64, 64),
+}
+SPACES = {5: 100, 6: 33}  # digits: epochs; both are 500 steps or so
+FULL = {"train.epochs": 60}  # 2,340 steps at 3^9
+HELD_OUT = range(100, 116)  # seeds of `compare`
+CHOOSING = range(90, 92)  # on these its learning rates are chosen; all else on seeds from 1,000 on
+RATES = (2e-3, 4e-3, 8e-3)
+CEILING = {"coverage_A": 0.99, "coverage_B": 0.99, "hierarchy_B": -0.80}
+
+# The numbers of a fixed schedule, and what a unit of each is: added, or as a logarithm. 0 is the config as it is.
+SCHEDULES: dict[str, tuple[str, float]] = {
+    "train.learning_rate": ("times", 0.5),
+    "knobs.ranking": ("times", 0.5),
+    "knobs.tau": ("add", 0.2),
+    "knobs.lambda_1": ("add", 0.1),
+    "knobs.lambda_2": ("add", 0.1),
+    "model.c": ("times", 0.3),
+    "schedules.alignment.mean": ("add", 0.1),
+    "schedules.rho.first": ("add", 0.1),
+    "schedules.rho.second": ("add", 0.1),
+    "schedules.beta.level": ("times", 0.5),
+    "schedules.beta.final": ("times", 0.5),
+    "schedules.temperature_A.last": ("times", 0.3),
+    "schedules.temperature_B.last": ("times", 0.3),
+}
+BOUNDS = {"knobs.tau": (0.0, 1.0), "schedules.alignment.mean": (0.15, 0.75), "schedules.rho.first": (0.0, 0.9)}
+BOUNDS |= {"schedules.rho.second": (0.0, 0.9), "knobs.lambda_1": (0.1, 2.0), "knobs.lambda_2": (0.1, 2.0)}
+
+
+class Runs(NamedTuple):
+    """Whole runs of a config, as one program.
+
+    config: resolved; steps: of a run; rows: its schedules, (steps,) each; data: of its task
+    begin: phi, hypers -> state; ahead: state, (numbers, rows), hypers, data -> state; reference: state, hypers, data ->
+        R; measure: state, hypers, data -> metrics; put: state of the chain, phi -> that state
+    """
+
+    config: Any
+    steps: int
+    rows: dict[str, Any]
+    data: Any
+    begin: Callable[..., Any]
+    ahead: Callable[..., Any]
+    reference: Callable[..., Any]
+    measure: Callable[..., Any]
+    put: Callable[..., Any]
+
+
+# --- a run ------------------------------------------------------------------------------------------------------------
+
+
+def configured(n_digits: int, control: str, changes: dict[str, Any]) -> Any:
+    """The config of a run; StateNet is renewed `RENEWALS` times in it."""
+    small = {} if n_digits == 9 else SMALL | {"data.n_digits": n_digits, "train.epochs": SPACES[n_digits]}
+    changes = (FULL if n_digits == 9 else small) | {"control": control} | changes
+    batch = changes.get("train.batch_size", 512)
+    steps = -(-(3**n_digits) // batch) * changes["train.epochs"]
+    ends = dict.fromkeys(("evaluate.cheap_every", "evaluate.costly_every", "checkpoint.every"), changes["train.epochs"])
+    by_net = {"statenet.interval": steps // RENEWALS, "statenet.learn": "lookahead"} if "statenet" in control else {}
+    return load_config(CONFIG, ends | by_net | changes)
+
+
+def make_runs(config: Any) -> Runs:
+    """The parts of a program, as the engine has them, but for the parameters phi of StateNet, which are an argument."""
+    task, static, _ = train.prepare(config)
+    turns = chain(schedules.follow("learning_rate"), task.control)
+    learner, of_batches = cast(Any, (task.learner, task.reference))
+    tx = optimizer.adamw_by_group(static.train.clip_norm, differentiable=learner is not None)
+    step = make_step(task, static, tx, turns)
+    rows = jax.tree.map(jnp.asarray, train.schedule_rows(task, static))
+
+    def put(states, phi):
+        return (states[0], learner.put(states[1], phi)) if learner else states
+
+    def begin(phi, hypers):
+        params, states = task.init(keys(hypers)[0], hypers), turns.init(hypers)
+        return TrainState(
+            params=params,
+            opt_state=tx.init(flat(params)),
+            control=put(states, phi),
+            last={name: jnp.float32(jnp.inf) for name in task.signals},
+            knobs={name: jnp.asarray(x, jnp.float32) for name, x in task.knobs(hypers).items()},
+            metrics={m.name: jnp.float32(-jnp.inf * m.better) for m in task.metrics},
+            stop=stopping.init(),
+        )
+
+    def ahead(state, xs, hypers, data):
+        key = keys(hypers)[1]
+        return jax.lax.scan(lambda state, xs: (step(state, xs, key, hypers, data)[0], None), state, xs)[0]
+
+    def reference(state, hypers, data, n=4):
+        """R over n batches, the same ones whenever it is asked for."""
+
+        def of_batch(key):
+            key_batch, key_loss = jax.random.split(key)
+            context = Context(jnp.int32(0), key_batch, Controls({}, None, state.knobs), hypers, data)
+            return of_batches(state.params, state.knobs, task.sample(context), context._replace(key=key_loss))
+
+        return jnp.mean(jax.lax.map(of_batch, jax.random.split(jax.random.key(0), n)))
+
+    def measure(state, hypers, data):
+        return task.cheap(state.params, state.knobs, hypers, data)
+
+    steps, data = len(rows["learning_rate"]), jax.device_put(task.data)
+    return Runs(config, steps, rows, data, begin, ahead, reference, measure, put)
+
+
+def play(runs: Runs, points: int) -> Callable[..., Any]:
+    """phi, hypers, rows -> (R, metrics, knobs) at so many points of a run, mapped over runs and jitted.
+
+    phi and hypers are of each run; rows too where they have an axis more.
+    """
+    n = runs.steps // points
+
+    def run(phi, hypers, rows, data):
+        def part(state, xs):
+            state = runs.ahead(state, xs, hypers, data)
+            metrics = runs.measure(state, hypers, data)
+            return state, (runs.reference(state, hypers, data), {k: metrics[k] for k in CEILING}, state.knobs)
+
+        xs = (jnp.arange(n * points, dtype=jnp.int32), {name: row[: n * points] for name, row in rows.items()})
+        xs = jax.tree.map(lambda x: x.reshape(points, n), xs)
+        return jax.lax.scan(part, runs.begin(phi, hypers), xs)[1]
+
+    def of_all(phi, hypers, rows):
+        own = 0 if next(iter(rows.values())).ndim == 2 else None
+        return mapped[own](phi, hypers, rows, runs.data)
+
+    mapped = {own: jax.jit(jax.vmap(run, (0, 0, own, None))) for own in (0, None)}
+    return of_all
+
+
+def hypers_of(config: Any, seeds: Any, **changes: Any) -> Any:
+    """Of runs with these seeds. changes: arrays of one value a run, by key with __ for a dot."""
+    _, hypers = split(config)
+    hypers = jax.tree.map(lambda x: np.broadcast_to(x[:1], (len(seeds),)), hypers)
+    return functools.reduce(lambda h, kv: _put(h, kv[0].split("__"), kv[1]), {"seed": seeds, **changes}.items(), hypers)
+
+
+def _put(hypers, path, value):
+    name, *rest = path
+    old = getattr(hypers, name)
+    return hypers._replace(**{name: _put(old, rest, value) if rest else np.asarray(value, old.dtype)})
+
+
+# --- what is chosen ---------------------------------------------------------------------------------------------------
+
+
+class Problem(NamedTuple):
+    """vector: where the choice begins; value: vectors (n, d), generation -> F of a run of each, (n,), the run of row i
+    and of row n/2 + i being of one seed and setting.
+    """
+
+    vector: Any
+    value: Callable[[Any, int], Any]
+
+
+def lowered(r: Any) -> Any:
+    """F of R at the quarters of a run, (..., 4) -> (...). What has diverged counts as what has not learned at all."""
+    r = jnp.where(jnp.isfinite(r), r, 20)
+    return jnp.log(jnp.clip(r + 0.1, 1e-2, 20)) @ jnp.array([1.0, 1.0, 1.0, 3.0]) / 6
+
+
+def setting(config: Any, generation: int, n: int) -> Any:
+    """Hypers of 2n runs, of n seeds and settings, each twice."""
+    rng = np.random.default_rng(generation)
+    twice = functools.partial(np.tile, reps=2)
+    rate = config.train.learning_rate * np.exp(rng.uniform(-0.5, 0.5, n))
+    c = config.model.c * np.exp(rng.uniform(-0.2, 0.2, n))
+    seeds = rng.integers(1_000, 10**8, n)
+    return hypers_of(config, twice(seeds), train__learning_rate=twice(rate), model__c=twice(c))
+
+
+def of_statenet() -> Problem:
+    """All of its parameters, on top of the schedules of the config."""
+    vector, back = ravel_pytree(statenet.init(jax.random.key(0)))
+    every = [make_runs(configured(n, "schedules+statenet", {})) for n in SPACES]
+    players = [play(runs, 4) for runs in every]
+
+    def value(vectors, generation):
+        k = generation % len(every)
+        hypers = setting(every[k].config, generation, len(vectors) // 2)
+        return lowered(players[k](jax.vmap(back)(vectors), hypers, every[k].rows)[0])
+
+    return Problem(vector, value)
+
+
+def of_schedules() -> Problem:
+    """The numbers of SCHEDULES, without StateNet."""
+    every = [make_runs(configured(n, "schedules", {})) for n in SPACES]
+    players = [play(runs, 4) for runs in every]
+
+    def value(vectors, generation):
+        runs, player = every[generation % len(every)], players[generation % len(every)]
+        own = [fixed(runs.config, vector) for vector in np.asarray(vectors)]
+        hypers = setting(runs.config, generation, len(own) // 2)
+        shared = {"train.learning_rate", "model.c"}  # of the setting, times what is chosen
+        for key in shared:
+            times = np.array([changes[key] for changes in own]) / value_at(runs.config, key)
+            group, name = key.split(".")
+            hypers = _put(hypers, [group, name], getattr(getattr(hypers, group), name) * times)
+        for key in {key for key in own[0] if key.startswith("knobs.")}:
+            hypers = _put(hypers, key.split("."), np.array([changes[key] for changes in own]))
+        rows = [rows_of(runs, changes) for changes in own]
+        return lowered(player(None, hypers, {name: jnp.stack([row[name] for row in rows]) for name in rows[0]})[0])
+
+    return Problem(jnp.zeros(len(SCHEDULES)), value)
+
+
+def fixed(config: Any, vector: Any) -> dict[str, Any]:
+    """The keys of a config, and their values, that a vector of SCHEDULES stands for."""
+    found = {}
+    for (key, (kind, unit)), x in zip(SCHEDULES.items(), vector, strict=True):
+        before = value_at(config, key)
+        low, high = BOUNDS.get(key, (1e-6, 1e6))
+        found[key] = float(np.clip(before * np.exp(unit * x) if kind == "times" else before + unit * x, low, high))
+    levels = found.pop("schedules.rho.first"), found.pop("schedules.rho.second")
+    return found | {"schedules.rho.levels": (*levels, *config.schedules.rho.levels[2:])}
+
+
+def value_at(config: Any, key: str) -> Any:
+    """Of a key of the config, or of a level of rho."""
+    places = {"schedules.rho.first": 0, "schedules.rho.second": 1}
+    if key in places:
+        return config.schedules.rho.levels[places[key]]
+    return functools.reduce(getattr, key.split("."), config)
+
+
+def rows_of(runs: Runs, changes: dict[str, Any]) -> dict[str, Any]:
+    """The rows of a program whose schedules have been changed."""
+    given = ConfigDict(runs.config.schedules.to_dict())
+    given.update_from_flattened_dict({k: x for k, x in changes.items() if k.startswith("schedules.")}, "schedules.")
+    return runs.rows | {name: jnp.asarray(row) for name, row in control.open_loop(given, runs.steps).items()}
+
+
+def evolve(problem: Problem, minutes: float, pairs: int, spread: float, rate: float, keep: Any) -> list[dict]:
+    """Move the vector for so many minutes; -> a line of record per ten generations. keep: called with it at each."""
+    vector, adam, log, begun, generation = problem.vector, optax.adam(rate), [], time.time(), 0
+    state, recent = adam.init(vector), []
+
+    @jax.jit
+    def population(vector, key):
+        noise = jax.random.normal(key, (pairs, vector.size))
+        return noise, jnp.concatenate([vector + spread * noise, vector - spread * noise])
+
+    @jax.jit
+    def moved(vector, state, noise, values):
+        differences = (values[:pairs] - values[pairs:]) / 2
+        slope = differences @ noise / (pairs * (jnp.std(differences) + 1e-6))
+        updates, state = adam.update(slope, state)
+        return optax.apply_updates(vector, updates), state
+
+    while time.time() - begun < 60 * minutes:
+        noise, vectors = population(vector, jax.random.key(generation))
+        values = problem.value(vectors, generation)
+        vector, state = moved(vector, state, noise, values)
+        recent.append(float(jnp.mean(values)))
+        generation += 1
+        if generation % 10 == 0:
+            keep(vector)
+            log.append(dict(generation=generation, F=round(statistics.mean(recent), 4), s=round(time.time() - begun)))
+            terminal.say(", ".join(f"{k} {v}" for k, v in log[-1].items()))
+            recent = []
+    keep(vector)
+    return log
+
+
+def unrolled(minutes: float, n: int, k: int, rate: float, keep: Any) -> list[dict]:
+    """StateNet by gradients of the mean log R of n runs, k steps on, through those; the runs then go on from there."""
+    runs: Any = make_runs(configured(min(SPACES), "schedules+statenet", {}))
+    phi = statenet.init(jax.random.key(0))
+    adam, log, begun, episode = optax.adam(rate), [], time.time(), 0
+    opt = adam.init(phi)
+
+    def window(phi, opt, states, xs, hypers):
+        def ahead(phi, state, hypers):
+            state = runs.ahead(state._replace(control=runs.put(state.control, phi)), xs, hypers, runs.data)
+            return jnp.log(jnp.maximum(runs.reference(state, hypers, runs.data, 1) + 0.1, 1e-2)), state
+
+        def mean(phi):
+            r, after = jax.vmap(ahead, (None, 0, 0))(phi, states, hypers)
+            return jnp.mean(r), after
+
+        (value, after), slope = jax.value_and_grad(mean, has_aux=True)(phi)
+        updates, opt = adam.update(jax.tree.map(lambda g: jnp.where(jnp.isfinite(g), g, 0), slope), opt)
+        return optax.apply_updates(phi, updates), opt, after, value
+
+    compiled, begin = jax.jit(window), jax.jit(jax.vmap(runs.begin, (None, 0)))
+    while time.time() - begun < 60 * minutes:
+        hypers = jax.tree.map(lambda x: x[:n], setting(runs.config, episode, n))
+        states, values = begin(phi, hypers), []
+        for first in range(0, runs.steps - k + 1, k):
+            rows = {name: row[first : first + k] for name, row in runs.rows.items()}
+            xs = (first + jnp.arange(k, dtype=jnp.int32), rows)
+            phi, opt, states, value = compiled(phi, opt, states, xs, hypers)
+            values.append(value)
+        episode += 1
+        log.append(dict(episode=episode, log_R_at_the_end=round(float(values[-1]), 4), s=round(time.time() - begun)))
+        terminal.say(", ".join(f"{key} {v}" for key, v in log[-1].items()))
+        keep(phi)
+    return log
+
+
+# --- at 3^9 -----------------------------------------------------------------------------------------------------------
+
+
+def compare(arms: dict[str, tuple[str, dict, Any]], points: int = 30) -> dict[str, Any]:
+    """Each arm, (control, changes, phi), on the held-out seeds: R at the end, and steps to the ceiling, of each."""
+    found = {}
+    for name, (by, changes, phi) in arms.items():
+        terminal.say(f"{name} ...")
+        found[name] = outcomes(by, changes, phi, HELD_OUT, points)
+        terminal.say(f"{name}: R {np.mean(found[name]['R']):.4f}, steps {np.mean(found[name]['steps']):,.0f}")
+    return found
+
+
+def outcomes(by: str, changes: dict[str, Any], phi: Any, seeds: Any, points: int = 30) -> dict[str, Any]:
+    """At 3^9, four runs at a time: R, metrics and knobs at the end; steps to CEILING, all of a run where not met."""
+    runs = make_runs(configured(9, by, changes))
+    player, n, parts = play(runs, points), runs.steps // points, []
+    for some in np.array_split(np.array(seeds), max(1, len(seeds) // 4)):
+        nets = None if phi is None else jax.tree.map(functools.partial(repeated, len(some)), phi)
+        parts.append(jax.device_get(player(nets, hypers_of(runs.config, some), runs.rows)))
+    r, metrics, knobs = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+    met = np.all([x <= c if c < 0 else x >= c for x, c in ((metrics[k], c) for k, c in CEILING.items())], axis=0)
+    steps = np.where(met.any(1), (1 + met.argmax(1)) * n, runs.steps)
+    last = {name: x[:, -1].tolist() for name, x in (metrics | knobs).items()}
+    curve = r.mean(0).round(5).tolist()
+    return {"R": r[:, -1].tolist(), "steps": steps.tolist(), "met": int(met.any(1).sum()), "curve": curve, **last}
+
+
+def repeated(n: int, x: Any) -> Any:
+    """n times along a new first axis."""
+    return jnp.broadcast_to(x, (n, *jnp.shape(x)))
+
+
+def interval(differences: Any) -> tuple[float, float, float]:
+    """Mean, and the ends of its 95 % interval by Student's t."""
+    from scipy.stats import t as student
+
+    d = np.asarray(differences, float)
+    half = float(student.ppf(0.975, len(d) - 1)) * d.std(ddof=1) / np.sqrt(len(d))
+    return float(d.mean()), float(d.mean() - half), float(d.mean() + half)
+
+
+def table(found: dict[str, Any], base: str) -> str:
+    """A line per arm: its figures, and the differences to the base with their intervals."""
+    lines = [["at 3^9, 16 held-out seeds", "R", "R - base [95 %]", "steps", "steps - base [95 %]", "at the ceiling"]]
+    for name, one in found.items():
+        gaps = [np.subtract(one[key], found[base][key]) for key in ("R", "steps")]
+        r, steps = [
+            "-" if name == base else between(gap, form) for gap, form in zip(gaps, (".4f", ",.0f"), strict=True)
+        ]
+        means = f"{np.mean(one['R']):.4f}", f"{np.mean(one['steps']):,.0f}"
+        lines.append([name, means[0], r, means[1], steps, f"{one['met']} of {len(one['R'])}"])
+    return columns(lines)
+
+
+def between(differences: Any, form: str) -> str:
+    """Their mean and its interval, as text."""
+    mean, low, high = (f"{x:+{form}}" for x in interval(differences))
+    return f"{mean} [{low}, {high}]"
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Run a part, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=list(PARTS), help="they follow each other in this order")
+    parser.add_argument("--minutes", type=float, default=15.0, help="for tune, train and unroll, after compiling")
+    parser.add_argument("--out", type=Path, default=ROOT / "results", help="folder of results and of networks")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    session.keep_compiled_programs()
+    file = given.out / "meta_train_statenet.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    known |= {given.part: PARTS[given.part](given, known)} | provenance()
+    file.write_text(json.dumps(known, indent=1) + "\n")
+
+
+def _tune(given, known):
+    problem, chosen = of_schedules(), {}
+    log = evolve(problem, given.minutes, 12, 0.15, 0.05, lambda v: chosen.update(v=np.asarray(v).tolist()))
+    config = configured(min(SPACES), "schedules", {})
+    base = fixed(config, chosen["v"])
+    base.pop("train.learning_rate")  # of other networks: chosen again where it is used
+    terminal.say("\n".join(f"{key} {value}" for key, value in base.items()))
+    return {"log": log, "vector": dict(zip(SCHEDULES, chosen["v"], strict=True)), "changes": base}
+
+
+def _train(given, known):
+    problem = of_statenet()
+    back = ravel_pytree(statenet.init(jax.random.key(0)))[1]
+    path = given.out / "statenet.npz"
+    return {"log": evolve(problem, given.minutes, 12, 0.01, 0.003, lambda v: statenet.save(path, back(v)))}
+
+
+def _unroll(given, known):
+    path = given.out / "statenet_unrolled.npz"
+    return {"log": unrolled(given.minutes, 8, 20, 3e-4, lambda phi: statenet.save(path, phi))}
+
+
+def _compare(given, known):
+    tuned = known["tune"]["changes"]
+    choices = {
+        f"{name}, rate {rate:g}": changes | {"train.learning_rate": rate}
+        for name, changes in (("schedules of the config", {}), ("schedules, tuned", tuned))
+        for rate in RATES
+    }
+    chosen = {name: outcomes("schedules", changes, None, CHOOSING)["R"] for name, changes in choices.items()}
+    for name, r in chosen.items():
+        terminal.say(f"{name}: R {np.mean(r):.4f}")
+    mean = {name: float(np.mean(r)) for name, r in chosen.items()}
+    best = {kind: min((name for name in mean if kind in name), key=mean.__getitem__) for kind in ("config", "tuned")}
+    base = min(best.values(), key=mean.__getitem__)
+    arms: dict[str, tuple] = {name: ("schedules", choices[name], None) for name in best.values()}
+    for name, file in (("StateNet", "statenet.npz"), ("StateNet, unrolled", "statenet_unrolled.npz")):
+        if (given.out / file).exists():
+            under = choices[best["config"]]
+            arms[f"{name}, on {best['config']}"] = "schedules+statenet", under, statenet.load(given.out / file)
+    found = compare(arms)
+    print(table(found, base))
+    return {"chosen": chosen, "base": base, "arms": found}
+
+
+PARTS = {"tune": _tune, "train": _train, "unroll": _unroll, "compare": _compare}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The experiment that trains StateNet: its search on a problem that is known, and what it compares."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments import meta_train_statenet as meta
+
+
+def test_the_search_finds_the_least_of_a_bowl():
+    goal = jnp.linspace(-0.4, 0.4, 5)
+    kept = []
+    problem = meta.Problem(jnp.zeros(5), lambda v, generation: jnp.sum(jnp.square(v - goal), 1))
+    log = meta.evolve(problem, 0.05, 8, 0.02, 0.05, kept.append)
+    assert log[-1]["F"] < 0.01 < log[0]["F"]
+    np.testing.assert_allclose(kept[-1], goal, atol=0.1)
+
+
+def test_what_has_diverged_counts_as_what_has_not_learned():
+    r = jnp.array([[8.0, 2.0, 0.9, 0.5], [8.0, jnp.nan, 0.9, 0.5], [8.0, 2.0, 0.9, -3.0]])
+    f = meta.lowered(r)
+    assert float(f[0]) == pytest.approx((np.log(8.1) + np.log(2.1) + np.log(1.0) + 3 * np.log(0.6)) / 6)
+    assert float(f[1]) == pytest.approx(float(f[0]) + (np.log(20) - np.log(2.1)) / 6)
+    assert np.isfinite(f).all()
+
+
+def test_the_two_runs_of_a_pair_have_one_seed_and_setting():
+    config = meta.configured(5, "schedules", {})
+    hypers = meta.setting(config, 3, 4)
+    for x in (hypers.seed, hypers.train.learning_rate, hypers.model.c):
+        np.testing.assert_array_equal(x[:4], x[4:])
+        assert len(np.unique(x)) == 4
+    assert not set(hypers.seed) & {*meta.HELD_OUT, *meta.CHOOSING}
+    other = meta.setting(config, 4, 4)
+    assert not set(hypers.seed) & set(other.seed)
+
+
+def test_schedules_of_the_vector_0_are_those_of_the_config_and_each_number_changes_something():
+    config = meta.configured(5, "schedules", {})
+    none = meta.fixed(config, np.zeros(len(meta.SCHEDULES)))
+    assert none["schedules.rho.levels"] == config.schedules.rho.levels
+    for key, value in none.items():
+        assert value == pytest.approx(meta.value_at(config, key)), key
+    runs = meta.make_runs(config)
+    for name, row in meta.rows_of(runs, none).items():
+        np.testing.assert_allclose(row, runs.rows[name], rtol=1e-6, err_msg=name)
+    for k in range(len(meta.SCHEDULES)):
+        changed = meta.fixed(config, np.eye(len(meta.SCHEDULES))[k])
+        assert sum(changed[key] != none[key] for key in none) == 1
+        if any(key.startswith("schedules") and changed[key] != none[key] for key in none):
+            rows = meta.rows_of(runs, changed)
+            assert any(np.any(rows[name] != runs.rows[name]) for name in rows)
+
+
+def test_a_run_is_that_of_the_engine_and_a_network_of_its_own_turns_it(monkeypatch):
+    monkeypatch.setitem(meta.SPACES, 5, 2)
+    runs = meta.make_runs(meta.configured(5, "schedules+statenet", {"statenet.interval": 2}))
+    player = meta.play(runs, 2)
+    still = jax.vmap(meta.statenet.init)(jax.random.split(jax.random.key(0), 2))
+    hypers = meta.hypers_of(runs.config, np.array([1, 1]), train__learning_rate=np.array([8e-3, 8e-3]))
+    drives = jax.tree.map(jnp.array, still)
+    drives["decoder_1"]["bias"] = drives["decoder_1"]["bias"].at[1].set(0.9)
+    (r, metrics, _), (_, _, knobs) = player(still, hypers, runs.rows), player(drives, hypers, runs.rows)
+    np.testing.assert_array_equal(r[0], r[1])
+    assert r[0, 0] > r[0, 1]
+    assert set(metrics) == set(meta.CEILING)
+    assert knobs["ranking"][1, -1] != knobs["ranking"][0, -1]
+
+
+def test_the_interval_is_that_of_a_paired_t_test():
+    d = np.random.default_rng(0).normal(0.3, 1, 16)
+    expected = stats.ttest_1samp(d, 0).confidence_interval()
+    np.testing.assert_allclose(meta.interval(d), (d.mean(), expected.low, expected.high))
