@@ -184,6 +184,7 @@ def get_config(arg: str = "") -> ConfigDict:
     # gives up the ranking, which pays late, for the reconstruction.
     config.statenet.learn = "none"
     config.statenet.ahead = 1  # these
+    config.statenet.share = 0.25  # of the rows of a batch, that it is taken over: all of them cost another step
     config.statenet.learning_rate = 1e-3  # of its own Adam
 
     config.balance = ConfigDict()

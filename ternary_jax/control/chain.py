@@ -53,6 +53,7 @@ class Learner(NamedTuple):
     put: state of the chain, parameters -> state of the chain
     descend: state of the chain, gradient of the parameters -> state of the chain
     every: steps from one gradient to the next; ahead: k >= 1, the steps that each is taken through
+    share: of the rows of a batch, that the reference is taken over
     """
 
     get: Callable[[Any], Any]
@@ -60,6 +61,7 @@ class Learner(NamedTuple):
     descend: Callable[[Any, Any], Any]
     every: int
     ahead: int
+    share: float
 
 
 def chain(*members: Control) -> Control:

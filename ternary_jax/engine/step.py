@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.custom_derivatives import SymbolicZero
 from jax.flatten_util import ravel_pytree
 
 from ternary_jax.control.chain import Control, Controls, Learner, Signals
@@ -98,7 +99,7 @@ def look_ahead(step: Step, task: Task, learner: Learner) -> Step:
         phi <- descend(phi, d/dphi reference(theta_k(phi)), theta_i+1 = step(theta_i, controls(phi))
 
     Differentiated through the controls, the losses, clipping and Adam. The schedule of a step has k rows, of the steps
-    from there on. The batch that the reference is taken over is that of the step after the last. Steps without a
+    from there on. The reference is taken over the first rows of the batch of the step after the last. Steps without a
     gradient of phi report 0 for it.
     """
     if task.reference is None:
@@ -116,7 +117,9 @@ def look_ahead(step: Step, task: Task, learner: Learner) -> Step:
                 last = jax.lax.scan(lambda s, xs: (step(s, xs, key, hypers, data)[0], None), first, later)[0]
             end = number + learner.ahead
             context = Context(end, jax.random.fold_in(key, end), Controls({}, None, last.knobs), hypers, data)
-            return reference(last.params, last.knobs, *_sampled(task, context)), (first, info)
+            batch, context = _sampled(task, context)
+            some = jax.tree.map(lambda rows: rows[: max(1, round(learner.share * len(rows)))], batch)
+            return reference(last.params, last.knobs, some, context), (first, info)
 
         slope, (after, info) = jax.grad(ahead, has_aux=True)(learner.get(state.control))
         return after._replace(control=learner.descend(after.control, slope)), seen(info, optax.tree.norm(slope))
@@ -187,7 +190,7 @@ def _loss_and_gradients(task: Task, n: int, params: Any, context: Context) -> tu
         loss = task.loss(params, batch, context)
         return loss.total, loss
 
-    gradient = jax.grad(total, has_aux=True)
+    gradient = gradient_of(total)
     if n == 1:
         return gradient(params, batch, context)[::-1]
 
@@ -199,3 +202,51 @@ def _loss_and_gradients(task: Task, n: int, params: Any, context: Context) -> tu
     parts = jax.tree.map(lambda x: x.reshape(n, x.shape[0] // n, *x.shape[1:]), batch)
     summed, losses = jax.lax.scan(micro, jax.tree.map(jnp.zeros_like, params), (jnp.arange(n), parts))
     return jax.tree.map(lambda x: jnp.mean(x, 0), losses), jax.tree.map(lambda g: g / n, summed)
+
+
+def gradient_of(f: Callable[..., tuple[Array, Any]]) -> Callable[..., tuple[Any, Any]]:
+    """x, *rest -> (df/dx, what f says beside), as by jax.grad, but differentiated forwards, along the cotangent w:
+
+        d/dy (w . df/dx) = jvp of df/dy along w,  for y any part of x and rest
+
+    It is linearised where it is first computed: nothing of that, and nothing that is not asked for, is computed again.
+    Backwards through the way back, a gradient of all weights would have to be gone through for the few knobs.
+    """
+
+    def total(y, given):
+        return f(*_over(lambda a, b: b if a is None else a, y, given))
+
+    @jax.custom_vjp
+    def gradient(*given):
+        return jax.grad(f, has_aux=True)(*given)
+
+    def forwards(*given):
+        x, *rest = jax.tree.map(lambda one: one.value, given)
+        asked = jax.tree.map(lambda one: one.value if one.perturbed else None, given[1:])
+
+        def slopes(x):
+            return jax.grad(total, has_aux=True)((x, *asked), (x, *rest))
+
+        found, along, said = jax.linearize(slopes, x, has_aux=True)
+        return (found[0], said), (along, x, rest, asked)
+
+    def backwards(kept, cotangents):
+        along, x, rest, asked = kept
+        w, beside = _over(lambda w: None if isinstance(w, SymbolicZero) else w, cotangents)
+        found = along(_over(lambda w, x: jnp.zeros_like(x) if w is None else w, w, x))
+        if not jax.tree.leaves(beside):
+            return found
+
+        def said(y):
+            parts = _over(lambda w, a: None if w is None else jnp.vdot(w, a), beside, total(y, (x, *rest))[1])
+            return sum(jax.tree.leaves(parts))
+
+        return jax.tree.map(jnp.add, found, jax.grad(said)((x, *asked)))
+
+    gradient.defvjp(forwards, backwards, symbolic_zeros=True)
+    return gradient
+
+
+def _over(f, *trees):
+    """Mapped over leaves, None among them."""
+    return jax.tree.map(f, *trees, is_leaf=lambda a: a is None)

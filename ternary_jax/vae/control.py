@@ -169,7 +169,7 @@ def _learner(own, place):
     def descend(states, slope):
         return (*states[:place], statenet.descend(states[place], slope), *states[place + 1 :])
 
-    return Learner(lambda states: states[place].params, put, descend, own.interval, own.ahead)
+    return Learner(lambda states: states[place].params, put, descend, own.interval, own.ahead, own.share)
 
 
 def radial_terms(static: Any) -> tuple[str, ...]:

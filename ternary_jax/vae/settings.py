@@ -138,6 +138,7 @@ KEYS: dict[str, Key] = {
     "statenet.params": Key(str),
     "statenet.learn": choice("none", "lookahead"),
     "statenet.ahead": integer(1, 1000),
+    "statenet.share": real(0.01, 1),
     "statenet.learning_rate": real(0, 1, traced=True),
     "controller.on": flag(),
     "controller.hidden": integers(1, 4096),
@@ -237,6 +238,9 @@ def _check_control(config: Any, used: dict[str, str]) -> None:
                 f"config.control={control} turns the mix of radial and ranking losses: set the `on` of one of "
                 f"{', '.join(factors.RADIAL)}, and of one of {', '.join(factors.RANKING)}": bool(_radial(used))
                 and not used.keys().isdisjoint(factors.RANKING),
+                f"config.statenet.share={config.statenet.share} of config.train.batch_size={config.train.batch_size} "
+                "leaves no triplets for the reference: give more": config.statenet.learn == "none"
+                or config.statenet.share * config.train.batch_size >= 6,
             }
         )
 

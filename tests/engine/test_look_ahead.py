@@ -14,7 +14,7 @@ from ternary_jax.config import load_config, split
 from ternary_jax.control import schedules
 from ternary_jax.control.chain import Control, Controls, Learner, chain
 from ternary_jax.engine import stopping
-from ternary_jax.engine.step import LEARNER, keys, make_step, observables
+from ternary_jax.engine.step import LEARNER, gradient_of, keys, make_step, observables
 from ternary_jax.engine.task import Context
 from ternary_jax.engine.train import make_train, plan, schedule_rows
 
@@ -22,9 +22,10 @@ CONFIG = Path(__file__).parents[1] / "toy_config.py"
 RATE = 0.5
 
 
-def task_of(static, **learner):
+def task_of(static, share=1.0, **learner):
     """The toy, whose learning rate is exp(phi_0), and whose pull to 0 phi_1, of a controller that learns."""
     base = toy.make_task(static)
+    learner |= {"share": share} if learner else {}
 
     def update(state, signals, controls):
         phi = state["phi"]
@@ -68,7 +69,7 @@ def chunks(task, static, hypers, n):
     return state
 
 
-def loop(task, static, hypers, number, state, ahead):
+def loop(task, static, hypers, number, state, ahead, share):
     """phi -> the reference after `ahead` plain steps from step `number` on, by a Python loop."""
     tx = optimizer.adamw_by_group(static.train.clip_norm)
     step = jax.jit(make_step(task, static, tx, chain(schedules.follow("learning_rate"), task.control)))
@@ -84,24 +85,59 @@ def loop(task, static, hypers, number, state, ahead):
             jnp.int32(number + ahead), jax.random.fold_in(key, number + ahead), Controls({}, None, {}), hypers, data
         )
         key_batch, key_loss = jax.random.split(context.key)
-        batch = task.sample(context._replace(key=key_batch))
+        batch = [x[: int(share * len(x))] for x in task.sample(context._replace(key=key_batch))]
         return float(task.reference(after.params, after.knobs, batch, context._replace(key=key_loss)))
 
     return of
 
 
-@pytest.mark.parametrize("ahead", [1, 3])
-def test_the_gradient_is_that_of_differences(ahead):
+@pytest.mark.parametrize(("ahead", "share"), [(1, 1.0), (3, 1.0), (1, 0.25)])
+def test_the_gradient_is_that_of_differences(ahead, share):
     static, hypers = setting()
-    task = task_of(static, every=8, ahead=ahead)
+    task = task_of(static, every=8, ahead=ahead, share=share)
     one = jax.tree.map(lambda x: x[0], (make_train(task, static)[0](hypers), hypers))
     after = jax.tree.map(lambda x: x[0], chunks(task, static, hypers, 1))
-    of, phi = loop(task, static, one[1], 0, one[0], ahead), np.array([-0.2, 0.4])
+    of, phi = loop(task, static, one[1], 0, one[0], ahead, share), np.array([-0.2, 0.4])
     h = 0.02
     expected = [(of(phi + h * e) - of(phi - h * e)) / (2 * h) for e in np.eye(2)]
     np.testing.assert_allclose(after.control[1]["slopes"][0], expected, rtol=0.02, atol=2e-4)
     assert (np.abs(expected) > 5e-3).all()
     np.testing.assert_allclose(after.control[1]["phi"], phi - RATE * after.control[1]["slopes"][0], rtol=1e-5)
+
+
+def test_a_gradient_that_is_differentiated_forwards_is_that_of_jax_and_of_differences():
+    """By what it is taken of, by what is beside that, and by what is said beside it; and by each alone."""
+
+    def f(x, knobs, rows, key):
+        h = jnp.tanh(x["w"] * knobs["a"] + jax.random.normal(jax.random.fold_in(key, 2), x["w"].shape))
+        total = jnp.sum(h[rows] ** 2) * knobs["b"] + jnp.sum(x["v"] ** 3)
+        return total, {"half": total * knobs["a"] / 2, "rows": rows[0], "h": h}
+
+    def outer(gradient):
+        def of(x, knobs, said):
+            found, beside = gradient(x, knobs, np.array([0, 2, 2]), jax.random.key(1))
+            return jnp.sum(jnp.sin(found["w"])) * found["v"] + said * (beside["half"] + jnp.sum(beside["h"] ** 2))
+
+        return of
+
+    with jax.enable_x64(True):
+        x = {"w": jnp.array([0.3, -0.8, 1.1]), "v": jnp.array(0.7)}
+        knobs = {"a": jnp.array(1.3), "b": jnp.array(-0.4), "unused": jnp.array(2.0)}
+        ours, theirs = outer(gradient_of(f)), outer(jax.grad(f, has_aux=True))
+        for said in (0.0, 1.0):
+            for of in (0, 1, (0, 1)):
+                found, expected = (jax.jit(jax.grad(g, of))(x, knobs, said) for g in (ours, theirs))
+                for a, b in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+                    np.testing.assert_allclose(a, b, rtol=1e-12)
+        alone = jax.grad(lambda knobs: jnp.sum(gradient_of(f)(x, knobs, np.array([1]), jax.random.key(1))[0]["w"]))
+        h = 1e-6
+        ends = [
+            jnp.sum(
+                jax.grad(f, has_aux=True)(x, knobs | {"a": knobs["a"] + e}, np.array([1]), jax.random.key(1))[0]["w"]
+            )
+            for e in (h, -h)
+        ]
+        assert float(alone(knobs)["a"]) == pytest.approx(float(ends[0] - ends[1]) / (2 * h), rel=1e-7)
 
 
 @pytest.mark.parametrize(("every", "learned"), [(1, 8), (4, 2)])
