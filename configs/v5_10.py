@@ -58,7 +58,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.curvature = "controlled"
 
     config.targets.hierarchy_B = -0.80
-    config.losses.reconstruction.weight = 2.0
+    config.losses.reconstruction.weight = 4.0  # at 2, one run in three is an operation of A short at the end
     config.losses.prior.on = "AB"
     # Of nats in 16 coordinates; at 1 the code is that of the prior, and says nothing.
     config.losses.prior.weight = 0.005

@@ -54,7 +54,7 @@ SMALL: dict[str, Any] = {
     "model.A.decoder_hidden": (32, 64),
     "model.B.decoder_hidden": (64, 64),
 }
-SPACES = {5: 100, 6: 33}  # digits: epochs; both are 500 steps or so
+SPACES = {5: 80, 6: 27}  # digits: epochs; both are 450 steps or so
 FULL = {"train.epochs": 60}  # 2,340 steps at 3^9
 HELD_OUT = range(100, 116)  # seeds of `compare`
 CHOOSING = range(90, 92)  # on these its learning rates are chosen; all else on seeds from 1,000 on
