@@ -1,8 +1,8 @@
 """Does StateNet learn to steer? Trained on many short runs on small spaces, and then held against tuned schedules.
 
-    python experiments/meta_train_statenet.py train      results/statenet.npz, by an evolution strategy, on 3^5 and 3^6
-    python experiments/meta_train_statenet.py tune       the fixed schedules, by the same strategy on the same runs
-    python experiments/meta_train_statenet.py unroll     StateNet again, by gradients through k steps at a time
+    python experiments/meta_train_statenet.py tune       the fixed schedules, by an evolution strategy, on 3^5 and 3^6
+    python experiments/meta_train_statenet.py train      StateNet on top of these, by the same: results/statenet.npz
+    python experiments/meta_train_statenet.py unroll     the same, by gradients through 20 steps at a time
     python experiments/meta_train_statenet.py compare    all of them at 3^9, on 16 seeds that nothing was chosen by
 
 A run of the small kind has small networks, an initial point and a learning rate of its own, and goes through the whole
@@ -12,7 +12,7 @@ of the schedules. What is lowered is
 
 R the fixed reference objective: the losses by the weights of the config, whatever has been turned. The strategy moves a
 vector v along sum_i (F(v - s e_i) - F(v + s e_i)) e_i over pairs of runs of one seed and setting, by Adam; v is all of
-StateNet, or the 13 numbers of `SCHEDULES`. `compare` prints the differences of R and of the steps to the ceiling to the
+StateNet, or the 12 numbers of `SCHEDULES`. `compare` prints the differences of R and of the steps to the ceiling to the
 best of the fixed schedules, with their 95 % intervals over the seeds. Each part writes its section of
 results/meta_train_statenet.json.
 """
@@ -37,8 +37,8 @@ from ternary_jax import optimizer, terminal
 from ternary_jax.config import load_config, split
 from ternary_jax.control import schedules, statenet
 from ternary_jax.control.chain import Controls, chain
-from ternary_jax.engine import session, stopping, train
-from ternary_jax.engine.step import TrainState, flat, keys, make_step
+from ternary_jax.engine import session, train
+from ternary_jax.engine.step import keys, make_step
 from ternary_jax.engine.task import Context
 from ternary_jax.provenance import provenance
 from ternary_jax.tables import columns
@@ -58,7 +58,8 @@ SPACES = {5: 80, 6: 27}  # digits: epochs; both are 450 steps or so
 FULL = {"train.epochs": 60}  # 2,340 steps at 3^9
 HELD_OUT = range(100, 116)  # seeds of `compare`
 CHOOSING = range(90, 92)  # on these its learning rates are chosen; all else on seeds from 1,000 on
-RATES = (2e-3, 4e-3, 8e-3)
+UNSEEN = 10**6  # a generation that no search comes to
+RATES = (1e-3, 2e-3, 4e-3, 8e-3)
 CEILING = {"coverage_A": 0.99, "coverage_B": 0.99, "hierarchy_B": -0.80}
 
 # The numbers of a fixed schedule, and what a unit of each is: added, or as a logarithm. 0 is the config as it is.
@@ -68,7 +69,6 @@ SCHEDULES: dict[str, tuple[str, float]] = {
     "knobs.tau": ("add", 0.2),
     "knobs.lambda_1": ("add", 0.1),
     "knobs.lambda_2": ("add", 0.1),
-    "model.c": ("times", 0.3),
     "schedules.alignment.mean": ("add", 0.1),
     "schedules.rho.first": ("add", 0.1),
     "schedules.rho.second": ("add", 0.1),
@@ -77,6 +77,7 @@ SCHEDULES: dict[str, tuple[str, float]] = {
     "schedules.temperature_A.last": ("times", 0.3),
     "schedules.temperature_B.last": ("times", 0.3),
 }
+# Not the curvature: the radii that R asks for depend on where it begins, so that R would be another.
 BOUNDS = {"knobs.tau": (0.0, 1.0), "schedules.alignment.mean": (0.15, 0.75), "schedules.rho.first": (0.0, 0.9)}
 BOUNDS |= {"schedules.rho.second": (0.0, 0.9), "knobs.lambda_1": (0.1, 2.0), "knobs.lambda_2": (0.1, 2.0)}
 
@@ -119,38 +120,31 @@ def make_runs(config: Any) -> Runs:
     task, static, _ = train.prepare(config)
     turns = chain(schedules.follow("learning_rate"), task.control)
     learner, of_batches = cast(Any, (task.learner, task.reference))
-    tx = optimizer.adamw_by_group(static.train.clip_norm, differentiable=learner is not None)
+    tx = optimizer.adamw_by_group(static.train.clip_norm, differentiable=True)
     step = make_step(task, static, tx, turns)
+    first = train.beginning(task, tx, turns, {})
     rows = jax.tree.map(jnp.asarray, train.schedule_rows(task, static))
 
     def put(states, phi):
         return (states[0], learner.put(states[1], phi)) if learner else states
 
     def begin(phi, hypers):
-        params, states = task.init(keys(hypers)[0], hypers), turns.init(hypers)
-        return TrainState(
-            params=params,
-            opt_state=tx.init(flat(params)),
-            control=put(states, phi),
-            last={name: jnp.float32(jnp.inf) for name in task.signals},
-            knobs={name: jnp.asarray(x, jnp.float32) for name, x in task.knobs(hypers).items()},
-            metrics={m.name: jnp.float32(-jnp.inf * m.better) for m in task.metrics},
-            stop=stopping.init(),
-        )
+        state = first(hypers)
+        return state._replace(control=put(state.control, phi))
 
     def ahead(state, xs, hypers, data):
         key = keys(hypers)[1]
         return jax.lax.scan(lambda state, xs: (step(state, xs, key, hypers, data)[0], None), state, xs)[0]
 
-    def reference(state, hypers, data, n=4):
-        """R over n batches, the same ones whenever it is asked for."""
+    def reference(state, hypers, data, key, n=4):
+        """R over n batches, which are those of the key."""
 
         def of_batch(key):
             key_batch, key_loss = jax.random.split(key)
             context = Context(jnp.int32(0), key_batch, Controls({}, None, state.knobs), hypers, data)
             return of_batches(state.params, state.knobs, task.sample(context), context._replace(key=key_loss))
 
-        return jnp.mean(jax.lax.map(of_batch, jax.random.split(jax.random.key(0), n)))
+        return jnp.mean(jax.lax.map(of_batch, jax.random.split(key, n)))
 
     def measure(state, hypers, data):
         return task.cheap(state.params, state.knobs, hypers, data)
@@ -170,7 +164,8 @@ def play(runs: Runs, points: int) -> Callable[..., Any]:
         def part(state, xs):
             state = runs.ahead(state, xs, hypers, data)
             metrics = runs.measure(state, hypers, data)
-            return state, (runs.reference(state, hypers, data), {k: metrics[k] for k in CEILING}, state.knobs)
+            r = runs.reference(state, hypers, data, jax.random.key(0))
+            return state, (r, {k: metrics[k] for k in CEILING}, state.knobs)
 
         xs = (jnp.arange(n * points, dtype=jnp.int32), {name: row[: n * points] for name, row in rows.items()})
         xs = jax.tree.map(lambda x: x.reshape(points, n), xs)
@@ -225,10 +220,10 @@ def setting(config: Any, generation: int, n: int) -> Any:
     return hypers_of(config, twice(seeds), train__learning_rate=twice(rate), model__c=twice(c))
 
 
-def of_statenet() -> Problem:
-    """All of its parameters, on top of the schedules of the config."""
+def of_statenet(base: dict[str, Any]) -> Problem:
+    """All of its parameters, on top of schedules."""
     vector, back = ravel_pytree(statenet.init(jax.random.key(0)))
-    every = [make_runs(configured(n, "schedules+statenet", {})) for n in SPACES]
+    every = [make_runs(configured(n, "schedules+statenet", base)) for n in SPACES]
     players = [play(runs, 4) for runs in every]
 
     def value(vectors, generation):
@@ -248,11 +243,8 @@ def of_schedules() -> Problem:
         runs, player = every[generation % len(every)], players[generation % len(every)]
         own = [fixed(runs.config, vector) for vector in np.asarray(vectors)]
         hypers = setting(runs.config, generation, len(own) // 2)
-        shared = {"train.learning_rate", "model.c"}  # of the setting, times what is chosen
-        for key in shared:
-            times = np.array([changes[key] for changes in own]) / value_at(runs.config, key)
-            group, name = key.split(".")
-            hypers = _put(hypers, [group, name], getattr(getattr(hypers, group), name) * times)
+        times = np.array([changes["train.learning_rate"] for changes in own]) / runs.config.train.learning_rate
+        hypers = _put(hypers, ["train", "learning_rate"], hypers.train.learning_rate * times)  # that of the setting
         for key in {key for key in own[0] if key.startswith("knobs.")}:
             hypers = _put(hypers, key.split("."), np.array([changes[key] for changes in own]))
         rows = [rows_of(runs, changes) for changes in own]
@@ -287,9 +279,9 @@ def rows_of(runs: Runs, changes: dict[str, Any]) -> dict[str, Any]:
     return runs.rows | {name: jnp.asarray(row) for name, row in control.open_loop(given, runs.steps).items()}
 
 
-def evolve(problem: Problem, minutes: float, pairs: int, spread: float, rate: float, keep: Any) -> list[dict]:
-    """Move the vector for so many minutes; -> a line of record per ten generations. keep: called with it at each."""
-    vector, adam, log, begun, generation = problem.vector, optax.adam(rate), [], time.time(), 0
+def evolve(problem: Problem, generations: int, pairs: int, spread: float, rate: float, keep: Any) -> list[dict]:
+    """Move the vector so many times; -> a line of record of each ten. keep: called with it at each of these."""
+    vector, adam, log, begun = problem.vector, optax.adam(rate), [], time.time()
     state, recent = adam.init(vector), []
 
     @jax.jit
@@ -304,61 +296,83 @@ def evolve(problem: Problem, minutes: float, pairs: int, spread: float, rate: fl
         updates, state = adam.update(slope, state)
         return optax.apply_updates(vector, updates), state
 
-    while time.time() - begun < 60 * minutes:
+    for generation in range(generations):
         noise, vectors = population(vector, jax.random.key(generation))
         values = problem.value(vectors, generation)
         vector, state = moved(vector, state, noise, values)
         recent.append(float(jnp.mean(values)))
-        generation += 1
-        if generation % 10 == 0:
+        if (generation + 1) % 10 == 0 or generation + 1 == generations:
             keep(vector)
-            log.append(dict(generation=generation, F=round(statistics.mean(recent), 4), s=round(time.time() - begun)))
+            mean, seconds = round(statistics.mean(recent), 4), round(time.time() - begun)
+            log.append(dict(generation=generation + 1, F=mean, s=seconds))
             terminal.say(", ".join(f"{k} {v}" for k, v in log[-1].items()))
             recent = []
-    keep(vector)
     return log
 
 
-def unrolled(minutes: float, n: int, k: int, rate: float, keep: Any) -> list[dict]:
-    """StateNet by gradients of the mean log R of n runs, k steps on, through those; the runs then go on from there."""
-    runs: Any = make_runs(configured(min(SPACES), "schedules+statenet", {}))
+def unrolled(base: dict[str, Any], episodes: int, n: int, k: int, rate: float, keep: Any) -> list[dict]:
+    """StateNet by gradients of the mean log R of n runs, k steps on, through those; the runs then go on from there.
+
+    Slopes are clipped to a norm of 1; one that is not finite moves nothing, and is counted.
+    """
+    every: list[Any] = [make_runs(configured(digits, "schedules+statenet", base)) for digits in SPACES]
     phi = statenet.init(jax.random.key(0))
-    adam, log, begun, episode = optax.adam(rate), [], time.time(), 0
+    adam, log, begun = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate)), [], time.time()
     opt = adam.init(phi)
 
-    def window(phi, opt, states, xs, hypers):
+    def window(runs, phi, opt, states, xs, hypers, data):
+        key = jax.random.fold_in(jax.random.key(1), xs[0][0])
+
         def ahead(phi, state, hypers):
-            state = runs.ahead(state._replace(control=runs.put(state.control, phi)), xs, hypers, runs.data)
-            return jnp.log(jnp.maximum(runs.reference(state, hypers, runs.data, 1) + 0.1, 1e-2)), state
+            state = runs.ahead(state._replace(control=runs.put(state.control, phi)), xs, hypers, data)
+            r = runs.reference(state, hypers, data, jax.random.fold_in(key, hypers.seed), 1)
+            return jnp.log(jnp.clip(r + 0.1, 1e-2, 20)), state
 
         def mean(phi):
             r, after = jax.vmap(ahead, (None, 0, 0))(phi, states, hypers)
             return jnp.mean(r), after
 
         (value, after), slope = jax.value_and_grad(mean, has_aux=True)(phi)
-        updates, opt = adam.update(jax.tree.map(lambda g: jnp.where(jnp.isfinite(g), g, 0), slope), opt)
-        return optax.apply_updates(phi, updates), opt, after, value
+        good = jnp.isfinite(optax.tree.norm(slope))
+        updates, moved = adam.update(jax.tree.map(lambda g: jnp.where(good, g, 0), slope), opt)
+        return optax.apply_updates(phi, updates), moved, after, value, good
 
-    compiled, begin = jax.jit(window), jax.jit(jax.vmap(runs.begin, (None, 0)))
-    while time.time() - begun < 60 * minutes:
+    compiled = [jax.jit(functools.partial(window, runs)) for runs in every]
+    begin = [jax.jit(jax.vmap(runs.begin, (None, 0))) for runs in every]
+    for episode in range(episodes):
+        which = episode % len(every)
+        runs = every[which]
         hypers = jax.tree.map(lambda x: x[:n], setting(runs.config, episode, n))
-        states, values = begin(phi, hypers), []
+        states, seen = begin[which](phi, hypers), []
         for first in range(0, runs.steps - k + 1, k):
             rows = {name: row[first : first + k] for name, row in runs.rows.items()}
             xs = (first + jnp.arange(k, dtype=jnp.int32), rows)
-            phi, opt, states, value = compiled(phi, opt, states, xs, hypers)
-            values.append(value)
-        episode += 1
-        log.append(dict(episode=episode, log_R_at_the_end=round(float(values[-1]), 4), s=round(time.time() - begun)))
+            phi, opt, states, value, good = compiled[which](phi, opt, states, xs, hypers, runs.data)
+            seen.append((value, good))
+        values, goods = np.array(seen).T
+        last, bad = round(float(values[-1]), 4), int(np.sum(goods == 0))
+        log.append({"episode": episode + 1, "log(R + 0.1)": last, "not finite": bad, "s": round(time.time() - begun)})
         terminal.say(", ".join(f"{key} {v}" for key, v in log[-1].items()))
         keep(phi)
     return log
 
 
+def on_small(base: dict[str, Any], nets: dict[str, Any], n: int = 24) -> dict[str, list[float]]:
+    """F of each network on the same n new runs of each of SPACES."""
+    found: dict[str, list[float]] = {name: [] for name in nets}
+    for digits in SPACES:
+        runs = make_runs(configured(digits, "schedules+statenet", base))
+        player, hypers = play(runs, 4), jax.tree.map(lambda x: x[:n], setting(runs.config, UNSEEN, n))
+        for name, phi in nets.items():
+            of_all = jax.tree.map(functools.partial(repeated, n), phi)
+            found[name] += lowered(player(of_all, hypers, runs.rows)[0]).tolist()
+    return found
+
+
 # --- at 3^9 -----------------------------------------------------------------------------------------------------------
 
 
-def compare(arms: dict[str, tuple[str, dict, Any]], points: int = 30) -> dict[str, Any]:
+def compare(arms: dict[str, tuple[str, dict, Any]], points: int = 20) -> dict[str, Any]:
     """Each arm, (control, changes, phi), on the held-out seeds: R at the end, and steps to the ceiling, of each."""
     found = {}
     for name, (by, changes, phi) in arms.items():
@@ -368,7 +382,7 @@ def compare(arms: dict[str, tuple[str, dict, Any]], points: int = 30) -> dict[st
     return found
 
 
-def outcomes(by: str, changes: dict[str, Any], phi: Any, seeds: Any, points: int = 30) -> dict[str, Any]:
+def outcomes(by: str, changes: dict[str, Any], phi: Any, seeds: Any, points: int = 20) -> dict[str, Any]:
     """At 3^9, four runs at a time: R, metrics and knobs at the end; steps to CEILING, all of a run where not met."""
     runs = make_runs(configured(9, by, changes))
     player, n, parts = play(runs, points), runs.steps // points, []
@@ -423,37 +437,39 @@ def main() -> None:
     """Run a part, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=list(PARTS), help="they follow each other in this order")
-    parser.add_argument("--minutes", type=float, default=15.0, help="for tune, train and unroll, after compiling")
+    parser.add_argument("--generations", type=int, default=80, help="of tune and train, 24 runs each; of unroll, 8")
     parser.add_argument("--out", type=Path, default=ROOT / "results", help="folder of results and of networks")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     session.keep_compiled_programs()
     file = given.out / "meta_train_statenet.json"
     known = json.loads(file.read_text()) if file.exists() else {}
-    known |= {given.part: PARTS[given.part](given, known)} | provenance()
+    before = {"tune": (), "compare": ("tune", "train")}.get(given.part, ("tune",))
+    if missing := [part for part in before if part not in known]:
+        parser.error(f"{given.part} needs what {missing[0]} writes to {file}: run that first")
+    known[given.part] = PARTS[given.part](given, known) | {"generations": given.generations, **provenance()}
     file.write_text(json.dumps(known, indent=1) + "\n")
 
 
 def _tune(given, known):
     problem, chosen = of_schedules(), {}
-    log = evolve(problem, given.minutes, 12, 0.15, 0.05, lambda v: chosen.update(v=np.asarray(v).tolist()))
+    log = evolve(problem, given.generations, 12, 0.15, 0.05, lambda v: chosen.update(v=np.asarray(v).tolist()))
     config = configured(min(SPACES), "schedules", {})
     base = fixed(config, chosen["v"])
-    base.pop("train.learning_rate")  # of other networks: chosen again where it is used
     terminal.say("\n".join(f"{key} {value}" for key, value in base.items()))
     return {"log": log, "vector": dict(zip(SCHEDULES, chosen["v"], strict=True)), "changes": base}
 
 
 def _train(given, known):
-    problem = of_statenet()
+    problem = of_statenet(known["tune"]["changes"])
     back = ravel_pytree(statenet.init(jax.random.key(0)))[1]
     path = given.out / "statenet.npz"
-    return {"log": evolve(problem, given.minutes, 12, 0.01, 0.003, lambda v: statenet.save(path, back(v)))}
+    return {"log": evolve(problem, given.generations, 12, 0.01, 0.005, lambda v: statenet.save(path, back(v)))}
 
 
 def _unroll(given, known):
-    path = given.out / "statenet_unrolled.npz"
-    return {"log": unrolled(given.minutes, 8, 20, 3e-4, lambda phi: statenet.save(path, phi))}
+    base, path = known["tune"]["changes"], given.out / "statenet_unrolled.npz"
+    return {"log": unrolled(base, given.generations, 8, 20, 1e-3, lambda phi: statenet.save(path, phi))}
 
 
 def _compare(given, known):
@@ -467,16 +483,19 @@ def _compare(given, known):
     for name, r in chosen.items():
         terminal.say(f"{name}: R {np.mean(r):.4f}")
     mean = {name: float(np.mean(r)) for name, r in chosen.items()}
-    best = {kind: min((name for name in mean if kind in name), key=mean.__getitem__) for kind in ("config", "tuned")}
-    base = min(best.values(), key=mean.__getitem__)
-    arms: dict[str, tuple] = {name: ("schedules", choices[name], None) for name in best.values()}
-    for name, file in (("StateNet", "statenet.npz"), ("StateNet, unrolled", "statenet_unrolled.npz")):
-        if (given.out / file).exists():
-            under = choices[best["config"]]
-            arms[f"{name}, on {best['config']}"] = "schedules+statenet", under, statenet.load(given.out / file)
+    base, under = (min((n for n in mean if kind in n), key=mean.__getitem__) for kind in ("schedules", "tuned"))
+    files = {"StateNet": "statenet.npz", "StateNet, unrolled": "statenet_unrolled.npz"}
+    nets = {name: statenet.load(given.out / file) for name, file in files.items() if (given.out / file).exists()}
+    small = on_small(tuned, {"schedules, tuned": statenet.init(jax.random.key(0))} | nets)
+    for name in nets:
+        gap = between(np.subtract(small[name], small["schedules, tuned"]), ".3f")
+        terminal.say(f"on small spaces, {name}: F {np.mean(small[name]):.3f}, against schedules, tuned: {gap}")
+    best = min(nets, key=lambda name: np.mean(small[name]))
+    arms: dict[str, tuple] = {name: ("schedules", choices[name], None) for name in {base: 0, under: 0}}
+    arms[f"{best}, on {under}"] = "schedules+statenet", choices[under], nets[best]
     found = compare(arms)
     print(table(found, base))
-    return {"chosen": chosen, "base": base, "arms": found}
+    return {"chosen": chosen, "small": small, "base": base, "arms": found}
 
 
 PARTS = {"tune": _tune, "train": _train, "unroll": _unroll, "compare": _compare}

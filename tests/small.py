@@ -11,9 +11,8 @@ from ternary_jax import optimizer
 from ternary_jax.config import load_config, split
 from ternary_jax.control import schedules
 from ternary_jax.control.chain import Controls, chain
-from ternary_jax.engine import stopping, train
+from ternary_jax.engine import train
 from ternary_jax.engine.step import StepInfo, TrainState, make_step
-from ternary_jax.engine.step import flat as vectors
 from ternary_jax.engine.task import Context
 from ternary_jax.vae import task
 
@@ -111,15 +110,8 @@ def steps(**overrides: Any) -> Steps:
     made, static, hypers, params = setting(**overrides)
     control = chain(schedules.follow("learning_rate"), made.control)
     tx = optimizer.adamw_by_group(static.train.clip_norm)
-    state = TrainState(
-        params=params,
-        opt_state=tx.init(vectors(params)),
-        control=control.init(hypers),
-        last={name: jnp.float32(jnp.inf) for name in made.signals},
-        knobs={name: jnp.asarray(x, jnp.float32) for name, x in made.knobs(hypers).items()},
-        metrics={metric.name: jnp.float32(-jnp.inf * metric.better) for metric in made.metrics},
-        stop=stopping.init(),
-    )
+    begin = train.beginning(made._replace(init=lambda *_: params), tx, control, train.measured(made, static))
+    state = begin(hypers)
     compiled = jit(make_step(made, static, tx, control))
     return Steps(made, static, hypers, state, train.schedule_rows(made, static), compiled)
 

@@ -146,6 +146,8 @@ def load(path: Path) -> Any:
     given = {name: a.shape for name, a in found.items()}
     if differ := [name for name in wanted | given if wanted.get(name) != given.get(name)]:
         raise ValueError(f"{', '.join(differ)} in {path} are not those of this network")
+    if bad := [name for name, a in found.items() if not np.isfinite(a).all()]:
+        raise ValueError(f"{', '.join(bad)} in {path} are not finite")
     return {layer: {name: found[f"{layer}/{name}"] for name in part} for layer, part in layers.items()}
 
 

@@ -209,8 +209,10 @@ def gradient_of(f: Callable[..., tuple[Array, Any]]) -> Callable[..., tuple[Any,
 
         d/dy (w . df/dx) = jvp of df/dy along w,  for y any part of x and rest
 
-    It is linearised where it is first computed: nothing of that, and nothing that is not asked for, is computed again.
-    Backwards through the way back, a gradient of all weights would have to be gone through for the few knobs.
+    Only for y that are asked for, and linearised where df/dx is first computed, which is not computed again. Backwards
+    through the way back, a gradient of all weights would have to be gone through for the few knobs. What is said beside
+    it is gone through backwards, and once more. f has to be differentiable by jax's own rules, as d/dy and d/dx are
+    exchanged; jvp through the gradient itself is not possible.
     """
 
     def total(y, given):

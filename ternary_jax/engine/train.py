@@ -9,6 +9,7 @@ import functools
 import math
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,12 +22,12 @@ from jax.flatten_util import ravel_pytree
 from ternary_jax import config as configs
 from ternary_jax import optimizer, terminal
 from ternary_jax.control import schedules
-from ternary_jax.control.chain import chain
+from ternary_jax.control.chain import Control, chain
 from ternary_jax.engine import checkpoint, session, stopping
 from ternary_jax.engine import report as reports
 from ternary_jax.engine.report import Desk, Plan, Report, measured
 from ternary_jax.engine.step import TrainState, first_bad, flat, keys, look_ahead, make_step, observables
-from ternary_jax.engine.task import Task
+from ternary_jax.engine.task import Metric, Task
 
 # Levels of LLVM's optimisation: the first compiles a sixth sooner than the third, which is the usual one, and what it
 # makes was as fast on CPU, to within the noise (a chunk of v5_12, in turns: median 1.47 s against 1.52 s).
@@ -96,18 +97,6 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
         )
         train_step = look_ahead(train_step, task, learner)
 
-    def init(hypers):
-        params = task.init(keys(hypers)[0], hypers)
-        return TrainState(
-            params=params,
-            opt_state=tx.init(flat(params)),
-            control=control.init(hypers),
-            last={name: jnp.float32(jnp.inf) for name in task.signals},
-            knobs={name: jnp.asarray(value, jnp.float32) for name, value in task.knobs(hypers).items()},
-            metrics={name: jnp.float32(-jnp.inf * metric.better) for name, metric in metrics_of.items()},
-            stop=stopping.init(),
-        )
-
     def train_chunk(state, first, hypers, table, data):
         rows = {name: _rows(row, first, steps.chunk, learner) for name, row in table.items()}
         xs = (first + jnp.arange(steps.chunk, dtype=jnp.int32), rows)
@@ -148,7 +137,25 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
 
     mapped = jax.jit(jax.vmap(train_chunk, in_axes=(0, None, 0, None, None)), donate_argnums=0)
 
-    return jax.jit(jax.vmap(init)), Chunk(mapped, shared)
+    return jax.jit(jax.vmap(beginning(task, tx, control, metrics_of))), Chunk(mapped, shared)
+
+
+def beginning(task: Task, tx: Any, control: Control, metrics: dict[str, Metric]) -> Callable[[Any], TrainState]:
+    """hypers -> the state of a run before its first step. control: the whole chain; metrics: those that are carried."""
+
+    def init(hypers):
+        params = task.init(keys(hypers)[0], hypers)
+        return TrainState(
+            params=params,
+            opt_state=tx.init(flat(params)),
+            control=control.init(hypers),
+            last={name: jnp.float32(jnp.inf) for name in task.signals},
+            knobs={name: jnp.asarray(value, jnp.float32) for name, value in task.knobs(hypers).items()},
+            metrics={name: jnp.float32(-jnp.inf * metric.better) for name, metric in metrics.items()},
+            stop=stopping.init(),
+        )
+
+    return init
 
 
 def _rows(row, first, n, learner):

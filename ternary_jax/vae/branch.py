@@ -115,7 +115,7 @@ def make_branch(name: str, static: Any) -> Branch:
 def _from_tangent(y: Array, c: Array) -> Points:
     """exp_0(y), of y (dim,) that is shortened where its point would round to the edge, to where `project` leaves it."""
     norm, longest = safe_sqrt(jnp.sum(y * y)), jnp.arctanh(poincare.max_norm(y.dtype)) / jnp.sqrt(c)
-    beyond = norm > longest
+    beyond = ~(norm <= longest)  # so that without a ball, at c <= 0, all is NaN
     u = jnp.where(beyond, longest / jnp.where(beyond, norm, 1), 1) * y
     return Points(poincare.exp0(u, c), u, 2 * jnp.where(beyond, longest, norm))
 

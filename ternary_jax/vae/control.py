@@ -151,7 +151,7 @@ def _loaded(name):
     places = [Path(name), ROOT / name]
     try:
         return statenet.load(next((place for place in places if place.is_file()), places[0]))
-    except (OSError, ValueError) as e:
+    except Exception as e:
         raise ConfigError(
             f"config.statenet.params={name} can't be used: {e}. Give a file that experiments/meta_train_statenet.py "
             "has written, or an empty text to begin with a network that turns nothing"

@@ -223,6 +223,9 @@ def _check_control(config: Any, used: dict[str, str]) -> None:
         f"config.schedules.rho.at={','.join(map(str, rho.at))} has to be in rising order, and to have a time for each "
         f"of config.schedules.rho.levels={','.join(map(str, rho.levels))}": 0 < len(rho.at) == len(rho.levels)
         and all(a < b for a, b in itertools.pairwise(rho.at)),
+        f"config.statenet.params and .learn are of a StateNet, which there is not with config.control={control}: set "
+        "config.control=schedules+statenet": by_statenet(config)
+        or (not config.statenet.params and config.statenet.learn == "none"),
         f"config.balance.least={balance.least} has to be less than config.balance.greatest={balance.greatest}": (
             balance.least < balance.greatest
         ),

@@ -300,6 +300,23 @@ def test_the_network_is_that_of_the_file(tmp_path):
     assert not any(np.any(x) for x in jax.tree.leaves(begun.adam))
 
 
+def test_alone_it_brings_the_rate_down_by_itself(tmp_path):
+    """With no schedule but its own: what it does not turn stays as the config has it."""
+    steps, place = with_statenet()
+    net = saying(of(steps.state, place), -0.9 * (np.array(statenet.OUTPUTS) == "rate"))
+    statenet.save(tmp_path / "net.npz", net.params)
+    alone = STATENET | dict(control="statenet", model__rho=0.25, statenet__params=str(tmp_path / "net.npz"))
+    steps, rates = small.steps(**alone), []
+    assert steps.rows.keys() == {"learning_rate"}
+    state = steps.state
+    for number in range(6):
+        state, info = steps.step(state, number)
+        rates.append(float(info.rates["encoder_A"]))
+        assert float(info.knobs["rho"]) == 0.25
+        assert float(info.knobs["tau"]) == 0.5
+    np.testing.assert_allclose(rates, np.repeat((1 - 0.09) ** np.arange(1, 4), 2), rtol=1e-5)
+
+
 def test_a_file_that_is_none_is_refused_with_what_to_give():
     with pytest.raises(ConfigError, match=r"config.statenet.params=nowhere.npz can.t be used: .*No such file.* Give a"):
         small.setting(**STATENET, statenet__params="nowhere.npz")
@@ -320,6 +337,9 @@ WRONG = [
         STATENET | dict(control="statenet", train__schedule="cosine"),
         "config.control=statenet has no fixed schedule: set config.train.schedule=constant, which is cosine",
     ),
+    (dict(statenet__learn="lookahead"), "are of a StateNet, which there is not with config.control=none"),
+    (dict(statenet__params="net.npz"), "are of a StateNet, which there is not with config.control=none"),
+    (STATENET | dict(statenet__learn="lookahead", statenet__share=0.1), "leaves no triplets for the reference"),
     (dict(schedules__rho__at=(0.2, 0.1, 0.3)), "config.schedules.rho.at=0.2,0.1,0.3 has to be in rising order"),
     (dict(schedules__rho__levels=(0.2, 0.1)), "to have a time for each of config.schedules.rho.levels=0.2,0.1"),
     (dict(schedules__rho__at=(), schedules__rho__levels=()), "config.schedules.rho.at="),
