@@ -206,8 +206,8 @@ class Problem(NamedTuple):
 
 def lowered(r: Any) -> Any:
     """F of R at the quarters of a run, (..., 4) -> (...). What has diverged counts as what has not learned at all."""
-    r = jnp.where(jnp.isfinite(r), r, 20)
-    return jnp.log(jnp.clip(r + 0.1, 1e-2, 20)) @ jnp.array([1.0, 1.0, 1.0, 3.0]) / 6
+    r = jnp.where(jnp.isfinite(r), r, 100)
+    return jnp.log(jnp.clip(r + 0.1, 1e-2, 100)) @ jnp.array([1.0, 1.0, 1.0, 3.0]) / 6
 
 
 def setting(config: Any, generation: int, n: int) -> Any:
@@ -287,7 +287,7 @@ def evolve(problem: Problem, generations: int, pairs: int, spread: float, rate: 
     @jax.jit
     def population(vector, key):
         noise = jax.random.normal(key, (pairs, vector.size))
-        return noise, jnp.concatenate([vector + spread * noise, vector - spread * noise])
+        return noise, jnp.concatenate([vector[None] + sign * spread * noise for sign in (1, -1)])
 
     @jax.jit
     def moved(vector, state, noise, values):

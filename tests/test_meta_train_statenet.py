@@ -12,17 +12,19 @@ from experiments import meta_train_statenet as meta
 def test_the_search_finds_the_least_of_a_bowl():
     goal = jnp.linspace(-0.4, 0.4, 5)
     kept = []
-    problem = meta.Problem(jnp.zeros(5), lambda v, generation: jnp.sum(jnp.square(v - goal), 1))
-    log = meta.evolve(problem, 0.05, 8, 0.02, 0.05, kept.append)
+    problem = meta.Problem(jnp.zeros(5), lambda v, generation: jnp.sum(jnp.square(v - goal[None]), 1))
+    log = meta.evolve(problem, 60, 16, 0.02, 0.02, kept.append)
+    assert [line["generation"] for line in log] == [10, 20, 30, 40, 50, 60]
     assert log[-1]["F"] < 0.01 < log[0]["F"]
     np.testing.assert_allclose(kept[-1], goal, atol=0.1)
 
 
 def test_what_has_diverged_counts_as_what_has_not_learned():
-    r = jnp.array([[8.0, 2.0, 0.9, 0.5], [8.0, jnp.nan, 0.9, 0.5], [8.0, 2.0, 0.9, -3.0]])
-    f = meta.lowered(r)
+    r = np.array([[8.0, 2.0, 0.9, 0.5], [8.0, np.nan, 0.9, 0.5], [8.0, 2.0, 0.9, -3.0]], np.float32)
+    with jax.debug_nans(False):
+        f = meta.lowered(r)
     assert float(f[0]) == pytest.approx((np.log(8.1) + np.log(2.1) + np.log(1.0) + 3 * np.log(0.6)) / 6)
-    assert float(f[1]) == pytest.approx(float(f[0]) + (np.log(20) - np.log(2.1)) / 6)
+    assert float(f[1]) == pytest.approx(float(f[0]) + (np.log(100) - np.log(2.1)) / 6)
     assert np.isfinite(f).all()
 
 
@@ -32,7 +34,8 @@ def test_the_two_runs_of_a_pair_have_one_seed_and_setting():
     for x in (hypers.seed, hypers.train.learning_rate, hypers.model.c):
         np.testing.assert_array_equal(x[:4], x[4:])
         assert len(np.unique(x)) == 4
-    assert not set(hypers.seed) & {*meta.HELD_OUT, *meta.CHOOSING}
+    assert max(*meta.HELD_OUT, *meta.CHOOSING) < 1_000 <= min(hypers.seed)
+    assert not {*meta.HELD_OUT} & {*meta.CHOOSING}
     other = meta.setting(config, 4, 4)
     assert not set(hypers.seed) & set(other.seed)
 
@@ -67,6 +70,28 @@ def test_a_run_is_that_of_the_engine_and_a_network_of_its_own_turns_it(monkeypat
     assert r[0, 0] > r[0, 1]
     assert set(metrics) == set(meta.CEILING)
     assert knobs["ranking"][1, -1] != knobs["ranking"][0, -1]
+
+
+def test_all_numbers_of_a_schedule_and_a_network_change_what_a_run_comes_to(monkeypatch):
+    """And what is turned does not change the yardstick: R of the beginning is that of the parameters alone."""
+    monkeypatch.setattr(meta, "SPACES", {5: 3})
+    problem, n = meta.of_schedules(), len(meta.SCHEDULES)
+    values = np.asarray(problem.value(np.concatenate([np.zeros((n, n)), 3 * np.eye(n)]), 0))
+    assert np.isfinite(values).all()
+    assert (values[:n] != values[n:]).all()
+
+
+def test_the_yardstick_does_not_depend_on_the_schedules():
+    """At one state R is one number, whichever of the fixed schedules its config has."""
+    config = meta.configured(5, "schedules", {})
+    runs, r = meta.make_runs(config), []
+    measure = jax.jit(runs.reference, static_argnums=4, compiler_options={"xla_backend_optimization_level": 0})
+    state = runs.begin(None, jax.tree.map(lambda a: a[0], meta.hypers_of(config, np.array([1]))))
+    for x in np.concatenate([np.zeros((1, len(meta.SCHEDULES))), np.eye(len(meta.SCHEDULES))]):
+        other = meta.configured(5, "schedules", meta.fixed(config, x))
+        hypers = jax.tree.map(lambda a: a[0], meta.hypers_of(other, np.array([1])))
+        r.append(float(measure(state, hypers, runs.data, jax.random.key(0), 1)))
+    np.testing.assert_allclose(r, r[0], rtol=1e-6)
 
 
 def test_the_interval_is_that_of_a_paired_t_test():
