@@ -2,6 +2,7 @@
 
     --config=configs/v5_10.py             natural exploration: the prior and the radii, and the order of distances
     --config=configs/v5_10.py:VARIANT     a row of the documents' table of trade-offs: disabled, prior, ranking, all
+    --config=configs/v5_10.py:statenet    natural exploration, with the StateNet of results/ and what it was trained on
 
 Their networks, schedules and losses, with their defects fixed: every controller is in the gradient path, points stay in
 the ball at any c, the KL counts once, the tree is that of the leading digits, and what is measured decodes each branch
@@ -18,6 +19,7 @@ from ternary_jax.config import read
 # Exploration / structure, as the documents put it.
 VARIANTS = {
     "": (),
+    "statenet": (),
     "disabled": (),  # high / low: a Gaussian posterior with its KL to N(0, 1)
     "prior": ("prior",),  # high / medium
     "ranking": ("prior", "ranking_hyperbolic"),  # medium / high
@@ -70,9 +72,24 @@ def get_config(arg: str = "") -> ConfigDict:
     config.losses.ranking_v2.on = "AB"
     config.losses.ranking_v2.weight = 2.0
     config.losses.ranking_v2.slope = 0.05  # 0.15 a level is more than a ball of this size has room for
-    if arg:
+    if arg == "statenet":
+        _steered(config)
+    elif arg:
         _only(config, VARIANTS[arg])
     return config.lock()
+
+
+def _steered(config: Any) -> None:
+    """By a network that experiments/meta_train_statenet.py has trained, on top of the schedules that it has tuned."""
+    config.control = "schedules+statenet"
+    config.statenet.params = "results/statenet.npz"
+    config.statenet.interval = 93  # 50 renewals in a run, as in its training: its moves add up
+    config.knobs.ranking, config.knobs.tau = 1.925, 0.293
+    config.knobs.lambda_1, config.knobs.lambda_2 = 0.639, 0.540
+    config.schedules.alignment.mean = 0.303
+    config.schedules.beta.level, config.schedules.beta.final = 0.270, 0.282
+    config.schedules.temperature_A.last, config.schedules.temperature_B.last = 0.421, 0.266
+    config.schedules.rho.levels = (0.098, 0.004, 0.0)
 
 
 def _only(config: Any, losses: tuple[str, ...]) -> None:

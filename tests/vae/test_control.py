@@ -372,6 +372,7 @@ def test_points_stay_in_the_ball_at_every_c():
 OF_ALL = {"reconstruction", "stratification", "alignment", "entropy"}
 TRADE_OFFS = {
     "": OF_ALL | {"prior", "ranking_v2"},
+    ":statenet": OF_ALL | {"prior", "ranking_v2"},
     ":disabled": OF_ALL | {"kl"},
     ":prior": OF_ALL | {"prior"},
     ":ranking": OF_ALL | {"prior", "ranking_hyperbolic"},
