@@ -377,7 +377,7 @@ def compare(arms: dict[str, tuple[str, dict, Any]], points: int = 20) -> dict[st
     found = {}
     for name, (by, changes, phi) in arms.items():
         terminal.say(f"{name} ...")
-        found[name] = outcomes(by, changes, phi, HELD_OUT, points)
+        found[name] = outcomes(by, changes, phi, HELD_OUT, points=points)
         terminal.say(f"{name}: R {np.mean(found[name]['R']):.4f}, steps {np.mean(found[name]['steps']):,.0f}")
     return found
 
