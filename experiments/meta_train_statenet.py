@@ -59,7 +59,7 @@ FULL = {"train.epochs": 54}  # 2,106 steps at 3^9
 HELD_OUT = range(100, 116)  # seeds of `compare`
 CHOOSING = range(90, 92)  # on these its learning rates are chosen; all else on seeds from 1,000 on
 UNSEEN = 10**6  # a generation that no search comes to
-RATES = (2e-3, 4e-3, 8e-3)
+RATES = (1e-3, 2e-3, 4e-3)
 CEILING = {"coverage_A": 0.99, "coverage_B": 0.99, "hierarchy_B": -0.80}
 
 # The numbers of a fixed schedule, and what a unit of each is: added, or as a logarithm. 0 is the config as it is.
