@@ -134,7 +134,8 @@ def init(key: Array) -> Any:
 
 def save(path: Path, params: Any) -> None:
     """As arrays by LAYER/NAME, for `load`."""
-    np.savez(path, **{f"{layer}/{name}": np.asarray(a) for layer, part in params.items() for name, a in part.items()})
+    arrays: Any = {f"{layer}/{name}": np.asarray(a) for layer, part in params.items() for name, a in part.items()}
+    np.savez(path, **arrays)
 
 
 def load(path: Path) -> Any:
