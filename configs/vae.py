@@ -180,8 +180,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.statenet.interval = 10  # steps between two of its corrections
     config.statenet.decay = 0.98  # of the running coverage and ranking that it sees, per step
     config.statenet.params = ""  # a file of experiments/meta_train_statenet.py; "": a network that turns nothing yet
-    # "lookahead": from the reference objective some steps after a correction. One step is a short view: in v5_10 it
-    # gives up the ranking, which pays late, for the reconstruction.
+    # "lookahead": from the reference objective some steps after a correction. That is a short view, and what is best
+    # for the next steps was not for a run, even with twenty of them: see experiments/meta_train_statenet.py, unroll.
     config.statenet.learn = "none"
     config.statenet.ahead = 1  # these
     config.statenet.share = 0.25  # of the rows of a batch, that it is taken over: all of them cost another step
