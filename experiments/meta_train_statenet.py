@@ -5,17 +5,17 @@
     python experiments/meta_train_statenet.py unroll     the same, by gradients through 20 steps at a time
     python experiments/meta_train_statenet.py compare    all of them at 3^9, on 16 seeds that nothing was chosen by
 
-A run of the small kind has small networks, and an initial point, learning rate and curvature of its own, and goes through the whole
-of the schedules. What is lowered is
+A run of the small kind has small networks, and an initial point, learning rate and curvature of its own; it goes
+through the whole of the schedules. What is lowered is
 
     F = mean over the quarters of a run, the last three times, of log(R + 0.1),
 
 R the fixed reference objective: the losses by the weights of the config, whatever has been turned. The strategy moves a
 vector v along sum_i (F(v - s e_i) - F(v + s e_i)) e_i over pairs of runs of one seed and setting, by Adam; v is all of
-StateNet, or the 12 numbers of `SCHEDULES`. `compare` prints the differences of R, and of the steps until `NEAR` is met, to
-the best of the fixed schedules, with their 95 % intervals over the seeds, not over networks. Fixed are the values of
-ranking, tau, lambda_1 and lambda_2 in a run, and the course of the learning rate, a cosine; the knobs that StateNet
-turns are neither. Each part writes its section of results/meta_train_statenet.json.
+StateNet, or the 12 numbers of `SCHEDULES`. `compare` prints the differences of R, and of the steps until `NEAR` is met,
+to the best of the fixed schedules, with their 95 % intervals over seeds, not over networks. In a fixed schedule the
+ranking, tau, lambda_1 and lambda_2 are constant, and the learning rate is a cosine: StateNet may move all of them.
+Each part writes its section of results/meta_train_statenet.json.
 """
 
 import argparse
