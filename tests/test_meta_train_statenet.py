@@ -1,12 +1,14 @@
-"""The experiment that trains StateNet: its search on a problem that is known, and what it compares."""
+"""The experiment that trains StateNet: its search on a problem that is known, and the runs that it is made of."""
 
+import compare_statenet
 import jax
 import jax.numpy as jnp
+import meta_train_statenet as meta
 import numpy as np
 import pytest
-from scipy import stats
+import statenet_runs as programs
 
-from experiments import meta_train_statenet as meta
+from ternary_jax.control import statenet
 
 
 def test_the_search_finds_the_least_of_a_bowl():
@@ -22,79 +24,76 @@ def test_the_search_finds_the_least_of_a_bowl():
 def test_what_has_diverged_counts_as_what_has_not_learned():
     r = np.array([[8.0, 2.0, 0.9, 0.5], [8.0, np.nan, 0.9, 0.5], [8.0, 2.0, 0.9, -3.0]], np.float32)
     with jax.debug_nans(False):
-        f = meta.lowered(r)
+        f = programs.lowered(r)
     assert float(f[0]) == pytest.approx((np.log(8.1) + np.log(2.1) + np.log(1.0) + 3 * np.log(0.6)) / 6)
     assert float(f[1]) == pytest.approx(float(f[0]) + (np.log(100) - np.log(2.1)) / 6)
     assert np.isfinite(f).all()
 
 
 def test_the_two_runs_of_a_pair_have_one_seed_and_setting():
-    config = meta.configured(5, "schedules", {})
-    hypers = meta.setting(config, 3, 4)
+    config = programs.configured(5, "schedules", {})
+    hypers = programs.setting(config, 3, 4)
+    compared = compare_statenet.HELD_OUT, compare_statenet.CHOOSING, compare_statenet.RECORDED
     for x in (hypers.seed, hypers.train.learning_rate, hypers.model.c):
         np.testing.assert_array_equal(x[:4], x[4:])
         assert len(np.unique(x)) == 4
-    assert max(*meta.HELD_OUT, *meta.CHOOSING) < 1_000 <= min(hypers.seed)
-    assert not {*meta.HELD_OUT} & {*meta.CHOOSING}
-    other = meta.setting(config, 4, 4)
+    assert max(max(seeds) for seeds in compared) < 1_000 <= min(hypers.seed)
+    assert len({seed for seeds in compared for seed in seeds}) == sum(len(seeds) for seeds in compared)
+    other = programs.setting(config, 4, 4)
     assert not set(hypers.seed) & set(other.seed)
 
 
 def test_schedules_of_the_vector_0_are_those_of_the_config_and_each_number_changes_something():
-    config = meta.configured(5, "schedules", {})
-    none = meta.fixed(config, np.zeros(len(meta.SCHEDULES)))
+    config = programs.configured(5, "schedules", {})
+    none = programs.fixed(config, np.zeros(len(programs.SCHEDULES)))
     assert none["schedules.rho.levels"] == config.schedules.rho.levels
     for key, value in none.items():
-        assert value == pytest.approx(meta.value_at(config, key)), key
-    runs = meta.make_runs(config)
-    for name, row in meta.rows_of(runs, none).items():
+        assert value == pytest.approx(programs.value_at(config, key)), key
+    runs = programs.make_runs(config)
+    for name, row in programs.rows_of(runs, none).items():
         np.testing.assert_allclose(row, runs.rows[name], rtol=1e-6, err_msg=name)
-    for k in range(len(meta.SCHEDULES)):
-        changed = meta.fixed(config, np.eye(len(meta.SCHEDULES))[k])
+    for k in range(len(programs.SCHEDULES)):
+        changed = programs.fixed(config, np.eye(len(programs.SCHEDULES))[k])
         assert sum(changed[key] != none[key] for key in none) == 1
         if any(key.startswith("schedules") and changed[key] != none[key] for key in none):
-            rows = meta.rows_of(runs, changed)
+            rows = programs.rows_of(runs, changed)
             assert any(np.any(rows[name] != runs.rows[name]) for name in rows)
 
 
 def test_a_run_is_that_of_the_engine_and_a_network_of_its_own_turns_it(monkeypatch):
-    monkeypatch.setitem(meta.SPACES, 5, 2)
-    runs = meta.make_runs(meta.configured(5, "schedules+statenet", {"statenet.interval": 2}))
-    player = meta.play(runs, 2)
-    still = jax.vmap(meta.statenet.init)(jax.random.split(jax.random.key(0), 2))
-    hypers = meta.hypers_of(runs.config, np.array([1, 1]), train__learning_rate=np.array([8e-3, 8e-3]))
+    monkeypatch.setitem(programs.SPACES, 5, 2)
+    runs = programs.make_runs(programs.configured(5, "schedules+statenet", {"statenet.interval": 2}))
+    player = programs.play(runs, 2)
+    still = jax.vmap(statenet.init)(jax.random.split(jax.random.key(0), 2))
+    hypers = programs.hypers_of(runs.config, np.array([1, 1]), train__learning_rate=np.array([8e-3, 8e-3]))
     drives = jax.tree.map(jnp.array, still)
     drives["decoder_1"]["bias"] = drives["decoder_1"]["bias"].at[1].set(0.9)
-    (r, metrics, _), (_, _, knobs) = player(still, hypers, runs.rows), player(drives, hypers, runs.rows)
+    (r, metrics, *_), (_, _, knobs, _) = player(still, hypers, runs.rows), player(drives, hypers, runs.rows)
     np.testing.assert_array_equal(r[0], r[1])
     assert r[0, 0] > r[0, 1]
-    assert set(metrics) == set(meta.NEAR)
+    assert set(metrics) == set(programs.NEAR)
     assert knobs["ranking"][1, -1] != knobs["ranking"][0, -1]
 
 
 def test_all_numbers_of_a_schedule_and_a_network_change_what_a_run_comes_to(monkeypatch):
     """And what is turned does not change the yardstick: R of the beginning is that of the parameters alone."""
     monkeypatch.setattr(meta, "SPACES", {5: 3})
-    problem, n = meta.of_schedules(), len(meta.SCHEDULES)
-    values = np.asarray(problem.value(np.concatenate([np.zeros((n, n)), 3 * np.eye(n)]), 0))
-    assert np.isfinite(values).all()
-    assert (values[:n] != values[n:]).all()
+    monkeypatch.setitem(programs.SPACES, 5, 3)
+    for problem in (meta.of_schedules(), meta.of_course({})):
+        n = problem.vector.size
+        values = np.asarray(problem.value(np.concatenate([np.zeros((n, n)), 3 * np.eye(n)]), 0))
+        assert np.isfinite(values).all()
+        assert (values[:n] != values[n:]).all()
 
 
 def test_the_yardstick_does_not_depend_on_the_schedules():
     """At one state R is one number, whichever of the fixed schedules its config has."""
-    config = meta.configured(5, "schedules", {})
-    runs, r = meta.make_runs(config), []
+    config = programs.configured(5, "schedules", {})
+    runs, r = programs.make_runs(config), []
     measure = jax.jit(runs.reference, static_argnums=4, compiler_options={"xla_backend_optimization_level": 0})
-    state = runs.begin(None, jax.tree.map(lambda a: a[0], meta.hypers_of(config, np.array([1]))))
-    for x in np.concatenate([np.zeros((1, len(meta.SCHEDULES))), np.eye(len(meta.SCHEDULES))]):
-        other = meta.configured(5, "schedules", meta.fixed(config, x))
-        hypers = jax.tree.map(lambda a: a[0], meta.hypers_of(other, np.array([1])))
+    state = runs.begin(None, jax.tree.map(lambda a: a[0], programs.hypers_of(config, np.array([1]))))
+    for x in np.concatenate([np.zeros((1, len(programs.SCHEDULES))), np.eye(len(programs.SCHEDULES))]):
+        other = programs.configured(5, "schedules", programs.fixed(config, x))
+        hypers = jax.tree.map(lambda a: a[0], programs.hypers_of(other, np.array([1])))
         r.append(float(measure(state, hypers, runs.data, jax.random.key(0), 1)))
     np.testing.assert_allclose(r, r[0], rtol=1e-6)
-
-
-def test_the_interval_is_that_of_a_paired_t_test():
-    d = np.random.default_rng(0).normal(0.3, 1, 16)
-    expected = stats.ttest_1samp(d, 0).confidence_interval()
-    np.testing.assert_allclose(meta.interval(d), (d.mean(), expected.low, expected.high))

@@ -27,7 +27,7 @@ import optax
 from jax import Array
 
 from ternary_jax.control import balance
-from ternary_jax.control.chain import Control, Signals
+from ternary_jax.control.chain import Control, Controls, Signals
 
 # What is seen, in order; the inputs of a group share a weight.
 GROUPS = (
@@ -200,6 +200,13 @@ def corrections(knobs: dict[str, Array], offsets: dict[str, Array]) -> dict[str,
     return knobs | after
 
 
+def turned(controls: Controls, offsets: dict[str, Array]) -> Controls:
+    """All rates and the knobs of TURNS moved by these offsets."""
+    knobs = corrections(controls.knobs | {"rate": jnp.ones([])}, offsets)
+    factor = knobs.pop("rate")
+    return controls._replace(rates={group: factor * rate for group, rate in controls.rates.items()}, knobs=knobs)
+
+
 def statenet(begin: Callable[[Any], tuple[Any, Any]], sources: Sources, interval: int, decay: float) -> Control:
     """Correct the rates and knobs anew at every `interval`-th step, and hold corrections in between.
 
@@ -228,10 +235,7 @@ def statenet(begin: Callable[[Any], tuple[Any, Any]], sources: Sources, interval
             return state._replace(offsets=moved(knobs, state.offsets, said))
 
         state = jax.lax.cond(signals.step % interval == 0, renewed, lambda state: state, state)
-        turned = corrections(knobs, state.offsets)
-        factor = turned.pop("rate")
-        rates = {group: factor * rate for group, rate in controls.rates.items()}
-        return state, controls._replace(rates=rates, knobs=turned)
+        return state, turned(controls, state.offsets)
 
     return Control(start, update)
 
