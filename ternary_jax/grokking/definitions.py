@@ -1,0 +1,336 @@
+"""What a grokking event is: one set of definitions, as a pure machine that is fed one evaluation after the other.
+
+The detector of a run under way feeds it as it goes, the analysis of a log from its rows: the same verdicts, and both
+from past values only. At evaluation t, with the last `kept` = K evaluations as after, the K that end at b = t - K -
+`within` + 1 as before, and all up to b in memory as what went before:
+
+    plateau     P: how long, at b, the loss has changed by less than flat max(noise, floor span)
+    gain        of a metric: least value after - greatest value before, in units of its scale
+    rise        gain of the first value after, over max(gains[0], over movement), in `together` metrics, with P at b
+    event       a rise that was kept, and that nothing else explains: see BARS
+    severity    by P and gain, a closed table; where the two disagree, the lower
+
+Metrics are signed, so that more is better. A rise lasts for as long as evaluations in a row show one, and is one event.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+SEVERITIES = ("none", "micro", "standard", "major")
+CONFIRMED = SEVERITIES.index("standard")
+# What else may explain a rise, and then it is no event: a rate or knob has jumped; a group was frozen or let go; it was
+# not kept; it is of a few steps of the finest resolution seen, or the loss is flat because it no longer changes at all.
+BARS = ("schedule", "freeze", "spike", "precision")
+DEVIATION = 0.6745  # median of |x| of a standard normal
+
+
+class Thresholds(NamedTuple):
+    """Lengths in evaluations.
+
+    memory: that noise is measured over
+    flat: the range of the loss on a plateau, in standard deviations of its noise: as measured now, or there in the mean
+    floor: the least such deviation, as a share of all that the loss has gone through: a series without noise has none
+    plateaus: from which a plateau is micro, standard, major
+    gains: over which a gain is, as a share of the scale of a metric
+    within: that a rise takes at most
+    kept: that it is kept at least, and that it is compared with
+    together: metrics that have to rise
+    over: a gain, in deviations of what the metric moves by `within` anyway
+    jump: of a rate or knob between two evaluations, as a share of the greater value: a schedule change
+    steps: a gain, in steps of the finest resolution seen of a metric
+    """
+
+    memory: int
+    flat: float
+    floor: float
+    plateaus: tuple[int, int, int]
+    gains: tuple[float, float, float]
+    within: int
+    kept: int
+    together: int
+    over: float
+    jump: float
+    steps: float
+
+    def held(self) -> int:
+        """Evaluations that have to be remembered."""
+        return self.memory + self.within + self.kept - 1
+
+
+# Plateaus, gains, within, kept and together are those of the definition. The range of 80 normal values, each a median
+# of three, is 3.3 deviations: 8 leave room for noise that is not normal. 4 deviations of what a
+# metric moves by anyway are four times any steady slope, too, so no straight line rises.
+STANDARD = Thresholds(20, 8.0, 1e-3, (5, 15, 26), (0.01, 0.03, 0.08), 3, 5, 2, 4.0, 0.2, 4.0)
+
+
+class Watched(NamedTuple):
+    """A metric: its name, +1 where higher is better or -1, and the scale that gains are a share of."""
+
+    name: str
+    better: int
+    scale: float
+
+
+def watched(name: str, better: int, best: float, chance: float) -> Watched:
+    """The scale is what lies between chance and the best, where both are known and differ, else 1."""
+    scale = abs(best - chance)
+    return Watched(name, better, scale if math.isfinite(scale) and scale > 0 else 1.0)
+
+
+class Seen(NamedTuple):
+    """What is seen of one evaluation.
+
+    loss: mean since the one before; metrics (M,): as measured; not finite where there is no figure
+    controls (C,), frozen (G,): means of rates and knobs, and of the flags of frozen groups, since the one before
+    """
+
+    loss: Array
+    metrics: Array
+    controls: Array
+    frozen: Array
+
+
+class Rise(NamedTuple):
+    """A rise under way; all 0 without one.
+
+    length: evaluations that have shown it
+    plateau: P when it began
+    bars (4,): what has barred it, in the order of BARS: the first two for good, the others until they no longer hold
+    event: whether it is an event; gain, severity: of that, the greatest so far
+    """
+
+    length: Array
+    plateau: Array
+    bars: Array
+    event: Array
+    gain: Array
+    severity: Array
+
+
+class Memory(NamedTuple):
+    """All that is carried. H = Thresholds.held(), the newest last; +inf before the first evaluation.
+
+    loss (H,), metrics (M, H) signed, plateaus (H,) int32, jumped (H,), froze (H,) bool
+    count: evaluations so far
+    low, high: of the loss, smoothed, on the plateau; noise: mean of its estimates there; least, most: of all losses
+    controls, frozen: of the last evaluation
+    rise: under way
+    events, confirmed, excluded: how many there were; severity: of the last event
+    """
+
+    loss: Array
+    metrics: Array
+    plateaus: Array
+    jumped: Array
+    froze: Array
+    count: Array
+    low: Array
+    high: Array
+    noise: Array
+    least: Array
+    most: Array
+    controls: Array
+    frozen: Array
+    rise: Rise
+    events: Array
+    confirmed: Array
+    excluded: Array
+    severity: Array
+
+
+class Verdict(NamedTuple):
+    """What an evaluation says, for a history: the length of the plateau and the range that it may have, and the rise
+    that is under way, or has just ended with `ended`; gains (M,): of the metrics, in units of their scale, -inf: none.
+    """
+
+    plateau: Array
+    range: Array
+    rise: Rise
+    ended: Array
+    gains: Array
+
+
+# --- figures of a series ----------------------------------------------------------------------------------------------
+
+
+def noise(x: Array) -> Array:
+    """Standard deviation of the noise of a series (..., n), by second differences; +inf with less than three of these.
+
+        median |x_i+1 - 2 x_i + x_i-1| / (0.6745 sqrt 6)
+
+    So a trend is no noise, and a jump counts as two values of many. What is not finite is left out.
+    """
+    ok = jnp.isfinite(x)
+    x = jnp.where(ok, x, 0)
+    second = jnp.abs(x[..., 2:] - 2 * x[..., 1:-1] + x[..., :-2])
+    return _median(second, ok[..., 2:] & ok[..., 1:-1] & ok[..., :-2]) / (DEVIATION * math.sqrt(6))
+
+
+def movement(x: Array, lag: int) -> Array:
+    """What a series moves by in `lag` steps anyway, by noise, slow waves or a slope, as a deviation of each value.
+
+        median |x_i - x_i-lag| / (0.6745 sqrt 2);  +inf with less than three of these
+    """
+    ok = jnp.isfinite(x)
+    x = jnp.where(ok, x, 0)
+    return _median(jnp.abs(x[..., lag:] - x[..., :-lag]), ok[..., lag:] & ok[..., :-lag]) / (DEVIATION * math.sqrt(2))
+
+
+def resolution(x: Array) -> Array:
+    """The least difference between neighbours that is not 0, and at least that of float32, of (..., n)."""
+    ok = jnp.isfinite(x)
+    x = jnp.where(ok, x, 0)
+    step = jnp.abs(x[..., 1:] - x[..., :-1])
+    step = jnp.min(jnp.where(ok[..., 1:] & ok[..., :-1] & (step > 0), step, jnp.inf), -1)
+    rounding = jnp.finfo(jnp.float32).eps * jnp.max(jnp.abs(x), -1)
+    return jnp.maximum(rounding, jnp.where(jnp.isfinite(step), step, 0))
+
+
+def severity(plateau: Array, gain: Array, thresholds: Thresholds) -> Array:
+    """0 to 3, a place in SEVERITIES."""
+    long = jnp.sum(jnp.stack([plateau >= least for least in thresholds.plateaus]), 0)
+    great = jnp.sum(jnp.stack([gain > over for over in thresholds.gains]), 0)
+    return jnp.minimum(long, great).astype(jnp.int32)
+
+
+def _median(x, ok):
+    """Over the last axis, of what is ok; +inf where that are less than three."""
+    n = jnp.sum(ok, -1, keepdims=True)
+    x = jnp.sort(jnp.where(ok, x, jnp.inf), -1)
+    middle = [jnp.take_along_axis(x, jnp.maximum(n - k, 0) // 2, -1) for k in (1, 0)]
+    return jnp.where(n >= 3, (middle[0] + middle[1]) / 2, jnp.inf)[..., 0]
+
+
+# --- the machine ------------------------------------------------------------------------------------------------------
+
+
+def begin(thresholds: Thresholds, metrics: int, controls: int, groups: int) -> Memory:
+    """Before the first evaluation, of so many metrics, rates and knobs, and groups that may be frozen."""
+    if metrics < thresholds.together:
+        raise ValueError(f"an event needs {thresholds.together} metrics that rise together, and {metrics} are watched")
+    h, zero, false, inf = thresholds.held(), jnp.int32(0), jnp.array(False), jnp.float32(jnp.inf)
+    return Memory(
+        loss=jnp.full(h, jnp.inf, jnp.float32),
+        metrics=jnp.full((metrics, h), jnp.inf, jnp.float32),
+        plateaus=jnp.zeros(h, jnp.int32),
+        jumped=jnp.zeros(h, bool),
+        froze=jnp.zeros(h, bool),
+        count=zero,
+        low=inf,
+        high=-inf,
+        noise=jnp.float32(0),
+        least=inf,
+        most=-inf,
+        controls=jnp.zeros(controls, jnp.float32),
+        frozen=jnp.zeros(groups, jnp.float32),
+        rise=Rise(zero, zero, jnp.zeros(len(BARS), bool), false, jnp.float32(0), zero),
+        events=zero,
+        confirmed=zero,
+        excluded=zero,
+        severity=zero,
+    )
+
+
+def observe(m: Memory, seen: Seen, metrics: tuple[Watched, ...], thresholds: Thresholds) -> tuple[Memory, Verdict]:
+    """After one more evaluation."""
+    better = jnp.array([one.better for one in metrics], jnp.float32)
+    figures = jnp.where(jnp.isfinite(seen.metrics), better * seen.metrics, jnp.inf)
+    first = m.count == 0
+    moved = jnp.abs(seen.controls - m.controls)
+    largest = jnp.maximum(jnp.abs(seen.controls), jnp.abs(m.controls))
+    m = m._replace(
+        count=m.count + 1,
+        loss=_pushed(m.loss, seen.loss),
+        metrics=_pushed(m.metrics, figures),
+        jumped=_pushed(m.jumped, ~first & jnp.any(moved > thresholds.jump * largest)),
+        froze=_pushed(m.froze, ~first & jnp.any(jnp.abs(seen.frozen - m.frozen) > 1e-3)),  # a mean may be rounded
+        controls=seen.controls,
+        frozen=seen.frozen,
+        least=jnp.minimum(m.least, seen.loss),
+        most=jnp.maximum(m.most, seen.loss),
+    )
+    m, allowed = _plateau(m, thresholds)
+    rises, bars, gain, gains = _rise(m, metrics, thresholds)
+    m, ended, rise = _counted(m, rises, bars, gain, thresholds)
+    return m, Verdict(m.plateaus[-1], allowed, rise, ended, gains)
+
+
+def _pushed(x, value):
+    return jnp.concatenate([x[..., 1:], jnp.asarray(value, x.dtype)[..., None]], -1)
+
+
+def _plateau(m, thresholds):
+    """The plateau, longer by one or begun anew. A median of three is judged: a single spike ends no plateau."""
+    a, b, c = m.loss[-3:]
+    middle = jnp.maximum(jnp.minimum(a, b), jnp.minimum(jnp.maximum(a, b), c))
+    value = jnp.where(m.count >= 3, middle, c)
+    deviation = noise(m.loss[-thresholds.memory :])
+    deviation = jnp.where(jnp.isfinite(deviation), deviation, 0)
+    length = m.plateaus[-1] + 1
+    mean = m.noise + (deviation - m.noise) / length.astype(deviation.dtype)  # one estimate alone may be half the truth
+    allowed = thresholds.flat * jnp.maximum(jnp.maximum(mean, deviation), thresholds.floor * (m.most - m.least))
+    low, high = jnp.minimum(m.low, value), jnp.maximum(m.high, value)
+    flat = (high - low <= allowed) & (m.count > 1)
+    low, high, mean = (jnp.where(flat, x, y) for x, y in ((low, value), (high, value), (mean, deviation)))
+    plateaus = _pushed(m.plateaus, jnp.where(flat, length, 1))
+    return m._replace(plateaus=plateaus, low=low, high=high, noise=mean), allowed
+
+
+def _rise(m, metrics, t):
+    """Whether there is one now, what bars it, and its gain: the least of the `together` greatest, and of each metric."""
+    scale = jnp.array([one.scale for one in metrics], jnp.float32)
+    past = m.metrics[:, : t.memory]
+    before, after = past[:, -t.kept :], m.metrics[:, -t.kept :]
+    known = jnp.all(jnp.isfinite(before), 1) & jnp.all(jnp.isfinite(after), 1)
+    top = jnp.where(known, jnp.max(before, 1), 0)
+    gain = jnp.where(known, after[:, 0] - top, -jnp.inf)
+    lasting = jnp.where(known, jnp.min(after, 1) - top, -jnp.inf)
+    need = jnp.maximum(t.gains[0] * scale, t.over * movement(past, t.within))
+    rising, kept = gain > need, lasting > need
+    fine = gain > t.steps * resolution(past)
+    at = m.plateaus[t.memory - 1]
+    rises = (jnp.sum(rising) >= t.together) & (at >= t.plateaus[0])
+    window = slice(-(2 * t.kept + t.within - 1), None)
+    losses = m.loss[t.memory - t.kept : t.memory]
+    bars = jnp.stack([
+        jnp.any(m.jumped[window]),
+        jnp.any(m.froze[window]),
+        jnp.sum(kept) < t.together,
+        (jnp.sum(rising & fine) < t.together) | jnp.all(losses == losses[0]),
+    ])
+    lasting = jnp.where(kept, lasting / scale, -jnp.inf)
+    return rises, bars, jax.lax.top_k(lasting, t.together)[0][-1], lasting
+
+
+def _counted(m, rises, bars, gain, t):
+    """The rise goes on, begins or ends; events and what was excluded are counted."""
+    old = m.rise
+    begins = rises & (old.length == 0)
+    lasting = jnp.array([True, True, False, False])
+    bars = bars | (lasting & old.bars)
+    here = rises & ~jnp.any(bars)
+    event = old.event | here
+    gain = jnp.maximum(old.gain, jnp.where(here, gain, 0))
+    plateau = jnp.where(begins, m.plateaus[t.memory - 1], old.plateau)
+    level = jnp.where(event, severity(plateau, gain, t), 0)
+    # A bar that no longer holds was overcome: an event shows none.
+    now = Rise(old.length + 1, plateau, bars & ~event, event, gain, level)
+    ended = ~rises & (old.length > 0)
+    none = jax.tree.map(jnp.zeros_like, old)
+    rise = jax.tree.map(lambda a, b: jnp.where(rises, a, b), now, none)
+    m = m._replace(
+        rise=rise,
+        events=_more(m.events, rises & event & ~old.event),
+        confirmed=_more(m.confirmed, rises & (level >= CONFIRMED) & (old.severity < CONFIRMED)),
+        excluded=_more(m.excluded, ended & ~old.event),
+        severity=jnp.where(rises & event, level, m.severity),
+    )
+    return m, ended, jax.tree.map(lambda a, b: jnp.where(ended, a, b), old, rise)
+
+
+def _more(count, condition):
+    return jnp.where(condition, count + 1, count)

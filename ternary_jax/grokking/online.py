@@ -1,0 +1,83 @@
+"""The detector of a run under way: a controller that turns nothing, and says by knobs what it has found.
+
+Knobs are what a step reports without being asked, so a row of metrics.jsonl has them as control/grokking/...: what was
+known in the steps since the evaluation before it. The last evaluation of a run has no step after it, and is not judged
+here; the analysis of the log judges it.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ternary_jax.control.chain import Control, Controls
+from ternary_jax.grokking import definitions
+from ternary_jax.grokking.definitions import Memory, Seen, Thresholds, Watched
+
+REPORTED = ("plateau", "events", "confirmed", "severity", "excluded")  # as grokking/...
+FROZEN = "grokking/frozen/"  # and a group: 1 where it was frozen, for the analysis, as no row says so
+
+
+class Detector(NamedTuple):
+    """memory: of the evaluations; the sums over the steps since the last: loss (), controls (C,), frozen (G,)."""
+
+    memory: Memory
+    loss: Array
+    controls: Array
+    frozen: Array
+
+
+def detector(
+    loss: tuple[str, ...],
+    metrics: tuple[Watched, ...],
+    groups: tuple[str, ...],
+    knobs: tuple[str, ...],
+    every: int,
+    thresholds: Thresholds,
+) -> Control:
+    """See `definitions`; to be the last of a chain, as it sees what the ones before it have turned.
+
+    loss: names among the signals of the last step, whose sum is the loss; metrics: of the evaluations
+    groups, knobs: whose rates and freezing, and which knobs, are watched for what else explains a rise
+    every: steps from one evaluation to the next. Between these, it adds to sums, and no more
+    """
+
+    def init(hypers):
+        memory = definitions.begin(thresholds, len(metrics), len(groups) + len(knobs), len(groups))
+        return Detector(memory, jnp.float32(0), 0 * memory.controls, 0 * memory.frozen)
+
+    def judged(state, measured):
+        seen = Seen(state.loss / every, measured, state.controls / every, state.frozen / every)
+        memory, _ = definitions.observe(state.memory, seen, metrics, thresholds)
+        return Detector(memory, *(jnp.zeros_like(x) for x in state[1:]))
+
+    def update(state, signals, controls):
+        signals, turned = jax.lax.stop_gradient((signals, controls))
+        seen = jnp.sum(jnp.stack([signals.last[name] for name in loss]))
+        state = state._replace(loss=state.loss + jnp.where(signals.step > 0, seen, 0))  # before the first step, +inf
+        measured = jnp.stack([signals.metrics[one.name] for one in metrics])
+        due = (signals.step > 0) & (signals.step % every == 0)
+        state = jax.lax.cond(due, judged, lambda state, _: state, state, measured)
+        state = state._replace(
+            controls=state.controls + _stacked([*_of(turned.rates, groups), *_of(turned.knobs, knobs)]),
+            frozen=state.frozen + (_stacked(_of(turned.frozen, groups)) if turned.frozen is not None else 0),
+        )
+        return state, controls._replace(knobs=controls.knobs | _said(state.memory, turned, groups))
+
+    return Control(init, update)
+
+
+def _said(memory: Memory, turned: Controls, groups):
+    found = dict(zip(REPORTED, (memory.plateaus[-1], *(getattr(memory, name) for name in REPORTED[1:])), strict=True))
+    found = {f"grokking/{name}": x for name, x in found.items()}
+    found |= {f"{FROZEN}{group}": turned.frozen[group] for group in groups} if turned.frozen is not None else {}
+    return {name: jnp.asarray(x, jnp.float32) for name, x in found.items()}
+
+
+def _of(values, names):
+    return [values[name] for name in names]
+
+
+def _stacked(values):
+    return jnp.stack([jnp.asarray(x, jnp.float32) for x in values])

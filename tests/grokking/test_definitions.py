@@ -1,0 +1,242 @@
+"""The machine that finds events: against plain Python over random histories, and on histories whose answer is known."""
+
+import functools
+
+import histories
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import grokking as reference
+
+from ternary_jax.grokking import definitions
+from ternary_jax.grokking.definitions import BARS, STANDARD, Seen, Watched
+
+pytestmark = pytest.mark.usefixtures("strict_dtypes")
+
+METRICS = (Watched("a", 1, 1.0), Watched("b", 1, 0.8), Watched("c", -1, 2.0))
+
+
+LENGTHS = ("memory", "within", "kept", "together")  # decide shapes; the other thresholds are traced, for one program
+
+
+@functools.cache
+def program(metrics, **lengths):
+    """(histories (R, E, ...), thresholds) -> (memory at the end, verdicts)."""
+
+    def one(history, thresholds):
+        thresholds = thresholds._replace(**lengths)
+        start = definitions.begin(thresholds, len(metrics), history.controls.shape[-1], history.frozen.shape[-1])
+        return jax.lax.scan(lambda m, seen: definitions.observe(m, seen, metrics, thresholds), start, history)
+
+    return jax.jit(jax.vmap(one, (0, None)))
+
+
+def run(history, thresholds=STANDARD, metrics=METRICS):
+    better = np.array([one.better for one in metrics])
+    history = Seen(*(np.asarray(x, np.float32) for x in history._replace(metrics=history.metrics * better)))
+    lengths = {name: getattr(thresholds, name) for name in LENGTHS}
+    traced = jax.tree.map(jnp.asarray, thresholds)
+    return jax.device_get(program(metrics, **lengths)(history, traced))
+
+
+def expected(history, k, thresholds=STANDARD, metrics=METRICS):
+    scales = [one.scale for one in metrics]
+    given = [x[k].tolist() for x in history]
+    return reference.rises(given[0], [list(x) for x in zip(*given[1], strict=True)], scales, *given[2:], thresholds)
+
+
+@settings(max_examples=12)
+@given(seed=st.integers(0, 2**32 - 1), together=st.sampled_from([1, 2, 3]))
+def test_it_agrees_with_plain_python(seed, together):
+    thresholds = STANDARD._replace(together=together)
+    history = histories.anything(np.random.default_rng(seed), 64)
+    memory, verdict = run(history, thresholds)
+    for k in range(64):
+        assert verdict.plateau[k].tolist() == reference.plateaus(history.loss[k].tolist(), thresholds)
+        rises = expected(history, k, thresholds)
+        events = [rise for rise in rises if rise["event"] is not None]
+        assert memory.events[k] == len(events)
+        assert memory.confirmed[k] == sum(rise["severity"] >= 2 for rise in events)
+        assert memory.excluded[k] == sum(rise["event"] is None and rise["end"] is not None for rise in rises)
+        assert memory.severity[k] == (events[-1]["severity"] if events else 0)
+        shown = np.zeros(len(verdict.plateau[k]), bool)
+        for rise in rises:
+            last = len(shown) - 1 if rise["end"] is None else rise["end"]
+            shown[rise["begin"] : last + 1] = True
+            found = jax.tree.map(lambda x, k=k, last=last: x[k, last], verdict.rise)
+            assert found.event == (rise["event"] is not None)
+            assert (found.plateau, found.severity) == (rise["plateau"], rise["severity"])
+            np.testing.assert_allclose(found.gain, rise["gain"], atol=1e-6)
+            if rise["event"] is None:
+                assert dict(zip(BARS, found.bars, strict=True)) == {name: rise[name] for name in BARS}
+        np.testing.assert_array_equal((verdict.rise.length[k] > 0) & ~verdict.ended[k], shown)
+
+
+def test_the_random_histories_have_events_of_all_kinds():
+    """Or the test above says little."""
+    found = [histories.anything(np.random.default_rng(seed), 64) for seed in range(4)]
+    rises = [rise for history in found for k in range(64) for rise in expected(history, k)]
+    assert sum(rise["event"] is not None for rise in rises) > 30
+    assert {rise["severity"] for rise in rises} == {0, 1, 2, 3}
+    for bar in BARS:
+        assert sum(rise["event"] is None and rise[bar] for rise in rises) > 2, bar
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-4, 0.02])
+@pytest.mark.parametrize("make", [histories.steady, histories.dropped])
+def test_noise_and_schedule_drops_are_no_events(make, noise):
+    memory, verdict = run(make(np.random.default_rng(0), noise=noise))
+    assert memory.events.sum() == 0
+    if make is histories.dropped:
+        assert np.all(memory.excluded == 1)
+        assert verdict.rise.bars[verdict.ended][:, BARS.index("schedule")].all()
+
+
+@pytest.mark.parametrize("noise", [1e-4, 0.005, 0.02])
+@pytest.mark.parametrize("width", [0.2, 1.0, 2.0])
+def test_a_rise_out_of_a_plateau_is_one_event_and_a_major_one(noise, width):
+    memory, verdict = run(histories.grokked(np.random.default_rng(0), width=width, noise=noise))
+    assert np.all(memory.events == 1)
+    assert np.all(memory.confirmed == 1)
+    assert np.sum(memory.severity == 3) >= 31  # noise may cut a plateau of 70 evaluations short
+    first = np.argmax(verdict.rise.event, 1)
+    assert np.all(np.abs(first - 84) <= 4 + 3 * width)  # a rise at 80 is known at 84
+
+
+def grok(**changes):
+    """Four runs that grok after a plateau of some 70 evaluations, by a little over a tenth of the scale."""
+    return histories.grokked(np.random.default_rng(1), runs=4, width=0.2, noise=0.002, **changes)
+
+
+def test_a_slope_and_a_slow_rise_are_no_events():
+    slope = grok(height=0.0)
+    slope = slope._replace(metrics=slope.metrics + 0.006 * np.arange(150)[None, :, None])
+    assert run(slope)[0].events.sum() == 0
+    assert run(histories.grokked(np.random.default_rng(1), width=20.0, noise=0.002))[0].events.sum() == 0
+
+
+def test_one_metric_alone_is_none_and_the_worse_of_two_counts():
+    history = grok()
+    alone = history.metrics.copy()
+    alone[..., 1:] = 0.3 + 0.002 * np.random.default_rng(2).normal(size=alone[..., 1:].shape)
+    assert run(history._replace(metrics=alone))[0].events.sum() == 0
+    assert np.all(run(history._replace(metrics=alone), STANDARD._replace(together=1))[0].events == 1)
+    alone[..., 1] += 0.05 * 0.8 * (np.arange(150) >= 80)
+    assert np.all(run(history._replace(metrics=alone))[0].severity == 2)
+
+
+def spike(length):
+    history = grok(height=0.0)
+    e = np.arange(150)
+    return history._replace(metrics=history.metrics + 0.3 * ((e >= 80) & (e < 80 + length))[None, :, None])
+
+
+def frozen():
+    history = grok()
+    history.frozen[:, 79:] = [0, 1]
+    return history
+
+
+def coarse():
+    history = grok(height=0.09)
+    return history._replace(metrics=np.round(history.metrics / 0.03) * 0.03 + 0.03 * (np.arange(150) % 7 == 0)[:, None])
+
+
+def at_rest():
+    history = grok()
+    return history._replace(loss=np.where(np.arange(150) > 20, 0.25, history.loss))
+
+
+@pytest.mark.parametrize(
+    ("history", "bar"),
+    [
+        (spike(1), "spike"),
+        (spike(4), "spike"),
+        (frozen(), "freeze"),
+        (coarse(), "precision"),
+        (at_rest(), "precision"),
+        (histories.dropped(np.random.default_rng(1), runs=4, noise=0.002), "schedule"),
+    ],
+    ids=["one", "four", "freeze", "coarse", "at rest", "drop"],
+)
+def test_what_else_explains_a_rise_bars_it(history, bar):
+    memory, verdict = run(history)
+    assert memory.events.sum() == 0
+    assert np.all(memory.excluded > 0)
+    bars = verdict.rise.bars[verdict.ended]
+    assert bars[:, BARS.index(bar)].all()
+
+
+def short_plateau(length):
+    """A loss that falls until `length` evaluations before the rise."""
+    history = grok()
+    falling = np.maximum(80 - length - np.arange(150), 0)
+    return history._replace(loss=0.3 + 0.1 * falling + 1e-4 * np.random.default_rng(3).normal(size=(4, 150)))
+
+
+@pytest.mark.parametrize(("length", "severity"), [(2, 0), (9, 1), (20, 2), (40, 3)])
+def test_a_short_plateau_makes_a_small_event(length, severity):
+    assert np.all(run(short_plateau(length))[0].severity == severity)
+
+
+@pytest.mark.parametrize(("height", "severity"), [(0.008, 0), (0.02, 1), (0.06, 2), (0.3, 3)])
+def test_a_small_gain_makes_a_small_event(height, severity):
+    history = histories.grokked(np.random.default_rng(1), runs=4, width=0.2, noise=1e-4, height=1.0)
+    scale = np.array([one.scale for one in METRICS]) * height
+    assert np.all(run(history._replace(metrics=scale * history.metrics))[0].severity == severity)
+
+
+def test_severity_is_the_table():
+    plateaus, gains = np.arange(40), np.arange(0, 0.12, 0.0005)
+    grid = np.meshgrid(plateaus, gains, indexing="ij")
+    found = definitions.severity(*(jnp.asarray(x) for x in grid), STANDARD)
+    wanted = [[reference.severity(p, np.float32(g), STANDARD) for g in gains] for p in plateaus]
+    np.testing.assert_array_equal(found, wanted)
+
+
+def varied():
+    """Noise, small and large rises after plateaus of all lengths, drops: a threshold that changes nothing is no use."""
+    rng = np.random.default_rng(5)
+    return histories.anything(rng, 256)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"memory": 10},
+        {"flat": 2.0},
+        {"floor": 0.1},
+        {"plateaus": (10, 15, 26)},
+        {"plateaus": (5, 8, 26)},
+        {"plateaus": (5, 15, 18)},
+        {"gains": (0.05, 0.05, 0.08)},
+        {"gains": (0.01, 0.08, 0.09)},
+        {"gains": (0.01, 0.03, 0.3)},
+        {"within": 6},
+        {"kept": 2},
+        {"together": 1},
+        {"over": 40.0},
+        {"jump": 0.05},
+        {"steps": 30.0},
+    ],
+    ids=str,
+)
+def test_each_threshold_changes_what_is_found(changes):
+    history = varied()
+    usual, other = run(history)[0], run(history, STANDARD._replace(**changes))[0]
+    names = ("events", "confirmed", "excluded", "severity")
+    assert any(np.any(getattr(usual, name) != getattr(other, name)) for name in names)
+
+
+def test_too_few_metrics_are_refused():
+    with pytest.raises(ValueError, match="needs 2 metrics that rise together, and 1 are watched"):
+        definitions.begin(STANDARD, 1, 0, 0)
+
+
+def test_the_scale_of_a_metric_lies_between_chance_and_the_best():
+    assert definitions.watched("hierarchy", -1, -0.832, 0.0) == Watched("hierarchy", -1, 0.832)
+    for best, chance in ((1.0, np.nan), (np.inf, 0.0), (0.5, 0.5)):
+        assert definitions.watched("x", 1, best, chance).scale == 1.0
