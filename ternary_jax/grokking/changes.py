@@ -1,0 +1,95 @@
+"""Where a series changes: its level, the bend of its moving average, the regime of its gradients. With hindsight, numpy.
+
+Every threshold is scaled by the noise of the series itself, as `definitions.noise` measures it.
+"""
+
+import math
+
+import numpy as np
+
+from ternary_jax.grokking import definitions
+
+SMALLEST = 0.02  # a change of level, as a share of what the series spans: without noise, a slope would be all changes
+
+
+def noise(x: np.ndarray) -> float:
+    """Standard deviation of the noise of a series (n,), 0 where it is too short to tell."""
+    x = np.asarray(x, np.float32)
+    found = float(definitions.noise(np.pad(x, (0, -len(x) % 256), constant_values=np.inf)))  # few shapes to compile
+    return found if math.isfinite(found) else 0.0
+
+
+def penalty(x: np.ndarray) -> float:
+    """What a change point has to save in squared error: 3 s^2 log n, of the noise s, and at least of SMALLEST."""
+    return 3 * max(noise(x), SMALLEST * float(np.ptp(x)), 1e-12) ** 2 * math.log(max(len(x), 2))
+
+
+def change_points(x: np.ndarray, cost: float, least: int = 2) -> list[int]:
+    """Where the pieces of the best piecewise constant fit of (n,) begin, but for the first.
+
+    The least sum of squared errors + cost per change, of pieces of `least` or more values; exact, by PELT (Killick,
+    Fearnhead & Eckley 2012): a begin that is worse than the best by more than the cost of a change stays so.
+    """
+    x = np.asarray(x, np.float64) - np.mean(x)
+    n = len(x)
+    sums, squares = (np.concatenate([[0.0], np.cumsum(y)]) for y in (x, x * x))
+    best, before = np.full(n + 1, np.inf), np.zeros(n + 1, int)
+    best[0] = -cost
+    begins = np.zeros(0, int)
+    for end in range(least, n + 1):
+        begins = np.append(begins, end - least)
+        error = squares[end] - squares[begins] - (sums[end] - sums[begins]) ** 2 / (end - begins)
+        total = best[begins] + error
+        k = int(np.argmin(total))
+        best[end], before[end] = total[k] + cost, begins[k]
+        begins = begins[total <= best[end]]
+    found, end = [], n
+    while end > 0 and before[end] > 0:
+        end = int(before[end])
+        found.append(end)
+    return found[::-1]
+
+
+def transitions(x: np.ndarray, window: int = 10) -> list[int]:
+    """Phase transitions: where the mean of `window` values bends most.
+
+        |m_i+1 - 2 m_i + m_i-1| > 2 standard deviations of it over the series,  m: moving average of (n,)
+
+    and beyond the greatest of n of them that noise makes, sqrt(2 log n) 2 s / window. Neighbours are one transition, at
+    the greatest; the index is that of the newest value of m_i+1 that the one at m_i has not.
+    """
+    if len(x) < window + 3:
+        return []
+    mean = np.convolve(x, np.full(window, 1 / window), "valid")
+    bend = np.abs(mean[2:] - 2 * mean[1:-1] + mean[:-2])
+    by_noise = math.sqrt(2 * math.log(len(bend))) * 2 * noise(x) / window if len(bend) > 1 else 0.0
+    rounding = 1e-6 * float(np.max(np.abs(x)))  # a float32 has no more
+    return [k + window for k in _peaks(bend, max(2 * float(np.std(bend)), by_noise, rounding), window)]
+
+
+def regimes(norms: np.ndarray, window: int = 20, share: float = 0.5) -> list[int]:
+    """Where the norm of the gradient has moved to another regime.
+
+        |mean of the next `window` - mean of the last `window`| > share (mean of the last)
+
+    and beyond 4 deviations of such a difference by noise, s sqrt(2 / window). Neighbours are one change, at the greatest.
+    """
+    n = len(norms)
+    if n < 2 * window:
+        return []
+    mean = np.convolve(norms, np.full(window, 1 / window), "valid")
+    last, later = mean[: n - 2 * window + 1], mean[window:]
+    moved = np.abs(later - last)
+    over = np.maximum(share * np.abs(last), 4 * noise(norms) * math.sqrt(2 / window))
+    return [k + window for k in _peaks(np.where(moved > over, moved, 0), 0.0, window)]
+
+
+def _peaks(x, over, apart):
+    """The place of the greatest of each group of values over a threshold; places less than `apart` away are a group."""
+    found: list[list[int]] = []
+    for k in np.flatnonzero(x > over):
+        if found and k - found[-1][-1] < apart:
+            found[-1].append(int(k))
+        else:
+            found.append([int(k)])
+    return [group[int(np.argmax(x[group]))] for group in found]

@@ -1,0 +1,140 @@
+"""Generalisation, by held-out figures alone: when a run fits, when it generalises, and how far the second lies behind.
+
+Curves are shares of what there is between chance and the best: 0 knows nothing, 1 is perfect. Without a held-out set
+nothing is assessed.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+NOT_ASSESSABLE = "not assessable: no held-out set"
+NEVER_FIT = "never fit"
+WITH_THE_FIT = "generalised with the fit"
+DELAYED = "delayed generalisation (grokking)"
+MEMORISED = "memorised only"
+FORGETTING = "forgetting"
+VERDICTS = (NOT_ASSESSABLE, NEVER_FIT, WITH_THE_FIT, DELAYED, MEMORISED, FORGETTING)
+
+
+class Levels(NamedTuple):
+    """reached: the share, of both curves alike, so that the ratio compares like with like
+    delay: t_gen / t_fit over which generalisation is delayed
+    apart: evaluations that lie between the two at least, or the ratio is one of few evaluations
+    lost: what the held-out curve has fallen below its highest, at the end, that counts as forgetting
+    """
+
+    reached: float
+    delay: float
+    apart: int
+    lost: float
+
+
+# A micro plateau is 5 evaluations; the rest is not in the definitions: 95 % is grokking's usual level, and twice the
+# time is beyond what one evaluation more or less makes of a ratio.
+STANDARD = Levels(0.95, 2.0, 5, 0.1)
+
+
+class Generalisation(NamedTuple):
+    """nan, and an empty curve: not known, or never.
+
+    verdict: one of VERDICTS
+    t_fit, t_gen: steps at which the curves first are where they have to be, and at the next evaluation still
+    ratio: t_gen / t_fit
+    final: of the held-out curve, the median of the last five evaluations
+    gap: fit - held-out at every evaluation; area: its mean over steps, from the first evaluation to the last
+    sharpness: of the rise of the held-out curve from a tenth to nine tenths of its way, as a multiple of the slope of a
+        straight line from the first evaluation to the last; at most what two neighbouring evaluations can show
+    """
+
+    verdict: str
+    t_fit: float
+    t_gen: float
+    ratio: float
+    final: float
+    gap: np.ndarray
+    area: float
+    sharpness: float
+
+
+def assess(
+    steps: np.ndarray, fit: np.ndarray, held_out: np.ndarray | None, levels: Levels = STANDARD
+) -> Generalisation:
+    """Of one run: steps, fit, held_out (n,), of which held_out is None where nothing is held out."""
+    nan = math.nan
+    if held_out is None or not np.any(np.isfinite(held_out)):
+        return Generalisation(NOT_ASSESSABLE, nan, nan, nan, nan, np.zeros(0), nan, nan)
+    ok = np.isfinite(fit) & np.isfinite(held_out)
+    steps, fit, held_out = np.asarray(steps, float)[ok], fit[ok], held_out[ok]
+    at_fit, at_gen = (_reached(x, levels.reached) for x in (fit, held_out))
+    t_fit, t_gen = (nan if k is None else float(steps[k]) for k in (at_fit, at_gen))
+    final = float(np.median(held_out[-5:]))
+    smooth = np.array([np.median(held_out[max(0, k - 4) : k + 1]) for k in range(len(held_out))])
+    if at_fit is None:
+        verdict = NEVER_FIT
+    elif np.max(smooth) - final > levels.lost:
+        verdict = FORGETTING
+    elif at_gen is None:
+        verdict = MEMORISED
+    else:
+        late = t_gen > levels.delay * t_fit and at_gen - at_fit >= levels.apart
+        verdict = DELAYED if late else WITH_THE_FIT
+    gap = fit - held_out
+    span = float(steps[-1] - steps[0])
+    area = float(np.trapezoid(gap, steps)) / span if span > 0 else nan
+    return Generalisation(verdict, t_fit, t_gen, t_gen / t_fit, final, gap, area, sharpness(steps, held_out))
+
+
+def sharpness(steps: np.ndarray, curve: np.ndarray) -> float:
+    """0.8 (last step - first) / (t_90 - t_10), where t_q is when (n,) first is q of the way from its least before its
+    highest to that; nan where it does not rise by a tenth of the whole scale.
+    """
+    top = int(np.argmax(curve))
+    low = int(np.argmin(curve[: top + 1]))
+    rise = curve[top] - curve[low]
+    if top == low or rise < 0.1:
+        return math.nan
+    place = (curve - curve[low]) / rise
+    way, t = np.maximum.accumulate(place[low : top + 1]), steps[low : top + 1]
+    t10, t90 = (_when(t, way, q) for q in (0.1, 0.9))
+    least = float(np.min(np.diff(steps))) * 0.8  # a jump from one evaluation to the next took no longer than that
+    return 0.8 * float(steps[-1] - steps[0]) / max(t90 - t10, least)
+
+
+def _when(t, way, q):
+    k = int(np.argmax(way >= q))
+    return float(t[k - 1] + (t[k] - t[k - 1]) * (q - way[k - 1]) / (way[k] - way[k - 1])) if k else float(t[0])
+
+
+def _reached(curve, level):
+    """The first place at which the curve is at the level, and at the next, or is the last; None without one."""
+    there = curve >= level
+    there &= np.append(there[1:], True)
+    return int(np.argmax(there)) if there.any() else None
+
+
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
+    """(median, low, high) over seeds, by order statistics: exact for any distribution, so +inf may stand for never.
+
+    The k-th least and k-th greatest of n, for the greatest k with 2 P(Binomial(n, 1/2) < k) <= 1 - confidence; nan for
+    both where n is less than 6, as not even the least and the greatest then are such an interval.
+    """
+    x = np.sort(np.asarray(values, float))
+    n = len(x)
+    if not n:
+        return math.nan, math.nan, math.nan
+    a, b = x[(n - 1) // 2], x[n // 2]
+    middle = float(a) if a == b else float((a + b) / 2)
+    outside, k = 0.0, 0
+    while k < n // 2 and 2 * (outside + math.comb(n, k) / 2**n) <= 1 - confidence:
+        outside += math.comb(n, k) / 2**n
+        k += 1
+    return (middle, float(x[k - 1]), float(x[n - k])) if k else (middle, math.nan, math.nan)
+
+
+def ratios(found: Sequence[Generalisation]) -> tuple[float, float, float]:
+    """(median, low, high) of t_gen / t_fit over the runs that fit; one that has not generalised counts as +inf."""
+    fitted = [one for one in found if math.isfinite(one.t_fit)]
+    return median_interval([one.ratio if math.isfinite(one.ratio) else math.inf for one in fitted])
