@@ -75,10 +75,10 @@ class Watched(NamedTuple):
     scale: float
 
 
-def watched(name: str, better: int, best: float, chance: float) -> Watched:
-    """The scale is what lies between chance and the best, where both are known and differ, else 1."""
-    scale = abs(best - chance)
-    return Watched(name, better, scale if math.isfinite(scale) and scale > 0 else 1.0)
+def watched(name: str, better: int, best: float, chance: float, untrained: float) -> Watched | None:
+    """The scale is what lies between chance, or else the untrained, and the best; None where that is not known."""
+    scale = abs(best - (untrained if math.isnan(chance) else chance))
+    return Watched(name, better, scale) if math.isfinite(scale) and scale > 0 else None
 
 
 class Seen(NamedTuple):

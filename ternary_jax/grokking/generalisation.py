@@ -136,5 +136,5 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
 
 def ratios(found: Sequence[Generalisation]) -> tuple[float, float, float]:
     """(median, low, high) of t_gen / t_fit over the runs that fit; one that has not generalised counts as +inf."""
-    fitted = [one for one in found if math.isfinite(one.t_fit)]
-    return median_interval([one.ratio if math.isfinite(one.ratio) else math.inf for one in fitted])
+    each = [one.ratio for one in found if math.isfinite(one.t_fit)]
+    return median_interval([math.inf if math.isnan(ratio) else ratio for ratio in each])

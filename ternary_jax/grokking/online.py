@@ -29,7 +29,7 @@ class Detector(NamedTuple):
 
 
 def detector(
-    loss: tuple[str, ...],
+    loss: str,
     metrics: tuple[Watched, ...],
     groups: tuple[str, ...],
     knobs: tuple[str, ...],
@@ -38,7 +38,7 @@ def detector(
 ) -> Control:
     """See `definitions`; to be the last of a chain, as it sees what the ones before it have turned.
 
-    loss: names among the signals of the last step, whose sum is the loss; metrics: of the evaluations
+    loss: the name of the total among the signals of the last step; metrics: of the evaluations
     groups, knobs: whose rates and freezing, and which knobs, are watched for what else explains a rise
     every: steps from one evaluation to the next. Between these, it adds to sums, and no more
     """
@@ -54,8 +54,8 @@ def detector(
 
     def update(state, signals, controls):
         signals, turned = jax.lax.stop_gradient((signals, controls))
-        seen = jnp.sum(jnp.stack([signals.last[name] for name in loss]))
-        state = state._replace(loss=state.loss + jnp.where(signals.step > 0, seen, 0))  # before the first step, +inf
+        seen = jnp.where(signals.step > 0, signals.last[loss], 0)  # before the first step, +inf
+        state = state._replace(loss=state.loss + seen)
         measured = jnp.stack([signals.metrics[one.name] for one in metrics])
         due = (signals.step > 0) & (signals.step % every == 0)
         state = jax.lax.cond(due, judged, lambda state, _: state, state, measured)

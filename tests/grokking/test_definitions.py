@@ -237,6 +237,7 @@ def test_too_few_metrics_are_refused():
 
 
 def test_the_scale_of_a_metric_lies_between_chance_and_the_best():
-    assert definitions.watched("hierarchy", -1, -0.832, 0.0) == Watched("hierarchy", -1, 0.832)
-    for best, chance in ((1.0, np.nan), (np.inf, 0.0), (0.5, 0.5)):
-        assert definitions.watched("x", 1, best, chance).scale == 1.0
+    assert definitions.watched("hierarchy", -1, -0.832, 0.0, 0.35) == Watched("hierarchy", -1, 0.832)
+    assert definitions.watched("richness", 1, 0.025, np.nan, 0.0) == Watched("richness", 1, 0.025)
+    for best, chance in ((1.0, np.nan), (np.nan, 0.0), (np.inf, 0.0), (0.5, 0.5)):
+        assert definitions.watched("x", 1, best, chance, np.nan) is None

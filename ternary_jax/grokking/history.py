@@ -1,0 +1,206 @@
+"""What the rows of a log say of grokking, with hindsight: events and what was ruled out, changes, generalisation.
+
+Events are those of the machine in `definitions`, fed with every evaluation: what the detector of the run saw, and the
+last evaluation too. What is said of a run is made of numbers, texts, arrays, lists and dicts.
+"""
+
+import functools
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ternary_jax.grokking import changes, definitions, generalisation
+from ternary_jax.grokking.definitions import BARS, CONFIRMED, SEVERITIES, Seen, Thresholds, Watched
+from ternary_jax.grokking.generalisation import Generalisation, Levels
+from ternary_jax.grokking.online import FROZEN
+
+OWN = "control/grokking/"
+
+
+class History(NamedTuple):
+    """The evaluations of a run: columns (n,) float64 by name, nan where a row has no such figure."""
+
+    run: int
+    seed: int
+    columns: dict[str, np.ndarray]
+
+
+def histories(rows: Sequence[Mapping[str, Any]]) -> list[History]:
+    """Of every run, in order, with its rows by step."""
+    found = []
+    for run in sorted({row["run"] for row in rows}):
+        own = sorted((row for row in rows if row["run"] == run), key=lambda row: row["step"])
+        names = dict.fromkeys(name for row in own for name in row if name not in ("run", "seed"))
+        columns = {name: np.array([row.get(name, math.nan) for row in own], np.float64) for name in names}
+        found.append(History(run, own[-1]["seed"], columns))
+    return found
+
+
+def distinct(metrics: Sequence[Watched], found: Sequence[History]) -> tuple[Watched, ...]:
+    """Those that every evaluation has measured, but for one that is the same as another in all runs: that is no second
+    one.
+    """
+    kept: list[tuple[Watched, np.ndarray]] = []
+    for one in metrics:
+        if not all(one.name in history.columns for history in found):
+            continue
+        values = np.concatenate([history.columns[one.name] for history in found])
+        if np.isfinite(values).all() and not any(np.allclose(values, x, 0, 1e-6 * one.scale) for _, x in kept):
+            kept.append((one, values))
+    return tuple(one for one, _ in kept)
+
+
+def analyse(
+    found: Sequence[History], metrics: tuple[Watched, ...], references: Mapping[str, Any], thresholds: Thresholds
+) -> list[dict[str, Any]]:
+    """Of each run. metrics: to watch, as `distinct` gives them; references: name -> its better, best, chance."""
+    enough = len(metrics) >= thresholds.together
+    judged = rises(found, metrics, thresholds) if enough else [{"plateaus": [], "rises": []} for _ in found]
+    return [
+        {
+            "run": history.run,
+            "seed": history.seed,
+            "evaluations": len(history.columns["step"]),
+            **one,
+            **_changes(history, metrics),
+            "generalisation": {name: g._asdict() for name, g in generalises(history, references).items()},
+        }
+        for history, one in zip(found, judged, strict=True)
+    ]
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _scanned(metrics: tuple[Watched, ...], thresholds: Thresholds, controls: int, groups: int):
+    """Seen (R, E, ...) -> verdicts (R, E, ...)."""
+
+    def one(seen):
+        memory = definitions.begin(thresholds, len(metrics), controls, groups)
+        return jax.lax.scan(lambda m, x: definitions.observe(m, x, metrics, thresholds), memory, seen)[1]
+
+    return jax.jit(jax.vmap(one))
+
+
+def rises(found: Sequence[History], metrics: tuple[Watched, ...], thresholds: Thresholds) -> list[dict[str, Any]]:
+    """{"plateaus": [...], "rises": [...]} of each run; a rise says whether it is an event, and what was ruled out."""
+    turned = sorted({name for one in found for name in one.columns if _is_control(name)})
+    frozen = sorted({name for one in found for name in one.columns if name.startswith(f"control/{FROZEN}")})
+    longest = max(len(one.columns["step"]) for one in found)
+
+    def stacked(names):
+        """(R, longest, len(names)); a shorter run rests where it ended, which is not read."""
+        out = np.zeros((len(found), longest, len(names)), np.float32)
+        for k, one in enumerate(found):
+            for j, name in enumerate(names):
+                x = one.columns.get(name, np.zeros(len(one.columns["step"])))
+                out[k, :, j] = np.pad(x, (0, longest - len(x)), mode="edge")
+        return out
+
+    def flags(names):
+        return np.nan_to_num(stacked(names), posinf=0.0, neginf=0.0)
+
+    loss, figures = stacked(["loss"])[..., 0], stacked([one.name for one in metrics])
+    figures = np.where(np.isfinite(figures), figures, np.float32(np.inf))
+    seen = Seen(*map(jnp.asarray, (loss, figures, flags(turned), flags(frozen))))
+    verdicts = jax.device_get(_scanned(metrics, thresholds, len(turned), len(frozen))(seen))
+    return [
+        _told(one, jax.tree.map(lambda x, k=k: x[k], verdicts), metrics, thresholds) for k, one in enumerate(found)
+    ]
+
+
+def _is_control(name):
+    return name.startswith("rate/") or (name.startswith("control/") and not name.startswith(OWN))
+
+
+def _told(history, verdict, metrics, t):
+    step, epoch = (history.columns.get(name, history.columns["step"]) for name in ("step", "epoch"))
+    n = len(step)
+
+    def at(k):
+        return {"step": int(step[k]), "epoch": float(epoch[k])}
+
+    lengths = verdict.plateau[:n]
+    ends = [k for k in range(n) if lengths[k] >= t.plateaus[0] and (k == n - 1 or lengths[k + 1] == 1)]
+    plateaus = [{"begin": at(k - lengths[k] + 1), "end": at(k), "evaluations": int(lengths[k])} for k in ends]
+    here = (verdict.rise.length[:n] > 0) & ~verdict.ended[:n]
+    found = []
+    for last in np.flatnonzero(here & ~np.append(here[1:], False)):
+        rise = jax.tree.map(lambda x, last=last: x[last], verdict.rise)
+        first = int(last - rise.length + 1)
+        gains = np.max(verdict.gains[first : last + 1], 0)
+        lasting = {one.name: float(gain) for one, gain in zip(metrics, gains, strict=True) if np.isfinite(gain)}
+        found.append({
+            **at(first - t.kept + 1),
+            "known": at(first),
+            "over": bool(last < n - 1),
+            "event": bool(rise.event),
+            "severity": SEVERITIES[int(rise.severity)],
+            "confirmed": bool(rise.severity >= CONFIRMED),
+            "plateau": int(rise.plateau),
+            "gain": float(rise.gain),
+            "gains": lasting,
+            "checked": {bar: "explains it" if x else "ruled out" for bar, x in zip(BARS, rise.bars, strict=True)},
+        })
+    return {"plateaus": plateaus, "rises": found}
+
+
+# --- changes, with hindsight ------------------------------------------------------------------------------------------
+
+
+def _changes(history, metrics):
+    step, epoch = (history.columns.get(name, history.columns["step"]) for name in ("step", "epoch"))
+    series = {name: history.columns[name] for name in ("loss", *(one.name for one in metrics))}
+    norms = history.columns.get("gradient_norm", np.zeros(0))
+
+    def at(places):
+        return [{"step": int(step[k]), "epoch": float(epoch[k])} for k in places]
+
+    return {
+        "change_points": {name: at(changes.change_points(x, changes.penalty(x))) for name, x in series.items()},
+        "transitions": {name: at(changes.transitions(x)) for name, x in series.items()},
+        "gradient_regimes": at(changes.regimes(norms)),
+    }
+
+
+# --- generalisation ---------------------------------------------------------------------------------------------------
+
+
+def generalises(
+    history: History, references: Mapping[str, Any], levels: Levels = generalisation.STANDARD
+) -> dict[str, generalisation.Generalisation]:
+    """By each held-out metric whose figure over what was trained on is known too; "" where there is none.
+
+    Of held_out_X that is train_X, or held_out_X + X_gap, with the name of a branch at the end. Only of figures that
+    have chance and a best, and of which more is better: a loss may lie any distance beyond chance.
+    """
+    step, found = history.columns["step"], {}
+    for name, about in references.items():
+        if not name.startswith("held_out_") or about["better"] != 1 or name not in history.columns:
+            continue
+        held_out, rest = history.columns[name], name.removeprefix("held_out_")
+        gap = re.sub(r"(_[A-Z])?$", r"_gap\1", rest, count=1)
+        fit = history.columns.get(f"train_{rest}", held_out + history.columns.get(gap, math.nan))
+        scale = about["best"] - about["chance"]
+        if math.isfinite(scale) and np.isfinite(fit).any():
+            fit, held_out = ((x - about["chance"]) / scale for x in (fit, held_out))
+            found[name] = generalisation.assess(step, fit, held_out, levels)
+    return found or {"": generalisation.assess(step, step, None)}
+
+
+def over_runs(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """By held-out metric: how many runs have each verdict, and the median of t_gen / t_fit with its 95 % interval."""
+    out = {}
+    for name in dict.fromkeys(name for one in told for name in one["generalisation"]):
+        each = [Generalisation(**one["generalisation"][name]) for one in told if name in one["generalisation"]]
+        counts = {verdict: sum(g.verdict == verdict for g in each) for verdict in generalisation.VERDICTS}
+        ratio = dict(zip(("median", "low", "high"), generalisation.ratios(each), strict=True))
+        ratio |= {"runs": sum(math.isfinite(g.t_fit) for g in each)}
+        out[name] = {"verdicts": {k: n for k, n in counts.items() if n}, "ratio": ratio}
+    return out

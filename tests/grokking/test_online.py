@@ -1,0 +1,183 @@
+"""The detector in a run: it turns nothing, it sees the means of a log's rows, and knows what the analysis knows."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toy
+from jaxprs import equations
+
+from ternary_jax.config import load_config, split
+from ternary_jax.control.chain import Control, Controls, Signals, chain
+from ternary_jax.engine import log, train
+from ternary_jax.engine.task import Loss, Metric
+from ternary_jax.grokking import definitions, history
+from ternary_jax.grokking.definitions import STANDARD, Seen, Watched
+from ternary_jax.grokking.online import REPORTED, detector
+
+CONFIG = Path(__file__).parents[1] / "toy_config.py"
+METRICS = (Watched("held_out_accuracy", 1, 1.0), Watched("other", -1, 1.0))
+EVERY, EVALUATIONS = 8, 60
+
+
+CASES = ("grows", "rests", "frozen", "slowed")  # of the runs, by their seeds
+SUDDEN = EVERY * 39
+
+
+def meddling():
+    """From one step on, a group is frozen in the run of seed 2, and has half the rate in that of seed 3."""
+
+    def update(seed, signals, controls):
+        later = signals.step >= SUDDEN
+        rates = controls.rates | {"offset": jnp.where((seed == 3) & later, 0.5, 1.0) * controls.rates["offset"]}
+        frozen = {"slope": jnp.array(False), "offset": (seed == 2) & later}
+        return seed, controls._replace(rates=rates, frozen=frozen, knobs={"rho": jnp.float32(0.5)})
+
+    return Control(lambda hypers: hypers.seed, update)
+
+
+def scripted(static):
+    """Two metrics that rise at evaluation 40, as a parameter passes a bound; the loss is noise. The parameter rises
+    evenly, as its gradient is always -1, and Adam takes steps of the rate.
+    """
+    task = toy.make_task(static)
+
+    def loss(params, batch, context):
+        w = jnp.mean(params["slope"]["w"])
+        total = 0.5 + 0.01 * jax.random.normal(context.key) - (w - jax.lax.stop_gradient(w))
+        return Loss(total, {"total": total}, {})
+
+    def cheap(params, knobs, hypers, data):
+        way = jnp.mean(params["slope"]["w"]) / hypers.train.learning_rate - EVERY * 39.5
+        risen = jnp.where(hypers.seed == 1, 0, jax.nn.sigmoid(way / 2))
+        wave = 0.003 * jnp.sin(way)
+        return {"held_out_accuracy": 0.1 + 0.8 * risen + wave, "other": 0.9 - 0.7 * risen + wave}
+
+    nan = float("nan")
+    return task._replace(
+        loss=loss,
+        init=lambda key, hypers: {"slope": {"w": jnp.zeros(3)}, "offset": {"b": jnp.zeros(3)}},
+        metrics=(Metric("held_out_accuracy", 1, 1.0, 0.0, nan), Metric("other", -1, 0.0, 1.0, nan)),
+        cheap=cheap,
+        costly=lambda params, knobs, hypers, data: {},
+        control=chain(meddling(), detector("total", METRICS, ("slope", "offset"), ("rho",), EVERY, STANDARD)),
+        signals=("total",),
+    )
+
+
+CHANGES = {
+    "train.epochs": EVALUATIONS * EVERY // 4,
+    "evaluate.cheap_every": EVERY // 4,
+    "evaluate.costly_every": 0,
+    "checkpoint.every": EVALUATIONS * EVERY // 4,
+    "train.schedule": "constant",
+    "train.learning_rate": 1e-2,
+    "train.clip_norm": 0.0,
+    "stop.watch": "held_out_accuracy",
+    "stop.divergence": 0.0,
+    "toy.noise": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """metrics.jsonl of four runs at once."""
+    config = load_config(CONFIG, CHANGES | {"runs": len(CASES)})
+    with config.unlocked():
+        del config["targets"]
+    folder = tmp_path_factory.mktemp("online") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        task = scripted(split(config)[0])
+        patch.setattr(toy, "make_task", lambda static: task)
+        train.run(config, folder)
+    return log.read(folder)
+
+
+def test_the_log_says_what_the_detector_knew_and_the_analysis_agrees(rows):
+    found = history.histories(rows)
+    told = history.rises(found, METRICS, STANDARD)
+    for case, one, about in zip(CASES, found, told, strict=True):
+        online = {name: one.columns[f"control/grokking/{name}"] for name in REPORTED}
+        events, aside = ([rise for rise in about["rises"] if rise["event"] == event] for event in (True, False))
+        assert len(events) == (case == "grows")
+        assert len(aside) == (case in ("frozen", "slowed"))
+        # A row's controls were set by the evaluation before it.
+        steps, known = one.columns["step"], np.array([rise["known"]["step"] for rise in events])
+        np.testing.assert_array_equal(online["events"][1:], [np.sum(known <= step) for step in steps[:-1]])
+        np.testing.assert_array_equal(online["confirmed"], online["events"])
+        ends = {plateau["end"]["step"]: plateau["evaluations"] for plateau in about["plateaus"]}
+        assert online["plateau"][0] == 0
+        for step, length in zip(steps[:-1], online["plateau"][1:], strict=True):
+            assert ends.get(step, length) == length
+        assert online["severity"][-1] == 3 * (case == "grows")
+        assert online["excluded"][-1] == len(aside)
+        if aside:
+            bar = {"frozen": "freeze", "slowed": "schedule"}[case]
+            assert [name for name, outcome in aside[0]["checked"].items() if outcome == "explains it"] == [bar]
+        for rise in events:
+            assert rise["confirmed"]
+            assert abs(rise["step"] / EVERY - 40) <= 2
+            assert set(rise["checked"].values()) == {"ruled out"}
+
+
+def test_it_sees_means_since_the_last_evaluation_and_no_step_twice():
+    """By the machine itself, fed with means that were taken by numpy."""
+    rng = np.random.default_rng(0)
+    n, every = 13 * 6 + 1, 6
+    losses, figures = rng.normal(size=n).astype(np.float32), rng.normal(size=(14, 2)).astype(np.float32)
+    rates, knobs, flags = rng.random((n, 1)), rng.random((n, 1)), rng.random((n, 1)) < 0.5
+    member = detector("total", METRICS, ("slope",), ("rho",), every, STANDARD)
+
+    @jax.jit
+    def run(losses, figures, rates, knobs, flags):
+        def step(state, i):
+            last = jnp.where(i > 0, losses[i - 1], jnp.inf)
+            measured = dict(zip(("held_out_accuracy", "other"), figures[i // every], strict=True))
+            controls = Controls({"slope": rates[i, 0]}, {"slope": flags[i, 0]}, {"rho": knobs[i, 0]})
+            state, after = member.update(state, Signals(i, {}, {"total": last}, measured), controls)
+            return state, (after.rates, after.frozen)
+
+        return jax.lax.scan(step, member.init(None), jnp.arange(n))
+
+    state, (after, frozen) = run(losses, figures, *(np.float32(x) for x in (rates, knobs)), flags)
+    np.testing.assert_allclose(after["slope"], rates[:, 0], rtol=1e-6)
+    np.testing.assert_array_equal(frozen["slope"], flags[:, 0])
+    memory = definitions.begin(STANDARD, 2, 2, 1)
+    observe = jax.jit(lambda memory, seen: definitions.observe(memory, seen, METRICS, STANDARD)[0])
+    for k in range(13):
+        part = slice(k * every, (k + 1) * every)
+        turned = np.concatenate([rates, knobs], 1)[part].mean(0)
+        seen = Seen(losses[part].mean(), figures[k + 1], turned, flags[part].mean(0))
+        memory = observe(memory, Seen(*(jnp.asarray(x, jnp.float32) for x in seen)))
+    for found, wanted in zip(jax.tree.leaves(state.memory), jax.tree.leaves(memory), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(state.controls, [rates[-1, 0], knobs[-1, 0]], rtol=1e-6)
+
+
+def test_between_evaluations_it_adds_and_no_more_though_runs_are_many():
+    """The machine is in a branch that a scalar decides on, which stays one under vmap."""
+    static, hypers = split(load_config(CONFIG, CHANGES | {"runs": 3}))
+    task = scripted(static)
+
+    def program(task):
+        init, chunk = train.make_train(task, static)
+        return jax.make_jaxpr(chunk.program)(jax.eval_shape(init, hypers), jnp.int32(0), hypers, *chunk.shared).jaxpr
+
+    found, without = (equations(program(one)) for one in (task, task._replace(control=meddling())))
+    assert found.count("cond") == without.count("cond") + 1
+    assert found.count("sort") > without.count("sort") == 0
+
+
+def test_no_gradient_goes_through_it():
+    member = detector("total", METRICS, ("slope",), (), 2, STANDARD)
+
+    def f(x):
+        state = member.init(None)
+        for step in range(4):
+            signals = Signals(jnp.int32(step), {}, {"total": x}, {"held_out_accuracy": x, "other": x})
+            state, controls = member.update(state, signals, Controls({"slope": x}, None, {}))
+        return sum(jnp.sum(jnp.float32(leaf)) for leaf in jax.tree.leaves(controls.knobs)) + x
+
+    assert jax.jit(jax.grad(f))(jnp.float32(0.3)) == 1
