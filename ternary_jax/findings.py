@@ -72,7 +72,8 @@ def _watched(workdir, found, names):
     known = [name for name, one in made.items() if one]
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"--metrics={unknown[0]} has no scale, or is no metric: there are {', '.join(known)}")
-    return history.distinct([one for name, one in made.items() if one and (not names or name in names)], found)
+    asked = [one for name, one in made.items() if one and (not names or name in names)]
+    return history.distinct(asked, found, definitions.STANDARD.gains[0])
 
 
 def _final(one):
@@ -249,24 +250,24 @@ def _of_events(found):
 
 
 def _of_changes(found):
-    """Of one run, where they are; of many, how many there are."""
-    runs, lines = found["runs"], ["phases"]
-    for title, kind in (("phase transitions", "transitions"), ("change points", "change_points")):
-        for name in runs[0][kind]:
-            lines += _places(f"{title} of {name}", [run[kind][name] for run in runs])
-    lines += _places("changes of the gradient's regime", [run["gradient_regimes"] for run in runs])
-    return "\n".join(lines if len(lines) > 1 else ["phases: one, as nothing has changed"])
+    """By series, where they are; of many runs, how many there are, and where the first is in the median."""
+    runs = found["runs"]
+    lines = [["phases, by epochs", "phase transitions", "change points of the level"]]
+    for name in runs[0]["transitions"]:
+        lines.append([name, *(_places([run[kind][name] for run in runs]) for kind in ("transitions", "change_points"))])
+    regimes = _places([run["gradient_regimes"] for run in runs])
+    return f"{columns(lines)}\nthe regime of the gradient changes: {regimes}"
 
 
-def _places(title, each):
+def _places(each):
     if not any(each):
-        return []
+        return "-"
     if len(each) == 1:
-        where = ", ".join(f"{place['epoch']:g}" for place in each[0])
-        return [f"  {title}: epoch {where}"]
-    counts = sorted(len(places) for places in each)
+        where = ", ".join(f"{place['epoch']:g}" for place in each[0][:6])
+        return where + f" and {len(each[0]) - 6} more" * (len(each[0]) > 6)
+    counts = sorted({len(places) for places in each})
     first = _middle(places[0]["epoch"] for places in each if places)
-    return [f"  {title}: {counts[0]} to {counts[-1]} a run, the first at epoch {first:g} in the median"]
+    return f"{counts[0]}{f' to {counts[-1]}' if len(counts) > 1 else ''} a run, from {first:g}"
 
 
 def _of_generalisation(found):

@@ -4,7 +4,8 @@ The detector of a run under way feeds it as it goes, the analysis of a log from 
 from past values only. At evaluation t, with the last `kept` = K evaluations as after, the K that end at b = t - K -
 `within` + 1 as before, and all up to b in memory as what went before:
 
-    plateau     P: how long, at b, the loss has changed by less than flat max(noise, floor span)
+    plateau     P: the most evaluations up to b in which the loss has changed by no more than flat max(noise, floor span),
+                with the noise of the same evaluations, and the span of all so far
     gain        of a metric: least value after - greatest value before, in units of its scale
     rise        gain of the first value after, over max(gains[0], over movement), in `together` metrics, with P at b
     event       a rise that was kept, and that nothing else explains: see BARS
@@ -31,8 +32,8 @@ DEVIATION = 0.6745  # median of |x| of a standard normal
 class Thresholds(NamedTuple):
     """Lengths in evaluations.
 
-    memory: that noise is measured over
-    flat: the range of the loss on a plateau, in standard deviations of its noise: as measured now, or there in the mean
+    memory: that are looked back at, before a rise; the greatest length of a plateau that is made sure of
+    flat: the range of the loss on a plateau, in standard deviations of its noise
     floor: the least such deviation, as a share of all that the loss has gone through: a series without noise has none
     plateaus: from which a plateau is micro, standard, major
     gains: over which a gain is, as a share of the scale of a metric
@@ -61,10 +62,10 @@ class Thresholds(NamedTuple):
         return self.memory + self.within + self.kept - 1
 
 
-# Plateaus, gains, within, kept and together are those of the definition. The range of 80 normal values, each a median
-# of three, is 3.3 deviations: 8 leave room for noise that is not normal. 4 deviations of what a
-# metric moves by anyway are four times any steady slope, too, so no straight line rises.
-STANDARD = Thresholds(20, 8.0, 1e-3, (5, 15, 26), (0.01, 0.03, 0.08), 3, 5, 2, 4.0, 0.2, 4.0)
+# Plateaus, gains, within, kept and together are those of the definition. The range of 40 normal values, each a median
+# of three, is 3 deviations, but these are measured roughly: 10 leave room for that. 4 deviations of what a metric moves
+# by anyway are four times any steady slope, too, so no straight line rises.
+STANDARD = Thresholds(40, 10.0, 1e-4, (5, 15, 26), (0.01, 0.03, 0.08), 3, 5, 2, 4.0, 0.2, 4.0)
 
 
 class Watched(NamedTuple):
@@ -114,9 +115,9 @@ class Rise(NamedTuple):
 class Memory(NamedTuple):
     """All that is carried. H = Thresholds.held(), the newest last; +inf before the first evaluation.
 
-    loss (H,), metrics (M, H) signed, plateaus (H,) int32, jumped (H,), froze (H,) bool
+    loss (H,), metrics (M, H) signed, plateaus (H,) int32, 0 without one, jumped (H,), froze (H,) bool
     count: evaluations so far
-    low, high: of the loss, smoothed, on the plateau; noise: mean of its estimates there; least, most: of all losses
+    least, most: of all losses
     controls, frozen: of the last evaluation
     rise: under way
     events, confirmed, excluded: how many there were; severity: of the last event
@@ -128,9 +129,6 @@ class Memory(NamedTuple):
     jumped: Array
     froze: Array
     count: Array
-    low: Array
-    high: Array
-    noise: Array
     least: Array
     most: Array
     controls: Array
@@ -143,12 +141,11 @@ class Memory(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What an evaluation says, for a history: the length of the plateau and the range that it may have, and the rise
-    that is under way, or has just ended with `ended`; gains (M,): of the metrics, in units of their scale, -inf: none.
+    """What an evaluation says, for a history: the length of the plateau, and the rise that is under way, or has just
+    ended with `ended`; gains (M,): of the metrics, in units of their scale, -inf: none.
     """
 
     plateau: Array
-    range: Array
     rise: Rise
     ended: Array
     gains: Array
@@ -164,10 +161,7 @@ def noise(x: Array) -> Array:
 
     So a trend is no noise, and a jump counts as two values of many. What is not finite is left out.
     """
-    ok = jnp.isfinite(x)
-    x = jnp.where(ok, x, 0)
-    second = jnp.abs(x[..., 2:] - 2 * x[..., 1:-1] + x[..., :-2])
-    return _median(second, ok[..., 2:] & ok[..., 1:-1] & ok[..., :-2]) / (DEVIATION * math.sqrt(6))
+    return _median(*_second(x)) / (DEVIATION * math.sqrt(6))
 
 
 def movement(x: Array, lag: int) -> Array:
@@ -197,6 +191,27 @@ def severity(plateau: Array, gain: Array, thresholds: Thresholds) -> Array:
     return jnp.minimum(long, great).astype(jnp.int32)
 
 
+def _second(x):
+    """|second differences| of (..., n), and which are known."""
+    ok = jnp.isfinite(x)
+    x = jnp.where(ok, x, 0)
+    return jnp.abs(x[..., 2:] - 2 * x[..., 1:-1] + x[..., :-2]), ok[..., 2:] & ok[..., 1:-1] & ok[..., :-2]
+
+
+def _nested_noise(x):
+    """`noise` of the last 1, 2, ... n values of (n,), as (n,), 0 where it is not known; by one sort of them all."""
+    second, known = _second(x)
+    order = jnp.argsort(jnp.where(known, second, jnp.inf))
+    second, known, age = second[order], known[order], jnp.arange(len(x) - 2)[::-1][order]
+
+    def of_last(length):
+        count = jnp.cumsum(known & (age + 2 < length))
+        middle = [second[jnp.argmax(count >= (count[-1] + k) // 2)] for k in (1, 2)]
+        return jnp.where(count[-1] >= 3, (middle[0] + middle[1]) / 2, 0)
+
+    return jax.vmap(of_last)(jnp.arange(1, len(x) + 1)) / (DEVIATION * math.sqrt(6))
+
+
 def _median(x, ok):
     """Over the last axis, of what is ok; +inf where that are less than three."""
     n = jnp.sum(ok, -1, keepdims=True)
@@ -220,9 +235,6 @@ def begin(thresholds: Thresholds, metrics: int, controls: int, groups: int) -> M
         jumped=jnp.zeros(h, bool),
         froze=jnp.zeros(h, bool),
         count=zero,
-        low=inf,
-        high=-inf,
-        noise=jnp.float32(0),
         least=inf,
         most=-inf,
         controls=jnp.zeros(controls, jnp.float32),
@@ -253,10 +265,10 @@ def observe(m: Memory, seen: Seen, metrics: tuple[Watched, ...], thresholds: Thr
         least=jnp.minimum(m.least, seen.loss),
         most=jnp.maximum(m.most, seen.loss),
     )
-    m, allowed = _plateau(m, thresholds)
+    m = _plateau(m, thresholds)
     rises, bars, gain, gains = _rise(m, metrics, thresholds)
     m, ended, rise = _counted(m, rises, bars, gain, thresholds)
-    return m, Verdict(m.plateaus[-1], allowed, rise, ended, gains)
+    return m, Verdict(m.plateaus[-1], rise, ended, gains)
 
 
 def _pushed(x, value):
@@ -264,20 +276,19 @@ def _pushed(x, value):
 
 
 def _plateau(m, thresholds):
-    """The plateau, longer by one or begun anew. A median of three is judged: a single spike ends no plateau."""
-    a, b, c = m.loss[-3:]
+    """The longest plateau up to now. The range is that of medians of three: a single spike ends no plateau."""
+    n = thresholds.memory
+    a, b, c = m.loss[-n - 2 : -2], m.loss[-n - 1 : -1], m.loss[-n:]
     middle = jnp.maximum(jnp.minimum(a, b), jnp.minimum(jnp.maximum(a, b), c))
-    value = jnp.where(m.count >= 3, middle, c)
-    deviation = noise(m.loss[-thresholds.memory :])
-    deviation = jnp.where(jnp.isfinite(deviation), deviation, 0)
-    length = m.plateaus[-1] + 1
-    mean = m.noise + (deviation - m.noise) / length.astype(deviation.dtype)  # one estimate alone may be half the truth
-    allowed = thresholds.flat * jnp.maximum(jnp.maximum(mean, deviation), thresholds.floor * (m.most - m.least))
-    low, high = jnp.minimum(m.low, value), jnp.maximum(m.high, value)
-    flat = (high - low <= allowed) & (m.count > 1)
-    low, high, mean = (jnp.where(flat, x, y) for x, y in ((low, value), (high, value), (mean, deviation)))
-    plateaus = _pushed(m.plateaus, jnp.where(flat, length, 1))
-    return m._replace(plateaus=plateaus, low=low, high=high, noise=mean), allowed
+    smooth = jnp.where(jnp.isfinite(a), middle, c)
+    newest = smooth[::-1]
+    spread = jax.lax.cummax(newest) - jax.lax.cummin(newest)
+    lengths, least = jnp.arange(1, n + 1), thresholds.floor * (m.most - m.least)
+    allowed = thresholds.flat * jnp.maximum(_nested_noise(m.loss[-n:]), least)
+    flat = (spread <= allowed) & (lengths <= m.count) & (lengths >= thresholds.plateaus[0])
+    longest = jnp.max(jnp.where(flat, lengths, 0))
+    length = jnp.where(longest == n, jnp.maximum(m.plateaus[-1] + 1, n), longest)
+    return m._replace(plateaus=_pushed(m.plateaus, length))
 
 
 def _rise(m, metrics, t):

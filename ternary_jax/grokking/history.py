@@ -41,16 +41,16 @@ def histories(rows: Sequence[Mapping[str, Any]]) -> list[History]:
     return found
 
 
-def distinct(metrics: Sequence[Watched], found: Sequence[History]) -> tuple[Watched, ...]:
-    """Those that every evaluation has measured, but for one that is the same as another in all runs: that is no second
-    one.
+def distinct(metrics: Sequence[Watched], found: Sequence[History], within: float) -> tuple[Watched, ...]:
+    """Those that every evaluation has measured, but for one that is within this share of its scale of another at all of
+    them: where the one rises the other does, so it confirms nothing.
     """
     kept: list[tuple[Watched, np.ndarray]] = []
     for one in metrics:
         if not all(one.name in history.columns for history in found):
             continue
         values = np.concatenate([history.columns[one.name] for history in found])
-        if np.isfinite(values).all() and not any(np.allclose(values, x, 0, 1e-6 * one.scale) for _, x in kept):
+        if np.isfinite(values).all() and not any(np.allclose(values, x, 0, within * one.scale) for _, x in kept):
             kept.append((one, values))
     return tuple(one for one, _ in kept)
 
@@ -126,9 +126,10 @@ def _told(history, verdict, metrics, t):
     def at(k):
         return {"step": int(step[k]), "epoch": float(epoch[k])}
 
-    lengths = verdict.plateau[:n]
-    ends = [k for k in range(n) if lengths[k] >= t.plateaus[0] and (k == n - 1 or lengths[k + 1] == 1)]
-    plateaus = [{"begin": at(k - lengths[k] + 1), "end": at(k), "evaluations": int(lengths[k])} for k in ends]
+    plateaus = [
+        {"begin": at(begin), "end": at(end), "evaluations": end - begin + 1}
+        for begin, end in _apart([int(x) for x in verdict.plateau[:n]])
+    ]
     here = (verdict.rise.length[:n] > 0) & ~verdict.ended[:n]
     found = []
     for last in np.flatnonzero(here & ~np.append(here[1:], False)):
@@ -149,6 +150,16 @@ def _told(history, verdict, metrics, t):
             "checked": {bar: "explains it" if x else "ruled out" for bar, x in zip(BARS, rise.bars, strict=True)},
         })
     return {"plateaus": plateaus, "rises": found}
+
+
+def _apart(lengths):
+    """(first, last) of plateaus that share no evaluation, the longest first chosen, in order; lengths: at each."""
+    chosen: list[tuple[int, int]] = []
+    for end in sorted(range(len(lengths)), key=lambda k: -lengths[k]):
+        begin = end - lengths[end] + 1
+        if lengths[end] and all(begin > last or end < first for first, last in chosen):
+            chosen.append((begin, end))
+    return sorted(chosen)
 
 
 # --- changes, with hindsight ------------------------------------------------------------------------------------------

@@ -34,17 +34,22 @@ def severity(plateau, gain, t):
 
 
 def plateaus(losses, t):
-    """The length of the plateau at each evaluation."""
-    found, noises, begin = [], [], 0
+    """The length of the longest plateau up to each evaluation; 0 without one."""
+    found = []
     smooth = [sorted(losses[i - 2 : i + 1])[1] if i >= 2 else losses[i] for i in range(len(losses))]
     for i in range(len(losses)):
-        deviation = noise(losses[max(0, i + 1 - t.memory) : i + 1])
-        noises.append(0 if math.isinf(deviation) else deviation)
         span = max(losses[: i + 1]) - min(losses[: i + 1])
-        part = smooth[begin : i + 1]
-        if max(part) - min(part) > t.flat * max(statistics.fmean(noises[begin:]), noises[-1], t.floor * span):
-            begin = i
-        found.append(i + 1 - begin)
+        length = 0
+        for n in range(min(t.memory, i + 1), t.plateaus[0] - 1, -1):
+            part = smooth[i + 1 - n : i + 1]
+            deviation = noise(losses[i + 1 - n : i + 1])
+            deviation = 0 if math.isinf(deviation) else deviation
+            if max(part) - min(part) <= t.flat * max(deviation, t.floor * span):
+                length = n
+                break
+        if length == t.memory:
+            length = max(length, found[-1] + 1 if found else 0)
+        found.append(length)
     return found
 
 
