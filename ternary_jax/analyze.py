@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 from ternary_jax import command_line
 
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         command_line.fail(f"{message}; type: python -m ternary_jax.analyze WORKDIR")

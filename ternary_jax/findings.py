@@ -40,7 +40,9 @@ def analysis(workdir: Workdir, names: Sequence[str] = ()) -> dict[str, Any]:
     told = history.analyse(found, metrics, workdir.references, definitions.STANDARD)
     about = workdir.summary.get("runs") or [{"run": one.run, "hypers": {}} for one in found]
     of_run = {run["run"]: run for run in about}
-    each = [one | {"hypers": of_run[one["run"]]["hypers"], "final": _final(h)} for one, h in zip(told, found, strict=True)]
+    each = [
+        one | {"hypers": of_run[one["run"]]["hypers"], "final": _final(h)} for one, h in zip(told, found, strict=True)
+    ]
     branches = sorted({name[-1] for name in workdir.references if name.startswith("coverage_") and len(name) == 10})
     return {
         "workdir": str(workdir.path),
@@ -208,7 +210,9 @@ def _of_success(branch, one, runs):
     said = [columns(lines)]
     for level, asked in one["levels"].items():
         over = [name for name in SUCCESS if not asked["possible"] and _beyond(name, asked[name]["asked"], one["best"])]
-        said += [f"{level} asks for {name} {asked[name]['asked']:g}; the best is {one['best'][name]:.5g}" for name in over]
+        said += [
+            f"{level} asks for {name} {asked[name]['asked']:g}; the best is {one['best'][name]:.5g}" for name in over
+        ]
     if one["collapsed"]:
         runs_gone = ", ".join(map(str, one["collapsed"]))
         said.append(f"run {runs_gone}: hierarchy beyond its ceiling, a collapse: radii tie, so no level is reached")
@@ -278,7 +282,9 @@ def _of_generalisation(found):
         ratio = one["ratio"]
         if ratio["runs"] and math.isfinite(ratio["median"]):
             known = not math.isnan(ratio["low"])
-            interval = f"[{ratio['low']:.2f}, {ratio['high']:.2f}] (95 %)" if known else "no interval from less than 6 runs"
+            interval = (
+                f"[{ratio['low']:.2f}, {ratio['high']:.2f}] (95 %)" if known else "no interval from less than 6 runs"
+            )
             lines.append(f"  t_gen / t_fit of {ratio['runs']} runs that fit: median {ratio['median']:.2f}, {interval}")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""The figures of an analysis: what was measured over the epochs, and below it plateaus, rises and phases of every run."""
+"""The figures of an analysis: what was measured, over epochs, and below it plateaus, rises and phases of every run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +29,9 @@ def draw(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], folder: Pa
     for k, (hypers, runs) in enumerate(groups.items()):
         figure = _figure(plt, runs, [one["name"] for one in found["metrics"]][:PANELS])
         about = ", ".join(f"{name} {value:g}" for name, value in hypers if name in varying)
-        figure.suptitle(f"{found['task']}: {len(runs)} run{'s' * (len(runs) > 1)}{', ' + about if about else ''}", fontsize=11)
+        figure.suptitle(
+            f"{found['task']}: {len(runs)} run{'s' * (len(runs) > 1)}{', ' + about if about else ''}", fontsize=11
+        )
         files.append(folder / (f"analysis_{k:03d}.png" if len(groups) > 1 else "analysis.png"))
         figure.savefig(files[-1], dpi=120, facecolor="white")
         plt.close(figure)
@@ -67,7 +69,13 @@ def _curves(ax, name, runs):
     many = len(runs) > FEW
     for k, (told, one) in enumerate(runs):
         color = "#b5bec6" if many else COLORS[k]
-        ax.plot(one.columns["epoch"], one.columns[name], color=color, linewidth=0.7 if many else 1.3, label=f"run {told['run']}")
+        ax.plot(
+            one.columns["epoch"],
+            one.columns[name],
+            color=color,
+            linewidth=0.7 if many else 1.3,
+            label=f"run {told['run']}",
+        )
         for rise in told["rises"]:
             if rise["event"]:
                 ax.axvline(rise["epoch"], color=SEVERITY[rise["severity"]], linewidth=1, alpha=0.25 if many else 0.8)
@@ -89,14 +97,16 @@ def _curves(ax, name, runs):
 def _median(name, runs):
     """Over the runs that are still there, by the evaluations of the longest."""
     longest = max((one.columns["epoch"] for _, one in runs), key=len)
-    padded = [np.pad(one.columns[name], (0, len(longest) - len(one.columns[name])), constant_values=np.nan) for _, one in runs]
+    padded = [
+        np.pad(one.columns[name], (0, len(longest) - len(one.columns[name])), constant_values=np.nan) for _, one in runs
+    ]
     each = np.array(padded).T
     middle = [np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan for row in each]
     return longest, middle
 
 
 def _raster(ax, runs):
-    """A line for each run: plateaus of the loss as bars, events filled, rises that are explained hollow, phases as ticks."""
+    """A line for each run: plateaus as bars, events filled, rises that are explained hollow, phases as ticks."""
     for y, (told, _) in enumerate(runs):
         for plateau in told["plateaus"]:
             begin, end = plateau["begin"]["epoch"], plateau["end"]["epoch"]

@@ -59,7 +59,12 @@ def anything(rng, runs, n=80, metrics=3):
     def run():
         noise = rng.choice([0, 0.005, 0.02])
         own = rng.choice([0.005, 0.02])
-        loss = 1 + own * rng.normal(size=n) - rng.choice([0, 0.3], p=[0.7, 0.3]) * one(own) + rng.choice([0, 3]) * np.exp(-e / 3)
+        loss = (
+            1
+            + own * rng.normal(size=n)
+            - rng.choice([0, 0.3], p=[0.7, 0.3]) * one(own)
+            + rng.choice([0, 3]) * np.exp(-e / 3)
+        )
         together = one(noise)
         figures = [together + noise * rng.normal(size=n) if rng.random() < 0.7 else one(noise) for _ in range(metrics)]
         controls = rng.choice([1.0, 0.9, 0.5, 0.25], n)

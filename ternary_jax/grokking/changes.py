@@ -1,10 +1,11 @@
-"""Where a series changes: its level, the bend of its moving average, the regime of its gradients. With hindsight, numpy.
+"""Where a series changes: its level, the bend of its moving average, the regime of gradients. With hindsight, numpy.
 
 Every threshold is scaled by the noise of the series itself, as `definitions.noise` measures it.
 """
 
 import math
 
+import jax
 import numpy as np
 
 from ternary_jax.grokking import definitions
@@ -12,10 +13,13 @@ from ternary_jax.grokking import definitions
 SMALLEST = 0.02  # a change of level, as a share of what the series spans: without noise, a slope would be all changes
 
 
+_noise = jax.jit(definitions.noise)
+
+
 def noise(x: np.ndarray) -> float:
     """Standard deviation of the noise of a series (n,), 0 where it is too short to tell."""
     x = np.asarray(x, np.float32)
-    found = float(definitions.noise(np.pad(x, (0, -len(x) % 256), constant_values=np.inf)))  # few shapes to compile
+    found = float(_noise(np.pad(x, (0, -len(x) % 256), constant_values=np.inf)))  # few shapes to compile
     return found if math.isfinite(found) else 0.0
 
 
@@ -72,7 +76,7 @@ def regimes(norms: np.ndarray, window: int = 20, share: float = 0.5) -> list[int
 
         |mean of the next `window` - mean of the last `window`| > share (mean of the last)
 
-    and beyond 4 deviations of such a difference by noise, s sqrt(2 / window). Neighbours are one change, at the greatest.
+    and beyond 4 deviations of such a difference by noise, s sqrt(2 / window). Neighbours are one, at the greatest.
     """
     n = len(norms)
     if n < 2 * window:

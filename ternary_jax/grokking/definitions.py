@@ -167,7 +167,7 @@ def noise(x: Array) -> Array:
 def movement(x: Array, lag: int) -> Array:
     """What a series moves by in `lag` steps anyway, by noise, slow waves or a slope, as a deviation of each value.
 
-        median |x_i - x_i-lag| / (0.6745 sqrt 2);  +inf with less than three of these
+    median |x_i - x_i-lag| / (0.6745 sqrt 2);  +inf with less than three of these
     """
     ok = jnp.isfinite(x)
     x = jnp.where(ok, x, 0)
@@ -307,12 +307,14 @@ def _rise(m, metrics, t):
     rises = (jnp.sum(rising) >= t.together) & (at >= t.plateaus[0])
     window = slice(-(2 * t.kept + t.within - 1), None)
     losses = m.loss[t.memory - t.kept : t.memory]
-    bars = jnp.stack([
-        jnp.any(m.jumped[window]),
-        jnp.any(m.froze[window]),
-        jnp.sum(kept) < t.together,
-        (jnp.sum(rising & fine) < t.together) | jnp.all(losses == losses[0]),
-    ])
+    bars = jnp.stack(
+        [
+            jnp.any(m.jumped[window]),
+            jnp.any(m.froze[window]),
+            jnp.sum(kept) < t.together,
+            (jnp.sum(rising & fine) < t.together) | jnp.all(losses == losses[0]),
+        ]
+    )
     lasting = jnp.where(kept, lasting / scale, -jnp.inf)
     return rises, bars, jax.lax.top_k(lasting, t.together)[0][-1], lasting
 

@@ -85,7 +85,7 @@ def _scanned(metrics: tuple[Watched, ...], thresholds: Thresholds, controls: int
         memory = definitions.begin(thresholds, len(metrics), controls, groups)
         return jax.lax.scan(lambda m, x: definitions.observe(m, x, metrics, thresholds), memory, seen)[1]
 
-    return jax.jit(jax.vmap(one))
+    return jax.jit(jax.vmap(one), compiler_options={"xla_backend_optimization_level": 0})  # run once
 
 
 def rises(found: Sequence[History], metrics: tuple[Watched, ...], thresholds: Thresholds) -> list[dict[str, Any]]:
@@ -110,9 +110,7 @@ def rises(found: Sequence[History], metrics: tuple[Watched, ...], thresholds: Th
     figures = np.where(np.isfinite(figures), figures, np.float32(np.inf))
     seen = Seen(*map(jnp.asarray, (loss, figures, flags(turned), flags(frozen))))
     verdicts = jax.device_get(_scanned(metrics, thresholds, len(turned), len(frozen))(seen))
-    return [
-        _told(one, jax.tree.map(lambda x, k=k: x[k], verdicts), metrics, thresholds) for k, one in enumerate(found)
-    ]
+    return [_told(one, jax.tree.map(lambda x, k=k: x[k], verdicts), metrics, thresholds) for k, one in enumerate(found)]
 
 
 def _is_control(name):
@@ -137,18 +135,20 @@ def _told(history, verdict, metrics, t):
         first = int(last - rise.length + 1)
         gains = np.max(verdict.gains[first : last + 1], 0)
         lasting = {one.name: float(gain) for one, gain in zip(metrics, gains, strict=True) if np.isfinite(gain)}
-        found.append({
-            **at(first - t.kept + 1),
-            "known": at(first),
-            "over": bool(last < n - 1),
-            "event": bool(rise.event),
-            "severity": SEVERITIES[int(rise.severity)],
-            "confirmed": bool(rise.severity >= CONFIRMED),
-            "plateau": int(rise.plateau),
-            "gain": float(rise.gain),
-            "gains": lasting,
-            "checked": {bar: "explains it" if x else "ruled out" for bar, x in zip(BARS, rise.bars, strict=True)},
-        })
+        found.append(
+            {
+                **at(first - t.kept + 1),
+                "known": at(first),
+                "over": bool(last < n - 1),
+                "event": bool(rise.event),
+                "severity": SEVERITIES[int(rise.severity)],
+                "confirmed": bool(rise.severity >= CONFIRMED),
+                "plateau": int(rise.plateau),
+                "gain": float(rise.gain),
+                "gains": lasting,
+                "checked": {bar: "explains it" if x else "ruled out" for bar, x in zip(BARS, rise.bars, strict=True)},
+            }
+        )
     return {"plateaus": plateaus, "rises": found}
 
 

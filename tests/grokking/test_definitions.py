@@ -31,7 +31,7 @@ def program(metrics, **lengths):
         start = definitions.begin(thresholds, len(metrics), history.controls.shape[-1], history.frozen.shape[-1])
         return jax.lax.scan(lambda m, seen: definitions.observe(m, seen, metrics, thresholds), start, history)
 
-    return jax.jit(jax.vmap(one, (0, None)))
+    return jax.jit(jax.vmap(one, (0, None)), compiler_options={"xla_backend_optimization_level": 0})
 
 
 def run(history, thresholds=STANDARD, metrics=METRICS):

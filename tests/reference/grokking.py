@@ -1,7 +1,9 @@
-"""Grokking events as MATH says them, by plain Python over a whole history: lists, no rings, nothing carried but rises."""
+"""Grokking events as MATH says them, by plain Python over a whole history: lists, and nothing carried but rises."""
 
+import itertools
 import math
 import statistics
+from typing import Any
 
 
 def lacking(x):
@@ -23,7 +25,7 @@ def movement(x, lag):
 
 
 def resolution(x):
-    steps = [abs(b - a) for a, b in zip(x, x[1:], strict=False) if not (lacking(a) or lacking(b)) and a != b]
+    steps = [abs(b - a) for a, b in itertools.pairwise(x) if not (lacking(a) or lacking(b)) and a != b]
     return max(min(steps, default=0), 2**-23 * max((abs(a) for a in x if not lacking(a)), default=0))
 
 
@@ -56,7 +58,7 @@ def plateaus(losses, t):
 def jumped(rows, share):
     """Whether any of a row of values has moved since the last one by more than a share of the greater."""
     out = [False]
-    for old, new in zip(rows, rows[1:], strict=False):
+    for old, new in itertools.pairwise(rows):
         out.append(any(abs(b - a) > share * max(abs(a), abs(b)) for a, b in zip(old, new, strict=True)))
     return out
 
@@ -67,7 +69,8 @@ def rises(losses, metrics, scales, schedule, frozen, t):
     metrics: a list of values per metric, signed; schedule, frozen: a row of values per evaluation
     """
     lengths, changes, freezes = plateaus(losses, t), jumped(schedule, t.jump), jumped(frozen, 0)
-    found, now = [], None
+    found: list[dict[str, Any]] = []
+    now: dict[str, Any] | None = None
     for i in range(len(losses)):
         b = i - t.kept - t.within + 1
         candidate = None
@@ -79,7 +82,9 @@ def rises(losses, metrics, scales, schedule, frozen, t):
             now = None
             continue
         if now is None:
-            now = dict(begin=i, end=None, plateau=lengths[b], event=None, gain=0, severity=0, schedule=False, freeze=False)
+            now = dict(
+                begin=i, end=None, plateau=lengths[b], event=None, gain=0, severity=0, schedule=False, freeze=False
+            )
             found.append(now)
         span = range(max(0, b - t.kept + 1), i + 1)
         now["schedule"] |= now["event"] is None and any(changes[j] for j in span)

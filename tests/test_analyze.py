@@ -1,0 +1,173 @@
+"""python -m ternary_jax.analyze, on workdirs that were made up, as a person meets it."""
+
+import json
+import math
+
+import histories
+import numpy as np
+import pytest
+from matplotlib import image
+
+from ternary_jax import analyze, findings
+
+BEST = {"coverage_B": 1.0, "hierarchy_B": -0.83205, "q_B": 2.1616, "held_out_coverage_B": 1.0}
+N = 120
+
+
+def rows_of(kind, runs, n=N):
+    """coverage_B and held_out_coverage_B of these histories, and hierarchy_B of the third metric, turned over."""
+    made = getattr(histories, kind)(np.random.default_rng(0), runs=runs, n=n, noise=0.002, **KINDS[kind])
+    for e in range(n):
+        for k in range(runs):
+            figures = made.metrics[k, e].tolist()
+            yield {
+                **dict(run=k, seed=k, step=10 * (e + 1), epoch=e + 1.0, wall_s=1.0 + e, samples_per_s=5000.0),
+                **dict(loss=made.loss[k, e], gradient_norm=1.0 if e < 60 else 3.0),
+                **{"rate/a": made.controls[k, e, 0], "coverage_B": figures[0], "hierarchy_B": -figures[2]},
+                **dict(held_out_coverage_B=figures[1], coverage_gap_B=1 - figures[1]),
+                **({"q_B": 1.7} if e == n - 1 else {}),
+            }
+
+
+KINDS = {"steady": {}, "grokked": dict(at=80, height=0.69, width=0.3), "dropped": dict(at=80)}
+
+
+def workdir(folder, kind="grokked", runs=2, finished=True, hypers=lambda k: {"rate": 0.1}, change=lambda row: row):
+    """As a training leaves it, or as it is under way."""
+    folder.mkdir()
+    config = {"task": "toy", "train.epochs": N, "evaluate.cheap_every": 1, "log.tensorboard": False}
+    (folder / "config.json").write_text(json.dumps(config))
+    lines = [json.dumps(change(row)) + "\n" for row in rows_of(kind, runs)]
+    (folder / "metrics.jsonl").write_text("".join(lines) + ("" if finished else lines[0][:20]))
+    about = {
+        name: {"ceiling": best, "chance": 0.0, "untrained": None, "better": "lower" if best < 0 else "higher"}
+        for name, best in BEST.items()
+    }
+    stop = {"reason": "epochs done", "step": 10 * N, "detail": ""}
+    ran = [{"run": k, "seed": k, "hypers": hypers(k), "stop": stop} for k in range(runs)]
+    summary = {"task": "made up", "finished": finished, "metrics": about, "runs": ran}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return folder
+
+
+def answer(capsys, *args):
+    """Status, stdout, stderr."""
+    try:
+        analyze.main([str(arg) for arg in args])
+        status = 0
+    except SystemExit as e:
+        status = e.code
+    return status, *capsys.readouterr()
+
+
+def test_a_grokked_run_is_told_and_written(tmp_path, capsys):
+    folder = workdir(tmp_path / "run")
+    status, out, err = answer(capsys, folder)
+    assert (status, err) == (0, "")
+    assert "events: 2 of 2 rises, 2 confirmed" in out
+    assert "major event after a plateau" in out
+    assert "ruled out: schedule, freeze, spike, precision" in out
+    assert "held_out_coverage_B: 2 of 2 runs delayed generalisation (grokking)" in out
+    assert "no interval from less than 6 runs" in out
+    assert "yes  a confirmed grokking event: 2 of 2 runs" in out
+    assert "no   logs and checkpoints: missing: checkpoints, embeddings" in out
+    found = json.loads((folder / "analysis.json").read_text())
+    for run in found["runs"]:
+        (rise,) = run["rises"]
+        assert rise["epoch"] == pytest.approx(80, abs=2)
+        assert rise["gain"] == pytest.approx(0.69, abs=0.05)
+        assert set(rise["checked"].values()) == {"ruled out"}
+        assert run["generalisation"]["held_out_coverage_B"]["t_fit"] == 10
+        assert any(abs(place["epoch"] - 81) <= 1 for place in run["change_points"]["coverage_B"])
+        assert run["gradient_regimes"][0]["epoch"] == pytest.approx(61, abs=2)
+    picture = image.imread(folder / "analysis.png")
+    assert picture[..., :3].min() < 0.5 < picture[..., :3].max()
+
+
+def test_a_drop_of_the_rate_explains_a_rise(tmp_path, capsys):
+    status, out, _ = answer(capsys, workdir(tmp_path / "run", "dropped"), "--no-figures")
+    assert status == 0
+    assert "events: 0 of 2 rises" in out
+    assert "no event after a plateau" in out
+    assert "explained by schedule" in out
+    assert not list((tmp_path / "run").glob("*.png"))
+
+
+def test_levels_count_runs_say_what_is_not_possible_and_what_is_a_collapse(tmp_path, capsys):
+    def ends_well(row):
+        good = row["step"] == 10 * N
+        hierarchy = {0: -0.83, 1: -0.78, 2: -0.95}[row["run"]]
+        return row | (dict(coverage_B=0.995, hierarchy_B=hierarchy, q_B=2.05) if good else {})
+
+    folder = workdir(tmp_path / "run", "steady", runs=3, change=ends_well)
+    _, out, _ = answer(capsys, folder, "--no-figures")
+    lines = {line.split()[0]: line for line in reversed(out.splitlines()) if line}
+    assert lines["Minimal"].split("-0.5:")[1].split() == ["3", "of", "3", "1:", "3", "of", "3", "2", "of", "3"]
+    assert lines["Good"].endswith("2 of 3")
+    assert "-0.8: 2 of 3" in lines["Excellent"]
+    assert lines["Excellent"].endswith("1 of 3")
+    assert lines["Exceptional"].endswith("not possible")
+    assert "Exceptional asks for q 2.2; the best is 2.1616" in out
+    assert "run 2: hierarchy beyond its ceiling, a collapse" in out
+    assert "no   hierarchy_B of -0.70 or less, without collapse: 2 of 3 runs" in out
+    found = json.loads((folder / "analysis.json").read_text())
+    assert found["success"]["B"]["reached"] == ["Excellent", "Good", "none"]
+
+
+def test_an_unfinished_run_is_analysed_without_the_line_that_is_being_written(tmp_path, capsys):
+    status, out, _ = answer(capsys, workdir(tmp_path / "run", "steady", finished=False), "--no-figures")
+    assert status == 0
+    assert f"2 runs, {N} evaluations each; not finished: epoch {N} of {N}" in out
+    assert "no   finished" in out
+
+
+def test_without_a_held_out_set_nothing_is_said_of_generalisation(tmp_path, capsys):
+    def trained_on(row):
+        return {k: v for k, v in row.items() if k not in ("held_out_coverage_B", "coverage_gap_B")}
+
+    folder = workdir(tmp_path / "run", change=trained_on)
+    _, out, _ = answer(capsys, folder, "--no-figures")
+    assert "2 of 2 runs not assessable: no held-out set" in out
+
+
+def test_metrics_are_watched_as_asked_and_one_that_is_another_confirms_nothing(tmp_path, capsys):
+    folder = workdir(tmp_path / "run", change=lambda row: row | {"held_out_coverage_B": row["coverage_B"] + 1e-4})
+    _, out, _ = answer(capsys, folder, "--no-figures")
+    assert "watched: coverage_B, hierarchy_B\n" in out
+    _, out, _ = answer(capsys, folder, "--no-figures", "--metrics=coverage_B,held_out_coverage_B")
+    assert "events: not looked for, as fewer than 2 metrics have a scale (coverage_B)" in out
+
+
+def test_many_runs_are_drawn_by_groups_that_differ_by_seeds(tmp_path, capsys):
+    folder = workdir(tmp_path / "run", runs=20, hypers=lambda k: {"rate": 0.1 * (1 + k % 2)})
+    status, out, _ = answer(capsys, folder)
+    assert status == 0
+    assert "and 8 more, in analysis.json" in out
+    assert {file.name for file in folder.glob("*.png")} == {"analysis_000.png", "analysis_001.png"}
+    ratio = json.loads((folder / "analysis.json").read_text())["generalisation"]["held_out_coverage_B"]["ratio"]
+    assert ratio["runs"] == 20
+    assert 75 < ratio["low"] <= ratio["median"] <= ratio["high"] < 90
+
+
+def test_a_mistake_is_one_sentence_and_status_2(tmp_path, capsys):
+    (tmp_path / "no").mkdir()
+    empty = workdir(tmp_path / "empty", "steady")
+    (empty / "metrics.jsonl").unlink()
+    cases = [
+        ([], "WORKDIR"),
+        ([tmp_path / "nowhere"], "is no folder: give the --workdir of a training"),
+        ([tmp_path / "no"], "no config.json, so it is no workdir"),
+        ([empty], "has no evaluation yet: the first comes after 1 epochs"),
+        ([tmp_path / "no", "--colour=red"], "--colour=red"),
+        ([workdir(tmp_path / "run", "steady"), "--metrics=speed"], "--metrics=speed has no scale, or is no metric"),
+    ]
+    for args, words in cases:
+        status, out, err = answer(capsys, *args)
+        assert (status, out) == (2, "")
+        assert len(err.splitlines()) == 1
+        assert words in err
+
+
+def test_infinite_is_said_and_what_is_not_known_is_null():
+    given = {"a": math.inf, "b": math.nan, 3: np.array([1.0]), "c": (np.int64(2), True)}
+    assert findings.plain(given) == {"a": "inf", "b": None, "3": [1.0], "c": [2, True]}
