@@ -4,8 +4,8 @@ The detector of a run under way feeds it as it goes, the analysis of a log from 
 from past values only. At evaluation t, with the last `kept` = K evaluations as after, the K that end at b = t - K -
 `within` + 1 as before, and all up to b in memory as what went before:
 
-    plateau     P: the most evaluations up to b in which the loss has changed by no more than flat max(noise, floor span),
-                with the noise of the same evaluations, and the span of all so far
+    plateau     P: the most evaluations up to b in which the loss has changed by no more than flat max(noise, floor
+                span), with the noise of the same evaluations, and the span of all so far
     gain        of a metric: least value after - greatest value before, in units of its scale
     rise        gain of the first value after, over max(gains[0], over movement), in `together` metrics, with P at b
     event       a rise that was kept, and that nothing else explains: see BARS
@@ -292,7 +292,7 @@ def _plateau(m, thresholds):
 
 
 def _rise(m, metrics, t):
-    """Whether there is one now, what bars it, and its gain: the least of the `together` greatest, and of each metric."""
+    """Whether there is one now, what bars it, the least of the `together` greatest gains, and that of each metric."""
     scale = jnp.array([one.scale for one in metrics], jnp.float32)
     past = m.metrics[:, : t.memory]
     before, after = past[:, -t.kept :], m.metrics[:, -t.kept :]
