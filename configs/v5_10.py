@@ -54,13 +54,13 @@ def get_config(arg: str = "") -> ConfigDict:
     # The documents end at 0.7, where neither branch decodes without the other; here they part in time to be measured.
     config.schedules.rho.levels = (0.1, 0.3, 0.0)
     config.schedules.rho.at = (0.1, 0.2, 0.4)
-    config.schedules.beta.final = 0.3  # to 0.8, as theirs, the noise grows to the end, and takes the last digits
+    config.schedules.beta.final = 0.05  # to 0.8, as theirs, the noise grows to the end, and takes the last digits
     config.balance.gradients = True
     config.prior.homeostat = True
     config.model.curvature = "controlled"
 
     config.targets.hierarchy_B = -0.80
-    config.losses.reconstruction.weight = 4.0  # at 2, one run in three is an operation of A short at the end
+    config.losses.reconstruction.weight = 8.0  # at 4, one run in four ends some operations short
     config.losses.prior.on = "AB"
     # Of nats in 16 coordinates; at 1 the code is that of the prior, and says nothing.
     config.losses.prior.weight = 0.005
