@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import statenet_runs as programs
 
+from ternary_jax.config import load_config
 from ternary_jax.control import statenet
 
 
@@ -97,3 +98,13 @@ def test_the_yardstick_does_not_depend_on_the_schedules():
         hypers = jax.tree.map(lambda a: a[0], programs.hypers_of(other, np.array([1])))
         r.append(float(measure(state, hypers, runs.data, jax.random.key(0), 1)))
     np.testing.assert_allclose(r, r[0], rtol=1e-6)
+
+
+def test_the_variant_of_the_config_has_the_schedules_that_were_tuned():
+    """Those that its network was trained on, but for the learning rate, which is of small networks; rounded."""
+    file = programs.ROOT / "results" / "meta_train_statenet.json"
+    tuned = meta.known(file)["tune"]["changes"]
+    config = load_config(f"{programs.CONFIG}:statenet")
+    for key, value in tuned.items():
+        if key != "train.learning_rate":
+            assert programs.value_at(config, key) == pytest.approx(value, abs=6e-4), key
