@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import statenet_runs as programs
 
-from ternary_jax.config import load_config
+from ternary_jax.config import load_config, split
 from ternary_jax.control import statenet
+from ternary_jax.engine import train
+from ternary_jax.vae import task
 
 
 def test_the_search_finds_the_least_of_a_bowl():
@@ -22,7 +24,7 @@ def test_the_search_finds_the_least_of_a_bowl():
     np.testing.assert_allclose(kept[-1], goal, atol=0.1)
 
 
-def test_what_has_diverged_counts_as_what_has_not_learned():
+def test_what_has_diverged_counts_as_worse_than_what_has_not_learned():
     r = np.array([[8.0, 2.0, 0.9, 0.5], [8.0, np.nan, 0.9, 0.5], [8.0, 2.0, 0.9, -3.0]], np.float32)
     with jax.debug_nans(False):
         f = programs.lowered(r)
@@ -61,7 +63,22 @@ def test_schedules_of_the_vector_0_are_those_of_the_config_and_each_number_chang
             assert any(np.any(rows[name] != runs.rows[name]) for name in rows)
 
 
-def test_a_run_is_that_of_the_engine_and_a_network_of_its_own_turns_it(monkeypatch):
+def test_a_run_is_that_of_the_engine(monkeypatch):
+    """A chunk as long as the run, and the same by the parts: the same parameters, but for rounding, through Adam."""
+    monkeypatch.setitem(programs.SPACES, 5, 2)
+    runs = programs.make_runs(programs.configured(5, "schedules", {}))
+    static, hypers = split(runs.config)
+    init, chunk = train.make_train(task.make_task(static), static)
+    state, _ = chunk(init(hypers), jnp.int32(0), hypers)
+    one = jax.tree.map(lambda x: x[0], hypers)
+    xs = jnp.arange(runs.steps, dtype=jnp.int32), runs.rows
+    mine = jax.jit(runs.ahead)(runs.begin(None, one), xs, one, runs.data)
+    for name, knob in mine.knobs.items():
+        np.testing.assert_allclose(state.knobs[name][0], knob, rtol=1e-4, err_msg=name)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b, rtol=1e-2, atol=1e-4), state.params, mine.params)
+
+
+def test_networks_are_of_their_runs_alone(monkeypatch):
     monkeypatch.setitem(programs.SPACES, 5, 2)
     runs = programs.make_runs(programs.configured(5, "schedules+statenet", {"statenet.interval": 2}))
     player = programs.play(runs, 2)
@@ -76,8 +93,7 @@ def test_a_run_is_that_of_the_engine_and_a_network_of_its_own_turns_it(monkeypat
     assert knobs["ranking"][1, -1] != knobs["ranking"][0, -1]
 
 
-def test_all_numbers_of_a_schedule_and_a_network_change_what_a_run_comes_to(monkeypatch):
-    """And what is turned does not change the yardstick: R of the beginning is that of the parameters alone."""
+def test_all_numbers_of_a_schedule_and_all_knobs_of_a_course_change_what_a_run_comes_to(monkeypatch):
     monkeypatch.setattr(meta, "SPACES", {5: 3})
     monkeypatch.setitem(programs.SPACES, 5, 3)
     for problem, of_one in ((meta.of_schedules(), 1), (meta.of_course({}), len(programs.KNOTS))):
