@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import meta_train_statenet as meta
 import numpy as np
 import pytest
+import small
 import statenet_runs as programs
 
 from ternary_jax.config import load_config, split
@@ -64,7 +65,9 @@ def test_schedules_of_the_vector_0_are_those_of_the_config_and_each_number_chang
 
 
 def test_a_run_is_that_of_the_engine(monkeypatch):
-    """A chunk as long as the run, and the same by the parts: the same parameters, but for rounding, through Adam."""
+    """A chunk as long as the run, and the same by the parts: they differ by a hundredth of what has moved, as rounding
+    is blown up by Adam where a gradient is small.
+    """
     monkeypatch.setitem(programs.SPACES, 5, 2)
     runs = programs.make_runs(programs.configured(5, "schedules", {}))
     static, hypers = split(runs.config)
@@ -72,10 +75,12 @@ def test_a_run_is_that_of_the_engine(monkeypatch):
     state, _ = chunk(init(hypers), jnp.int32(0), hypers)
     one = jax.tree.map(lambda x: x[0], hypers)
     xs = jnp.arange(runs.steps, dtype=jnp.int32), runs.rows
-    mine = jax.jit(runs.ahead)(runs.begin(None, one), xs, one, runs.data)
+    begun = runs.begin(None, one)
+    mine = jax.jit(runs.ahead)(begun, xs, one, runs.data)
     for name, knob in mine.knobs.items():
         np.testing.assert_allclose(state.knobs[name][0], knob, rtol=1e-4, err_msg=name)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b, rtol=1e-2, atol=1e-4), state.params, mine.params)
+    theirs, ours, first = (small.flat(params) for params in (state.params, mine.params, begun.params))
+    assert np.linalg.norm(theirs - ours) < 0.01 * np.linalg.norm(theirs - first)
 
 
 def test_networks_are_of_their_runs_alone(monkeypatch):

@@ -1,7 +1,7 @@
 """The controllers in the task: every knob is in the gradient path, and StateNet sees and turns what it names."""
 
 import functools
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -287,12 +287,12 @@ def test_it_learns_by_the_gradient_of_differences_one_step_ahead():
     mu = after.control[1][place].adam.mu["decoder_1"]["bias"][0]  # it has learned once, at the first step
 
     steps = small.steps(**changes | {"train__clip_norm": 0.3})
-    key, reference = keys(one)[1], small.jit(made.reference)
+    key, reference, learner = keys(one)[1], small.jit(made.reference), cast(Any, made.learner)
 
     def of(bias):
         net = begun.control[1][place]
         phi = net.params | {"decoder_1": net.params["decoder_1"] | {"bias": jnp.float32(bias)}}
-        state = begun._replace(control=((), made.learner.put(begun.control[1], phi)))
+        state = begun._replace(control=((), learner.put(begun.control[1], phi)))
         rows = {name: jnp.float32(row[0]) for name, row in steps.rows.items()}
         last, _ = steps.compiled(state, (jnp.int32(0), rows), key, one, steps.made.data)
         key_batch, key_loss = jax.random.split(jax.random.fold_in(key, 1))
