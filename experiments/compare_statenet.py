@@ -167,45 +167,40 @@ def main() -> None:
     if missing := [part for part in ("tune", "course", "train") if part not in trained]:
         parser.error(f"this needs what meta_train_statenet.py {missing[0]} writes to {file}: run that first")
     tuned = trained["tune"]["changes"]
-    if stale := [part for part in ("course", "train") if trained[part]["base"] != tuned]:
+    if stale := [part for part in ("course", "train") if trained[part].get("base") != tuned]:
         parser.error(f"{stale[0]} in {file} is on top of other schedules than tune has found: run it again")
     file = out / "compare_statenet.json"
     found = json.loads(file.read_text()) if file.exists() and not given.again else {}
 
-    def once(name, measure):
+    def once(place, name, measure):
         """Nothing that was measured is lost when this is stopped."""
-        if name not in found:
-            found[name] = measure()
+        if name not in place:
+            terminal.say(f"{name} ...")
+            place[name] = measure()
             file.write_text(json.dumps(found | provenance(), indent=1) + "\n")
-        return found[name]
+        return place[name]
 
     session.keep_compiled_programs()
-    rates = once("rates", lambda: chosen_rates({OF_CONFIG: {}, TUNED: tuned}))
-    small = once("small", lambda: on_small(tuned, out, trained["course"]["vector"]))
-    network = once("network", lambda: min((name for name in small if ".npz" in name), key=lambda n: np.mean(small[n])))
+    vector = trained["course"]["vector"]
+    rates = once(found, "rates", lambda: chosen_rates({OF_CONFIG: {}, TUNED: tuned}))
+    small = once(found, "small", lambda: on_small(tuned, out, vector))
+    network = min((name for name in small if name.endswith(".npz")), key=lambda name: np.mean(small[name]))
     net = Arm("schedules+statenet", tuned | {"train.learning_rate": rates[TUNED][0]}, statenet.load(out / network))
-    course = once("course", lambda: course_of(net))
-    arms = {OF_CONFIG: Arm("schedules", {"train.learning_rate": rates[OF_CONFIG][0]})}
-    arms |= arms_of(net, course, trained["course"]["vector"])
-    found.setdefault("arms", {})
+    course = once(found, "course", lambda: course_of(net))
+    arms = arms_of(net, course, vector) | {OF_CONFIG: Arm("schedules", {"train.learning_rate": rates[OF_CONFIG][0]})}
+    outcome = found.setdefault("arms", {})
     for name, arm in arms.items():
-        if name not in found["arms"]:
-            terminal.say(f"{name} ...")
-            found["arms"][name] = outcomes(arm, HELD_OUT)
-            file.write_text(json.dumps(found | provenance(), indent=1) + "\n")
+        once(outcome, name, functools.partial(outcomes, arm, HELD_OUT))
     print(show_small(small), end="\n\n")
     for against in (TUNED, OF_CONFIG, "its mean course"):
-        print(table({name: found["arms"][name] for name in arms}, against), end="\n\n")
+        print(table({name: outcome[name] for name in arms}, against), end="\n\n")
 
 
 def arms_of(net: Arm, course: dict[str, Any], vector: Any) -> dict[str, Arm]:
     """The tuned schedules, and what is on top of them."""
     last = {name: [x[-1]] * RENEWALS for name, x in course.items()}
-    mean, held, by_strategy = (
-        functools.partial(replayed, course),
-        functools.partial(replayed, last),
-        functools.partial(course_rows, vector),
-    )
+    mean, held = (functools.partial(replayed, offsets) for offsets in (course, last))
+    by_strategy = functools.partial(course_rows, vector)
     rows = {
         TUNED: None,
         "its mean course": mean,

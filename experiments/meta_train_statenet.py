@@ -76,9 +76,14 @@ def of_schedules() -> Problem:
         for key in {key for key in own[0] if key.startswith("knobs.")}:
             hypers = replaced(hypers, key.split("."), np.array([changes[key] for changes in own]))
         rows = [rows_of(runs, changes) for changes in own]
-        return lowered(player(None, hypers, {name: jnp.stack([row[name] for row in rows]) for name in rows[0]})[0])
+        return lowered(player(None, hypers, stacked(rows))[0])
 
     return Problem(jnp.zeros(len(SCHEDULES)), value)
+
+
+def stacked(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The schedules of runs, with an axis of runs."""
+    return {name: jnp.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def of_course(base: dict[str, Any]) -> Problem:
@@ -90,7 +95,7 @@ def of_course(base: dict[str, Any]) -> Problem:
         runs, player = every[generation % len(every)], players[generation % len(every)]
         rows = [runs.rows | course_rows(vector, runs.steps) for vector in np.asarray(vectors)]
         hypers = setting(runs.config, generation, len(vectors) // 2)
-        return lowered(player(None, hypers, {name: jnp.stack([row[name] for row in rows]) for name in rows[0]})[0])
+        return lowered(player(None, hypers, stacked(rows))[0])
 
     return Problem(jnp.zeros(len(UNITS) * len(KNOTS)), value)
 
@@ -206,7 +211,8 @@ def main() -> None:
     tuned = known(file).get("tune", {}).get("changes")
     if not tuned and given.part != "tune":
         parser.error(f"{given.part} needs what tune writes to {file}: run that first")
-    found = PARTS[given.part](given, tuned) | {"generations": given.generations, "base": tuned, **provenance()}
+    found = PARTS[given.part](given, tuned) | {"generations": given.generations, **provenance()}
+    found["base"] = None if given.part == "tune" else tuned
     file.write_text(json.dumps(known(file) | {given.part: found}, indent=1) + "\n")  # read anew: parts may run at once
 
 

@@ -1,6 +1,7 @@
 """What StateNet is compared with: its own course, replayed, and the interval of a difference."""
 
 import functools
+import json
 
 import compare_statenet
 import jax
@@ -100,3 +101,48 @@ def test_it_says_what_to_run_first(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         compare_statenet.main()
     assert "meta_train_statenet.py tune" in capsys.readouterr().err
+
+
+def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch, capsys):
+    """Stopped in its third arm, and started again: each arm is measured once; with --again all of them."""
+    base = {"changes": {"a": 1}}
+    parts = {"tune": base, "course": {"base": base["changes"], "vector": [0.0] * 24}, "train": {"base": {"a": 1}}}
+    (tmp_path / "meta_train_statenet.json").write_text(json.dumps(parts))
+    measured = []
+
+    def outcomes(arm, seeds):
+        if len(measured) == 2 and stopping:
+            raise KeyboardInterrupt
+        measured.append(arm)
+        return {"R": [1.0, 2.0], "steps": [5, 6], "met": 2}
+
+    small = {compare_statenet.TUNED: [1.0, 2.0], "statenet.npz": [0.5, 0.5]}
+    both = (compare_statenet.TUNED, compare_statenet.OF_CONFIG)
+    monkeypatch.setattr(compare_statenet, "outcomes", outcomes)
+    monkeypatch.setattr(compare_statenet, "chosen_rates", lambda kinds: dict.fromkeys(both, (0.001, 0.5)))
+    monkeypatch.setattr(compare_statenet, "on_small", lambda *_: small)
+    monkeypatch.setattr(compare_statenet, "course_of", lambda arm: {name: [0.0] * 50 for name in programs.UNITS})
+    monkeypatch.setattr(compare_statenet.statenet, "load", lambda path: path.name)
+    monkeypatch.setattr(compare_statenet.session, "keep_compiled_programs", lambda: None)
+    monkeypatch.setattr("sys.argv", ["compare_statenet.py", "--out", str(tmp_path)])
+    stopping = True
+    with pytest.raises(KeyboardInterrupt):
+        compare_statenet.main()
+    stopping = False
+    compare_statenet.main()
+    assert len(measured) == 9
+    compare_statenet.main()
+    assert len(measured) == 9
+    assert capsys.readouterr().out.count("tuned course of c, sigma alone") == 6
+    monkeypatch.setattr("sys.argv", ["compare_statenet.py", "--out", str(tmp_path), "--again"])
+    compare_statenet.main()
+    assert len(measured) == 18
+
+
+def test_results_on_top_of_other_schedules_are_refused(tmp_path, monkeypatch, capsys):
+    parts = {"tune": {"changes": {"a": 1}}, "course": {"base": {"a": 1}}, "train": {"base": {"a": 2}}}
+    (tmp_path / "meta_train_statenet.json").write_text(json.dumps(parts))
+    monkeypatch.setattr("sys.argv", ["compare_statenet.py", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        compare_statenet.main()
+    assert "train in" in capsys.readouterr().err
