@@ -63,13 +63,13 @@ class Rule(NamedTuple):
 class Seen(NamedTuple):
     """Of one evaluation, (): what the three gates see, 0 where there is none."""
 
-    coverage: Array
-    order: Array
-    q: Array
-    plateau_order: Array
-    plateau_q: Array
-    norm: Array
-    norm_q: Array
+    coverage: Any
+    order: Any
+    q: Any
+    plateau_order: Any
+    plateau_q: Any
+    norm: Any
+    norm_q: Any
 
 
 class Gate(NamedTuple):

@@ -1,6 +1,7 @@
 """The state machine of homeostasis against a plain one in Python, and what it does to a training."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,9 @@ class Plain:
 
     def __init__(self, rule, closed, anneal=True):
         self.rule, self.anneal = rule, anneal
-        self.gates = {name: dict(closed=False, changed=None, q=None, waited=0, past=[]) for name in Gates._fields}
+        self.gates: dict[str, Any] = {
+            name: dict(closed=False, changed=None, q=None, waited=0, past=[]) for name in Gates._fields
+        }
         self.gates["coverage"]["closed"] = closed
         self.reached, self.low, self.high = False, np.float32(rule.freeze_below), np.float32(rule.unfreeze_at)
         self.patience, self.quiet_patience = rule.patience, rule.quiet_patience
@@ -74,11 +77,11 @@ class Plain:
         verdict = self.turn(gate, loud, gate["waited"] >= self.quiet_patience, step, awake, seen.norm_q)
         self.quiet_patience = min(max(self.quiet_patience + verdict, r.quiet_patience), r.quiet_most)
 
-    def stalls(self, gate):
+    def stalls(self, gate: Any):
         window = gate["past"][-WINDOW:]
         return len(window) == WINDOW and window[-1] - window[0] < np.float32(self.rule.progress)
 
-    def turn(self, gate, opens, closes, step, awake, q):
+    def turn(self, gate: Any, opens, closes, step, awake, q):
         """Change the gate where it may; -> 1 to relax, -1 to tighten, 0."""
         verdict = 0
         may = awake and (gate["changed"] is None or step - gate["changed"] >= self.rule.hysteresis)
@@ -151,7 +154,7 @@ def test_the_machine_is_the_plain_one_over_ten_thousand_histories():
         for t in range(length):
             plain.call(Seen(*(x[k, t] for x in seen)), t)
             expected.append(plain.shown())
-        np.testing.assert_allclose(found[k], np.float32(expected), rtol=1e-6, err_msg=str(k))
+        np.testing.assert_allclose(found[k], np.array(expected, np.float32), rtol=1e-6, err_msg=str(k))
         changes += np.abs(np.diff(found[k][:, [0, 2, 4]], axis=0)).sum(0).astype(int)
         moved += np.ptp(found[k][:, 7:], axis=0) > 0
     assert changes.min() > n / 2  # every gate turned about once a history and more,
@@ -170,7 +173,7 @@ def test_every_constant_changes_what_is_decided(name):
 def test_without_annealing_thresholds_stay():
     seen = histories(np.random.default_rng(1), 200, 60)
     still, moved = (np.asarray(of_histories(RULE, seen, anneal)[:, -1, 7:]) for anneal in (False, True))
-    given = np.float32([RULE.freeze_below, RULE.unfreeze_at, RULE.patience, RULE.quiet_patience])
+    given = np.array([RULE.freeze_below, RULE.unfreeze_at, RULE.patience, RULE.quiet_patience], np.float32)
     np.testing.assert_array_equal(still, np.broadcast_to(given, still.shape))
     assert (moved != given).any(0).all()
 
