@@ -107,7 +107,8 @@ class Gates(NamedTuple):
 
 def begin(rule: Rule, gates: Gates, window: int, closed: Any) -> HomeostasisState:
     """Of a run that is at its beginning. closed: whether the coverage gate is, at first."""
-    gate = Gate(jnp.asarray(False), jnp.int32(LONG_AGO), jnp.float32(jnp.inf), jnp.int32(0), jnp.full(window, jnp.inf))
+    never = jnp.full(window, jnp.inf, jnp.float32)
+    gate = Gate(jnp.asarray(False), jnp.int32(LONG_AGO), jnp.float32(jnp.inf), jnp.int32(0), never)
     return HomeostasisState(
         gate._replace(closed=jnp.asarray(closed)) if gates.coverage else None,
         gate if gates.plateau else None,

@@ -239,3 +239,12 @@ def test_gates_without_groups_leave_no_equation():
         return str(jax.make_jaxpr(control.update)(control.init(None), *given)).count("=")
 
     assert equations(Gates(("a",), (), ())) < equations(Gates(("a",), ("b",), ())) < equations(ALL)
+
+
+def test_its_state_keeps_its_types_as_a_checkpoint_asks():
+    control = homeostasis.homeostasis(RULE, ALL, lambda s: Seen(*(jnp.zeros([]),) * 7), every=2)
+    begun = control.init(None)
+    given = Signals(jnp.int32(0), {}, {}, {}), Controls(dict.fromkeys("abc", jnp.ones([])), None, {})
+    after, _ = jax.eval_shape(control.update, begun, *given)
+    assert not any(leaf.weak_type for leaf in jax.tree.leaves(begun))
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), begun) == jax.tree.map(lambda x: (x.shape, x.dtype), after)
