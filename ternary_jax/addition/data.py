@@ -51,7 +51,9 @@ def check(config: Any) -> None:
         raise ConfigError(f"config.data.split_seed={np.max(data.split_seed)} is not there, as {most}: make more")
     counts = np.full(1, n) if data.split == "none" else np.atleast_1d(n_train(np.asarray(data.train_share), n, np))
     if np.min(counts) < 1:
-        raise ConfigError(f"config.data.train_share={data.train_share} of {of_modulus} leaves nothing to train: give more")
+        raise ConfigError(
+            f"config.data.train_share={data.train_share} of {of_modulus} leaves nothing to train: give more"
+        )
     if np.all(counts == n) and data.split == "random":
         fix = "say so by config.data.split=none, and no held-out figure is asked for"
         raise ConfigError(f"config.data.train_share={data.train_share} of {of_modulus} holds nothing out: {fix}")
@@ -79,7 +81,7 @@ def numbers(pair: Array, modulus: int) -> tuple[Array, Array]:
     return pair // modulus, pair % modulus
 
 
-def answer(a: Array, b: Array, modulus: int) -> Array:
+def add(a: Array, b: Array, modulus: int) -> Array:
     """a + b mod p^k."""
     return (a + b) % modulus
 

@@ -1,22 +1,20 @@
 """Addition modulo p^k as the engine's Task: a network learns a + b mod p^k from some of all pairs (a, b).
 
-With weight decay and few pairs it knows those it is trained on long before it adds: it groks (Power et al., arXiv
-2201.02177). For a prime p, k = 1 is the usual task; for k > 1 an answer can be right in its first digits alone.
+With weight decay and few pairs it knows those that it is trained on long before it adds: it groks (Power et al., arXiv
+2201.02177). With k = 1 that is addition modulo a prime; with k > 1 an answer may be right in its first digits alone.
 """
 
-import functools
-import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax import Array
 
 from ternary_jax import ternary
-from ternary_jax.addition import data, models
+from ternary_jax.addition import data, evaluate, models
+from ternary_jax.addition.objective import cross_entropy
 from ternary_jax.control.chain import chain
-from ternary_jax.engine.task import Context, Loss, Metric, Task
+from ternary_jax.engine.task import Context, Loss, Task
 from ternary_jax.keys import ConfigError, choice, integer, real
 
 KEYS = {
@@ -25,7 +23,6 @@ KEYS = {
     "model.width": integer(1, 65536),
     "model.hidden": integer(1, 65536),
     "model.heads": integer(1, 1024),
-    "model.scale": real(1e-6, 1e6, traced=True),
     "targets.accuracy": real(0, 1),
 }
 
@@ -39,26 +36,30 @@ class Tables(NamedTuple):
 def check(config: Any) -> None:
     """Raise a ConfigError where several keys contradict each other."""
     data.check(config)
-    if config.model.width % config.model.heads:
-        raise ConfigError(f"config.model.heads={config.model.heads} has to divide config.model.width={config.model.width}")
+    width, heads = config.model.width, config.model.heads
+    if config.model.kind == "transformer" and width % heads:
+        raise ConfigError(f"config.model.heads={heads} has to divide config.model.width={width}")
 
 
 def make_task(static: Any) -> Task:
     """The task of a config, with its static values closed over."""
-    modulus = ternary.n_operations(static.data.n_digits, static.data.p)
+    p, n_digits = static.data.p, static.data.n_digits
+    modulus = ternary.n_operations(n_digits, p)
     n, model = modulus**2, make_model(static, modulus)
+    numbers = jnp.arange(n, dtype=jnp.int32)
+
+    def init(key, hypers):
+        one = jnp.zeros(1, jnp.int32)
+        return model.init(key, one, one)["params"]
 
     def forward(params, a, b):
         return model.apply({"params": params}, a, b)
 
-    forward = jax.checkpoint(forward) if static.train.remat else forward
-
-    def init(key, hypers):
-        one = jnp.zeros((1,), jnp.int32)
-        return jax.tree.map(lambda x: hypers.model.scale * x, model.init(key, one, one)["params"])
+    if static.train.remat:
+        forward = jax.checkpoint(forward)
 
     def split(hypers, tables):
-        """The order of all pairs, (m^2,), and how many of the first are trained on."""
+        """All pairs in the order of the run, (n,), and how many of the first it trains on."""
         if static.data.split == "none":
             return tables.orders[0], jnp.int32(n)
         return tables.orders[hypers.data.split_seed], data.n_train(hypers.data.train_share, n)
@@ -68,31 +69,39 @@ def make_task(static: Any) -> Task:
         return data.every(*given) if static.data.full_batch else data.drawn(context.key, *given)
 
     def loss(params, batch, context: Context):
-        wrong = cross_entropy(forward(params, batch.a, batch.b), data.answer(batch.a, batch.b, modulus))
+        wrong = cross_entropy(forward(params, batch.a, batch.b), data.add(batch.a, batch.b, modulus))
         total = jnp.mean(batch.weight * wrong)
         return Loss(total, {"cross_entropy": total}, {})
 
     def cheap(params, knobs, hypers, tables):
         order, count = split(hypers, tables)
         a, b = data.numbers(order, modulus)
-        of_pairs = judged(forward(params, a, b), data.answer(a, b, modulus), static.data)
-        return metrics_of(of_pairs, jnp.arange(n) < count, static) | {"weight_norm": optax.tree.norm(params)}
+        figures = evaluate.judge(forward(params, a, b), data.add(a, b, modulus), n_digits, p)
+        return evaluate.means(figures, numbers < count, static) | {"weight_norm": optax.tree.norm(params)}
 
     def export(params, knobs, hypers, tables):
         order, count = split(hypers, tables)
-        a, b = data.numbers(jnp.arange(n, dtype=jnp.int32), modulus)
-        return dict(
-            embedding=params["embedding"]["embedding"],
-            answer=data.answer(a, b, modulus).reshape(modulus, modulus),
-            prediction=jnp.argmax(forward(params, a, b), -1).astype(jnp.int32).reshape(modulus, modulus),
-            train_mask=jnp.zeros(n, bool).at[order].set(jnp.arange(n) < count).reshape(modulus, modulus),
-        )
+        a, b = data.numbers(numbers, modulus)
+        of_pairs = {
+            "answer": data.add(a, b, modulus),
+            "prediction": jnp.argmax(forward(params, a, b), -1).astype(jnp.int32),
+            "train_mask": jnp.zeros(n, bool).at[order].set(numbers < count),
+        }
+        square = {name: x.reshape(modulus, modulus) for name, x in of_pairs.items()}
+        return square | {"embedding": params["embedding"]["embedding"][:modulus]}
 
+    def untrained():
+        """Loss over all pairs, and norm of the parameters, of one network."""
+        params, (a, b) = init(jax.random.key(0), None), data.numbers(numbers, modulus)
+        loss = jnp.mean(cross_entropy(forward(params, a, b), data.add(a, b, modulus)))
+        return loss, optax.tree.norm(params)
+
+    measured = jax.jit(untrained, compiler_options={"xla_backend_optimization_level": 0})()
     return Task(
         name=f"a + b mod {modulus}",
         data=Tables(data.orders(static.data.splits if static.data.split == "random" else 1, n)),
-        samples_per_epoch=static.train.batch_size,  # an epoch is a step, as runs may differ in what they train on
-        metrics=_metrics(static, modulus),
+        samples_per_epoch=static.train.batch_size,  # an epoch is a step, as runs differ in how much they train on
+        metrics=evaluate.references(static, *map(float, measured)),
         init=init,
         knobs=lambda hypers: {},
         sample=sample,
@@ -104,93 +113,13 @@ def make_task(static: Any) -> Task:
         schedules={},
         signals=(),
         ratio=None,
-        notes=(_about_split(static, n),),
+        notes=(evaluate.about_split(static, n),),
     )
 
 
 def make_model(static: Any, modulus: int) -> Any:
     """The network of a config."""
-    m, dtype = static.model, jnp.dtype(static.train.dtype)
-    if m.kind == "transformer":
-        return models.Transformer(modulus, m.width, m.hidden, m.heads, dtype)
-    return models.Perceptron(modulus, m.width, m.hidden, dtype)
-
-
-def cross_entropy(logits: Array, answer: Array) -> Array:
-    """-log softmax(logits)[answer] = log(1 + exp u), u = logsumexp of logits_j - logits_answer over j != answer. (...)
-
-    logits (..., m), answer (...). Right to the last digits of float32 however small, and so is its gradient. By
-    log_softmax a margin of 17 is a loss of 0 with a gradient of 0, "softmax collapse" (Prieto et al., arXiv 2501.04697):
-    a run that has fitted goes on by weight decay alone, or by rounding errors.
-    """
-    right = jax.nn.one_hot(answer, logits.shape[-1], dtype=bool)
-    above = logits - jnp.sum(jnp.where(right, logits, 0), -1, keepdims=True)
-    return jax.nn.softplus(jax.nn.logsumexp(jnp.where(right, -jnp.inf, above), -1))
-
-
-# --- what is measured -------------------------------------------------------------------------------------------------
-
-
-def judged(logits: Array, answer: Array, of: Any) -> dict[str, Array]:
-    """Of each pair, (n,): is it right, its loss, the valuation of its error and the p-adic distance of it from 0."""
-    prediction = jnp.argmax(logits, -1).astype(jnp.int32)
-    found = {"accuracy": prediction == answer, "loss": cross_entropy(logits, answer)}
-    if of.n_digits > 1:
-        found["valuation"] = ternary.pair_valuation(prediction, answer, of.n_digits, of.p)
-        found["distance"] = ternary.distance(prediction, answer, of.n_digits, of.p)
-    return found
-
-
-def metrics_of(of_pairs: dict[str, Array], trained: Array, static: Any) -> dict[str, Array]:
-    """Means over all pairs, those that are trained on, and those held out: NaN where none are."""
-    parts = {"": jnp.ones_like(trained), "train_": trained, "held_out_": ~trained}
-    return {
-        name: _mean(of_pairs[name.removeprefix(part)], parts[part])
-        for part, name in _parts(static)
-    }  # fmt: skip
-
-
-def _mean(x, mask):
-    count = jnp.sum(mask)
-    return jnp.where(count == 0, jnp.nan, jnp.sum(jnp.where(mask, x, 0)) / jnp.maximum(count, 1))
-
-
-def _parts(static):
-    """(which pairs, metric): what is held out is absent where nothing is."""
-    partial_credit = ["valuation", "distance"] if static.data.n_digits > 1 else []
-    of_all = [("", "accuracy")]
-    of_trained = [("train_", f"train_{name}") for name in ("accuracy", "loss")]
-    names = ["accuracy", "loss", *partial_credit] if static.data.split == "random" else []
-    return [*[("held_out_", f"held_out_{name}") for name in names], *of_trained, *of_all]
-
-
-def _metrics(static: Any, modulus: int) -> tuple[Metric, ...]:
-    """With what they are to be compared with.
-
-    chance: all m answers alike. An untrained network, whose outputs are exchangeable, answers no better in the mean.
-    """
-    p, k, nan = static.data.p, static.data.n_digits, math.nan
-    guessed = {
-        "accuracy": 1 / modulus,
-        "loss": math.log(modulus),
-        "valuation": sum(p**-v for v in range(1, k + 1)),
-        "distance": (1 - 1 / p) * sum(p ** (-2 * v) for v in range(k)),
-    }
-    best = {"accuracy": 1.0, "loss": 0.0, "valuation": float(k), "distance": 0.0}
-    lower = ("loss", "distance")
-    found = []
-    for part, name in _parts(static):
-        what = name.removeprefix(part)
-        untrained = nan if what == "loss" else guessed[what]
-        found.append(Metric(name, -1 if what in lower else 1, best[what], guessed[what], untrained))
-    return (*found, Metric("weight_norm", -1, nan, nan, nan))
-
-
-def _about_split(static: Any, n: int) -> str:
-    """What the figures of a run say of generalisation."""
-    if static.data.split == "none":
-        return f"split none: all {n} pairs were trained on, so these figures say nothing of generalisation"
-    return (
-        f"split random: of {n} pairs the rest was held out; (b, a) may be held out where (a, b) is trained on; "
-        "a run that trains on all has no held-out figures"
-    )
+    given, dtype = static.model, jnp.dtype(static.train.dtype)
+    if given.kind == "transformer":
+        return models.Transformer(modulus, given.width, given.hidden, given.heads, dtype)
+    return models.Perceptron(modulus, given.width, given.hidden, dtype)
