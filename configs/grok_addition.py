@@ -1,7 +1,7 @@
 """a + b mod 3^4, learned from 35 % of all pairs: after 150 steps these are known, after 2,000 the others are.
 
-A tenth of a minute of training on two cores, without much else on them. What turns the delay: data.train_share and
-train.weight_decay; experiments/phase_diagram.py maps both. Without weight decay it fits as soon, and never generalises.
+About ten seconds of training on two cores. What sets the delay are data.train_share and train.weight_decay, which
+experiments/phase_diagram.py maps: without weight decay it fits as soon, and does not generalise.
 Modulo a prime:
 
     python -m ternary_jax.main --config=configs/grok_addition.py --config.data.p=59 --config.data.n_digits=1

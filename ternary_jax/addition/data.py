@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
 
 def check(config: Any) -> None:
-    """Raise a ConfigError where the group `data` of a config, with the batch size, leaves nothing to train or to draw."""
+    """Raise a ConfigError where the group `data` of a config and its batch size leave nothing to train, or not all."""
     data, batch = config.data, config.train.batch_size
     try:
         n = ternary.n_operations(data.n_digits, data.p) ** 2

@@ -1,0 +1,190 @@
+"""When does addition generalise, and how long after it fits? Over train fraction x weight decay, some seeds a cell.
+
+    python experiments/phase_diagram.py [--quick] [--seeds=3] [--steps=6000]
+
+configs/grok_addition.py modulo 7^2. All cells are one program, vmapped, which runs once for each seed; a seed has a
+split of its own. A cell is coloured by what most of its runs did, and its number is the median of t_gen / t_fit, of
+steps until 95 % of what is held out is right and until 99 % of what is trained on is. Writes results/phase_diagram.json
+and .png; --quick, a minute on two cores, writes nothing unless --out is given.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+
+from ternary_jax import terminal
+from ternary_jax.config import load_config
+from ternary_jax.engine import train
+from ternary_jax.provenance import provenance
+from ternary_jax.tables import columns, span
+
+ROOT = Path(__file__).parents[1]
+P, N_DIGITS = 7, 2
+SHARES = (0.2, 0.3, 0.4, 0.5, 0.65, 0.8)
+DECAYS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+QUICK = {"shares": (0.2, 0.4, 0.8), "decays": (0.0, 2.0, 8.0), "seeds": 1, "steps": 3000}
+COLOURS = {
+    "never fit": "#bdbdbd",
+    "memorised only": "#f4a582",
+    "grokking": "#2e86ab",
+    "generalised with the fit": "#a6dba0",
+}
+
+
+class Outcome(NamedTuple):
+    """Of a run. t_fit, t_gen: steps, None where it never got there; verdict: a key of COLOURS."""
+
+    t_fit: int | None
+    t_gen: int | None
+    verdict: str
+
+
+def outcome(steps: np.ndarray, fitted: np.ndarray, held_out: np.ndarray) -> Outcome:
+    """What a run did, by its accuracies at the evaluations after so many steps, (n,) each.
+
+    The first time is what counts, whatever comes later. Grokking: t_gen is twice t_fit or more.
+    """
+    t_fit, t_gen = (
+        int(steps[np.argmax(curve >= level)]) if (curve >= level).any() else None
+        for curve, level in ((fitted, 0.99), (held_out, 0.95))
+    )
+    if t_fit is None:
+        return Outcome(t_fit, t_gen, "never fit")
+    if t_gen is None:
+        return Outcome(t_fit, t_gen, "memorised only")
+    return Outcome(t_fit, t_gen, "grokking" if t_gen >= 2 * t_fit else "generalised with the fit")
+
+
+def main() -> None:
+    """Run, print, write, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="nine cells, one seed, half the steps")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of a cell")
+    parser.add_argument("--steps", type=int, default=6000, help="of each run, a multiple of 20")
+    parser.add_argument("--out", type=Path, help="folder of the result; results/ if it is not given")
+    given = parser.parse_args()
+    grid = {"shares": SHARES, "decays": DECAYS, "seeds": given.seeds, "steps": given.steps} | (
+        QUICK if given.quick else {}
+    )
+    began = time.time()
+    cells = measured(**grid)
+    print(
+        table(cells), f"\n{len(cells) * grid['seeds']} runs of {grid['steps']:,} steps in {span(time.time() - began)}"
+    )
+    if given.out or not given.quick:
+        out = given.out or ROOT / "results"
+        out.mkdir(parents=True, exist_ok=True)
+        found = {"modulus": P**N_DIGITS, **grid, "cells": cells, **provenance()}
+        (out / "phase_diagram.json").write_text(json.dumps(found, indent=1) + "\n")
+        draw(cells, out / "phase_diagram.png")
+
+
+def measured(shares: tuple[float, ...], decays: tuple[float, ...], seeds: int, steps: int) -> list[dict[str, Any]]:
+    """A dict for each cell: share, decay, its runs, what most of them did, the median delay of those that generalise."""
+    at = [(share, decay) for share in shares for decay in decays]
+    found: list[list[dict[str, Any]]] = [[] for _ in at]
+    task, static, hypers = train.prepare(config_of(at, seeds, steps))
+    init, chunk = train.make_train(task, static)
+    plan = train.plan(static, task.samples_per_epoch)
+    ends, begun = np.arange(plan.chunk, plan.total + 1, plan.chunk), time.time()
+    for seed in range(seeds):
+        of_seed = hypers._replace(
+            seed=hypers.seed + seed, data=hypers.data._replace(split_seed=hypers.data.split_seed + seed)
+        )
+        state, curves = init(of_seed), []
+        for end in ends:
+            state, report = chunk(state, jnp.int32(end - plan.chunk), of_seed)
+            metrics = jax.device_get(report.metrics)
+            curves.append((metrics["train_accuracy"], metrics["held_out_accuracy"]))
+            if end % (plan.total // 20 // plan.chunk * plan.chunk or plan.chunk) == 0:
+                done = (seed + end / plan.total) / seeds
+                left = (time.time() - begun) * (1 / done - 1)
+                terminal.say(f"seed {seed + 1} of {seeds}, step {end:,} of {plan.total:,}, {span(left)} left")
+        for k, (fitted, held_out) in enumerate(np.moveaxis(np.array(curves), 0, -1).swapaxes(0, 1)):
+            found[k].append(
+                {"seed": seed, **outcome(ends, fitted, held_out)._asdict(), "held_out": float(held_out[-1])}
+            )
+    return [
+        {"share": share, "decay": decay, **summed(runs), "runs": runs}
+        for (share, decay), runs in zip(at, found, strict=True)
+    ]
+
+
+def config_of(at: list[tuple[float, float]], seeds: int, steps: int) -> Any:
+    """Of one run for each cell; the batch holds all that the largest share trains on."""
+    shares, decays = zip(*at, strict=True)
+    changes = {
+        "runs": len(at),
+        "seed": (0,) * len(at),
+        "data.p": P,
+        "data.n_digits": N_DIGITS,
+        "data.splits": seeds,
+        "data.train_share": shares,
+        "train.weight_decay": decays,
+        "train.batch_size": round(max(shares) * P ** (2 * N_DIGITS)),
+        "train.epochs": steps,
+        "checkpoint.every": steps,
+    }
+    return load_config(ROOT / "configs" / "grok_addition.py", changes)
+
+
+def summed(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of the runs of a cell: what most did, how many, and the median of t_gen / t_fit where both are known."""
+    (verdict, n), *_ = Counter(run["verdict"] for run in runs).most_common()
+    delays = [run["t_gen"] / run["t_fit"] for run in runs if run["t_fit"] and run["t_gen"]]
+    return {"verdict": verdict, "of": n, "delay": statistics.median(delays) if delays else None}
+
+
+def table(cells: list[dict[str, Any]]) -> str:
+    """A line per train fraction, a column per weight decay."""
+    decays = sorted({cell["decay"] for cell in cells})
+    lines = [["train fraction", *(f"decay {decay:g}" for decay in decays)]]
+    for share in sorted({cell["share"] for cell in cells}):
+        row = {cell["decay"]: label(cell, ", ") for cell in cells if cell["share"] == share}
+        lines.append([f"{share:g}", *(row[decay] for decay in decays)])
+    return columns(lines)
+
+
+def label(cell: dict[str, Any], between: str) -> str:
+    """What most of the runs did, if not all how many, and the delay."""
+    few = f" ({cell['of']} of {len(cell['runs'])})" if cell["of"] < len(cell["runs"]) else ""
+    delay = [f"x {cell['delay']:.1f}"] if cell["delay"] else []
+    return between.join([cell["verdict"] + few, *delay])
+
+
+def draw(cells: list[dict[str, Any]], out: Path) -> Any:
+    """The diagram, a square per cell; -> the figure, closed."""
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    shares, decays = (sorted({cell[name] for cell in cells}) for name in ("share", "decay"))
+    figure, ax = plt.subplots(figsize=(2 + 1.15 * len(shares), 1.6 + 0.8 * len(decays)), layout="constrained")
+    for cell in cells:
+        x, y = shares.index(cell["share"]), decays.index(cell["decay"])
+        ax.add_patch(plt.Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=COLOURS[cell["verdict"]], edgecolor="white"))
+        said = [f"x {cell['delay']:.1f}"] if cell["delay"] else []
+        said += [f"{cell['of']} of {len(cell['runs'])}"] if cell["of"] < len(cell["runs"]) else []
+        colour = "white" if cell["verdict"] == "grokking" else "black"
+        ax.text(x, y, "\n".join(said), ha="center", va="center", fontsize=9, color=colour)
+    ax.set(xlim=(-0.5, len(shares) - 0.5), ylim=(-0.5, len(decays) - 0.5))
+    ax.set_xticks(range(len(shares)), [f"{share:g}" for share in shares])
+    ax.set_yticks(range(len(decays)), [f"{decay:g}" for decay in decays])
+    ax.set(xlabel="train fraction", ylabel="weight decay", title=f"a + b mod {P**N_DIGITS}, and median t_gen / t_fit")
+    patches = [plt.Rectangle((0, 0), 1, 1, facecolor=colour) for colour in COLOURS.values()]
+    figure.legend(patches, COLOURS, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.savefig(out, dpi=130, facecolor="white")
+    plt.close(figure)
+    return figure
+
+
+if __name__ == "__main__":
+    main()
