@@ -165,12 +165,13 @@ def draw(cells: list[dict[str, Any]], out: Path) -> Any:
     """The diagram, a square per cell; -> the figure, closed."""
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.patches import Rectangle
 
     shares, decays = (sorted({cell[name] for cell in cells}) for name in ("share", "decay"))
     figure, ax = plt.subplots(figsize=(2 + 1.15 * len(shares), 1.6 + 0.8 * len(decays)), layout="constrained")
     for cell in cells:
         x, y = shares.index(cell["share"]), decays.index(cell["decay"])
-        ax.add_patch(plt.Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=COLOURS[cell["verdict"]], edgecolor="white"))
+        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=COLOURS[cell["verdict"]], edgecolor="white"))
         said = [f"x {cell['delay']:.1f}"] if cell["delay"] else []
         said += [f"{cell['of']} of {len(cell['runs'])}"] if cell["of"] < len(cell["runs"]) else []
         colour = "white" if cell["verdict"] == "grokking" else "black"
@@ -179,7 +180,7 @@ def draw(cells: list[dict[str, Any]], out: Path) -> Any:
     ax.set_xticks(range(len(shares)), [f"{share:g}" for share in shares])
     ax.set_yticks(range(len(decays)), [f"{decay:g}" for decay in decays])
     ax.set(xlabel="train fraction", ylabel="weight decay", title=f"a + b mod {P**N_DIGITS}, and median t_gen / t_fit")
-    patches = [plt.Rectangle((0, 0), 1, 1, facecolor=colour) for colour in COLOURS.values()]
+    patches = [Rectangle((0, 0), 1, 1, facecolor=colour) for colour in COLOURS.values()]
     figure.legend(patches, COLOURS, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.savefig(out, dpi=130, facecolor="white")
     plt.close(figure)
