@@ -2,13 +2,14 @@
 
     python experiments/phase_diagram.py [--quick] [--seeds=3] [--steps=5000]
 
-configs/grok_addition.py modulo 7^2. All cells are one program, vmapped, which runs once for each seed; a seed has a
-split of its own. A cell is coloured by what most of its runs did, and its number is the median of t_gen / t_fit, of
-steps until 95 % of what is held out is right and until 99 % of what is trained on is. Writes results/phase_diagram.json
-and .png; --quick, a minute on two cores, writes nothing unless --out is given.
+configs/grok_addition.py modulo 7^2. All runs are one program, vmapped over --at-once of them; a seed has a split of its
+own. A cell is coloured by what most of its runs did, and its number is the median of t_gen / t_fit: steps until 95 % of
+what is held out is right, and until 99 % of what is trained on is. Writes results/phase_diagram.json and .png; --quick,
+a minute on two cores, writes nothing unless --out is given.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import time
@@ -70,13 +71,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="six cells, one seed, fewer steps")
     parser.add_argument("--seeds", type=int, default=3, help="runs of a cell")
     parser.add_argument("--steps", type=int, default=5000, help="of each run, a multiple of 20")
+    parser.add_argument("--at-once", type=int, default=10, help="runs that are vmapped")
     parser.add_argument("--out", type=Path, help="folder of the result; results/ if it is not given")
     given = parser.parse_args()
-    grid = {"shares": SHARES, "decays": DECAYS, "seeds": given.seeds, "steps": given.steps} | (
-        QUICK if given.quick else {}
-    )
+    full = {"shares": SHARES, "decays": DECAYS, "seeds": given.seeds, "steps": given.steps}
+    grid = QUICK if given.quick else full
     began = time.time()
-    cells = measured(**grid)
+    cells = measured(**grid, at_once=given.at_once)
     print(
         table(cells), f"\n{len(cells) * grid['seeds']} runs of {grid['steps']:,} steps in {span(time.time() - began)}"
     )
@@ -88,46 +89,50 @@ def main() -> None:
         draw(cells, out / "phase_diagram.png")
 
 
-def measured(shares: tuple[float, ...], decays: tuple[float, ...], seeds: int, steps: int) -> list[dict[str, Any]]:
+def measured(
+    shares: tuple[float, ...], decays: tuple[float, ...], seeds: int, steps: int, at_once: int
+) -> list[dict[str, Any]]:
     """A dict for each cell: share and decay, its runs, what most of them did, the median delay."""
-    at = [(share, decay) for share in shares for decay in decays]
-    found: list[list[dict[str, Any]]] = [[] for _ in at]
+    at = list(itertools.product(shares, decays))
     task, static, hypers = train.prepare(config_of(at, seeds, steps))
     init, chunk = train.make_train(task, static)
-    plan = train.plan(static, task.samples_per_epoch)
-    ends, begun = np.arange(plan.chunk, plan.total + 1, plan.chunk), time.time()
-    for seed in range(seeds):
-        of_seed = hypers._replace(
-            seed=hypers.seed + seed, data=hypers.data._replace(split_seed=hypers.data.split_seed + seed)
-        )
-        state, curves = init(of_seed), []
-        for end in ends:
-            state, report = chunk(state, jnp.int32(end - plan.chunk), of_seed)
+    plan, n = train.plan(static, task.samples_per_epoch), len(at) * seeds
+    ends = np.arange(plan.chunk, plan.total + 1, plan.chunk)
+    fitted, held_out, begun = np.zeros((n, len(ends))), np.zeros((n, len(ends))), time.time()
+    for first in range(0, n, at_once):
+        group = np.minimum(np.arange(first, first + at_once), n - 1)  # the last is filled up with its last run
+        given = jax.tree.map(lambda x, group=group: x[group], hypers)
+        state, shown = init(given), begun
+        for k, end in enumerate(ends):
+            state, report = chunk(state, jnp.int32(end - plan.chunk), given)
             metrics = jax.device_get(report.metrics)
-            curves.append((metrics["train_accuracy"], metrics["held_out_accuracy"]))
-            if end % (plan.total // 20 // plan.chunk * plan.chunk or plan.chunk) == 0:
-                done = (seed + end / plan.total) / seeds
-                left = (time.time() - begun) * (1 / done - 1)
-                terminal.say(f"seed {seed + 1} of {seeds}, step {end:,} of {plan.total:,}, {span(left)} left")
-        for k, (fitted, held_out) in enumerate(np.moveaxis(np.array(curves), 0, -1).swapaxes(0, 1)):
-            found[k].append(
-                {"seed": seed, **outcome(ends, fitted, held_out)._asdict(), "held_out": float(held_out[-1])}
-            )
+            fitted[group, k], held_out[group, k] = metrics["train_accuracy"], metrics["held_out_accuracy"]
+            if time.time() - shown > 15:
+                done = min(1, (first + at_once * end / plan.total) / n)
+                left, shown = (time.time() - begun) * (1 / done - 1), time.time()
+                terminal.say(f"runs {first} to {group[-1]} of {n}, step {end:,} of {plan.total:,}, {span(left)} left")
+    found = [
+        {"seed": k % seeds, **outcome(ends, fitted[k], held_out[k])._asdict(), "held_out": held_out[k, -1]}
+        for k in range(n)
+    ]
+    cells = [found[k : k + seeds] for k in range(0, n, seeds)]
     return [
-        {"share": share, "decay": decay, **summed(runs), "runs": runs}
-        for (share, decay), runs in zip(at, found, strict=True)
+        dict(share=share, decay=decay, **summed(runs), runs=runs)
+        for (share, decay), runs in zip(at, cells, strict=True)
     ]
 
 
 def config_of(at: list[tuple[float, float]], seeds: int, steps: int) -> Any:
-    """Of one run for each cell; the batch holds all that the largest share trains on."""
-    shares, decays = zip(*at, strict=True)
+    """Of all runs, those of a cell side by side; the batch holds all that the largest share trains on."""
+    each = tuple(range(seeds)) * len(at)
+    shares, decays = (tuple(np.repeat(values, seeds).tolist()) for values in zip(*at, strict=True))
     changes = {
-        "runs": len(at),
-        "seed": (0,) * len(at),
+        "runs": len(each),
+        "seed": each,
+        "data.split_seed": each,
+        "data.splits": seeds,
         "data.p": P,
         "data.n_digits": N_DIGITS,
-        "data.splits": seeds,
         "data.train_share": shares,
         "train.weight_decay": decays,
         "train.batch_size": round(max(shares) * P ** (2 * N_DIGITS)),

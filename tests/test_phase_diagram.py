@@ -37,7 +37,7 @@ def test_a_cell_is_what_most_of_its_runs_are_with_the_delay_of_those_that_genera
 
 
 def test_a_small_diagram_is_measured_and_drawn(tmp_path):
-    cells = phase_diagram.measured(shares=(0.1, 0.2), decays=(0.0, 8.0), seeds=2, steps=120)
+    cells = phase_diagram.measured(shares=(0.1, 0.2), decays=(0.0, 8.0), seeds=2, steps=120, at_once=3)
     assert [(cell["share"], cell["decay"]) for cell in cells] == [(0.1, 0.0), (0.1, 8.0), (0.2, 0.0), (0.2, 8.0)]
     assert all([run["seed"] for run in cell["runs"]] == [0, 1] for cell in cells)
     assert cells[0]["verdict"] == cells[2]["verdict"] == "memorised only"

@@ -127,7 +127,7 @@ def test_activations_are_computed_again_only_if_asked(remat):
 
 
 def test_the_loss_is_the_mean_over_what_is_trained_on():
-    made, static, hypers, params = setting(train__batch_size=81)
+    made, static, _, params = setting(train__batch_size=81)
     a, b = np.divmod(np.asarray(made.data.orders[0][:49]), M)
     z = np.asarray(task.make_model(static, M).apply({"params": params}, a, b), np.float64)
     wrong = np.log(np.exp(z).sum(-1)) - z[np.arange(49), (a + b) % M]
