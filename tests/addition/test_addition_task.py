@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 from jaxprs import equations
 
 from ternary_jax.addition import data, evaluate, task
@@ -28,12 +29,22 @@ SMALL = {
     "model.heads": 3,
     "train.batch_size": 49,
     "train.epochs": 100,
+    "train.learning_rate": 2e-2,
     "train.weight_decay": 0.0,
     "evaluate.cheap_every": 50,
     "checkpoint.every": 100,
     "log.tensorboard": False,
     "compilation_cache": False,
 }
+
+
+@pytest.fixture(autouse=True)
+def compiled_soon():
+    """Most of the time of these tests is compiling."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def config(**overrides):
@@ -45,7 +56,7 @@ def setting(**overrides):
     static, hypers = split(config(**overrides))
     made, hypers = task.make_task(static), jax.tree.map(lambda x: jnp.asarray(x[0]), hypers)
     made = made._replace(data=jax.device_put(made.data))
-    return made, static, hypers, made.init(jax.random.key(1), hypers)
+    return made, static, hypers, small.jit(made.init)(jax.random.key(1), hypers)
 
 
 def context(made, hypers, seed=0):
@@ -56,8 +67,12 @@ def loss_of(**overrides):
     """Loss of the first batch, and the gradient by a flat vector."""
     made, _, hypers, params = setting(**overrides)
     given = context(made, hypers)
-    batch = made.sample(given)
-    value, slope = jax.value_and_grad(lambda params: made.loss(params, batch, given).total)(params)
+
+    @small.jit
+    def both(params):
+        return jax.value_and_grad(lambda params: made.loss(params, made.sample(given), given).total)(params)
+
+    value, slope = both(params)
     return float(value), np.concatenate([np.ravel(x) for x in jax.tree.leaves(slope)])
 
 
@@ -95,27 +110,28 @@ def transformer(params, a, b, heads=3):
 
 @pytest.mark.parametrize(("kind", "plain"), [("perceptron", perceptron), ("transformer", transformer)])
 def test_a_network_is_what_it_says(kind, plain):
-    made, static, hypers, params = setting(model__kind=kind)
+    _, static, _, params = setting(model__kind=kind)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32) / np.sqrt(len(x)), params)
     a, b = np.divmod(np.arange(M * M, dtype=np.int32), M)
-    found = task.make_model(static, M).apply({"params": params}, a, b)
+    found = small.jit(task.make_model(static, M).apply)({"params": params}, a, b)
     expected = plain(jax.tree.map(lambda x: x.astype(np.float64), params), a, b)
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
     assert np.abs(found - np.asarray(found).reshape(M, M, M).swapaxes(0, 1).reshape(M * M, M)).max() > 0.1
-    assert set(params) == set(made.init(jax.random.key(0), hypers))
 
 
 @pytest.mark.parametrize("kind", ["perceptron", "transformer"])
-def test_what_saves_memory_changes_nothing_but_the_program(kind):
-    plain = loss_of(model__kind=kind)
-    for changes in ({"train__remat": True}, {"train__batch_size": 81}):
-        value, slope = loss_of(model__kind=kind, **changes)
-        assert value == pytest.approx(plain[0], rel=1e-6)
-        np.testing.assert_allclose(slope, plain[1], rtol=1e-4, atol=1e-7)
-    rounded = loss_of(model__kind=kind, train__dtype="bfloat16")
-    assert rounded[0] != plain[0]
-    assert rounded[0] == pytest.approx(plain[0], rel=1e-2)
+def test_what_saves_memory_or_fills_a_batch_up_changes_no_gradient(kind):
+    value, slope = loss_of(model__kind=kind)
+    same, of_more = loss_of(model__kind=kind, train__remat=True, train__batch_size=81)
+    assert same == pytest.approx(value, rel=1e-6)
+    np.testing.assert_allclose(of_more, slope, rtol=1e-4, atol=1e-7)
+
+
+def test_bfloat16_is_used_and_is_near():
+    (exact, _), (rounded, _) = loss_of(), loss_of(train__dtype="bfloat16")
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=1e-2)
 
 
 @pytest.mark.parametrize("remat", [False, True])
@@ -186,7 +202,7 @@ def test_what_has_no_meaning_is_absent(changes, absent):
     made, static, hypers, params = setting(**changes)
     whole = {m.name for m in setting()[0].metrics}
     assert {m.name for m in made.metrics} == whole - absent
-    assert made.cheap(params, {}, hypers, made.data).keys() == whole - absent
+    assert jax.eval_shape(made.cheap, params, {}, hypers, made.data).keys() == whole - absent
     (note,) = made.notes
     assert note.startswith(f"split {static.data.split}")
 
@@ -212,70 +228,72 @@ def test_chance_is_that_of_all_answers_alike():
 def test_the_weight_norm_is_that_of_all_parameters():
     made, _, hypers, params = setting()
     flat = np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(params)])
-    found = made.cheap(params, {}, hypers, made.data)["weight_norm"]
+    found = small.jit(made.cheap)(params, {}, hypers, made.data)["weight_norm"]
     assert float(found) == pytest.approx(np.sqrt((flat**2).sum()), rel=1e-5)
 
 
 # --- runs of the engine -----------------------------------------------------------------------------------------------
 
 
-@functools.cache
-def program(runs, **changes):
-    static, _ = split(config(runs=runs, **changes))
-    return train.make_train(task.make_task(static), static)
-
-
-def trained(hypers, **changes):
-    """State and the last report, after 100 steps."""
-    init, chunk = program(len(hypers.seed), **changes)
-    state, report = init(hypers), None
-    for first in (0, 50):
-        state, report = chunk(state, jnp.int32(first), hypers)
-    return state, report
-
-
 VARIED = {
     "runs": 3,
     "seed": (3, 1, 3),
-    "data__train_share": (0.2, 0.4, 0.6),
+    "data__train_share": (0.2, 0.6, 1.0),
     "data__split_seed": (2, 0, 1),
     "train__weight_decay": (0.0, 2.0, 1.0),
+    "train__batch_size": 81,
 }
+
+
+@functools.cache
+def program(full):
+    static, hypers = split(config(**VARIED, data__full_batch=full))
+    return train.make_train(task.make_task(static), static), hypers
+
+
+def trained(full, runs):
+    """State and last report of some of the three runs, after 100 steps."""
+    (init, chunk), hypers = program(full)
+    hypers = jax.tree.map(lambda x: x[runs], hypers)
+    with jax.debug_nans(False):  # of the held-out figures of the third
+        state, report = init(hypers), None
+        for first in (0, 50):
+            state, report = chunk(state, jnp.int32(first), hypers)
+        return jax.device_get((state.params, report.metrics))
+
+
+@functools.cache
+def all_trained(full):
+    return trained(full, slice(0, 3))
 
 
 @pytest.mark.parametrize("full", [True, False])
 def test_a_run_alone_is_that_run_among_others(full):
-    _, hypers = split(config(**VARIED, data__full_batch=full))
-    together, report = trained(hypers, data__full_batch=full)
+    params, metrics = all_trained(full)
     for k in range(3):
-        alone, its = trained(jax.tree.map(lambda x, k=k: x[k : k + 1], hypers), data__full_batch=full)
-        for mine, ours in zip(jax.tree.leaves(alone.params), jax.tree.leaves(together.params), strict=True):
-            np.testing.assert_allclose(mine[0], ours[k], rtol=1e-4, atol=1e-4)
-        for name, value in its.metrics.items():
-            np.testing.assert_allclose(value[0], report.metrics[name][k], rtol=1e-3, atol=1e-3, err_msg=name)
+        alone, its = trained(full, slice(k, k + 1))
+        for mine, ours in zip(jax.tree.leaves(alone), jax.tree.leaves(params), strict=True):
+            np.testing.assert_allclose(mine[0], ours[k], rtol=1e-3, atol=1e-4)
+        for name, value in its.items():
+            np.testing.assert_allclose(value[0], metrics[name][k], rtol=1e-3, atol=1e-3, err_msg=name)
 
 
 def test_runs_differ_in_what_they_train_on_and_each_learns_that():
-    _, hypers = split(config(**VARIED))
-    _, report = trained(hypers)
-    found = jax.device_get(report.metrics)
-    assert np.all(found["train_accuracy"] == 1)
-    for k, share in enumerate(VARIED["data__train_share"]):
+    params, found = all_trained(True)
+    assert found["train_accuracy"][[0, 2]].tolist() == [1, 1]
+    for k, share in enumerate(VARIED["data__train_share"][:2]):
         n = int(data.n_train(share, 81, np))
         whole = (found["train_accuracy"][k] * n + found["held_out_accuracy"][k] * (81 - n)) / 81
         assert found["accuracy"][k] == pytest.approx(whole, rel=1e-5)
+    assert all(np.abs(x[0] - x[2]).max() > 1e-3 for x in jax.tree.leaves(params))  # of one seed
 
 
 def test_a_run_that_trains_on_all_has_no_held_out_figures_and_harms_no_other():
-    _, hypers = split(config(runs=2, data__train_share=(0.5, 1.0), train__batch_size=81))
-    with jax.debug_nans(False):
-        state, report = trained(hypers, train__batch_size=81)
-    found = jax.device_get(report.metrics)
+    params, found = all_trained(True)
     for name, value in found.items():
-        assert np.isfinite(value[0]), name
-        assert np.isnan(value[1]) == name.startswith("held_out_"), name
-    assert np.all(np.isfinite(np.concatenate([np.ravel(x) for x in jax.tree.leaves(jax.device_get(state.params))])))
-    assert found["train_accuracy"].tolist() == [1, 1]
+        assert np.all(np.isfinite(value[:2])), name
+        assert np.isnan(value[2]) == name.startswith("held_out_"), name
+    assert all(np.all(np.isfinite(x)) for x in jax.tree.leaves(params))
 
 
 def test_a_run_memorises_and_says_so(tmp_path):
