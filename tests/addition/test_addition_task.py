@@ -142,6 +142,18 @@ def test_activations_are_computed_again_only_if_asked(remat):
     assert ("remat2" in equations(found.jaxpr) or "checkpoint" in equations(found.jaxpr)) == remat
 
 
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_run_trains_on_the_first_pairs_of_its_own_split(full, seed):
+    made, _, hypers, params = setting(data__full_batch=full, data__split_seed=seed, train__batch_size=81)
+    batch = small.jit(made.sample)(context(made, hypers))
+    seen = {M * a + b for a, b, weight in zip(*map(np.ndarray.tolist, map(np.asarray, batch)), strict=True) if weight}
+    allowed = data.orders(4, 81)[seed][:49].tolist()
+    assert seen == set(allowed) if full else len(seen) > 20 and seen <= set(allowed)
+    mask = small.jit(made.export)(params, {}, hypers, made.data)["train_mask"]
+    assert np.flatnonzero(mask).tolist() == sorted(allowed)
+
+
 def test_the_loss_is_the_mean_over_what_is_trained_on():
     made, static, _, params = setting(train__batch_size=81)
     a, b = np.divmod(np.asarray(made.data.orders[0][:49]), M)
