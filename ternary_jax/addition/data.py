@@ -58,8 +58,8 @@ def check(config: Any) -> None:
         fix = "say so by config.data.split=none, and no held-out figure is asked for"
         raise ConfigError(f"config.data.train_share={data.train_share} of {of_modulus} holds nothing out: {fix}")
     if data.full_batch and not np.max(counts) <= batch <= n:
-        fix = f"give {np.max(counts)} to {n}, or config.data.full_batch=false to draw from them"
-        raise ConfigError(f"config.train.batch_size={batch} does not hold all {np.max(counts)} pairs trained on: {fix}")
+        wrong = f"config.train.batch_size={batch} is no full batch of the {np.max(counts)} pairs that are trained on"
+        raise ConfigError(f"{wrong}: give that to {n}, or config.data.full_batch=false to draw from them")
 
 
 def n_train(share: ArrayLike, n: int, xp: Any = jnp) -> Any:
