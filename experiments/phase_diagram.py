@@ -2,15 +2,16 @@
 
     python experiments/phase_diagram.py [--quick] [--seeds=3] [--steps=6000]
 
-configs/grok_addition.py modulo 3^3. All runs are one program, vmapped over --at-once of them; a seed has a split of its
-own. A cell is coloured by what most of its runs did, and its number is the median of t_gen / t_fit: steps until 95 % of
-what is held out is right, and until 99 % of what is trained on is. Writes results/phase_diagram.json and .png; --quick,
-a minute on two cores, writes nothing unless --out is given.
+configs/grok_addition.py modulo 3^3. All runs are one program, vmapped over --at-once of them at most; a seed has a split
+of its own. A cell is coloured by what most of its runs did, and its number is the median of t_gen / t_fit: steps until
+95 % of what is held out is right, and until 99 % of what is trained on is. Writes results/phase_diagram.json and .png;
+--quick, nine cells by two seeds, writes nothing unless --out is given.
 """
 
 import argparse
 import itertools
 import json
+import math
 import statistics
 import time
 from collections import Counter
@@ -71,7 +72,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="nine cells, two seeds, fewer steps")
     parser.add_argument("--seeds", type=int, default=3, help="runs of a cell")
     parser.add_argument("--steps", type=int, default=6000, help="of each run, a multiple of 20")
-    parser.add_argument("--at-once", type=int, default=15, help="runs that are vmapped")
+    parser.add_argument("--at-once", type=int, default=15, help="runs that are vmapped, at most")
     parser.add_argument("--out", type=Path, help="folder of the result; results/ if it is not given")
     given = parser.parse_args()
     full = {"shares": SHARES, "decays": DECAYS, "seeds": given.seeds, "steps": given.steps}
@@ -97,10 +98,11 @@ def measured(
     task, static, hypers = train.prepare(config_of(at, seeds, steps))
     init, chunk = train.make_train(task, static)
     plan, n = train.plan(static, task.samples_per_epoch), len(at) * seeds
+    size = math.ceil(n / math.ceil(n / at_once))  # of groups that are equal, but for the last
     ends = np.arange(plan.chunk, plan.total + 1, plan.chunk)
     fitted, held_out, begun = np.zeros((n, len(ends))), np.zeros((n, len(ends))), time.time()
-    for first in range(0, n, at_once):
-        group = np.minimum(np.arange(first, first + at_once), n - 1)  # the last is filled up with its last run
+    for first in range(0, n, size):
+        group = np.minimum(np.arange(first, first + size), n - 1)  # the last is filled up with its last run
         given = jax.tree.map(lambda x, group=group: x[group], hypers)
         state, shown = init(given), begun
         for k, end in enumerate(ends):
@@ -108,7 +110,7 @@ def measured(
             metrics = jax.device_get(report.metrics)
             fitted[group, k], held_out[group, k] = metrics["train_accuracy"], metrics["held_out_accuracy"]
             if time.time() - shown > 15:
-                done = min(1, (first + at_once * end / plan.total) / n)
+                done = min(1, (first + size * end / plan.total) / n)
                 left, shown = (time.time() - begun) * (1 / done - 1), time.time()
                 terminal.say(f"runs {first} to {group[-1]} of {n}, step {end:,} of {plan.total:,}, {span(left)} left")
     found = [
