@@ -2,7 +2,7 @@
 
     python experiments/phase_diagram.py [--quick] [--seeds=3] [--steps=6000]
 
-configs/grok_addition.py modulo 3^3. All runs are one program, vmapped over --at-once of them at most; a seed has a split
+configs/grok_addition.py modulo 3^3. All runs are one program, vmapped, --at-once of them at most; a seed has a split
 of its own. A cell is coloured by what most of its runs did, and its number is the median of t_gen / t_fit: steps until
 95 % of what is held out is right, and until 99 % of what is trained on is. Writes results/phase_diagram.json and .png;
 --quick, nine cells by two seeds, writes nothing unless --out is given.
