@@ -1,23 +1,26 @@
 """What is StateNet worth at 3^9? Held against tuned fixed schedules, and against schedules of what it turns.
 
-    python experiments/compare_statenet.py [--out DIR]      DIR: where meta_train_statenet.py has left its results
+    python experiments/compare_statenet.py [--out DIR] [--again]    DIR: with the results of meta_train_statenet.py
 
-R, the fixed reference objective, at the end of 2,106 steps, and the steps until coverage 0.99 of both branches and
-hierarchy -0.80 are met, on 16 seeds that nothing was chosen by; differences to the best of the fixed schedules, with
-95 % intervals over seeds, not over networks. On top of these schedules:
+R, the fixed reference objective, at the end of 2,100 steps, and the steps until coverage 0.99 of both branches and
+hierarchy -0.80 are met, on 16 seeds that nothing was chosen by; differences with 95 % intervals over seeds, not over
+networks. On top of the tuned schedules:
 
-    StateNet             trained on small spaces; of two networks the one that is better there, on new runs
-    its mean course      the offsets that it came to on other seeds, averaged and replayed: what it sees is of no effect
-    its last offsets     the last of these, held from the first step on
-    tuned course         what it turns, as schedules that the strategy which trained it has tuned for as long
+    StateNet            trained on small spaces; of the networks that there are, the one that is best there, on new runs
+    its mean course     the offsets that it came to on other seeds, averaged and replayed: what it sees has no effect
+    its last offsets    the last of these, held from the first step on
+    tuned course        what it turns, as schedules that the strategy which trained it has tuned for as long
 
-Where StateNet is no better than its mean course, it does not steer: it knows a good course.
-Writes results/compare_statenet.json.
+What StateNet gains on its mean course is what it gains by seeing; the rest is a course that it knows. R is taken at the
+c and sigma of the run, as they are part of the model: who turns them moves R also where the parameters stay. So there
+are courses with these two alone, and without them. StateNet and the courses have had the generations of the tuned
+schedules, and as many of their own. An arm that is in results/compare_statenet.json is not run again, but with --again.
 """
 
 import argparse
 import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +53,8 @@ CHOOSING = range(90, 92)  # on these the learning rates are chosen; all else on 
 RECORDED = range(92, 96)  # on these the mean course is taken
 UNSEEN = 10**6  # a generation that no search comes to
 RATES = (1e-3, 2e-3, 4e-3)
+OF_CONFIG, TUNED = "schedules of the config", "schedules, tuned"
+GEOMETRY = ("course_c", "course_sigma")  # what R reads of the knobs
 
 
 class Arm(NamedTuple):
@@ -62,19 +67,19 @@ class Arm(NamedTuple):
 
 
 def outcomes(arm: Arm, seeds: Any, rates: Any = None, points: int = 20) -> dict[str, Any]:
-    """At 3^9, four runs at a time: R, metrics and knobs at the end; steps until NEAR, all of a run where not met."""
+    """At 3^9: R, metrics and knobs at the end of 2,100 steps; steps until NEAR, all of these where it is not met."""
     runs = make_runs(configured(9, arm.by, arm.changes), course=arm.rows is not None)
     rates = np.broadcast_to(runs.config.train.learning_rate if rates is None else rates, len(seeds))
     r, metrics, knobs, _ = played(runs, arm, seeds, rates, points)
     met = np.all([x <= c if c < 0 else x >= c for x, c in ((metrics[k], c) for k, c in NEAR.items())], axis=0)
-    steps = np.where(met.any(1), (1 + met.argmax(1)) * (runs.steps // points), runs.steps)
+    steps = np.where(met.any(1), 1 + met.argmax(1), points) * (runs.steps // points)
     last = {name: x[:, -1].tolist() for name, x in (metrics | knobs).items()}
     curve = r.mean(0).round(5).tolist()
     return {"R": r[:, -1].tolist(), "steps": steps.tolist(), "met": int(met.any(1).sum()), "curve": curve, **last}
 
 
 def played(runs: Any, arm: Arm, seeds: Any, rates: Any, points: int) -> Any:
-    """What `play` returns, of all seeds, four of them at a time."""
+    """What `play` returns, of all seeds, some of them at a time."""
     player, parts = play(runs, points), []
     rows = runs.rows | (arm.rows(runs.steps) if arm.rows else {})
     for some in np.array_split(np.arange(len(seeds)), max(1, len(seeds) // 4)):
@@ -88,35 +93,39 @@ def course_of(arm: Arm) -> dict[str, Any]:
     """The mean of the offsets that StateNet came to on RECORDED, at each renewal, (RENEWALS,) each."""
     runs = make_runs(configured(9, arm.by, arm.changes))
     rates = np.full(len(RECORDED), runs.config.train.learning_rate)
-    return {name: x.mean(0) for name, x in played(runs, arm, [*RECORDED], rates, RENEWALS)[3].items()}
+    return {name: x.mean(0).tolist() for name, x in played(runs, arm, [*RECORDED], rates, RENEWALS)[3].items()}
 
 
 def replayed(course: dict[str, Any], steps: int) -> dict[str, Any]:
     """A course of RENEWALS offsets as schedules, each of which is held until the next."""
     at = np.minimum(np.arange(steps) // (steps // RENEWALS), RENEWALS - 1)
-    return {f"course_{name}": jnp.asarray(offsets[at], jnp.float32) for name, offsets in course.items()}
+    return {f"course_{name}": jnp.asarray(np.array(offsets)[at], jnp.float32) for name, offsets in course.items()}
 
 
-def compare(arms: dict[str, Arm]) -> dict[str, Any]:
-    """Each arm on the held-out seeds."""
-    found = {}
-    for name, arm in arms.items():
-        terminal.say(f"{name} ...")
-        found[name] = outcomes(arm, HELD_OUT)
-        terminal.say(f"{name}: R {np.mean(found[name]['R']):.4f}, steps {np.mean(found[name]['steps']):,.0f}")
-    return found
-
-
-def on_small(base: dict[str, Any], nets: dict[str, Any], n: int = 24) -> dict[str, list[float]]:
-    """F of each network on the same n new runs of each of SPACES."""
-    found: dict[str, list[float]] = {name: [] for name in nets}
+def on_small(base: dict[str, Any], out: Path, vector: Any, n: int = 24) -> dict[str, list[float]]:
+    """F on the same n new runs of each of SPACES: tuned schedules, the networks in `out`, the tuned course."""
+    files = [file for file in ("statenet.npz", "statenet_unrolled.npz") if (out / file).exists()]
+    nets = {TUNED: statenet.init(jax.random.key(0))} | {file: statenet.load(out / file) for file in files}
+    found: dict[str, list[float]] = {name: [] for name in (*nets, "tuned course")}
     for digits in SPACES:
         runs = make_runs(configured(digits, "schedules+statenet", base))
         player, hypers = play(runs, 4), jax.tree.map(lambda x: x[:n], setting(runs.config, UNSEEN, n))
         for name, phi in nets.items():
             of_all = jax.tree.map(functools.partial(repeated, n), phi)
             found[name] += lowered(player(of_all, hypers, runs.rows)[0]).tolist()
+        runs = make_runs(configured(digits, "schedules", base), course=True)
+        rows = runs.rows | course_rows(vector, runs.steps)
+        found["tuned course"] += lowered(play(runs, 4)(None, hypers, rows)[0]).tolist()
     return found
+
+
+def show_small(small: dict[str, list[float]]) -> str:
+    """A line of each, with its difference to the tuned schedules."""
+    lines = [[f"{len(small[TUNED])} new runs on 3^5 and 3^6", "F", "F - F of the tuned schedules, 95 %"]]
+    for name, f in small.items():
+        gap = "" if name == TUNED else between(np.subtract(f, small[TUNED]), ".3f")
+        lines.append([name, f"{np.mean(f):.3f}", gap])
+    return columns(lines)
 
 
 def interval(differences: Any) -> tuple[float, float, float]:
@@ -151,37 +160,63 @@ def main() -> None:
     """Choose, compare, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "results", metavar="DIR", help="folder of results")
-    out = parser.parse_args().out
-    known = json.loads(file.read_text()) if (file := out / "meta_train_statenet.json").exists() else {}
-    if missing := [part for part in ("tune", "course", "train") if part not in known]:
+    parser.add_argument("--again", action="store_true", help="begin anew, whatever has been measured")
+    given = parser.parse_args()
+    out = given.out
+    trained = json.loads(file.read_text()) if (file := out / "meta_train_statenet.json").exists() else {}
+    if missing := [part for part in ("tune", "course", "train") if part not in trained]:
         parser.error(f"this needs what meta_train_statenet.py {missing[0]} writes to {file}: run that first")
+    tuned = trained["tune"]["changes"]
+    if stale := [part for part in ("course", "train") if trained[part].get("base") != tuned]:
+        parser.error(f"{stale[0]} in {file} is on top of other schedules than tune has found: run it again")
+    file = out / "compare_statenet.json"
+    found = json.loads(file.read_text()) if file.exists() and not given.again else {}
+
+    def once(place, name, measure):
+        """Nothing that was measured is lost when this is stopped."""
+        if name not in place:
+            terminal.say(f"{name} ...")
+            place[name] = measure()
+            file.write_text(json.dumps(found | provenance(), indent=1) + "\n")
+        return place[name]
+
     session.keep_compiled_programs()
-    tuned = known["tune"]["changes"]
-    rates = chosen_rates({"schedules of the config": {}, "schedules, tuned": tuned})
-    base = min(rates, key=lambda name: rates[name][1])
-    small, best = best_net(tuned, out)
-    changes = tuned | {"train.learning_rate": rates["schedules, tuned"][0]}
-    net = Arm("schedules+statenet", changes, statenet.load(out / best))
-    course = course_of(net)
-    last = {name: np.full(RENEWALS, x[-1]) for name, x in course.items()}
-    arms = {
-        name: Arm("schedules", fixed) for name, fixed in (("schedules of the config", {}), ("schedules, tuned", tuned))
+    vector = trained["course"]["vector"]
+    rates = once(found, "rates", lambda: chosen_rates({OF_CONFIG: {}, TUNED: tuned}))
+    small = once(found, "small", lambda: on_small(tuned, out, vector))
+    network = min((name for name in small if name.endswith(".npz")), key=lambda name: np.mean(small[name]))
+    net = Arm("schedules+statenet", tuned | {"train.learning_rate": rates[TUNED][0]}, statenet.load(out / network))
+    course = once(found, "course", lambda: course_of(net))
+    arms = arms_of(net, course, vector) | {OF_CONFIG: Arm("schedules", {"train.learning_rate": rates[OF_CONFIG][0]})}
+    outcome = found.setdefault("arms", {})
+    for name, arm in arms.items():
+        once(outcome, name, functools.partial(outcomes, arm, HELD_OUT))
+    print(show_small(small), end="\n\n")
+    for against in (TUNED, OF_CONFIG, "its mean course"):
+        print(table({name: outcome[name] for name in arms}, against), end="\n\n")
+
+
+def arms_of(net: Arm, course: dict[str, Any], vector: Any) -> dict[str, Arm]:
+    """The tuned schedules, and what is on top of them."""
+    last = {name: [x[-1]] * RENEWALS for name, x in course.items()}
+    mean, held = (functools.partial(replayed, offsets) for offsets in (course, last))
+    by_strategy = functools.partial(course_rows, vector)
+    rows = {
+        TUNED: None,
+        "its mean course": mean,
+        "its mean course without c, sigma": functools.partial(part_of, mean, False),
+        "its last offsets": held,
+        "tuned course": by_strategy,
+        "tuned course without c, sigma": functools.partial(part_of, by_strategy, False),
+        "tuned course of c, sigma alone": functools.partial(part_of, by_strategy, True),
     }
-    arms = {
-        name: arm._replace(changes=arm.changes | {"train.learning_rate": rates[name][0]}) for name, arm in arms.items()
-    }
-    arms |= {
-        "StateNet": net,
-        "its mean course": Arm("schedules", changes, None, functools.partial(replayed, course)),
-        "its last offsets": Arm("schedules", changes, None, functools.partial(replayed, last)),
-        "tuned course": Arm("schedules", changes, None, functools.partial(course_rows, known["course"]["vector"])),
-    }
-    found = compare(arms)
-    for against in (base, "its mean course"):
-        print(table(found, against), end="\n\n")
-    courses = {name: x.tolist() for name, x in course.items()}
-    result = {"rates": rates, "small": small, "network": best, "base": base, "course": courses, "arms": found}
-    (out / "compare_statenet.json").write_text(json.dumps(result | provenance(), indent=1) + "\n")
+    arms = {name: Arm("schedules", net.changes, None, of_steps) for name, of_steps in rows.items()}
+    return {TUNED: arms.pop(TUNED), "StateNet": net, **arms}
+
+
+def part_of(rows: Callable[[int], dict[str, Any]], geometry: bool, steps: int) -> dict[str, Any]:
+    """The schedules of a course, of which those of c and sigma alone, or all but those, are not 0."""
+    return {name: row if (name in GEOMETRY) == geometry else 0 * row for name, row in rows(steps).items()}
 
 
 def chosen_rates(kinds: dict[str, dict[str, Any]]) -> dict[str, tuple[float, float]]:
@@ -197,17 +232,6 @@ def chosen_rates(kinds: dict[str, dict[str, Any]]) -> dict[str, tuple[float, flo
             f"{name}: " + ", ".join(f"R {r:.4f} at rate {rate:g}" for rate, r in zip(RATES, means, strict=True))
         )
     return best
-
-
-def best_net(tuned: dict[str, Any], out: Path) -> tuple[dict[str, list[float]], str]:
-    """F of the schedules and of each network on new runs of the small spaces; and the file of the better network."""
-    files = [file for file in ("statenet.npz", "statenet_unrolled.npz") if (out / file).exists()]
-    silent = statenet.init(jax.random.key(0))
-    small = on_small(tuned, {"schedules, tuned": silent} | {file: statenet.load(out / file) for file in files})
-    for file in files:
-        gap = between(np.subtract(small[file], small["schedules, tuned"]), ".3f")
-        terminal.say(f"on small spaces, {file}: F {np.mean(small[file]):.3f}, against schedules, tuned: {gap}")
-    return small, min(files, key=lambda file: np.mean(small[file]))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ The runs have an initial point, a learning rate and a curvature of their own. Wh
 
     F = mean over the quarters of a run, the last three times, of log(R + 0.1),
 
-R the fixed reference objective: the losses by the weights of the config, whatever has been turned. The strategy moves a
-vector v along sum_i (F(v - s e_i) - F(v + s e_i)) e_i over pairs of runs of one seed and setting, by Adam; v is the 12
-numbers of `SCHEDULES`, the 24 of a course, or all of StateNet. In the fixed schedules the ranking, tau, lambda_1 and
-lambda_2 are constant, and the learning rate is a cosine; a course moves all that StateNet may move, and sees nothing.
+R the fixed reference objective: the losses by the weights of the config, at the c and sigma of the run. The strategy
+moves a vector v along sum_i (F(v - s e_i) - F(v + s e_i)) e_i over pairs of runs of one seed and setting, by Adam; v is
+the 12 numbers of `SCHEDULES`, the 24 of a course, or all of StateNet. In the fixed schedules the ranking, tau, lambda_1
+and lambda_2 are constant, and the rate is a cosine; a course moves all that StateNet may move, and sees nothing.
 Each part writes its section of results/meta_train_statenet.json.
 """
 
@@ -42,7 +42,7 @@ from statenet_runs import (
     lowered,
     make_runs,
     play,
-    put,
+    replaced,
     rows_of,
     setting,
 )
@@ -72,13 +72,18 @@ def of_schedules() -> Problem:
         own = [fixed(runs.config, vector) for vector in np.asarray(vectors)]
         hypers = setting(runs.config, generation, len(own) // 2)
         times = np.array([changes["train.learning_rate"] for changes in own]) / runs.config.train.learning_rate
-        hypers = put(hypers, ["train", "learning_rate"], hypers.train.learning_rate * times)  # that of the setting
+        hypers = replaced(hypers, ["train", "learning_rate"], hypers.train.learning_rate * times)  # that of the setting
         for key in {key for key in own[0] if key.startswith("knobs.")}:
-            hypers = put(hypers, key.split("."), np.array([changes[key] for changes in own]))
+            hypers = replaced(hypers, key.split("."), np.array([changes[key] for changes in own]))
         rows = [rows_of(runs, changes) for changes in own]
-        return lowered(player(None, hypers, {name: jnp.stack([row[name] for row in rows]) for name in rows[0]})[0])
+        return lowered(player(None, hypers, stacked(rows))[0])
 
     return Problem(jnp.zeros(len(SCHEDULES)), value)
+
+
+def stacked(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The schedules of runs, with an axis of runs."""
+    return {name: jnp.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def of_course(base: dict[str, Any]) -> Problem:
@@ -90,7 +95,7 @@ def of_course(base: dict[str, Any]) -> Problem:
         runs, player = every[generation % len(every)], players[generation % len(every)]
         rows = [runs.rows | course_rows(vector, runs.steps) for vector in np.asarray(vectors)]
         hypers = setting(runs.config, generation, len(vectors) // 2)
-        return lowered(player(None, hypers, {name: jnp.stack([row[name] for row in rows]) for name in rows[0]})[0])
+        return lowered(player(None, hypers, stacked(rows))[0])
 
     return Problem(jnp.zeros(len(UNITS) * len(KNOTS)), value)
 
@@ -164,8 +169,10 @@ def unrolled(base: dict[str, Any], episodes: int, n: int, k: int, rate: float, k
 
         (value, after), slope = jax.value_and_grad(mean, has_aux=True)(phi)
         good = jnp.isfinite(optax.tree.norm(slope))
-        updates, moved = adam.update(jax.tree.map(lambda g: jnp.where(good, g, 0), slope), opt)
-        return optax.apply_updates(phi, updates), moved, after, value, good
+        updates, moved = adam.update(slope, opt)
+        moved = optax.apply_updates(phi, updates), moved
+        phi, opt = jax.tree.map(lambda new, old: jnp.where(good, new, old), moved, (phi, opt))
+        return phi, opt, after, value, good
 
     compiled = [jax.jit(functools.partial(window, runs)) for runs in every]
     begin = [jax.jit(jax.vmap(runs.begin, (None, 0))) for runs in every]
@@ -205,6 +212,7 @@ def main() -> None:
     if not tuned and given.part != "tune":
         parser.error(f"{given.part} needs what tune writes to {file}: run that first")
     found = PARTS[given.part](given, tuned) | {"generations": given.generations, **provenance()}
+    found["base"] = None if given.part == "tune" else tuned
     file.write_text(json.dumps(known(file) | {given.part: found}, indent=1) + "\n")  # read anew: parts may run at once
 
 
@@ -224,7 +232,7 @@ def _tune(given, tuned):
 def _course(given, tuned):
     chosen: dict[str, Any] = {}
     log = evolve(of_course(tuned), given.generations, 12, 0.15, 0.05, lambda v: chosen.update(v=np.asarray(v).tolist()))
-    return {"log": log, "vector": chosen["v"], "names": [*UNITS], "knots": KNOTS}
+    return {"log": log, "vector": chosen["v"], "units": UNITS, "knots": KNOTS}
 
 
 def _train(given, tuned):

@@ -65,8 +65,9 @@ class Runs(NamedTuple):
     """Whole runs of a config, as one program.
 
     config: resolved; steps: of a run; rows: its schedules, (steps,) each; data: of its task
-    begin: phi, hypers -> state; ahead: state, (numbers, rows), hypers, data -> state; reference: state, hypers, data ->
-        R; measure: state, hypers, data -> metrics; put: state of the chain, phi -> that state
+    begin: phi, hypers -> state; ahead: state, (numbers, rows), hypers, data -> state
+    reference: state, hypers, data, key, n -> R over n batches; measure: state, hypers, data -> metrics
+    put: state of the chain, phi -> that state
     """
 
     config: Any
@@ -188,14 +189,16 @@ def hypers_of(config: Any, seeds: Any, **changes: Any) -> Any:
     """Of runs with these seeds. changes: arrays of one value a run, by key with __ for a dot."""
     _, hypers = split(config)
     hypers = jax.tree.map(lambda x: np.broadcast_to(x[:1], (len(seeds),)), hypers)
-    return functools.reduce(lambda h, kv: put(h, kv[0].split("__"), kv[1]), {"seed": seeds, **changes}.items(), hypers)
+    return functools.reduce(
+        lambda h, kv: replaced(h, kv[0].split("__"), kv[1]), {"seed": seeds, **changes}.items(), hypers
+    )
 
 
-def put(hypers: Any, path: list[str], value: Any) -> Any:
+def replaced(hypers: Any, path: list[str], value: Any) -> Any:
     """The hypers with this value at a path of names."""
     name, *rest = path
     old = getattr(hypers, name)
-    return hypers._replace(**{name: put(old, rest, value) if rest else np.asarray(value, old.dtype)})
+    return hypers._replace(**{name: replaced(old, rest, value) if rest else np.asarray(value, old.dtype)})
 
 
 def setting(config: Any, generation: int, n: int) -> Any:

@@ -62,8 +62,9 @@ class Turn(NamedTuple):
     high: float
 
 
-# Scales and bounds are those of v5.10; of sigma and c, those that it had and never applied, by logarithms; of the rate,
-# a factor of 1, the bounds are ours.
+# Scales and bounds are those of v5.10; of sigma and c, those that it had and never applied, by logarithms. There the
+# ranking weight itself was held in 0.1 .. 1.5, here the factor on it is. Of the rate the bounds are ours. Where a
+# homeostat has brought sigma beyond 2, as in configs/v5_10.py, it can only be lowered.
 TURNS = {
     "rate": Turn("multiply", 0.1, 0.02, 2.0),
     "lambda_1": Turn("add", 0.02, 0.5, 0.95),

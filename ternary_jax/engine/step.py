@@ -96,7 +96,7 @@ def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs
 def look_ahead(step: Step, task: Task, learner: Learner) -> Step:
     """A step in which a controller learns, every so many steps, from k of them: the first of these is taken.
 
-        phi <- descend(phi, d/dphi reference(theta_k(phi)), theta_i+1 = step(theta_i, controls(phi))
+        phi <- descend(phi, d/dphi reference(theta_k(phi))), theta_i+1 = step(theta_i, controls(phi))
 
     Differentiated through the controls, the losses, clipping and Adam. The schedule of a step has k rows, of the steps
     from there on. The reference is taken over the first rows of the batch of the step after the last. Steps without a

@@ -1,7 +1,7 @@
 """The controllers in the task: every knob is in the gradient path, and StateNet sees and turns what it names."""
 
 import functools
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,10 @@ from reference import judge
 from ternary_jax import poincare
 from ternary_jax.config import load_config, split
 from ternary_jax.control import statenet
+from ternary_jax.control.chain import Controls
 from ternary_jax.engine import train
+from ternary_jax.engine.step import keys
+from ternary_jax.engine.task import Context
 from ternary_jax.keys import ConfigError
 from ternary_jax.vae import control, factors, senses, settings, task
 from ternary_jax.vae.branch import Latent, Points
@@ -272,22 +275,50 @@ def test_the_reference_has_constant_weights_and_depends_on_what_is_of_the_model(
     assert {name for name, x in at.items() if x != rest} == {"sigma", "c"}
 
 
-@pytest.mark.parametrize("ahead", [1, 2])
-def test_it_learns_from_the_steps_ahead(ahead):
-    made, static, _, _ = small.setting(**STATENET, statenet__learn="lookahead", statenet__ahead=ahead)
-    learner: Any = made.learner
-    assert (learner.every, learner.ahead) == (2, ahead)
-    steps, _ = with_statenet()
-    states = steps.state.control[1]
-    slope = jax.tree.map(jnp.ones_like, learner.get(states))
-    after = learner.descend(states, slope)
-    assert [a is b for a, b in zip(states, after, strict=True)].count(False) == 1
-    moved = jax.tree.map(lambda new, old: float(jnp.max(jnp.abs(new - old))), learner.get(after), learner.get(states))
-    assert all(x == pytest.approx(1e-3, rel=1e-3) for x in jax.tree.leaves(moved))
-    back = learner.put(after, learner.get(states))
-    jax.tree.map(np.testing.assert_array_equal, learner.get(back), learner.get(states))
-    assert static.statenet.learn == "lookahead"
-    assert small.setting(**STATENET)[0].learner is None
+def test_it_learns_by_the_gradient_of_differences_one_step_ahead():
+    """Of all biases of its last layer, through the losses, the clipping and Adam; the reference over half a batch."""
+    changes = STATENET | {"statenet__learn": "lookahead", "statenet__interval": 100, "statenet__share": 0.5}
+    static, hypers = split(small.config(**changes | {"train__clip_norm": 0.3}))
+    made = task.make_task(static)
+    init, chunk = train.make_train(made, static)
+    begun, one = jax.tree.map(lambda x: x[0], (jax.device_get(init(hypers)), hypers))
+    after, _ = chunk(init(hypers), jnp.int32(0), hypers)
+    place = next(k for k, part in enumerate(begun.control[1]) if isinstance(part, statenet.StateNetState))
+    mu = after.control[1][place].adam.mu["decoder_1"]["bias"][0]  # it has learned once, at the first step
+
+    steps = small.steps(**changes | {"train__clip_norm": 0.3})
+    key, reference, learner = keys(one)[1], small.jit(made.reference), cast(Any, made.learner)
+
+    def of(bias):
+        net = begun.control[1][place]
+        phi = net.params | {"decoder_1": net.params["decoder_1"] | {"bias": jnp.float32(bias)}}
+        state = begun._replace(control=((), learner.put(begun.control[1], phi)))
+        rows = {name: jnp.float32(row[0]) for name, row in steps.rows.items()}
+        last, _ = steps.compiled(state, (jnp.int32(0), rows), key, one, steps.made.data)
+        key_batch, key_loss = jax.random.split(jax.random.fold_in(key, 1))
+        context = Context(jnp.int32(1), key_batch, Controls({}, None, last.knobs), one, steps.made.data)
+        batch = {name: rows[: len(rows) // 2] for name, rows in made.sample(context).items()}
+        return float(reference(last.params, last.knobs, batch, context._replace(key=key_loss)))
+
+    h = 0.1
+    expected = [(of(h * e) - of(-h * e)) / (2 * h) for e in np.eye(len(statenet.OUTPUTS))]
+    np.testing.assert_allclose(10 * mu, expected, rtol=0.05, atol=2e-5)
+    assert np.count_nonzero(np.abs(expected) > 1e-4) >= 3  # Adam's first step knows signs alone
+
+
+def test_the_curriculum_moves_tau_by_the_radial_loss_of_the_last_step():
+    given = {"control": "schedules", "curriculum__on": True, "curriculum__rate": 0.05, "curriculum__aim": 0.2}
+    steps = small.steps(**BOTH | given | {"model__curvature": "fixed"})
+    state, tau, losses = steps.state, [], []
+    for number in range(4):
+        state, info = steps.step(state, number)
+        tau.append(float(info.knobs["tau"]))
+        losses.append(float((info.terms["stratification_A"] + info.terms["stratification_B"]) / 2))
+    expected = [0.5]
+    for loss in losses[:-1]:
+        expected.append(expected[-1] + 0.05 * np.clip(1 - loss / 0.2, -1, 1))
+    np.testing.assert_allclose(tau, expected, rtol=1e-5)
+    assert len({*tau}) == 4
 
 
 def test_the_network_is_that_of_the_file(tmp_path):
