@@ -197,6 +197,31 @@ def get_config(arg: str = "") -> ConfigDict:
     config.balance.least = 0.5  # within
     config.balance.greatest = 0.95
 
+    # Gates that freeze groups and open again, see ternary_jax/control/homeostasis.py; decided after every evaluation.
+    homeostasis = config.homeostasis = ConfigDict()
+    homeostasis.on = False
+    homeostasis.coverage_groups = ("encoder_A",)  # rest while A decodes less than it did; () for no such gate
+    homeostasis.plateau_groups = ("encoder_B",)  # rest once the hierarchy of B has settled
+    homeostasis.quiet_groups = ()  # ("controller",): rest once their gradient has faded
+    homeostasis.begins_frozen = False  # the coverage gate; True where its groups come from another run
+    homeostasis.warmup = 5  # epochs in which nothing changes
+    homeostasis.hysteresis = 2  # epochs between two changes of a gate
+    homeostasis.ramp = 0  # epochs in which the rate rises from 0 after a gate has opened
+    homeostasis.window = 5  # evaluations, over which a hierarchy has to gain
+    homeostasis.progress = 0.001  # this much
+    homeostasis.freeze_below = 0.995  # coverage of A
+    homeostasis.unfreeze_at = 1.0
+    homeostasis.stall = 5  # evaluations without progress, after which A may learn again
+    homeostasis.patience = 5  # evaluations without progress, after which B rests
+    homeostasis.patience_most = 15
+    homeostasis.relapse = 0.01  # of the hierarchy of B from one evaluation to the next, that has it learn again
+    homeostasis.quiet = 0.01  # norm of a gradient
+    homeostasis.quiet_patience = 3  # evaluations under it
+    homeostasis.quiet_most = 10
+    homeostasis.anneal = False  # True: thresholds move by what q has done since a gate opened; costly metrics have q
+    homeostasis.step = 0.003  # by which the thresholds of A do
+    homeostasis.floor = 0.95  # of freeze_below
+
     config.controller = ConfigDict()
     config.controller.on = False  # True: weights, rho and the mix of radial and geodesic are learned by looking ahead
     config.controller.hidden = (32, 32)

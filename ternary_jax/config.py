@@ -18,7 +18,25 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from ternary_jax.keys import ConfigError, Key, allowed, choice, flag, flat, integer, nested, real, text, typed, value_of
+from ternary_jax.keys import (
+    ConfigError,
+    Key,
+    allowed,
+    choice,
+    flag,
+    flat,
+    integer,
+    integers,
+    nested,
+    real,
+    reals,
+    text,
+    typed,
+    value_of,
+    words,
+)
+
+SHAPES = ("constant", "cosine", "linear", "warm_restarts")  # of `schedules.learning_rate`
 
 KEYS = {
     "task": text(),
@@ -28,7 +46,10 @@ KEYS = {
     "train.batch_size": integer(1, 10**7),
     "train.learning_rate": real(0, 10, excluded=(0,), traced=True),
     "train.weight_decay": real(0, 10, traced=True),
-    "train.schedule": choice("constant", "cosine", "warm_restarts"),
+    "train.schedule": choice(*SHAPES, "phases"),
+    "train.phase_shapes": words(),
+    "train.phase_epochs": integers(1, 10**7),
+    "train.phase_rates": reals(0, 1),
     "train.warmup_epochs": integer(0, 10**7),
     "train.final_rate": real(0, 1),
     "train.cycle_epochs": integer(1, 10**7),
@@ -195,6 +216,31 @@ def _check(values: dict[str, Any], table: dict[str, Key]) -> None:
         if values[key] % cheap:
             fix = f"give a multiple, such as {-(-values[key] // cheap) * cheap}"
             raise ConfigError(f"config.{key}={values[key]} is no multiple of evaluate.cheap_every={cheap}: {fix}")
+    _check_phases(
+        *(values[f"train.{key}"] for key in ("schedule", "phase_shapes", "phase_epochs", "phase_rates", "epochs"))
+    )
+
+
+def _check_phases(schedule, shapes, epochs, rates, total):
+    """That there are phases where they are asked for, and that they fill the run."""
+    if schedule != "phases":
+        if shapes or epochs or rates:
+            raise ConfigError(
+                f"config.train.phase_... go with config.train.schedule=phases, which is {schedule}: set it"
+            )
+        return
+    if not shapes or not len(shapes) == len(epochs) == len(rates):
+        raise ConfigError(
+            "config.train.schedule=phases needs as many config.train.phase_shapes as .phase_epochs and .phase_rates: "
+            f"there are {len(shapes)}, {len(epochs)} and {len(rates)}"
+        )
+    if unknown := [shape for shape in shapes if shape not in SHAPES]:
+        raise ConfigError(f"config.train.phase_shapes has {', '.join(unknown)}: allowed are {', '.join(SHAPES)}")
+    if sum(epochs) != total:
+        raise ConfigError(
+            f"config.train.phase_epochs={','.join(map(str, epochs))} are {sum(epochs)} epochs together, and "
+            f"config.train.epochs={total}: give as many"
+        )
 
 
 @cache

@@ -75,7 +75,7 @@ def refused(*args, **named):
 def test_the_defaults_are_every_key_of_the_engine_but_the_task():
     values = configs.flat(read(DEFAULTS))
     assert values.keys() == KEYS.keys() - {"task"}
-    assert {type(value) for value in values.values()} == {int, float, bool, str}
+    assert {type(value) for value in values.values()} == {int, float, bool, str, tuple}
     assert refused(DEFAULTS) == f"{DEFAULTS} has no config.task: set it to the name of a task module; other configs do"
 
 
@@ -390,6 +390,12 @@ def changes(draw):
         out[key] = draw(values_of(table[key], out["runs"]))
     out["train.batch_size"] = out.get("train.microbatches", 1) * draw(st.integers(1, 9))
     cheap = out["evaluate.cheap_every"] = draw(st.integers(1, 50))
+    out |= {f"train.phase_{part}": () for part in ("shapes", "epochs", "rates")}
+    if out.get("train.schedule") == "phases":
+        lengths = out["train.phase_epochs"] = tuple(draw(st.lists(st.integers(1, 99), min_size=1, max_size=3)))
+        out["train.phase_shapes"] = tuple(draw(st.sampled_from(configs.SHAPES)) for _ in lengths)
+        out["train.phase_rates"] = tuple(draw(st.floats(0, 1)) for _ in lengths)
+        out["train.epochs"] = sum(lengths)
     return out | {"evaluate.costly_every": cheap * draw(st.integers(0, 9))} | {"checkpoint.every": cheap * 3}
 
 
@@ -415,3 +421,27 @@ def test_a_config_is_the_same_after_a_journey_through_json(file, drawn):
 def test_a_config_needs_no_jax():
     code = f"import sys; from ternary_jax.config import read; read({str(DEFAULTS)!r}); sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=DEFAULTS.parents[1]).returncode == 0
+
+
+SMOKE = Path(__file__).parents[1] / "configs" / "smoke.py"
+PHASES = {
+    "train.schedule": "phases",
+    "train.phase_shapes": ("cosine", "linear"),
+    "train.phase_epochs": (20, 30),
+    "train.phase_rates": (1.0, 0.5),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"train.phase_rates": (1.0,)}, "go with config.train.schedule=phases"),
+        ({"train.schedule": "phases"}, "as many config.train.phase_shapes"),
+        (PHASES | {"train.phase_rates": (1.0,)}, "there are 2, 2 and 1"),
+        (PHASES | {"train.phase_shapes": ("cosine", "steep")}, "has steep: allowed are constant, cosine"),
+        (PHASES | {"train.epochs": 60}, "are 50 epochs together"),
+    ],
+)
+def test_phases_fill_the_run_and_have_shapes_that_there_are(changes, says):
+    with pytest.raises(ConfigError, match=says):
+        load_config(SMOKE, changes)

@@ -4,10 +4,21 @@ A schedule that counts in carried state would differ between vmapped runs as far
 it would be taken both ways.
 """
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 import jax
 import numpy as np
 
 from ternary_jax.control.chain import Control
+
+
+class Phase(NamedTuple):
+    """shape: one of `learning_rate`; steps: how long; rate: factor on all of it."""
+
+    shape: str
+    steps: int
+    rate: float
 
 
 def learning_rate(
@@ -16,6 +27,7 @@ def learning_rate(
     """Factor on the learning rate, (steps,) float32: a linear rise over `warmup_steps`, then one of these.
 
     constant: 1
+    linear: from 1 to final at the last step
     cosine: final + (1 - final) (1 + cos(pi t)) / 2, with t from 0 at the end of the rise to 1 at the last step
     warm_restarts: the same with t from 0 to 1 in each of many cycles, the first of `cycle_steps`, every later one
         `growth` times as long as the one before it; the last may be cut short. Loshchilov & Hutter, arXiv 1608.03983
@@ -24,8 +36,19 @@ def learning_rate(
     t = np.clip((n - warmup_steps) / max(1, steps - 1 - warmup_steps), 0, 1)
     if shape == "warm_restarts":
         t = _cycles(np.maximum(n - warmup_steps, 0), cycle_steps, growth)
-    level = np.ones(steps) if shape == "constant" else final + (1 - final) * (1 + np.cos(np.pi * t)) / 2
+    share = {"constant": np.ones(steps), "linear": 1 - t}.get(shape, (1 + np.cos(np.pi * t)) / 2)
+    level = share if shape == "constant" else final + (1 - final) * share
     return (np.minimum(1, (n + 1) / (warmup_steps + 1)) * level).astype(np.float32)
+
+
+def in_phases(phases: Sequence[Phase], warmup_steps: int, *rest: Any) -> np.ndarray:
+    """Factor on the learning rate, shape after shape; the rise is in the first. rest: as `learning_rate` takes it."""
+    rises = [warmup_steps] + [0] * (len(phases) - 1)
+    parts = [
+        phase.rate * learning_rate(phase.shape, phase.steps, rise, *rest)
+        for phase, rise in zip(phases, rises, strict=True)
+    ]
+    return np.concatenate(parts).astype(np.float32)
 
 
 def _cycles(n, length, growth):

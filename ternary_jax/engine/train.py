@@ -69,7 +69,11 @@ def schedule_rows(task: Task, static: Any) -> dict[str, np.ndarray]:
     """All open-loop schedules, a row for each step of the run: that of the learning rate, and those of the task."""
     steps, t = plan(static, task.samples_per_epoch), static.train
     warmup, cycle = t.warmup_epochs * steps.epoch, t.cycle_epochs * steps.epoch
-    rate = schedules.learning_rate(t.schedule, steps.total, warmup, t.final_rate, cycle, t.cycle_growth)
+    phases = [schedules.Phase(t.schedule, steps.total, 1.0)]
+    if t.schedule == "phases":
+        lengths = [epochs * steps.epoch for epochs in t.phase_epochs]
+        phases = [schedules.Phase(*phase) for phase in zip(t.phase_shapes, lengths, t.phase_rates, strict=True)]
+    rate = schedules.in_phases(phases, warmup, t.final_rate, cycle, t.cycle_growth)
     for name, row in task.schedules.items():
         if len(row) != steps.total or name == "learning_rate":
             raise ValueError(f"schedule {name} has {len(row)} rows: it needs {steps.total}, and a name of its own")

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ternary_jax.control import balance, curriculum, exploration, groups, prior, schedules, statenet
+from ternary_jax.control import balance, curriculum, exploration, groups, homeostasis, prior, schedules, statenet
 from ternary_jax.control.chain import Control, Learner, chain
 from ternary_jax.engine.report import Plan
 from ternary_jax.engine.train import plan
@@ -64,6 +64,8 @@ def _parts(static: Any, groups_of: dict[str, tuple[str, ...]], steps: Plan) -> I
     if static.curriculum.on:
         own, radial = static.curriculum, radial_terms(static)
         yield Part(curriculum.curriculum(lambda hypers: hypers.knobs.tau, own.rate, own.aim, radial), {}, radial)
+    if static.homeostasis.on:
+        yield _homeostasis(static.homeostasis, steps)
     if static.controller.on:
         yield Part(controller.observe(), {}, controller.SEES)
     if settings.by_statenet(static):
@@ -108,6 +110,32 @@ def _homeostat(static):
         return hypers.prior.sigma, hypers.model.c
 
     return Part(prior.homeostat(begin, rule, static.model.dim, radii, kls), {}, (*radii, *kls))
+
+
+def _homeostasis(own, steps):
+    """The coverage gate goes by the metrics of A, the plateau gate by those of B, the quiet gate by q of B."""
+    epochs = {name: getattr(own, name) * steps.epoch for name in ("warmup", "hysteresis", "ramp")}
+    rest = {name: getattr(own, name) for name in homeostasis.Rule._fields if name not in epochs}
+    gates = homeostasis.Gates(own.coverage_groups, own.plateau_groups, own.quiet_groups)
+    norm = "gradient/controller"
+
+    def see(signals):
+        found = signals.metrics
+        zero = jnp.zeros([])
+        q = {b: found[f"q_{b}"] if own.anneal else zero for b in settings.BRANCHES}
+        return homeostasis.Seen(
+            coverage=found["coverage_A"],
+            order=-found["hierarchy_A"],
+            q=q["A"],
+            plateau_order=-found["hierarchy_B"],
+            plateau_q=q["B"],
+            norm=signals.last[norm] if gates.quiet else zero,
+            norm_q=q["B"],
+        )
+
+    rule = homeostasis.Rule(**epochs, **rest)
+    control = homeostasis.homeostasis(rule, gates, see, steps.cheap, own.window, own.begins_frozen, own.anneal)
+    return Part(control, {}, (norm,) if gates.quiet else ())
 
 
 def _balances(own, groups_of, epoch):

@@ -140,6 +140,20 @@ KEYS: dict[str, Key] = {
     "statenet.ahead": integer(1, 1000),
     "statenet.share": real(0.01, 1),
     "statenet.learning_rate": real(0, 1, traced=True),
+    "homeostasis.on": flag(),
+    "homeostasis.begins_frozen": flag(),
+    "homeostasis.anneal": flag(),
+    **{f"homeostasis.{gate}_groups": words() for gate in ("coverage", "plateau", "quiet")},
+    "homeostasis.warmup": integer(0, 10**6),
+    "homeostasis.hysteresis": integer(0, 10**6),
+    "homeostasis.ramp": integer(0, 10**6),
+    "homeostasis.window": integer(2, 1000),
+    "homeostasis.progress": real(0, 2),
+    **{f"homeostasis.{name}": real(0, 1) for name in ("freeze_below", "unfreeze_at", "floor", "step")},
+    **{f"homeostasis.{name}": integer(1, 10**6) for name in ("stall", "patience", "patience_most")},
+    "homeostasis.relapse": real(0, 2),
+    "homeostasis.quiet": real(0, 1e6),
+    **{f"homeostasis.{name}": integer(1, 10**6) for name in ("quiet_patience", "quiet_most")},
     "controller.on": flag(),
     "controller.hidden": integers(1, 4096),
     **{f"rates.{part}_{b}": _rate() for part in ("encoder", "projection", "decoder") for b in BRANCHES},
@@ -200,6 +214,41 @@ def check(config: Any) -> None:
     if config.controller.on:
         _check_controller(config, used)
     _check_control(config, used)
+    if config.homeostasis.on:
+        _check_homeostasis(config)
+
+
+def _check_homeostasis(config: Any) -> None:
+    """That its gates have groups that there are, each of one gate; that thresholds are in order; that q is measured."""
+    own, every, epochs = config.homeostasis, config.evaluate.costly_every, config.train.epochs
+    gates = {gate: own[f"{gate}_groups"] for gate in ("coverage", "plateau", "quiet")}
+    named = [group for groups in gates.values() for group in groups]
+    there = [name for name in config.rates if name not in ("curvature", "controller")]
+    there += ["curvature"] if config.model.curvature == "learned" else []
+    there += ["controller"] if config.controller.on else []
+    unknown = [group for group in named if group not in there]
+    wants = {
+        "config.homeostasis.on=True has no gate: give groups to one of config.homeostasis.coverage_groups, "
+        ".plateau_groups and .quiet_groups": bool(named),
+        f"config.homeostasis names {', '.join(unknown)}, which is no group here: there are {', '.join(there)}": (
+            not unknown
+        ),
+        "config.homeostasis.coverage_groups, .plateau_groups and .quiet_groups have a group in common: give it to one "
+        "of them": len({*named}) == len(named),
+        "config.homeostasis.quiet_groups goes by the gradient of the controller: set config.controller.on=True, "
+        "or leave the groups out": config.controller.on or not gates["quiet"],
+        f"config.homeostasis.floor={own.floor}, .freeze_below={own.freeze_below} and .unfreeze_at={own.unfreeze_at} "
+        "have to be in this order": own.floor <= own.freeze_below <= own.unfreeze_at,
+        f"config.homeostasis.patience={own.patience} is over .patience_most={own.patience_most}, or .quiet_patience="
+        f"{own.quiet_patience} over .quiet_most={own.quiet_most}": own.patience <= own.patience_most
+        and own.quiet_patience <= own.quiet_most,
+        f"config.homeostasis.anneal=True goes by q, which is measured after config.evaluate.costly_every={every} of "
+        f"{epochs} epochs: give fewer, or set config.homeostasis.anneal=False": not own.anneal or 0 < every < epochs,
+        f"config.homeostasis.warmup={own.warmup} ends after the last of config.train.epochs={epochs}: give less": (
+            own.warmup < epochs
+        ),
+    }
+    _refuse_first(wants)
 
 
 def _check_control(config: Any, used: dict[str, str]) -> None:

@@ -146,3 +146,27 @@ def test_a_cycle_that_is_cut_short_is_one_that_began(steps):
     found = schedules.learning_rate("warm_restarts", steps, 0, 0.1, 10, 2)
     whole = schedules.learning_rate("warm_restarts", 10, 0, 0.1, 10, 2)
     np.testing.assert_array_equal(found, whole[:steps])
+
+
+# --- phases -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_falls_by_equal_parts_to_its_end():
+    found = schedules.learning_rate("linear", 12, 2, 0.1)
+    expected = [1 / 3, 2 / 3] + [0.1 + 0.9 * (9 - k) / 9 for k in range(10)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_phases_are_their_shapes_one_after_the_other_and_only_the_first_warms_up():
+    parts = [
+        schedules.Phase("warm_restarts", 7, 1.0),
+        schedules.Phase("constant", 3, 0.3),
+        schedules.Phase("linear", 5, 0.1),
+    ]
+    found = schedules.in_phases(parts, 2, 0.0, 2, 2)
+    cycles = [(1 + np.cos(np.pi * t)) / 2 for t in (0, 1 / 2, 0, 1 / 4, 1 / 2)]  # of 2 and 4 steps, once it has risen
+    np.testing.assert_allclose(found[:7], [1 / 3, 2 / 3, *cycles], rtol=1e-6)
+    np.testing.assert_allclose(found[7:10], 0.3, rtol=1e-6)
+    np.testing.assert_allclose(found[10:], [0.1, 0.075, 0.05, 0.025, 0.0], atol=1e-7)
+    one = schedules.in_phases([schedules.Phase("cosine", 9, 1.0)], 3, 0.2, 1, 1)
+    np.testing.assert_array_equal(one, schedules.learning_rate("cosine", 9, 3, 0.2, 1, 1))

@@ -1,0 +1,95 @@
+"""Homeostasis in the task: what rests stays as it is to the bit, and what is wrong in its settings is one sentence."""
+
+import jax
+import numpy as np
+import pytest
+import small
+
+from ternary_jax.config import split
+from ternary_jax.engine import train
+from ternary_jax.keys import ConfigError
+from ternary_jax.vae import task
+
+ON = {
+    "homeostasis__on": True,
+    "homeostasis__warmup": 0,
+    "homeostasis__hysteresis": 0,
+    "homeostasis__window": 2,
+    "homeostasis__stall": 1,
+    "homeostasis__progress": 2.0,  # whatever a hierarchy gains is no progress
+    "train__epochs": 10,
+    "evaluate__cheap_every": 1,
+    "evaluate__costly_every": 1,
+    "checkpoint__every": 10,
+}
+
+
+def trained(runs=1, chunks=10, **changes):
+    """The parameters after each epoch and the infos of it, of all runs."""
+    static, hypers = split(small.config(runs=runs, **(ON | changes)))
+    init, chunk = train.make_train(task.make_task(static), static)
+    state, params, infos = init(hypers), [], []
+    params.append(jax.device_get(state.params))
+    for k in range(chunks):
+        epoch = -(-small.N // static.train.batch_size)
+        state, report = chunk(state, np.int32(k * epoch), hypers)
+        params.append(jax.device_get(state.params))
+        infos.append(jax.device_get(report.info))
+    return params, infos
+
+
+def still(params, k, group):
+    """Whether the epoch k has left a group as it was."""
+    return bool((small.flat(params[k][group]) == small.flat(params[k + 1][group])).all())
+
+
+def test_gates_close_and_open_by_evaluations_and_hold_what_they_hold():
+    """A rests until its hierarchy has stalled over two evaluations, at a coverage that is asked to be 0 at least; B
+    rests as soon as its own has.
+    """
+    params, infos = trained(
+        homeostasis__begins_frozen=True,
+        homeostasis__floor=0.0,
+        homeostasis__freeze_below=0.0,
+        homeostasis__unfreeze_at=0.0,
+        homeostasis__patience=1,
+        homeostasis__relapse=2.0,
+    )
+    assert [still(params, k, "encoder_A") for k in range(10)] == [True] * 2 + [False] * 8
+    assert [still(params, k, "encoder_B") for k in range(10)] == [False] * 2 + [True] * 8
+    for group in ("decoder_A", "decoder_B", "projection_A", "projection_B"):
+        assert not any(still(params, k, group) for k in range(10))
+    assert [float(info.rates["encoder_A"][0]) for info in infos] == [0.0] * 2 + [1.0] * 8
+
+
+def test_without_it_there_is_no_freeze_flag_and_the_same_training():
+    """A machine whose gates never close trains the same parameters as none."""
+    never = {"homeostasis__warmup": 9, "train__epochs": 10}
+    on = trained(chunks=3, **never)[0][-1]
+    off = trained(chunks=3, **never, homeostasis__on=False)[0][-1]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), on, off)
+
+
+def test_runs_at_once_close_their_gates_each_by_itself():
+    solo = trained(runs=1, seed=1, homeostasis__patience=2)[0]
+    both = trained(runs=2, homeostasis__patience=2)[0]
+    last = [jax.tree.map(lambda x: x[1], both[-1]), jax.tree.map(lambda x: x[0], solo[-1])]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *last)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (dict(homeostasis__coverage_groups=(), homeostasis__plateau_groups=()), "has no gate"),
+        (dict(homeostasis__plateau_groups=("encoder_C",)), "encoder_C, which is no group"),
+        (dict(homeostasis__plateau_groups=("encoder_A",)), "a group in common"),
+        (dict(homeostasis__quiet_groups=("decoder_A",)), "config.controller.on=True"),
+        (dict(homeostasis__floor=0.999), "in this order"),
+        (dict(homeostasis__patience=20), "over .patience_most=15"),
+        (dict(homeostasis__anneal=True, evaluate__costly_every=10), "is measured after"),
+        (dict(homeostasis__warmup=10), "ends after the last"),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_the_setting(changes, says):
+    with pytest.raises(ConfigError, match=says):
+        small.config(**(ON | changes))
