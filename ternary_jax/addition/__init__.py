@@ -1,0 +1,1 @@
+"""Addition modulo p^k: a task that is known to generalise long after it fits, on the same engine."""

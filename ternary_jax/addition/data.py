@@ -1,0 +1,101 @@
+"""The sums a + b mod p^k of all pairs (a, b), and which pairs are trained on.
+
+A pair is the number m a + b, m = p^k. A split is a random order of all m^2 pairs, of which the first n are trained on:
+n is traced, so that runs which differ in it are one program, and what they train on is a mask and no shape.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from ternary_jax import ternary
+from ternary_jax.keys import ConfigError, choice, flag, integer, real
+
+MOST_PAIRS = 2**22  # float32 still counts them exactly, and the logits of all are no more than a few gigabytes
+
+KEYS = {
+    "data.p": integer(2, 2048),
+    "data.n_digits": integer(1, 11),
+    "data.split": choice("none", "random"),
+    "data.splits": integer(1, 4096),
+    "data.split_seed": integer(0, 4095, traced=True),
+    "data.train_share": real(0, 1, traced=True),
+    "data.full_batch": flag(),
+}
+
+
+class Batch(NamedTuple):
+    """Rows of a step, each (batch_size,). weight: of mean 1; 0 for a pair that is there to fill the batch up."""
+
+    a: Array
+    b: Array
+    weight: Array
+
+
+def check(config: Any) -> None:
+    """Raise a ConfigError where the group `data` of a config and its batch size leave nothing to train, or not all."""
+    data, batch = config.data, config.train.batch_size
+    try:
+        n = ternary.n_operations(data.n_digits, data.p) ** 2
+    except ValueError as e:
+        raise ConfigError(f"config.data.p={data.p}: {e}") from None
+    of_modulus = f"{n} pairs of config.data.p={data.p}, config.data.n_digits={data.n_digits}"
+    if n > MOST_PAIRS:
+        raise ConfigError(f"the {of_modulus} are too many: a modulus of {int(MOST_PAIRS**0.5)} or less is allowed")
+    if np.max(data.split_seed) >= data.splits:
+        most = f"config.data.splits={data.splits} are made"
+        raise ConfigError(f"config.data.split_seed={np.max(data.split_seed)} is not there, as {most}: make more")
+    counts = np.full(1, n) if data.split == "none" else np.atleast_1d(n_train(np.asarray(data.train_share), n, np))
+    if np.min(counts) < 1:
+        raise ConfigError(
+            f"config.data.train_share={data.train_share} of {of_modulus} leaves nothing to train: give more"
+        )
+    if np.all(counts == n) and data.split == "random":
+        fix = "say so by config.data.split=none, and no held-out figure is asked for"
+        raise ConfigError(f"config.data.train_share={data.train_share} of {of_modulus} holds nothing out: {fix}")
+    if data.full_batch and not np.max(counts) <= batch <= n:
+        wrong = f"config.train.batch_size={batch} is no full batch of the {np.max(counts)} pairs that are trained on"
+        raise ConfigError(f"{wrong}: give that to {n}, or config.data.full_batch=false to draw from them")
+
+
+def n_train(share: ArrayLike, n: int, xp: Any = jnp) -> Any:
+    """round(share n) of n pairs, by the same float32 product on the host and on the device; int32."""
+    return xp.round(xp.asarray(share, "float32") * xp.float32(n)).astype("int32")
+
+
+def orders(splits: int, n: int) -> np.ndarray:
+    """Row s is the random order of 0 .. n - 1 of split seed s: (splits, n) int32.
+
+    From the raw stream, as numpy may change `Generator.permutation` in any release (NEP 19).
+    """
+    raw = (np.random.PCG64(seed).random_raw(n) for seed in range(splits))
+    return np.stack([np.argsort(words, kind="stable") for words in raw]).astype(np.int32)
+
+
+def numbers(pair: Array, modulus: int) -> tuple[Array, Array]:
+    """(a, b) of a pair."""
+    return pair // modulus, pair % modulus
+
+
+def add(a: Array, b: Array, modulus: int) -> Array:
+    """a + b mod p^k."""
+    return (a + b) % modulus
+
+
+def every(order: Array, count: Array, rows: int, modulus: int) -> Batch:
+    """All `count` training pairs, in a batch of as many rows or more: those beyond count weigh nothing.
+
+    The mean of weight x over the rows is that of x over the training pairs.
+    """
+    trained = jnp.arange(rows, dtype=jnp.int32) < count
+    return Batch(*numbers(order[:rows], modulus), jnp.where(trained, rows / count.astype(jnp.float32), 0))
+
+
+def drawn(key: Array, order: Array, count: Array, rows: int, modulus: int) -> Batch:
+    """Rows drawn from the training pairs, uniformly and with replacement."""
+    place = jax.random.bits(key, (rows,), jnp.uint32) % count.astype(jnp.uint32)  # off uniform by count / 2^32
+    return Batch(*numbers(order[place.astype(jnp.int32)], modulus), jnp.ones(rows))

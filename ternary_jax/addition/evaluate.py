@@ -1,0 +1,83 @@
+"""What is measured of all pairs: those that are trained on, and those held out, with what it is to be compared with."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ternary_jax import ternary
+from ternary_jax.addition.objective import cross_entropy
+from ternary_jax.engine.task import Metric
+
+LOWER_IS_BETTER = ("loss", "distance")
+
+
+def names(static: Any) -> dict[str, tuple[str, str]]:
+    """Metric -> (of which pairs, which figure of theirs), in the order of a report.
+
+    Without a split nothing is held out, and its metrics are absent. Partial credit has a meaning from two digits on.
+    """
+    credit = ("valuation", "distance") if static.data.n_digits > 1 else ()
+    held_out = ("accuracy", "loss", *credit) if static.data.split == "random" else ()
+    found = {f"held_out_{figure}": ("held_out", figure) for figure in held_out}
+    found |= {f"train_{figure}": ("train", figure) for figure in ("accuracy", "loss")}
+    return found | {"accuracy": ("all", "accuracy")}
+
+
+def judge(logits: Array, answer: Array, n_digits: int, p: int) -> dict[str, Array]:
+    """Figures of each pair, (n,): is it right, its loss, v(prediction - answer), and p^-v, the distance of these two.
+
+    v is the number of leading digits that are right, least significant first, n_digits where all are.
+    """
+    prediction = jnp.argmax(logits, -1).astype(jnp.int32)
+    return {
+        "accuracy": prediction == answer,
+        "loss": cross_entropy(logits, answer),
+        "valuation": ternary.pair_valuation(prediction, answer, n_digits, p),
+        "distance": ternary.distance(prediction, answer, n_digits, p),
+    }
+
+
+def means(figures: dict[str, Array], trained: Array, static: Any) -> dict[str, Array]:
+    """Every metric of `names`, from the figures of all pairs; trained (n,) bool. A mean over no pairs is NaN."""
+    parts = {"all": jnp.ones_like(trained), "train": trained, "held_out": ~trained}
+    return {name: _mean(figures[figure], parts[part]) for name, (part, figure) in names(static).items()}
+
+
+def references(static: Any, loss: float, norm: float) -> tuple[Metric, ...]:
+    """The metrics, each beside its best, the figure of a guess that is uniform over all m answers, and the untrained.
+
+    loss, norm: of an untrained network. Its answers are no better than guesses in the mean over its parameters, as its
+    outputs are exchangeable.
+    """
+    p, k, nan = static.data.p, static.data.n_digits, math.nan
+    guess = {
+        "accuracy": p**-k,
+        "loss": k * math.log(p),
+        "valuation": sum(p**-v for v in range(1, k + 1)),
+        "distance": (1 - 1 / p) * sum(p ** (-2 * v) for v in range(k)),
+    }
+    best = {"accuracy": 1.0, "loss": 0.0, "valuation": float(k), "distance": 0.0}
+    untrained = guess | {"loss": loss}
+    found = [
+        Metric(name, -1 if figure in LOWER_IS_BETTER else 1, best[figure], guess[figure], untrained[figure])
+        for name, (_, figure) in names(static).items()
+    ]
+    return (*found, Metric("weight_norm", -1, nan, nan, norm))
+
+
+def about_split(static: Any, n: int) -> str:
+    """What the figures of a run say of generalisation."""
+    if static.data.split == "none":
+        return f"split none: all {n} pairs were trained on, so these figures say nothing of generalisation"
+    return (
+        f"split random: a share of the {n} pairs was trained on, and (b, a) may be held out where (a, b) was not; "
+        "runs that train on all pairs have no held-out figures"
+    )
+
+
+def _mean(x, mask):
+    count = jnp.sum(mask)
+    return jnp.where(count == 0, jnp.nan, jnp.sum(jnp.where(mask, x, 0)) / jax.lax.max(count, 1))

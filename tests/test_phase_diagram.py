@@ -1,0 +1,60 @@
+"""The phase diagram of addition: what a run is said to have done, and a small one from end to end."""
+
+import jax
+import numpy as np
+import phase_diagram
+import pytest
+
+STEPS = np.arange(1, 11) * 20
+
+
+def rise(at, to=1.0):
+    """A curve that is `to` from evaluation `at` on."""
+    return np.where(np.arange(10) >= at, to, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "held_out", "expected"),
+    [
+        (rise(1), rise(7), (40, 160, "grokking")),
+        (rise(1), rise(3), (40, 80, "grokking")),
+        (rise(2), rise(3), (60, 80, "generalised with the fit")),
+        (rise(3), rise(1), (80, 40, "generalised with the fit")),
+        (rise(1), rise(5, 0.94), (40, None, "memorised only")),
+        (rise(1, 0.98), rise(5), (None, 120, "never fit")),
+        (rise(99), rise(99), (None, None, "never fit")),
+    ],
+)
+def test_a_run_is_said_to_have_done_what_it_did(fitted, held_out, expected):
+    assert phase_diagram.outcome(STEPS, fitted, held_out) == expected
+
+
+def test_a_cell_is_what_most_of_its_runs_are_with_the_delay_of_those_that_generalise():
+    runs = [phase_diagram.outcome(STEPS, rise(1), rise(at))._asdict() for at in (3, 7, 99)]
+    found = phase_diagram.summed(runs)
+    assert found == {"verdict": "grokking", "of": 2, "delay": 3.0}
+    assert phase_diagram.label({**found, "runs": runs}, ", ") == "grokking (2 of 3), x 3.0"
+    assert phase_diagram.summed(runs[2:]) == {"verdict": "memorised only", "of": 1, "delay": None}
+
+
+def test_each_run_of_a_cell_has_a_seed_and_a_split_of_its_own():
+    config = phase_diagram.config_of([(0.1, 0.0), (0.5, 2.0)], seeds=2, steps=40)
+    assert config.seed == config.data.split_seed == (0, 1, 0, 1)
+    assert config.data.train_share == (0.1, 0.1, 0.5, 0.5)
+    assert config.train.weight_decay == (0.0, 0.0, 2.0, 2.0)
+    assert config.train.batch_size == 364
+
+
+def test_a_small_diagram_is_measured_and_drawn(tmp_path):
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    cells = phase_diagram.measured(shares=(0.1, 0.2), decays=(0.0, 8.0), seeds=2, steps=140, at_once=3)
+    jax.config.update("jax_disable_most_optimizations", before)
+    assert [(cell["share"], cell["decay"]) for cell in cells] == [(0.1, 0.0), (0.1, 8.0), (0.2, 0.0), (0.2, 8.0)]
+    assert all([run["seed"] for run in cell["runs"]] == [0, 1] for cell in cells)
+    assert cells[0]["verdict"] == cells[2]["verdict"] == "memorised only"
+    assert phase_diagram.table(cells).splitlines()[0].split() == ["train", "fraction", "decay", "0", "decay", "8"]
+    figure = phase_diagram.draw(cells, tmp_path / "diagram.png")
+    assert (tmp_path / "diagram.png").stat().st_size > 1000
+    said = " ".join(text.get_text() for text in figure.axes[0].texts)
+    assert len(figure.axes[0].patches) == 4, said
