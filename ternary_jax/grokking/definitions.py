@@ -116,7 +116,7 @@ class Memory(NamedTuple):
     """All that is carried. H = Thresholds.held(), the newest last; +inf before the first evaluation.
 
     loss (H,), metrics (M, H) signed, plateaus (H,) int32, 0 without one, jumped (H,), froze (H,) bool
-    count: evaluations so far
+    evaluations: so far
     least, most: of all losses
     controls, frozen: of the last evaluation
     rise: under way
@@ -128,7 +128,7 @@ class Memory(NamedTuple):
     plateaus: Array
     jumped: Array
     froze: Array
-    count: Array
+    evaluations: Array
     least: Array
     most: Array
     controls: Array
@@ -234,7 +234,7 @@ def begin(thresholds: Thresholds, metrics: int, controls: int, groups: int) -> M
         plateaus=jnp.zeros(h, jnp.int32),
         jumped=jnp.zeros(h, bool),
         froze=jnp.zeros(h, bool),
-        count=zero,
+        evaluations=zero,
         least=inf,
         most=-inf,
         controls=jnp.zeros(controls, jnp.float32),
@@ -251,11 +251,11 @@ def observe(m: Memory, seen: Seen, metrics: tuple[Watched, ...], thresholds: Thr
     """After one more evaluation."""
     better = jnp.array([one.better for one in metrics], jnp.float32)
     figures = jnp.where(jnp.isfinite(seen.metrics), better * seen.metrics, jnp.inf)
-    first = m.count == 0
+    first = m.evaluations == 0
     moved = jnp.abs(seen.controls - m.controls)
     largest = jnp.maximum(jnp.abs(seen.controls), jnp.abs(m.controls))
     m = m._replace(
-        count=m.count + 1,
+        evaluations=m.evaluations + 1,
         loss=_pushed(m.loss, seen.loss),
         metrics=_pushed(m.metrics, figures),
         jumped=_pushed(m.jumped, ~first & jnp.any(moved > thresholds.jump * largest)),
@@ -285,7 +285,7 @@ def _plateau(m, thresholds):
     spread = jax.lax.cummax(newest) - jax.lax.cummin(newest)
     lengths, least = jnp.arange(1, n + 1), thresholds.floor * (m.most - m.least)
     allowed = thresholds.flat * jnp.maximum(_nested_noise(m.loss[-n:]), least)
-    flat = (spread <= allowed) & (lengths <= m.count) & (lengths >= thresholds.plateaus[0])
+    flat = (spread <= allowed) & (lengths <= m.evaluations) & (lengths >= thresholds.plateaus[0])
     longest = jnp.max(jnp.where(flat, lengths, 0))
     length = jnp.where(longest == n, jnp.maximum(m.plateaus[-1] + 1, n), longest)
     return m._replace(plateaus=_pushed(m.plateaus, length))

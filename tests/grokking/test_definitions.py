@@ -36,7 +36,7 @@ def program(metrics, **lengths):
 
 def run(history, thresholds=STANDARD, metrics=METRICS):
     better = np.array([one.better for one in metrics])
-    history = Seen(*(np.asarray(x, np.float32) for x in history._replace(metrics=history.metrics * better)))
+    history = Seen(*(jnp.asarray(x, jnp.float32) for x in history._replace(metrics=history.metrics * better)))
     lengths = {name: getattr(thresholds, name) for name in LENGTHS}
     traced = jax.tree.map(jnp.asarray, thresholds)
     return jax.device_get(program(metrics, **lengths)(history, traced))
@@ -44,8 +44,8 @@ def run(history, thresholds=STANDARD, metrics=METRICS):
 
 def expected(history, k, thresholds=STANDARD, metrics=METRICS):
     scales = [one.scale for one in metrics]
-    given = [x[k].tolist() for x in history]
-    return reference.rises(given[0], [list(x) for x in zip(*given[1], strict=True)], scales, *given[2:], thresholds)
+    loss, figures, controls, frozen = (x[k].tolist() for x in history)
+    return reference.rises(loss, [list(x) for x in zip(*figures, strict=True)], scales, controls, frozen, thresholds)
 
 
 @settings(max_examples=8)
@@ -192,15 +192,16 @@ def test_a_small_gain_makes_a_small_event(height, severity):
 def test_severity_is_the_table():
     plateaus, gains = np.arange(40), np.arange(0, 0.12, 0.0005)
     grid = np.meshgrid(plateaus, gains, indexing="ij")
-    found = definitions.severity(*(jnp.asarray(x) for x in grid), STANDARD)
+    found = definitions.severity(jnp.asarray(grid[0]), jnp.asarray(grid[1]), STANDARD)
     wanted = [[reference.severity(p, np.float32(g), STANDARD) for g in gains] for p in plateaus]
     np.testing.assert_array_equal(found, wanted)
 
 
+@functools.cache
 def varied():
     """Noise, small and large rises after plateaus of all lengths, drops: a threshold that changes nothing is no use."""
-    rng = np.random.default_rng(5)
-    return histories.anything(rng, 96)
+    history = histories.anything(np.random.default_rng(5), 256)
+    return history, run(history)[0]
 
 
 @pytest.mark.parametrize(
@@ -225,8 +226,8 @@ def varied():
     ids=str,
 )
 def test_each_threshold_changes_what_is_found(changes):
-    history = varied()
-    usual, other = run(history)[0], run(history, STANDARD._replace(**changes))[0]
+    history, usual = varied()
+    other = run(history, STANDARD._replace(**changes))[0]
     names = ("events", "confirmed", "excluded", "severity")
     assert any(np.any(getattr(usual, name) != getattr(other, name)) for name in names)
 

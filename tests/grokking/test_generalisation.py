@@ -77,7 +77,7 @@ def _with(changes):
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 8, 16, 31])
 def test_the_interval_of_the_median_is_that_of_the_binomial(n):
     x = np.random.default_rng(n).permutation(np.arange(n) * 1.0)
-    middle, low, high = g.median_interval(x)
+    middle, low, high = g.median_interval(x.tolist())
     assert middle == np.median(x)
     outside = [k for k in range(1, n // 2 + 1) if 2 * stats.binom.cdf(k - 1, n, 0.5) <= 0.05]
     if n < 6:

@@ -134,7 +134,7 @@ def test_it_sees_means_since_the_last_evaluation_and_no_step_twice():
     def run(losses, figures, rates, knobs, flags):
         def step(state, i):
             last = jnp.where(i > 0, losses[i - 1], jnp.inf)
-            measured = dict(zip(("held_out_accuracy", "other"), figures[i // every], strict=True))
+            measured = {"held_out_accuracy": figures[i // every, 0], "other": figures[i // every, 1]}
             controls = Controls({"slope": rates[i, 0]}, {"slope": flags[i, 0]}, {"rho": knobs[i, 0]})
             state, after = member.update(state, Signals(i, {}, {"total": last}, measured), controls)
             return state, (after.rates, after.frozen)
@@ -174,7 +174,7 @@ def test_no_gradient_goes_through_it():
     member = detector("total", METRICS, ("slope",), (), 2, STANDARD)
 
     def f(x):
-        state = member.init(None)
+        state, controls = member.init(None), Controls({}, None, {})
         for step in range(4):
             signals = Signals(jnp.int32(step), {}, {"total": x}, {"held_out_accuracy": x, "other": x})
             state, controls = member.update(state, signals, Controls({"slope": x}, None, {}))
