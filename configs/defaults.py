@@ -58,6 +58,25 @@ def get_config(arg: str = "") -> ConfigDict:
     config.checkpoint.best_metric = "loss"  # or a metric of the task: what best is measured by
     config.checkpoint.keep_every = 0  # every k-th is kept for good; 0: none
 
+    # What a grokking event is, see ternary_jax/grokking/definitions.py; `analyze` goes by it, too. Lengths are in
+    # evaluations. The range of 40 normal values, each a median of three, is 3 deviations, but these are measured
+    # roughly: 10 leave room for that. 4 deviations of what a metric moves by anyway are four times any steady slope as
+    # well, so no straight line rises.
+    grokking = config.grokking = ConfigDict()
+    grokking.on = False  # True: a detector goes with the run, and reports control/grokking/...
+    grokking.metrics = ()  # that it watches; (): all that every evaluation measures, and that have a scale
+    grokking.memory = 40  # that are looked back at, before a rise
+    grokking.flat = 10.0  # range of the loss on a plateau, in standard deviations of its noise
+    grokking.floor = 1e-3  # the least such deviation, as a share of all the loss has gone through: 1 % is flat
+    grokking.plateaus = (5, 15, 26)  # lengths from which a plateau is micro, standard, major
+    grokking.gains = (0.01, 0.03, 0.08)  # over which a gain is, as a share of the scale of a metric
+    grokking.within = 3  # that a rise takes at most
+    grokking.kept = 5  # that it is kept at least
+    grokking.together = 2  # metrics that have to rise
+    grokking.over = 4.0  # a gain, in deviations of what the metric moves by anyway
+    grokking.jump = 0.2  # of a rate or knob, as a share of it, that counts as a change of the schedule
+    grokking.steps = 4.0  # a gain, in steps of the finest resolution of a metric
+
     config.log = ConfigDict()
     config.log.tensorboard = True  # written beside metrics.jsonl, which has everything
     config.log.tensorboard_share = 0.01  # a scalar is written again when it moved by more than this share

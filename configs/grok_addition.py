@@ -5,7 +5,7 @@ experiments/phase_diagram.py maps: without weight decay it fits as soon, and doe
 Modulo a prime:
 
     python -m ternary_jax.main --config=configs/grok_addition.py --config.data.p=59 --config.data.n_digits=1
-        --config.data.train_share=0.4 --config.train.batch_size=1392
+        --config.data.train_share=0.4 --config.train.batch_size=1392 --config.grokking.on=false
 """
 
 from pathlib import Path
@@ -33,6 +33,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.evaluate.cheap_every = 20  # of all pairs; as much as two steps
     config.evaluate.costly_every = 0  # all its metrics are cheap
     config.checkpoint.every = 1000
+    config.grokking.on = True
+    # Partial credit rises with the answers, out of nothing; the held-out loss has been falling for long by then.
+    config.grokking.metrics = ("held_out_accuracy", "held_out_valuation", "held_out_distance", "held_out_loss")
     config.stop.watch = "accuracy"
     config.stop.watch_threshold = 0.995
 

@@ -62,6 +62,8 @@ def load(path: Path) -> Any:
     if not (path / "config.json").exists():
         command_line.fail(f"{path} has no config.json, so it is no workdir: give the --workdir of a training")
     config = json.loads((path / "config.json").read_text())
+    if "grokking.memory" not in config:
+        command_line.fail(f"{path} was trained before there was config.grokking: train again to have it analysed")
     rows = _rows(path / "metrics.jsonl")
     if not rows:
         every = config.get("evaluate.cheap_every")

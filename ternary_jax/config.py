@@ -79,6 +79,19 @@ KEYS = {
     "log.tensorboard_share": real(0, 1),
     "log.histograms": flag(),
     "log.progress_s": real(0, 3600),
+    "grokking.on": flag(),
+    "grokking.metrics": words(),
+    "grokking.memory": integer(1, 10**4),
+    "grokking.flat": real(0, 1e6),
+    "grokking.floor": real(0, 1),
+    "grokking.plateaus": integers(1, 10**7),
+    "grokking.gains": reals(0, 1),
+    "grokking.within": integer(1, 1000),
+    "grokking.kept": integer(1, 1000),
+    "grokking.together": integer(1, 100),
+    "grokking.over": real(0, 1e6),
+    "grokking.jump": real(0, 1),
+    "grokking.steps": real(0, 1e6),
     "compilation_cache": flag(),
 }
 
@@ -219,6 +232,14 @@ def _check(values: dict[str, Any], table: dict[str, Key]) -> None:
     _check_phases(
         *(values[f"train.{key}"] for key in ("schedule", "phase_shapes", "phase_epochs", "phase_rates", "epochs"))
     )
+    for name in ("plateaus", "gains"):
+        levels = values[f"grokking.{name}"]
+        if len(levels) != 3 or list(levels) != sorted(levels):
+            shown = ",".join(map(str, levels))
+            raise ConfigError(f"config.grokking.{name}={shown} has to be three numbers that rise: micro,standard,major")
+    least, memory = values["grokking.plateaus"][0], values["grokking.memory"]
+    if memory < least:
+        raise ConfigError(f"config.grokking.memory={memory} is shorter than the least of .plateaus, {least}: give more")
 
 
 def _check_phases(schedule, shapes, epochs, rates, total):

@@ -37,7 +37,7 @@ def analysis(workdir: Workdir, names: Sequence[str] = ()) -> dict[str, Any]:
     """All that is found. names: of metrics to watch, all that have a scale if there are none."""
     found = history.histories(workdir.rows)
     metrics = _watched(workdir, found, names)
-    told = history.analyse(found, metrics, workdir.references, definitions.STANDARD)
+    told = history.analyse(found, metrics, workdir.references, _thresholds(workdir))
     about = workdir.summary.get("runs") or [{"run": one.run, "hypers": {}} for one in found]
     of_run = {run["run"]: run for run in about}
     each = [
@@ -51,7 +51,7 @@ def analysis(workdir: Workdir, names: Sequence[str] = ()) -> dict[str, Any]:
         "epoch": max(row["epoch"] for row in workdir.rows),
         "epochs": workdir.config.get("train.epochs"),
         "metrics": [one._asdict() for one in metrics],
-        "thresholds": definitions.STANDARD._asdict(),
+        "thresholds": _thresholds(workdir)._asdict(),
         "success": {b: _success(each, b, workdir.references) for b in branches},
         "generalisation": history.over_runs(told),
         "checklist": _checklist(workdir, found, each, branches),
@@ -69,13 +69,18 @@ def plain(value: Any) -> Any:
     return value if not isinstance(value, float) or math.isfinite(value) else "inf" if value == math.inf else None
 
 
+def _thresholds(workdir):
+    """Those that the detector of the training has, or would have had."""
+    return definitions.thresholds({key.removeprefix("grokking."): value for key, value in workdir.config.items()})
+
+
 def _watched(workdir, found, names):
     made = {name: definitions.watched(name, **about) for name, about in workdir.references.items()}
     known = [name for name, one in made.items() if one]
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"--metrics={unknown[0]} has no scale, or is no metric: there are {', '.join(known)}")
     asked = [one for name, one in made.items() if one and (not names or name in names)]
-    return history.distinct(asked, found, definitions.STANDARD.gains[0])
+    return history.distinct(asked, found, _thresholds(workdir).gains[0])
 
 
 def _final(one):
@@ -230,18 +235,17 @@ def _of_events(found):
     rises = [(run["run"], rise) for run in found["runs"] for rise in run["rises"]]
     events = [rise for _, rise in rises if rise["event"]]
     plateaus = [plateau["evaluations"] for run in found["runs"] for plateau in run["plateaus"]]
-    t = found["thresholds"]
-    if len(found["metrics"]) < t["together"]:
-        return f"events: not looked for, as fewer than {t['together']} metrics have a scale ({names or 'none'})"
+    t = definitions.thresholds(found["thresholds"])
+    if len(found["metrics"]) < t.together:
+        return f"events: not looked for, as fewer than {t.together} metrics have a scale ({names or 'none'})"
     longest = f", the longest of {max(plateaus)} evaluations" if plateaus else ""
-    least = t["memory"] // 4 + t["within"] + 2 * t["kept"]
-    short = [run["run"] for run in found["runs"] if run["evaluations"] < least]
+    short = [run["run"] for run in found["runs"] if run["evaluations"] < t.least()]
     lines = [
         f"events: {len(events)} of {len(rises)} rises, {sum(e['confirmed'] for e in events)} confirmed; "
         f"{len(plateaus)} plateaus{longest}",
         f"  watched: {names}",
     ]
-    lines += [f"  too short to tell: an event needs some {least} evaluations"] if short else []
+    lines += [f"  too short to tell: an event needs {t.least()} evaluations at the least"] if short else []
     for k, rise in rises[:SHOWN]:
         what = f"{rise['severity']} event" if rise["event"] else "no event"
         why = [bar for bar, outcome in rise["checked"].items() if outcome != "ruled out"]

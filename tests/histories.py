@@ -1,8 +1,14 @@
 """Synthetic histories of evaluations, (runs, evaluations, ...) each: what has grokked, and what only looks like it."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from ternary_jax.config import read
+from ternary_jax.grokking import definitions
+
+STANDARD = definitions.thresholds(read(Path(__file__).parents[1] / "configs" / "defaults.py").grokking.to_dict())
 
 
 class Histories(NamedTuple):

@@ -36,6 +36,7 @@ def workdir(folder, kind="grokked", runs=2, finished=True, hypers=lambda k: {"ra
     """As a training leaves it, or as it is under way."""
     folder.mkdir()
     config = {"task": "toy", "train.epochs": N, "evaluate.cheap_every": 1, "log.tensorboard": False}
+    config |= {f"grokking.{name}": value for name, value in histories.STANDARD._asdict().items()}
     (folder / "config.json").write_text(json.dumps(config))
     lines = [json.dumps(change(row)) + "\n" for row in rows_of(kind, runs)]
     (folder / "metrics.jsonl").write_text("".join(lines) + ("" if finished else lines[0][:20]))
@@ -153,8 +154,11 @@ def test_a_mistake_is_one_sentence_and_status_2(tmp_path, capsys):
     (tmp_path / "no").mkdir()
     empty = workdir(tmp_path / "empty", "steady")
     (empty / "metrics.jsonl").unlink()
+    old = workdir(tmp_path / "old", "steady")
+    (old / "config.json").write_text('{"task": "toy"}')
     cases = [
         ([], "WORKDIR"),
+        ([old], "was trained before there was config.grokking"),
         ([tmp_path / "nowhere"], "is no folder: give the --workdir of a training"),
         ([tmp_path / "no"], "no config.json, so it is no workdir"),
         ([empty], "has no evaluation yet: the first comes after 1 epochs"),

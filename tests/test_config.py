@@ -396,6 +396,9 @@ def changes(draw):
         out["train.phase_shapes"] = tuple(draw(st.sampled_from(configs.SHAPES)) for _ in lengths)
         out["train.phase_rates"] = tuple(draw(st.floats(0, 1)) for _ in lengths)
         out["train.epochs"] = sum(lengths)
+    for name, one in (("plateaus", st.integers(1, 40)), ("gains", st.floats(0, 1))):
+        out[f"grokking.{name}"] = tuple(sorted(draw(st.tuples(one, one, one))))
+    out["grokking.memory"] = draw(st.integers(40, 99))
     return out | {"evaluate.costly_every": cheap * draw(st.integers(0, 9))} | {"checkpoint.every": cheap * 3}
 
 
@@ -445,3 +448,16 @@ PHASES = {
 def test_phases_fill_the_run_and_have_shapes_that_there_are(changes, says):
     with pytest.raises(ConfigError, match=says):
         load_config(SMOKE, changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"plateaus": (5, 15)}, r"config.grokking.plateaus=5,15 has to be three numbers that rise"),
+        ({"gains": (0.03, 0.01, 0.08)}, r"config.grokking.gains=0.03,0.01,0.08 has to be three numbers that rise"),
+        ({"memory": 4}, r"config.grokking.memory=4 is shorter than the least of .plateaus, 5: give more"),
+    ],
+)
+def test_thresholds_of_grokking_are_in_order(file, changes, said):
+    with pytest.raises(ConfigError, match=said):
+        load_config(file, {f"grokking.{name}": value for name, value in changes.items()})

@@ -79,7 +79,8 @@ def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs
             weight_decay=hypers.train.weight_decay,
             frozen=controls.frozen,
         )
-        seen = loss.terms | loss.signals | {f"gradient/{group}": norm for group, norm in norms.items()}
+        seen = {"loss": loss.total} | loss.terms | loss.signals
+        seen |= {f"gradient/{group}": norm for group, norm in norms.items()}
         state = state._replace(
             params=_shaped(optax.apply_updates(params, updates), state.params),
             opt_state=opt_state,

@@ -78,7 +78,7 @@ class Task(NamedTuple):
     export: params, knobs, hypers, data -> arrays by name, written to embeddings/run_NNN.npz
     control: what turns the controls at every step
     schedules: further arrays of one row a step, by name, for `control`
-    signals: names that `control` sees of the last step: of Loss.signals, Loss.terms, or "gradient/GROUP"
+    signals: names that `control` sees of the last step: of Loss.signals, Loss.terms, "gradient/GROUP", or "loss"
     ratio: two groups, whose gradient norms' ratio is reported
     notes: sentences below the table of a run, on how to read it
     learner: what a controller learns by, if one does; reference: params, knobs, batch, Context -> the objective of

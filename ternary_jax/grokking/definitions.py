@@ -15,7 +15,8 @@ Metrics are signed, so that more is better. A rise lasts for as long as evaluati
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -61,11 +62,16 @@ class Thresholds(NamedTuple):
         """Evaluations that have to be remembered."""
         return self.memory + self.within + self.kept - 1
 
+    def least(self) -> int:
+        """The first evaluation that can know of an event: the noise has to be known by three differences before it."""
+        return max(self.plateaus[0], 5, self.within + 3) + self.within + self.kept - 1
 
-# Plateaus, gains, within, kept and together are those of the definition. The range of 40 normal values, each a median
-# of three, is 3 deviations, but these are measured roughly: 10 leave room for that. 4 deviations of what a metric moves
-# by anyway are four times any steady slope, too, so no straight line rises.
-STANDARD = Thresholds(40, 10.0, 1e-4, (5, 15, 26), (0.01, 0.03, 0.08), 3, 5, 2, 4.0, 0.2, 4.0)
+
+def thresholds(given: Mapping[str, Any]) -> Thresholds:
+    """Of the values of the group `grokking` of a config, by key; what else is in it is left."""
+    named = ((name, given[name]) for name in Thresholds._fields)
+    values: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in named}
+    return Thresholds(**values)
 
 
 class Watched(NamedTuple):

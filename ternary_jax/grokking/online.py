@@ -5,7 +5,8 @@ known in the steps since the evaluation before it. The last evaluation of a run 
 here; the analysis of the log judges it.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,54 +30,50 @@ class Detector(NamedTuple):
 
 
 def detector(
-    loss: str,
-    metrics: tuple[Watched, ...],
-    groups: tuple[str, ...],
-    knobs: tuple[str, ...],
-    every: int,
-    thresholds: Thresholds,
+    turned: Callable[[Any], Controls], loss: str, metrics: tuple[Watched, ...], every: int, thresholds: Thresholds
 ) -> Control:
     """See `definitions`; to be the last of a chain, as it sees what the ones before it have turned.
 
+    turned: hypers -> Controls as the ones before it leave them, or their shapes: all rates, knobs and freezing are
+        watched for what else explains a rise
     loss: the name of the total among the signals of the last step; metrics: of the evaluations
-    groups, knobs: whose rates and freezing, and which knobs, are watched for what else explains a rise
     every: steps from one evaluation to the next. Between these, it adds to sums, and no more
     """
 
     def init(hypers):
-        memory = definitions.begin(thresholds, len(metrics), len(groups) + len(knobs), len(groups))
-        return Detector(memory, jnp.float32(0), 0 * memory.controls, 0 * memory.frozen)
+        rates, _, knobs = turned(hypers)
+        memory = definitions.begin(thresholds, len(metrics), len(rates) + len(knobs), len(rates))
+        return Detector(memory, jnp.float32(0), jnp.zeros_like(memory.controls), jnp.zeros_like(memory.frozen))
 
     def judged(state, measured):
-        seen = Seen(state.loss / every, measured, state.controls / every, state.frozen / every)
+        seen = Seen(state.loss / every, jnp.stack(measured), state.controls / every, state.frozen / every)
         memory, _ = definitions.observe(state.memory, seen, metrics, thresholds)
         return Detector(memory, *(jnp.zeros_like(x) for x in state[1:]))
 
     def update(state, signals, controls):
-        signals, turned = jax.lax.stop_gradient((signals, controls))
+        signals, given = jax.lax.stop_gradient((signals, controls))
         seen = jnp.where(signals.step > 0, signals.last[loss], 0)  # before the first step, +inf
         state = state._replace(loss=state.loss + seen)
-        measured = jnp.stack([signals.metrics[one.name] for one in metrics])
+        measured = [signals.metrics[one.name] for one in metrics]
         due = (signals.step > 0) & (signals.step % every == 0)
         state = jax.lax.cond(due, judged, lambda state, _: state, state, measured)
         state = state._replace(
-            controls=state.controls + _stacked([*_of(turned.rates, groups), *_of(turned.knobs, knobs)]),
-            frozen=state.frozen + (_stacked(_of(turned.frozen, groups)) if turned.frozen is not None else 0),
+            controls=state.controls + _stacked([*_in_order(given.rates), *_in_order(given.knobs)]),
+            frozen=state.frozen + (_stacked(_in_order(given.frozen)) if given.frozen is not None else 0),
         )
-        return state, controls._replace(knobs=controls.knobs | _said(state.memory, turned, groups))
+        return state, controls._replace(knobs=controls.knobs | _said(state.memory, given.frozen or {}))
 
     return Control(init, update)
 
 
-def _said(memory: Memory, turned: Controls, groups):
-    found = dict(zip(REPORTED, (memory.plateaus[-1], *(getattr(memory, name) for name in REPORTED[1:])), strict=True))
-    found = {f"grokking/{name}": x for name, x in found.items()}
-    found |= {f"{FROZEN}{group}": turned.frozen[group] for group in groups} if turned.frozen is not None else {}
-    return {name: jnp.asarray(x, jnp.float32) for name, x in found.items()}
+def _said(memory, frozen):
+    found = zip(REPORTED, (memory.plateaus[-1], *(getattr(memory, name) for name in REPORTED[1:])), strict=True)
+    named = {f"grokking/{name}": x for name, x in found} | {f"{FROZEN}{group}": x for group, x in frozen.items()}
+    return {name: jnp.asarray(x, jnp.float32) for name, x in named.items()}
 
 
-def _of(values, names):
-    return [values[name] for name in names]
+def _in_order(values):
+    return [values[name] for name in sorted(values)]
 
 
 def _stacked(values):

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from histories import STANDARD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import grokking as reference
 
 from ternary_jax.grokking import definitions
-from ternary_jax.grokking.definitions import BARS, STANDARD, Seen, Watched
+from ternary_jax.grokking.definitions import BARS, Seen, Watched
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
@@ -230,6 +231,16 @@ def test_each_threshold_changes_what_is_found(changes):
     other = run(history, STANDARD._replace(**changes))[0]
     names = ("events", "confirmed", "excluded", "severity")
     assert any(np.any(getattr(usual, name) != getattr(other, name)) for name in names)
+
+
+def test_the_first_evaluation_that_can_know_does():
+    """Of a rise after a loss that was flat from the start."""
+    least = STANDARD.least()
+    history = grok()
+    short = jax.tree.map(lambda x: x[:, 80 - (least - STANDARD.kept) : 80 + STANDARD.kept], history)
+    assert short.loss.shape[1] == least
+    assert np.all(run(short)[0].events == 1)
+    assert np.all(run(jax.tree.map(lambda x: x[:, 1:], short))[0].events == 0)
 
 
 def test_too_few_metrics_are_refused():

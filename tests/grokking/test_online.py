@@ -7,15 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toy
+from histories import STANDARD
 from jaxprs import equations
 
 from ternary_jax.config import load_config, split
-from ternary_jax.control.chain import Control, Controls, Signals, chain
+from ternary_jax.control.chain import Control, Controls, Signals
 from ternary_jax.engine import log, train
 from ternary_jax.engine.task import Loss, Metric
 from ternary_jax.grokking import definitions, history
-from ternary_jax.grokking.definitions import STANDARD, Seen, Watched
+from ternary_jax.grokking.definitions import Seen, Watched
 from ternary_jax.grokking.online import REPORTED, detector
+from ternary_jax.keys import ConfigError
 
 CONFIG = Path(__file__).parents[1] / "toy_config.py"
 METRICS = (Watched("held_out_accuracy", 1, 1.0), Watched("other", -1, 1.0))
@@ -62,8 +64,8 @@ def scripted(static):
         metrics=(Metric("held_out_accuracy", 1, 1.0, 0.0, nan), Metric("other", -1, 0.0, 1.0, nan)),
         cheap=cheap,
         costly=lambda params, knobs, hypers, data: {},
-        control=chain(meddling(), detector("total", METRICS, ("slope", "offset"), ("rho",), EVERY, STANDARD)),
-        signals=("total",),
+        control=meddling(),
+        signals=(),
     )
 
 
@@ -78,6 +80,7 @@ CHANGES = {
     "stop.watch": "held_out_accuracy",
     "stop.divergence": 0.0,
     "toy.noise": 0.0,
+    "grokking.on": True,
 }
 
 
@@ -128,7 +131,8 @@ def test_it_sees_means_since_the_last_evaluation_and_no_step_twice():
     n, every = 13 * 6 + 1, 6
     losses, figures = rng.normal(size=n).astype(np.float32), rng.normal(size=(14, 2)).astype(np.float32)
     rates, knobs, flags = rng.random((n, 1)), rng.random((n, 1)), rng.random((n, 1)) < 0.5
-    member = detector("total", METRICS, ("slope",), ("rho",), every, STANDARD)
+    turned = Controls({"slope": jnp.float32(1)}, None, {"rho": jnp.float32(1)})
+    member = detector(lambda hypers: turned, "total", METRICS, every, STANDARD)
 
     @jax.jit
     def run(losses, figures, rates, knobs, flags):
@@ -156,22 +160,58 @@ def test_it_sees_means_since_the_last_evaluation_and_no_step_twice():
     np.testing.assert_allclose(state.controls, [rates[-1, 0], knobs[-1, 0]], rtol=1e-6)
 
 
+def programs(*changes):
+    """The jaxpr of a chunk of three runs of the scripted task, for each of the changes."""
+    for one in changes:
+        static, hypers = split(load_config(CONFIG, CHANGES | {"runs": 3} | one))
+        init, chunk = train.make_train(scripted(static), static)
+        yield jax.make_jaxpr(chunk.program)(jax.eval_shape(init, hypers), jnp.int32(0), hypers, *chunk.shared).jaxpr
+
+
 def test_between_evaluations_it_adds_and_no_more_though_runs_are_many():
     """The machine is in a branch that a scalar decides on, which stays one under vmap."""
-    static, hypers = split(load_config(CONFIG, CHANGES | {"runs": 3}))
-    task = scripted(static)
-
-    def program(task):
-        init, chunk = train.make_train(task, static)
-        return jax.make_jaxpr(chunk.program)(jax.eval_shape(init, hypers), jnp.int32(0), hypers, *chunk.shared).jaxpr
-
-    found, without = (equations(program(one)) for one in (task, task._replace(control=meddling())))
+    found, without = (equations(one) for one in programs({}, {"grokking.on": False}))
     assert found.count("cond") == without.count("cond") + 1
     assert found.count("sort") > without.count("sort") == 0
 
 
+def test_off_it_leaves_nothing():
+    """Also where its settings are others."""
+    off = {"grokking.on": False}
+    one, other = map(str, programs(off, off | {"grokking.memory": 17, "grokking.metrics": ("other",)}))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"grokking.metrics": ("missing", "other")}, "config.grokking.metrics=missing is not measured at every evalu"),
+        (
+            {"grokking.metrics": ("other",)},
+            "config.grokking.together=2 metrics have to rise, and .* names 1: there are",
+        ),
+        ({"evaluate.cheap_every": 60}, "needs more than 13 evaluations, and there are 2: set .* to 8 or less"),
+    ],
+    ids=lambda one: None if isinstance(one, dict) else one[:24],
+)
+def test_what_it_cannot_watch_is_refused(changes, said, monkeypatch):
+    config = load_config(CONFIG, CHANGES | changes)
+    task = scripted(split(config)[0])
+    monkeypatch.setattr(toy, "make_task", lambda static: task)
+    with pytest.raises(ConfigError, match=said):
+        train.prepare(config)
+
+
+def test_it_names_its_metrics_or_takes_all_that_have_a_scale():
+    static, _ = split(load_config(CONFIG, CHANGES))
+    task = scripted(static)
+    assert train.watched(task, static) == METRICS
+    own = static._replace(grokking=static.grokking._replace(metrics=("other", "held_out_accuracy")))
+    assert train.watched(task, own) == METRICS[::-1]
+
+
 def test_no_gradient_goes_through_it():
-    member = detector("total", METRICS, ("slope",), (), 2, STANDARD)
+    member = detector(lambda hypers: Controls({"slope": jnp.float32(1)}, None, {}), "total", METRICS, 2, STANDARD)
 
     def f(x):
         state, controls = member.init(None), Controls({}, None, {})
