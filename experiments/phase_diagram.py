@@ -3,9 +3,9 @@
     python experiments/phase_diagram.py [--quick] [--seeds=3] [--steps=6000]
 
 configs/grok_addition.py modulo 3^3. All runs are one program, vmapped, --at-once of them at most; a seed has a split
-of its own. A cell is coloured by what most of its runs did, and its number is the median of t_gen / t_fit: steps until
-95 % of what is held out is right, and until 99 % of what is trained on is. Writes results/phase_diagram.json and .png;
---quick, nine cells by two seeds, writes nothing unless --out is given.
+of its own. A cell is coloured by what most of its runs did (ternary_jax/grokking/generalisation.py), and its number is
+the median of t_gen / t_fit: steps until 95 % of what is held out is right, and until 95 % of the rest is. Writes
+results/phase_diagram.json and .png; --quick, nine cells by two seeds, writes nothing unless --out is given.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import statistics
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,8 @@ import numpy as np
 from ternary_jax import terminal
 from ternary_jax.config import load_config
 from ternary_jax.engine import train
+from ternary_jax.findings import plain
+from ternary_jax.grokking import generalisation
 from ternary_jax.provenance import provenance
 from ternary_jax.tables import columns, span
 
@@ -35,35 +37,19 @@ SHARES = (0.3, 0.4, 0.5, 0.6, 0.75, 0.9)
 DECAYS = (0.0, 1.0, 2.0, 4.0, 8.0)
 QUICK = {"shares": (0.3, 0.6, 0.9), "decays": (0.0, 2.0, 8.0), "seeds": 2, "steps": 4000}
 COLOURS = {
-    "never fit": "#bdbdbd",
-    "memorised only": "#f4a582",
-    "grokking": "#2e86ab",
-    "generalised with the fit": "#a6dba0",
+    generalisation.NEVER_FIT: "#bdbdbd",
+    generalisation.MEMORISED: "#f4a582",
+    generalisation.DELAYED: "#2e86ab",
+    generalisation.WITH_THE_FIT: "#a6dba0",
+    generalisation.FORGETTING: "#8e6c8a",
 }
 
 
-class Outcome(NamedTuple):
-    """Of a run. t_fit, t_gen: steps, None where it never got there; verdict: a key of COLOURS."""
-
-    t_fit: int | None
-    t_gen: int | None
-    verdict: str
-
-
-def outcome(steps: np.ndarray, fitted: np.ndarray, held_out: np.ndarray) -> Outcome:
-    """What a run did, by its accuracies at the evaluations after so many steps, (n,) each.
-
-    The first time is what counts, whatever comes later. Grokking: t_gen is twice t_fit or more.
-    """
-    t_fit, t_gen = (
-        int(steps[np.argmax(curve >= level)]) if (curve >= level).any() else None
-        for curve, level in ((fitted, 0.99), (held_out, 0.95))
-    )
-    if t_fit is None:
-        return Outcome(t_fit, t_gen, "never fit")
-    if t_gen is None:
-        return Outcome(t_fit, t_gen, "memorised only")
-    return Outcome(t_fit, t_gen, "grokking" if t_gen >= 2 * t_fit else "generalised with the fit")
+def outcome(steps: np.ndarray, fitted: np.ndarray, held_out: np.ndarray) -> dict[str, Any]:
+    """What a run did, by its accuracies at the evaluations after so many steps, (n,) each; nan: it never got there."""
+    chance = P**-N_DIGITS
+    found = generalisation.assess(steps, *((x - chance) / (1 - chance) for x in (fitted, held_out)))
+    return {name: getattr(found, name) for name in ("verdict", "t_fit", "t_gen", "ratio", "area", "sharpness")}
 
 
 def main() -> None:
@@ -86,7 +72,7 @@ def main() -> None:
         out = given.out or ROOT / "results"
         out.mkdir(parents=True, exist_ok=True)
         found = {"modulus": P**N_DIGITS, **grid, "cells": cells, **provenance()}
-        (out / "phase_diagram.json").write_text(json.dumps(found, indent=1) + "\n")
+        (out / "phase_diagram.json").write_text(json.dumps(plain(found), indent=1) + "\n")
         draw(cells, out / "phase_diagram.png")
 
 
@@ -114,8 +100,7 @@ def measured(
                 left, shown = (time.time() - begun) * (1 / done - 1), time.time()
                 terminal.say(f"runs {first} to {group[-1]} of {n}, step {end:,} of {plan.total:,}, {span(left)} left")
     found = [
-        {"seed": k % seeds, **outcome(ends, fitted[k], held_out[k])._asdict(), "held_out": held_out[k, -1]}
-        for k in range(n)
+        {"seed": k % seeds, **outcome(ends, fitted[k], held_out[k]), "held_out": held_out[k, -1]} for k in range(n)
     ]
     cells = [found[k : k + seeds] for k in range(0, n, seeds)]
     return [
@@ -140,6 +125,7 @@ def config_of(at: list[tuple[float, float]], seeds: int, steps: int) -> Any:
         "train.batch_size": round(max(shares) * P ** (2 * N_DIGITS)),
         "train.epochs": steps,
         "checkpoint.every": steps,
+        "grokking.on": False,
     }
     return load_config(ROOT / "configs" / "grok_addition.py", changes)
 
@@ -147,7 +133,7 @@ def config_of(at: list[tuple[float, float]], seeds: int, steps: int) -> Any:
 def summed(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Of the runs of a cell: what most did, how many, and the median of t_gen / t_fit where both are known."""
     (verdict, n), *_ = Counter(run["verdict"] for run in runs).most_common()
-    delays = [run["t_gen"] / run["t_fit"] for run in runs if run["t_fit"] and run["t_gen"]]
+    delays = [run["ratio"] for run in runs if math.isfinite(run["ratio"])]
     return {"verdict": verdict, "of": n, "delay": statistics.median(delays) if delays else None}
 
 
@@ -181,7 +167,7 @@ def draw(cells: list[dict[str, Any]], out: Path) -> Any:
         ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=COLOURS[cell["verdict"]], edgecolor="white"))
         said = [f"x {cell['delay']:.1f}"] if cell["delay"] else []
         said += [f"{cell['of']} of {len(cell['runs'])}"] if cell["of"] < len(cell["runs"]) else []
-        colour = "white" if cell["verdict"] == "grokking" else "black"
+        colour = "white" if cell["verdict"] == generalisation.DELAYED else "black"
         ax.text(x, y, "\n".join(said), ha="center", va="center", fontsize=9, color=colour)
     ax.set(xlim=(-0.5, len(shares) - 0.5), ylim=(-0.5, len(decays) - 0.5))
     ax.set_xticks(range(len(shares)), [f"{share:g}" for share in shares])

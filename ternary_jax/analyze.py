@@ -37,7 +37,11 @@ def main(argv: Sequence[str]) -> None:
         "python -m ternary_jax.analyze", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("workdir", metavar="WORKDIR", type=Path, help="the --workdir of a training")
-    parser.add_argument("--metrics", default="", help="to watch for events; all that have a scale, if not given")
+    parser.add_argument(
+        "--metrics",
+        default="",
+        help="to watch for events; if not given, those of config.grokking, or all that have a scale",
+    )
     parser.add_argument("--no-figures", action="store_true", help="draw nothing")
     given = parser.parse_args(argv)
     workdir = load(given.workdir)

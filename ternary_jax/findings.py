@@ -34,7 +34,7 @@ class Workdir(NamedTuple):
 
 
 def analysis(workdir: Workdir, names: Sequence[str] = ()) -> dict[str, Any]:
-    """All that is found. names: of metrics to watch, all that have a scale if there are none."""
+    """All that is found. names: of metrics to watch; if none, those of the run's detector, or all that have a scale."""
     found = history.histories(workdir.rows)
     metrics = _watched(workdir, found, names)
     told = history.analyse(found, metrics, workdir.references, _thresholds(workdir))
@@ -79,6 +79,7 @@ def _watched(workdir, found, names):
     known = [name for name, one in made.items() if one]
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"--metrics={unknown[0]} has no scale, or is no metric: there are {', '.join(known)}")
+    names = names or (workdir.config["grokking.metrics"] if workdir.config["grokking.on"] else ())
     asked = [one for name, one in made.items() if one and (not names or name in names)]
     return history.distinct(asked, found, _thresholds(workdir).gains[0])
 

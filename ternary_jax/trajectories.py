@@ -23,7 +23,8 @@ def draw(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], folder: Pa
 
     groups: dict[tuple, list] = {}
     for told, one in zip(found["runs"], history.histories(rows), strict=True):
-        groups.setdefault(tuple(sorted(told["hypers"].items())), []).append((told, one))
+        hypers = {name: value for name, value in told["hypers"].items() if not name.endswith("seed")}  # data.split_seed
+        groups.setdefault(tuple(sorted(hypers.items())), []).append((told, one))
     varying = _varying(groups)
     files = []
     for k, (hypers, runs) in enumerate(groups.items()):

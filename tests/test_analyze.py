@@ -37,6 +37,7 @@ def workdir(folder, kind="grokked", runs=2, finished=True, hypers=lambda k: {"ra
     folder.mkdir()
     config = {"task": "toy", "train.epochs": N, "evaluate.cheap_every": 1, "log.tensorboard": False}
     config |= {f"grokking.{name}": value for name, value in histories.STANDARD._asdict().items()}
+    config |= {"grokking.on": False, "grokking.metrics": []}
     (folder / "config.json").write_text(json.dumps(config))
     lines = [json.dumps(change(row)) + "\n" for row in rows_of(kind, runs)]
     (folder / "metrics.jsonl").write_text("".join(lines) + ("" if finished else lines[0][:20]))
@@ -140,7 +141,7 @@ def test_metrics_are_watched_as_asked_and_one_that_is_another_confirms_nothing(t
 
 
 def test_many_runs_are_drawn_by_groups_that_differ_by_seeds(tmp_path, capsys):
-    folder = workdir(tmp_path / "run", runs=20, hypers=lambda k: {"rate": 0.1 * (1 + k % 2)})
+    folder = workdir(tmp_path / "run", runs=20, hypers=lambda k: {"rate": 0.1 * (1 + k % 2), "data.split_seed": k})
     status, out, _ = answer(capsys, folder)
     assert status == 0
     assert "and 8 more, in analysis.json" in out
@@ -148,6 +149,17 @@ def test_many_runs_are_drawn_by_groups_that_differ_by_seeds(tmp_path, capsys):
     ratio = json.loads((folder / "analysis.json").read_text())["generalisation"]["held_out_coverage_B"]["ratio"]
     assert ratio["runs"] == 20
     assert 75 < ratio["low"] <= ratio["median"] <= ratio["high"] < 90
+
+
+def test_it_watches_what_the_detector_of_the_run_did(tmp_path, capsys):
+    folder = workdir(tmp_path / "run")
+    config = json.loads((folder / "config.json").read_text())
+    for on, watched in ((True, "hierarchy_B, held_out_coverage_B"), (False, "coverage_B, hierarchy_B")):
+        own = {"grokking.on": on, "grokking.metrics": ["held_out_coverage_B", "hierarchy_B"]}
+        (folder / "config.json").write_text(json.dumps(config | own))
+        assert f"watched: {watched}\n" in answer(capsys, folder, "--no-figures")[1]
+    out = answer(capsys, folder, "--no-figures", "--metrics=hierarchy_B,held_out_coverage_B")[1]
+    assert "watched: hierarchy_B, held_out_coverage_B\n" in out
 
 
 def test_a_mistake_is_one_sentence_and_status_2(tmp_path, capsys):

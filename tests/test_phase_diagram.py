@@ -5,36 +5,38 @@ import numpy as np
 import phase_diagram
 import pytest
 
-STEPS = np.arange(1, 11) * 20
+from ternary_jax.grokking import generalisation as g
+
+STEPS = np.arange(1, 41) * 20
 
 
 def rise(at, to=1.0):
     """A curve that is `to` from evaluation `at` on."""
-    return np.where(np.arange(10) >= at, to, 0.1)
+    return np.where(np.arange(40) >= at, to, 1 / 27)
 
 
 @pytest.mark.parametrize(
-    ("fitted", "held_out", "expected"),
+    ("fitted", "held_out", "verdict", "ratio"),
     [
-        (rise(1), rise(7), (40, 160, "grokking")),
-        (rise(1), rise(3), (40, 80, "grokking")),
-        (rise(2), rise(3), (60, 80, "generalised with the fit")),
-        (rise(3), rise(1), (80, 40, "generalised with the fit")),
-        (rise(1), rise(5, 0.94), (40, None, "memorised only")),
-        (rise(1, 0.98), rise(5), (None, 120, "never fit")),
-        (rise(99), rise(99), (None, None, "never fit")),
+        (rise(1), rise(19), g.DELAYED, 10.0),
+        (rise(3), rise(6), g.WITH_THE_FIT, 1.75),
+        (rise(3), rise(1), g.WITH_THE_FIT, 0.5),
+        (rise(1), rise(5, 0.9), g.MEMORISED, np.nan),
+        (rise(1, 0.9), rise(5), g.NEVER_FIT, np.nan),
     ],
 )
-def test_a_run_is_said_to_have_done_what_it_did(fitted, held_out, expected):
-    assert phase_diagram.outcome(STEPS, fitted, held_out) == expected
+def test_a_run_is_said_to_have_done_what_it_did(fitted, held_out, verdict, ratio):
+    found = phase_diagram.outcome(STEPS, fitted, held_out)
+    assert found["verdict"] == verdict
+    np.testing.assert_equal(found["ratio"], ratio)
 
 
 def test_a_cell_is_what_most_of_its_runs_are_with_the_delay_of_those_that_generalise():
-    runs = [phase_diagram.outcome(STEPS, rise(1), rise(at))._asdict() for at in (3, 7, 99)]
+    runs = [phase_diagram.outcome(STEPS, rise(1), rise(at)) for at in (9, 19, 99)]
     found = phase_diagram.summed(runs)
-    assert found == {"verdict": "grokking", "of": 2, "delay": 3.0}
-    assert phase_diagram.label({**found, "runs": runs}, ", ") == "grokking (2 of 3), x 3.0"
-    assert phase_diagram.summed(runs[2:]) == {"verdict": "memorised only", "of": 1, "delay": None}
+    assert found == {"verdict": g.DELAYED, "of": 2, "delay": 7.5}
+    assert phase_diagram.label({**found, "runs": runs}, ", ") == f"{g.DELAYED} (2 of 3), x 7.5"
+    assert phase_diagram.summed(runs[2:]) == {"verdict": g.MEMORISED, "of": 1, "delay": None}
 
 
 def test_each_run_of_a_cell_has_a_seed_and_a_split_of_its_own():
@@ -52,7 +54,7 @@ def test_a_small_diagram_is_measured_and_drawn(tmp_path):
     jax.config.update("jax_disable_most_optimizations", before)
     assert [(cell["share"], cell["decay"]) for cell in cells] == [(0.1, 0.0), (0.1, 8.0), (0.2, 0.0), (0.2, 8.0)]
     assert all([run["seed"] for run in cell["runs"]] == [0, 1] for cell in cells)
-    assert cells[0]["verdict"] == cells[2]["verdict"] == "memorised only"
+    assert cells[0]["verdict"] == cells[2]["verdict"] == g.MEMORISED
     assert phase_diagram.table(cells).splitlines()[0].split() == ["train", "fraction", "decay", "0", "decay", "8"]
     figure = phase_diagram.draw(cells, tmp_path / "diagram.png")
     assert (tmp_path / "diagram.png").stat().st_size > 1000
