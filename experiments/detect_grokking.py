@@ -4,9 +4,9 @@
 
 32 runs of configs/grok_addition.py in one program, half of them set up so that they grok, half so that they do not: all
 pairs are trained on, or there is no weight decay, or three quarters are trained on, and the rest comes with the fit.
-What they did is told by two lines over held-out accuracy; what the detector said is read from the log. Precision and
-recall of the runs, for events and for confirmed ones, of the detector and of the analysis of the log, which has the
-last evaluation too. Writes results/detect_grokking.json and .png; FOLDER keeps the log, for `analyze`.
+What they did is told by two levels of accuracy; what the detector said is read from the log. Precision and recall, in
+runs: for events, for confirmed ones, and for the last verdict, of the detector, and of the analysis of the log, which
+has the last evaluation, too. Writes results/detect_grokking.json and .png; FOLDER keeps the log, for `analyze`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import numpy as np
 
 from ternary_jax.config import load_config
 from ternary_jax.engine import log, train
-from ternary_jax.grokking import definitions, history
+from ternary_jax.grokking import definitions, generalisation, history
 from ternary_jax.provenance import provenance
 from ternary_jax.tables import columns
 
@@ -28,15 +28,15 @@ ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "grok_addition.py"
 # Name, share of the pairs, weight decay, runs.
 SETUPS = (
-    ("weight decay 1.5", 0.35, 1.5, 4),
-    ("weight decay 2", 0.35, 2.0, 4),
-    ("weight decay 2.5", 0.35, 2.5, 4),
-    ("weight decay 3", 0.35, 3.0, 4),
+    ("to grok", 0.35, 1.5, 4),
+    ("to grok", 0.35, 2.0, 4),
+    ("to grok", 0.35, 2.5, 4),
+    ("to grok", 0.35, 3.0, 4),
     ("no weight decay", 0.35, 0.0, 6),
     ("all pairs", 1.0, 2.0, 5),
     ("three quarters", 0.75, 2.0, 5),
 )
-SAYS = ("event online", "confirmed online", "event in the log", "confirmed in the log")
+SAYS = ("event online", "confirmed online", "verdict online", "event in the log", "confirmed in the log")
 
 
 def grokked(steps: np.ndarray, trained: np.ndarray, held_out: np.ndarray) -> bool:
@@ -74,8 +74,9 @@ def judged(config: Any, folder: Any) -> list[dict[str, Any]]:
     for one, says in zip(found, told, strict=True):
         x = one.columns
         events = [rise for rise in says["rises"] if rise["event"]]
-        said = (x["control/grokking/events"][-1], x["control/grokking/confirmed"][-1], len(events))
-        said += (sum(rise["confirmed"] for rise in events),)
+        online = [x[f"control/grokking/{name}"][-1] for name in ("events", "confirmed", "held_out_accuracy/verdict")]
+        online[2] = online[2] == generalisation.VERDICTS.index(generalisation.DELAYED)
+        said = (*online, len(events), sum(rise["confirmed"] for rise in events))
         truth = grokked(x["step"], x["train_accuracy"], x["held_out_accuracy"])
         known = [rise["known"]["step"] for rise in events]
         curve = dict(step=x["step"].tolist(), held_out=x["held_out_accuracy"].tolist())
@@ -94,9 +95,15 @@ def score(runs: list[dict[str, Any]], says: str) -> dict[str, float]:
 def table(setups: Any, runs: list[dict[str, Any]]) -> str:
     """A line per setup, and one for each of precision and recall."""
     lines, at = [["runs with", "", "grokked", *SAYS]], 0
-    for name, _, _, n in setups:
+    for name, share, decay, n in setups:
         own, at = runs[at : at + n], at + n
-        lines.append([name, f"{n}", *(str(sum(run[key] > 0 for run in own)) for key in ("truth", *SAYS))])
+        lines.append(
+            [
+                f"{name}, share {share:g}, decay {decay:g}",
+                f"{n}",
+                *(str(sum(run[key] > 0 for run in own)) for key in ("truth", *SAYS)),
+            ]
+        )
     lines.append(["all", str(at), *(str(sum(run[key] > 0 for run in runs)) for key in ("truth", *SAYS))])
     for figure in ("precision", "recall"):
         lines.append([figure, "", "", *(f"{score(runs, says)[figure]:.3f}" for says in SAYS)])
@@ -109,19 +116,23 @@ def draw(setups: Any, runs: list[dict[str, Any]], out: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
-        1, len(setups), figsize=(2.1 * len(setups), 2.6), sharex=True, sharey=True, layout="constrained"
+        2, -(-len(setups) // 2), figsize=(10, 4.6), sharex=True, sharey=True, layout="constrained"
     )
+    for ax in axes.flat[len(setups) :]:
+        ax.axis("off")
     at = 0
-    for ax, (name, share, decay, n) in zip(axes, setups, strict=True):
+    for ax, (name, share, decay, n) in zip(axes.flat, setups, strict=False):
         for run in runs[at : at + n]:
             ax.plot(run["step"], run["held_out"], color="#2e86ab" if run["truth"] else "#8d99a3", linewidth=1)
             for step in run["known"]:
                 ax.plot(step, run["held_out"][run["step"].index(step)], "^", color="#c8553d", markersize=5)
+        if not any(np.isfinite(run["held_out"]).any() for run in runs[at : at + n]):
+            ax.text(0.5, 0.5, "nothing is held out", transform=ax.transAxes, ha="center", color="#8d99a3", fontsize=8)
         at += n
-        ax.set_title(f"{name}\nshare {share:g}, decay {decay:g}", fontsize=8)
+        ax.set_title(f"{name}: share {share:g}, decay {decay:g}", fontsize=8)
         ax.tick_params(labelsize=7)
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("held-out accuracy", fontsize=8)
+    figure.supylabel("held-out accuracy", fontsize=8)
     figure.supxlabel("steps; blue: grokked, grey: not; triangles: events, when they were known", fontsize=8)
     figure.savefig(out, dpi=130, facecolor="white")
     plt.close(figure)

@@ -48,7 +48,8 @@ COLOURS = {
 def outcome(steps: np.ndarray, fitted: np.ndarray, held_out: np.ndarray) -> dict[str, Any]:
     """What a run did, by its accuracies at the evaluations after so many steps, (n,) each; nan: it never got there."""
     chance = P**-N_DIGITS
-    found = generalisation.assess(steps, *((x - chance) / (1 - chance) for x in (fitted, held_out)))
+    fit, gen = ((x - chance) / (1 - chance) for x in (fitted, held_out))
+    found = generalisation.assess(steps, fit, gen)
     return {name: getattr(found, name) for name in ("verdict", "t_fit", "t_gen", "ratio", "area", "sharpness")}
 
 

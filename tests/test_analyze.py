@@ -157,8 +157,9 @@ def test_it_watches_what_the_detector_of_the_run_did(tmp_path, capsys):
     for on, watched in ((True, "hierarchy_B, held_out_coverage_B"), (False, "coverage_B, hierarchy_B")):
         own = {"grokking.on": on, "grokking.metrics": ["held_out_coverage_B", "hierarchy_B"]}
         (folder / "config.json").write_text(json.dumps(config | own))
-        assert f"watched: {watched}\n" in answer(capsys, folder, "--no-figures")[1]
-    out = answer(capsys, folder, "--no-figures", "--metrics=hierarchy_B,held_out_coverage_B")[1]
+        _, out, _ = answer(capsys, folder, "--no-figures")
+        assert f"watched: {watched}\n" in out
+    _, out, _ = answer(capsys, folder, "--no-figures", "--metrics=hierarchy_B,held_out_coverage_B")
     assert "watched: hierarchy_B, held_out_coverage_B\n" in out
 
 

@@ -28,7 +28,7 @@ from ternary_jax.engine import report as reports
 from ternary_jax.engine.report import Desk, Plan, Report, measured
 from ternary_jax.engine.step import TrainState, first_bad, flat, keys, look_ahead, make_step, observables
 from ternary_jax.engine.task import Metric, Task
-from ternary_jax.grokking import definitions, online
+from ternary_jax.grokking import definitions, generalisation, online
 from ternary_jax.grokking.definitions import Watched
 from ternary_jax.keys import ConfigError
 
@@ -164,9 +164,9 @@ def _detector(task, static, control, metrics, schedule, every):
         given = Controls(zeros(jax.eval_shape(task.init, jax.random.key(0), hypers)), None, task.knobs(hypers))
         return jax.eval_shape(lambda: control.update(control.init(hypers), signals, given)[1])
 
-    return online.detector(
-        turned, "loss", watched(task, static), every, definitions.thresholds(static.grokking._asdict())
-    )
+    thresholds = definitions.thresholds(static.grokking._asdict())
+    pairs = generalisation.pairs(((m.name, m.better, m.best, m.chance) for m in task.metrics if not m.costly), metrics)
+    return online.detector(turned, "loss", watched(task, static), pairs, every, thresholds)
 
 
 def watched(task: Task, static: Any) -> tuple[Watched, ...]:

@@ -5,8 +5,9 @@ nothing is assessed.
 """
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,6 +58,40 @@ class Generalisation(NamedTuple):
     gap: np.ndarray
     area: float
     sharpness: float
+
+
+class Pair(NamedTuple):
+    """A held-out metric, and how the same figure over what was trained on is found: under a name of its own, or as
+    held_out + gap. With the two figures that lie at 0 and at 1 of a curve.
+    """
+
+    held_out: str
+    fit: str
+    gap: str
+    chance: float
+    best: float
+
+    def curves(self, figures: Mapping[str, Any]) -> tuple[Any, Any]:
+        """(fit, held_out), as shares, of figures by name: columns of a log, or those of one evaluation."""
+        held_out = figures[self.held_out]
+        fit = figures[self.fit] if self.fit in figures else held_out + figures[self.gap]
+        return tuple((x - self.chance) / (self.best - self.chance) for x in (fit, held_out))
+
+
+def pairs(metrics: Iterable[tuple[str, int, float, float]], there: Container[str]) -> tuple[Pair, ...]:
+    """Of metrics (name, better, best, chance), those that are called held_out_X, where train_X or X_gap is there, too.
+
+    A branch stays at the end of a name: held_out_X_A, X_gap_A. Only of figures that have chance and a best, and of
+    which more is better: a loss may lie any distance beyond chance.
+    """
+    found = []
+    for name, better, best, chance in metrics:
+        rest = name.removeprefix("held_out_")
+        pair = Pair(name, f"train_{rest}", re.sub(r"(_[A-Z])?$", r"_gap\1", rest, count=1), chance, best)
+        scaled = better == 1 and math.isfinite(best - chance) and best != chance
+        if rest != name and scaled and name in there and (pair.fit in there or pair.gap in there):
+            found.append(pair)
+    return tuple(found)
 
 
 def assess(

@@ -6,7 +6,6 @@ last evaluation too. What is said of a run is made of numbers, texts, arrays, li
 
 import functools
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -186,22 +185,13 @@ def _changes(history, metrics):
 def generalises(
     history: History, references: Mapping[str, Any], levels: Levels = generalisation.STANDARD
 ) -> dict[str, generalisation.Generalisation]:
-    """By each held-out metric whose figure over what was trained on is known too; "" where there is none.
-
-    Of held_out_X that is train_X, or held_out_X + X_gap, with the name of a branch at the end. Only of figures that
-    have chance and a best, and of which more is better: a loss may lie any distance beyond chance.
-    """
-    step, found = history.columns["step"], {}
-    for name, about in references.items():
-        if not name.startswith("held_out_") or about["better"] != 1 or name not in history.columns:
-            continue
-        held_out, rest = history.columns[name], name.removeprefix("held_out_")
-        gap = re.sub(r"(_[A-Z])?$", r"_gap\1", rest, count=1)
-        fit = history.columns.get(f"train_{rest}", held_out + history.columns.get(gap, math.nan))
-        scale = about["best"] - about["chance"]
-        if math.isfinite(scale) and np.isfinite(fit).any():
-            fit, held_out = ((x - about["chance"]) / scale for x in (fit, held_out))
-            found[name] = generalisation.assess(step, fit, held_out, levels)
+    """By each held-out metric whose figure over what was trained on is known too; "" where there is none."""
+    step, metrics = history.columns["step"], ((n, m["better"], m["best"], m["chance"]) for n, m in references.items())
+    found = {}
+    for pair in generalisation.pairs(metrics, history.columns):
+        fit, held_out = pair.curves(history.columns)
+        if np.isfinite(fit).any():
+            found[pair.held_out] = generalisation.assess(step, fit, held_out, levels)
     return found or {"": generalisation.assess(step, step, None)}
 
 

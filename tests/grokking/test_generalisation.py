@@ -96,3 +96,28 @@ def test_runs_that_never_generalise_count_as_infinitely_late():
     assert (low, high) == (made[0].ratio, math.inf)
     unfit = g.assess(STEPS, rise(10, height=0.5), rise(100))
     assert g.ratios([*made, unfit]) == g.ratios(made)
+
+
+def test_a_pair_is_a_held_out_figure_and_that_of_the_fit():
+    nan, inf = math.nan, math.inf
+    metrics = [
+        ("held_out_accuracy", 1, 1.0, 0.1),
+        ("held_out_coverage_B", 1, 1.0, 0.0),
+        ("held_out_valuation", 1, 4.0, 0.5),  # nothing is known of the fit
+        ("held_out_loss", -1, 0.0, 4.4),
+        ("held_out_hierarchy_B", 1, 1.0, nan),
+        ("held_out_other", 1, inf, 0.0),
+        ("coverage_B", 1, 1.0, 0.0),
+        ("held_out_missing", 1, 1.0, 0.0),
+    ]
+    there = {name for name, *_ in metrics[:-1]} | {
+        "train_accuracy",
+        "coverage_gap_B",
+        "train_loss",
+        "train_hierarchy_B",
+    }
+    found = g.pairs(metrics, there | {"train_missing", "train_other"})
+    assert [pair.held_out for pair in found] == ["held_out_accuracy", "held_out_coverage_B"]
+    figures = {"held_out_accuracy": 0.1, "train_accuracy": 1.0, "held_out_coverage_B": 0.25, "coverage_gap_B": 0.5}
+    assert found[0].curves(figures) == (1.0, 0.0)
+    assert found[1].curves(figures) == (0.75, 0.25)

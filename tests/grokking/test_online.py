@@ -132,7 +132,7 @@ def test_it_sees_means_since_the_last_evaluation_and_no_step_twice():
     losses, figures = rng.normal(size=n).astype(np.float32), rng.normal(size=(14, 2)).astype(np.float32)
     rates, knobs, flags = rng.random((n, 1)), rng.random((n, 1)), rng.random((n, 1)) < 0.5
     turned = Controls({"slope": jnp.float32(1)}, None, {"rho": jnp.float32(1)})
-    member = detector(lambda hypers: turned, "total", METRICS, every, STANDARD)
+    member = detector(lambda hypers: turned, "total", METRICS, (), every, STANDARD)
 
     @jax.jit
     def run(losses, figures, rates, knobs, flags):
@@ -211,7 +211,7 @@ def test_it_names_its_metrics_or_takes_all_that_have_a_scale():
 
 
 def test_no_gradient_goes_through_it():
-    member = detector(lambda hypers: Controls({"slope": jnp.float32(1)}, None, {}), "total", METRICS, 2, STANDARD)
+    member = detector(lambda hypers: Controls({"slope": jnp.float32(1)}, None, {}), "total", METRICS, (), 2, STANDARD)
 
     def f(x):
         state, controls = member.init(None), Controls({}, None, {})
