@@ -28,6 +28,7 @@ from ternary_jax.tables import columns
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "v5_12.py"
 OFTEN = {"evaluate.cheap_every": 3, "log.tensorboard": False}
+WATCHED = {"grokking.on": True}  # no run has anything held out, and the schedule restarts: there is nothing to find
 ON = {
     "homeostasis.on": True,
     "homeostasis.warmup": 12,  # the first cosine
@@ -65,11 +66,14 @@ def compare(given: Any) -> dict[str, Any]:
     for name, changes in (("off", {}), ("on", ON)):
         terminal.say(f"homeostasis {name}, {given.seeds} seeds at once ...")
         with tempfile.TemporaryDirectory() as folder:
-            summary = train.run(load_config(CONFIG, OFTEN | {"runs": given.seeds} | changes), folder)
+            summary = train.run(load_config(CONFIG, OFTEN | WATCHED | {"runs": given.seeds} | changes), folder)
             rows = read(folder)
         met = [ceiling(summary, rows, run) for run in range(given.seeds)]
         final = {figure: [run["final"][figure] for run in summary["runs"]] for figure in FIGURES}
-        found[name] = {"epoch of the ceiling": met, **final, "curves": curves(rows, given.seeds)}
+        last = [row for row in rows if row["epoch"] == summary["epochs"]]
+        events = [row["control/grokking/events"] for row in last]
+        found[name] = {"epoch of the ceiling": met, **final, "grokking events": events}
+        found[name]["curves"] = curves(rows, given.seeds)
     print(table(found))
     return found
 
@@ -103,7 +107,7 @@ def table(found: dict[str, Any]) -> str:
     """A line per figure: its means, and the difference with its interval."""
     n = len(found["on"]["hierarchy_B"])
     lines = [[f"v5_12, {n} seeds", "off", "on", "on - off, 95 %"]]
-    for figure in ("epoch of the ceiling", *FIGURES):
+    for figure in ("epoch of the ceiling", *FIGURES, "grokking events"):
         off, on = (np.array(found[arm][figure], float) for arm in ("off", "on"))
         mean, low, high = interval(on - off)
         lines.append([figure, f"{off.mean():.5f}", f"{on.mean():.5f}", f"{mean:+.5f} [{low:+.5f}, {high:+.5f}]"])
