@@ -31,8 +31,11 @@ def test_the_truth_is_two_levels_of_accuracy(trained, held_out, truth):
 
 
 def test_precision_and_recall_are_of_runs():
-    runs = [{"truth": t, "event online": n} for t, n in ((True, 2), (True, 0), (True, 1), (False, 1), (False, 0))]
-    assert d.score(runs, "event online") == {"precision": 2 / 3, "recall": 2 / 3}
+    runs = [
+        {"truth": t, "event online": n}
+        for t, n in ((True, 2), (True, 0), (True, 1), (False, 1), (False, 2), (False, 0))
+    ]
+    assert d.score(runs, "event online") == {"precision": 2 / 4, "recall": 2 / 3}
     nothing = d.score([{"truth": False, "event online": 0}], "event online")
     assert all(math.isnan(x) for x in nothing.values())
 
