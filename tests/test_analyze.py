@@ -151,6 +151,27 @@ def test_many_runs_are_drawn_by_groups_that_differ_by_seeds(tmp_path, capsys):
     assert 75 < ratio["low"] <= ratio["median"] <= ratio["high"] < 90
 
 
+def test_a_run_with_nothing_held_out_takes_no_metric_from_the_others(tmp_path, capsys):
+    """And one that only some evaluations have measured is none to watch."""
+
+    def change(row):
+        rare = {} if row["epoch"] % 10 else {"q_B": 0.02 * row["epoch"]}
+        gone = {"held_out_coverage_B": None, "coverage_gap_B": None} if row["run"] == 1 else {}
+        return (
+            {name: x for name, x in row.items() if name != "q_B"} | rare | gone | {"coverage_B": row["coverage_B"] / 2}
+        )
+
+    folder = workdir(tmp_path / "run", runs=2, change=change)
+    _, out, err = answer(capsys, folder, "--no-figures", "--metrics=held_out_coverage_B,hierarchy_B,q_B")
+    assert err == ""
+    assert "watched: hierarchy_B, held_out_coverage_B\n" in out
+    assert "events: 1 of 1 rises" in out
+    found = json.loads((folder / "analysis.json").read_text())
+    assert found["runs"][0]["change_points"]["held_out_coverage_B"]
+    assert not found["runs"][1]["change_points"]["held_out_coverage_B"]
+    assert "  held_out_coverage_B: 1 of 2 runs delayed generalisation (grokking)" in out
+
+
 def test_it_watches_what_the_detector_of_the_run_did(tmp_path, capsys):
     folder = workdir(tmp_path / "run")
     config = json.loads((folder / "config.json").read_text())

@@ -41,17 +41,24 @@ def histories(rows: Sequence[Mapping[str, Any]]) -> list[History]:
 
 
 def distinct(metrics: Sequence[Watched], found: Sequence[History], within: float) -> tuple[Watched, ...]:
-    """Those that every evaluation has measured, but for one that is within this share of its scale of another at all of
-    them: where the one rises the other does, so it confirms nothing.
+    """Those that every evaluation of a run has measured, or none, as of one without a held-out set; but for one that is
+    within this share of its scale of another wherever both are: where the one rises so does the other, which confirms
+    nothing.
     """
     kept: list[tuple[Watched, np.ndarray]] = []
     for one in metrics:
-        if not all(one.name in history.columns for history in found):
+        each = [x.columns[one.name] for x in found if np.isfinite(x.columns.get(one.name, math.nan)).any()]
+        if not each or not all(np.isfinite(x).all() for x in each):
             continue
-        values = np.concatenate([history.columns[one.name] for history in found])
-        if np.isfinite(values).all() and not any(np.allclose(values, x, 0, within * one.scale) for _, x in kept):
+        values = np.concatenate([x.columns.get(one.name, np.full(len(x.columns["step"]), np.nan)) for x in found])
+        if not any(_same(values, x, within * one.scale) for _, x in kept):
             kept.append((one, values))
     return tuple(one for one, _ in kept)
+
+
+def _same(x, y, within):
+    both = np.isfinite(x) & np.isfinite(y)
+    return both.any() and np.allclose(x[both], y[both], 0, within)
 
 
 def analyse(
@@ -167,14 +174,16 @@ def _apart(lengths):
 def _changes(history, metrics):
     step, epoch = (history.columns.get(name, history.columns["step"]) for name in ("step", "epoch"))
     series = {name: history.columns[name] for name in ("loss", *(one.name for one in metrics))}
+    known = {name: x for name, x in series.items() if np.isfinite(x).all()}
     norms = history.columns.get("gradient_norm", np.zeros(0))
 
     def at(places):
         return [{"step": int(step[k]), "epoch": float(epoch[k])} for k in places]
 
+    none = {name: [] for name in series}
     return {
-        "change_points": {name: at(changes.change_points(x, changes.penalty(x))) for name, x in series.items()},
-        "transitions": {name: at(changes.transitions(x)) for name, x in series.items()},
+        "change_points": none | {name: at(changes.change_points(x, changes.penalty(x))) for name, x in known.items()},
+        "transitions": none | {name: at(changes.transitions(x)) for name, x in known.items()},
         "gradient_regimes": at(changes.regimes(norms)),
     }
 
