@@ -21,7 +21,7 @@ from compare_statenet import interval
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config
-from ternary_jax.engine import train
+from ternary_jax.engine import log, train
 from ternary_jax.provenance import provenance
 from ternary_jax.tables import columns
 
@@ -67,7 +67,7 @@ def compare(given: Any) -> dict[str, Any]:
         terminal.say(f"homeostasis {name}, {given.seeds} seeds at once ...")
         with tempfile.TemporaryDirectory() as folder:
             summary = train.run(load_config(CONFIG, OFTEN | WATCHED | {"runs": given.seeds} | changes), folder)
-            rows = read(folder)
+            rows = log.read(Path(folder))
         met = [ceiling(summary, rows, run) for run in range(given.seeds)]
         final = {figure: [run["final"][figure] for run in summary["runs"]] for figure in FIGURES}
         last = [row for row in rows if row["epoch"] == summary["epochs"]]
@@ -76,11 +76,6 @@ def compare(given: Any) -> dict[str, Any]:
         found[name]["curves"] = curves(rows, given.seeds)
     print(table(found))
     return found
-
-
-def read(folder: Any) -> list[dict[str, Any]]:
-    """The rows of a workdir."""
-    return [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
 
 
 def ceiling(summary: dict[str, Any], rows: list[dict[str, Any]], run: int) -> float:
@@ -122,7 +117,7 @@ def recover(given: Any) -> dict[str, Any]:
         terminal.say("from there, at rest ...")
         config = load_config(CONFIG, SMALL | REOPENED | {"start.workdir": f"{folder}/first"})
         train.run(config, f"{folder}/again")
-        rows = read(f"{folder}/again")
+        rows = log.read(Path(folder) / "again")
     found = {
         "epoch": [row["epoch"] for row in rows],
         "coverage_A": [row["coverage_A"] for row in rows],

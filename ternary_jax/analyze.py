@@ -68,7 +68,9 @@ def load(path: Path) -> Any:
     config = json.loads((path / "config.json").read_text())
     if "grokking.memory" not in config:
         command_line.fail(f"{path} was trained before there was config.grokking: train again to have it analysed")
-    rows = _rows(path / "metrics.jsonl")
+    from ternary_jax.engine import log  # it takes time
+
+    rows = log.read(path)
     if not rows:
         every = config.get("evaluate.cheap_every")
         command_line.fail(f"{path} has no evaluation yet: the first comes after {every} epochs; try again then")
@@ -77,13 +79,6 @@ def load(path: Path) -> Any:
     from ternary_jax.findings import Workdir  # it takes time
 
     return Workdir(path, config, rows, summary, references(config, summary))
-
-
-def _rows(file):
-    """What is not finite is nan. A line without an end is being written, or was cut short, and is no row."""
-    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
-    rows = [json.loads(line) for line in lines if line.endswith("\n")]
-    return [{k: _number(v) for k, v in row.items()} for row in rows]
 
 
 def references(config: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, dict[str, float]]:

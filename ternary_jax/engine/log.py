@@ -98,8 +98,12 @@ def close(log: Log) -> None:
 
 
 def read(workdir: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl; what was not finite is nan."""
-    return [_row(line) for line in (workdir / "metrics.jsonl").read_bytes().splitlines()]
+    """The rows of metrics.jsonl, if there is one; what was not finite is nan. A line without an end is being written or
+    was cut short, and is no row.
+    """
+    file = workdir / "metrics.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+    return [_row(line) for line in lines if line.endswith(b"\n")]
 
 
 def _row(line: bytes) -> dict[str, Any]:
