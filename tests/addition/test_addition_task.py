@@ -17,6 +17,8 @@ from ternary_jax.control.chain import Controls
 from ternary_jax.engine import log, train
 from ternary_jax.engine.task import Context
 
+pytestmark = pytest.mark.usefixtures("compiled_soon")
+
 CONFIG = Path(__file__).parents[2] / "configs" / "grok_addition.py"
 P, K, M = 3, 2, 9
 SMALL = {
@@ -36,15 +38,6 @@ SMALL = {
     "log.tensorboard": False,
     "compilation_cache": False,
 }
-
-
-@pytest.fixture(autouse=True)
-def compiled_soon():
-    """Most of the time of these tests is compiling."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def config(**overrides):

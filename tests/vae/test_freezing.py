@@ -1,12 +1,15 @@
 """Homeostasis in the task: what rests stays as it is to the bit, and what is wrong in its settings is one sentence."""
 
+import signal
+
 import jax
 import numpy as np
 import pytest
 import small
 
+from ternary_jax import terminal
 from ternary_jax.config import split
-from ternary_jax.engine import train
+from ternary_jax.engine import log, train
 from ternary_jax.keys import ConfigError
 from ternary_jax.vae import task
 
@@ -75,6 +78,36 @@ def test_runs_at_once_close_their_gates_each_by_itself():
     both = trained(runs=2, homeostasis__patience=2)[0]
     last = [jax.tree.map(lambda x: x[1], both[-1]), jax.tree.map(lambda x: x[0], solo[-1])]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *last)
+
+
+def test_a_run_goes_on_with_its_gates_and_its_detector_where_it_was(tmp_path, monkeypatch, compiled_soon):
+    """Interrupted when a gate has closed and the detector has seen as much as it needs, and started again."""
+    changes = ON | {"train__epochs": 20, "checkpoint__every": 20, "grokking__on": True, "runs": 2}
+    changes |= {"homeostasis__patience": 3, "evaluate__costly_every": 20}
+    workdirs = [tmp_path / name for name in ("undisturbed", "interrupted")]
+    train.run(small.config(**changes), workdirs[0])
+
+    def line(*args, seen=[]):  # noqa: B006
+        seen.append(args)
+        if len(seen) == 15:
+            signal.raise_signal(signal.SIGINT)
+        return "..."
+
+    with monkeypatch.context() as patch:
+        patch.setattr(terminal, "progress_line", line)
+        assert not train.run(small.config(**changes), workdirs[1])["finished"]
+    assert 14 <= max(row["epoch"] for row in log.read(workdirs[1])) < 20
+    assert train.run(small.config(**changes), workdirs[1])["finished"]
+    rows = [[(name, row[name]) for row in log.read(folder) for name in row if not clock(name)] for folder in workdirs]
+    np.testing.assert_equal(*rows)
+    told = dict(rows[0])
+    assert told["rate/encoder_B"] == 0
+    assert told["control/grokking/frozen/encoder_B"] == 1
+    assert told["control/grokking/plateau"] >= 0
+
+
+def clock(name):
+    return name.endswith("_s")
 
 
 @pytest.mark.parametrize(
