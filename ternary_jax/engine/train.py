@@ -179,7 +179,7 @@ def watched(task: Task, static: Any) -> tuple[Watched, ...]:
     if evaluations <= least:
         raise ConfigError(
             f"config.grokking.on=True needs more than {least} evaluations, and there are {evaluations}: set "
-            f"config.evaluate.cheap_every to {max(1, static.train.epochs // (least + 1))} or less"
+            f"config.evaluate.cheap_every to {max(1, static.train.epochs // (least + 1))} or less, or config.grokking.on to false"
         )
     for m in task.metrics:
         if not m.costly and (one := definitions.watched(m.name, m.better, m.best, m.chance, m.untrained)):
@@ -188,7 +188,8 @@ def watched(task: Task, static: Any) -> tuple[Watched, ...]:
     for name in own.metrics:
         if name not in scaled:
             raise ConfigError(
-                f"config.grokking.metrics={name} is not measured at every evaluation, or has no scale: {there}"
+                f"config.grokking.metrics={name} is not measured at every evaluation, or has no scale: {there}; name some "
+                "of these, or set config.grokking.on to false"
             )
     names = own.metrics or tuple(scaled)
     if len(names) < own.together:

@@ -37,6 +37,7 @@ SMALL = {
     "checkpoint.every": 100,
     "log.tensorboard": False,
     "compilation_cache": False,
+    "grokking.on": False,
 }
 
 
