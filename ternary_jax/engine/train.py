@@ -28,6 +28,7 @@ from ternary_jax.engine import report as reports
 from ternary_jax.engine.report import Desk, Plan, Report, measured
 from ternary_jax.engine.step import TrainState, first_bad, flat, keys, look_ahead, make_step, observables
 from ternary_jax.engine.task import Metric, Task
+from ternary_jax.grokking import emergence
 
 # Levels of LLVM's optimisation: the first compiles a sixth sooner than the third, which is the usual one, and what it
 # makes was as fast on CPU, to within the noise (a chunk of v5_12, in turns: median 1.47 s against 1.52 s).
@@ -184,7 +185,7 @@ def prepare(config: Any) -> tuple[Task, Any, Any]:
     _, module = configs.keys_of(config.task)
     if not hasattr(module, "make_task"):
         raise configs.ConfigError(f"config.task={config.task} has no make_task(static), so nothing can be trained")
-    return module.make_task(static), static, hypers
+    return emergence.watched(module.make_task(static), static, hypers), static, hypers
 
 
 # --- the host ---------------------------------------------------------------------------------------------------------

@@ -229,19 +229,36 @@ def test_chance_is_that_of_all_answers_alike():
         "distance": np.where(v == K, 0, float(P) ** -v).mean(),
         "loss": math.log(M),
     }
-    for m in made.metrics[:-1]:
+    for m in made.metrics:
         figure = m.name.removeprefix("held_out_").removeprefix("train_")
         assert m.chance == pytest.approx(expected[figure]), m.name
         assert m.untrained == pytest.approx(m.chance, rel=0.05 if figure == "loss" else 1e-9), m.name
         assert m.better * m.best > m.better * m.chance, m.name
-    assert made.metrics[-1].name == "weight_norm"
 
 
-def test_the_weight_norm_is_that_of_all_parameters():
-    made, _, hypers, params = setting()
-    flat = np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(params)])
-    found = small.jit(made.cheap)(params, {}, hypers, made.data)["weight_norm"]
-    assert float(found) == pytest.approx(np.sqrt((flat**2).sum()), rel=1e-5)
+@pytest.mark.parametrize("kind", ["perceptron", "transformer"])
+def test_what_is_shown_inside_is_what_the_logits_are_made_of(kind):
+    made, static, hypers, params = setting(model__kind=kind)
+    a, b = np.divmod(np.arange(M * M, dtype=np.int32), M)
+
+    @small.jit
+    def inside(params):
+        network = made.inner.networks(params, {}, hypers, made.data)[kind]
+        shown = made.inner.representations(params, {}, hypers, made.data)
+        return network.inputs, network.preactivations(network.inputs)["hidden"], shown
+
+    inputs, read, shown = jax.device_get(inside(params))
+    table = np.asarray(params["embedding"]["embedding"][:M])
+    np.testing.assert_allclose(inputs, np.concatenate([table[a], table[b]], -1), rtol=1e-6)
+    np.testing.assert_array_equal(shown["embedding"], table)
+    order = np.asarray(made.data.orders[0])
+    np.testing.assert_allclose(shown["hidden"], np.maximum(read, 0)[order], rtol=1e-4, atol=1e-5)
+    # Units that are held fixed where they are 0 leave a network without relus, and the same logits.
+    plain = {"perceptron": perceptron, "transformer": transformer}[kind]
+    logits = plain(jax.tree.map(np.asarray, params), a, b)
+    out = params["out"] if kind == "perceptron" else None
+    if out is not None:
+        np.testing.assert_allclose(dense(out, np.maximum(read, 0)), logits, rtol=1e-3, atol=1e-4)
 
 
 # --- runs of the engine -----------------------------------------------------------------------------------------------
