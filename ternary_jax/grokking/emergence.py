@@ -69,8 +69,8 @@ def local_complexity(
 def watched(task: Task, static: Any, hypers: Any) -> Task:
     """The task with what `static.emergence` asks for among its cheap metrics: the task itself where that is nothing.
 
-    hypers: of all runs. None of these figures has a chance or a best; the lower one counts as the better, as all of them
-    are known to fall where a network generalises late. `untrained` is that of run 0 before its first step.
+    hypers: of all runs. None of these figures has a chance or a best, and none is good or bad: that the lower counts as
+    the better says which is kept as the best of a run. `untrained` is that of run 0 before its first step.
     A ConfigError where the task does not offer what is asked for.
     """
     asked = static.emergence
@@ -90,12 +90,12 @@ def watched(task: Task, static: Any, hypers: Any) -> Task:
                 found |= _of_network(f"local_complexity_{name}", network, asked)
         return found
 
-    @jax.jit
     def untrained(hypers, data):
         return measure(task.init(keys(hypers)[0], hypers), task.knobs(hypers), hypers, data)
 
     first, nan = jax.tree.map(lambda x: x[0], hypers), float("nan")
-    at_first = jax.device_get(untrained(first, task.data))
+    once = jax.jit(untrained, compiler_options={"xla_backend_optimization_level": 0})
+    at_first = jax.device_get(once(first, task.data))
 
     def cheap(*given):
         return task.cheap(*given) | measure(*given)

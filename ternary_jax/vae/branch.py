@@ -111,7 +111,8 @@ def make_branch(name: str, static: Any) -> Branch:
     def decode(params, u, key=None):
         return call("decoder", decoder, params, u, key).reshape(-1, n_digits, 3)
 
-    def preactivations(params, x):
+    def preactivations(params, x) -> dict[str, Array]:
+        seen: Any
         _, seen = encoder.apply({"params": params[groups["encoder"]]}, x, False, mutable=["intermediates"])
         layers = seen.get("intermediates", {"trunk": {}})["trunk"]  # none without a layer
         return {name: units["preactivation"][0] for name, units in layers.items()}
