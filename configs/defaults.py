@@ -41,6 +41,17 @@ def get_config(arg: str = "") -> ConfigDict:
     config.evaluate.cheap_every = 10  # epochs; also the shortest time between two looks of the host
     config.evaluate.costly_every = 50  # epochs, a multiple of cheap_every; 0: never
 
+    # Measured with the cheap metrics where True, see ternary_jax/grokking/emergence.py. That every row has the norm of
+    # the gradient before clipping, gradient_norm, needs no flag: it is what is checked to be finite.
+    config.emergence = ConfigDict()
+    config.emergence.weight_norm = False  # of all parameters
+    config.emergence.weight_rank = False  # effective rank of the matrices of each group
+    config.emergence.representation_rank = False  # and of what the task represents its inputs by
+    config.emergence.local_complexity = False  # units that switch within a radius around an input, see also below
+    config.emergence.radius = 0.1  # in units of what the network reads
+    config.emergence.points = 64  # of its inputs, drawn once
+    config.emergence.directions = 8  # orthonormal ones, each both ways; as many as an input has coordinates, at most
+
     config.stop = ConfigDict()
     config.stop.watch = "coverage"  # the metric that has to be high before a plateau of the loss is "converged"
     config.stop.watch_threshold = 0.999  # what is high

@@ -32,6 +32,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.evaluate.cheap_every = 20  # of all pairs; as much as two steps
     config.evaluate.costly_every = 0  # all its metrics are cheap
+    config.emergence.weight_norm = True
     config.checkpoint.every = 1000
     config.grokking.on = True
     # Partial credit rises with the answers, out of nothing; the held-out loss has been falling for long by then.

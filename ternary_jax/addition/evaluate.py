@@ -46,13 +46,13 @@ def means(figures: dict[str, Array], trained: Array, static: Any) -> dict[str, A
     return {name: _mean(figures[figure], parts[part]) for name, (part, figure) in names(static).items()}
 
 
-def references(static: Any, loss: float, norm: float) -> tuple[Metric, ...]:
+def references(static: Any, loss: float) -> tuple[Metric, ...]:
     """The metrics, each beside its best, the figure of a guess that is uniform over all m answers, and the untrained.
 
-    loss, norm: of an untrained network. Its answers are no better than guesses in the mean over its parameters, as its
+    loss: of an untrained network. Its answers are no better than guesses in the mean over its parameters, as its
     outputs are exchangeable.
     """
-    p, k, nan = static.data.p, static.data.n_digits, math.nan
+    p, k = static.data.p, static.data.n_digits
     guess = {
         "accuracy": p**-k,
         "loss": k * math.log(p),
@@ -61,11 +61,10 @@ def references(static: Any, loss: float, norm: float) -> tuple[Metric, ...]:
     }
     best = {"accuracy": 1.0, "loss": 0.0, "valuation": float(k), "distance": 0.0}
     untrained = guess | {"loss": loss}
-    found = [
+    return tuple(
         Metric(name, -1 if figure in LOWER_IS_BETTER else 1, best[figure], guess[figure], untrained[figure])
         for name, (_, figure) in names(static).items()
-    ]
-    return (*found, Metric("weight_norm", -1, nan, nan, norm))
+    )
 
 
 def about_split(static: Any, n: int) -> str:

@@ -1,4 +1,11 @@
-"""The networks (flax linen): two numbers of 0 .. m - 1 -> logits of their sum, computed in `dtype`, kept in float32."""
+"""The networks (flax linen): two numbers of 0 .. m - 1 -> logits of their sum, computed in `dtype`, kept in float32.
+
+Each is called with numbers a, b (...) int32 -> logits (..., m) float32, and shows what is inside by three methods:
+
+    embed           a, b -> (..., 2 width), the embeddings of both, one after the other
+    hidden          a, b -> (..., hidden), the units of its one layer of them
+    preactivations  x (..., 2 width), in place of embeddings -> {"hidden": (..., hidden)}, what these units read
+"""
 
 from typing import Any
 
@@ -11,7 +18,7 @@ uniform = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
 
 
 class Perceptron(nn.Module):
-    """a, b (...) int32 -> logits (..., m) float32: W relu(U e(a) + V e(b) + u) + w, one table e for both numbers.
+    """W relu(U e(a) + V e(b) + u) + w, one table e for both numbers.
 
     U e and V e are tables of m rows, and are looked up: (...) rows need not be multiplied. U and V are two matrices, so
     nothing in the network says that a + b = b + a.
@@ -19,21 +26,33 @@ class Perceptron(nn.Module):
 
     modulus: int
     width: int
-    hidden: int
+    hidden_width: int
     dtype: Any
 
-    @nn.compact
+    def setup(self):
+        self.embedding = nn.Embed(self.modulus, self.width, dtype=self.dtype)
+        self.left = nn.Dense(self.hidden_width, dtype=self.dtype, kernel_init=uniform)
+        self.right = nn.Dense(self.hidden_width, dtype=self.dtype, use_bias=False, kernel_init=uniform)
+        self.out = nn.Dense(self.modulus, dtype=self.dtype, kernel_init=uniform)
+
     def __call__(self, a: Array, b: Array) -> Array:
-        table = nn.Embed(self.modulus, self.width, dtype=self.dtype, name="embedding")(jnp.arange(self.modulus))
-        left = nn.Dense(self.hidden, dtype=self.dtype, name="left", kernel_init=uniform)(table)
-        right = nn.Dense(self.hidden, dtype=self.dtype, name="right", use_bias=False, kernel_init=uniform)(table)
-        hidden = nn.relu(left[a] + right[b])
-        out = nn.Dense(self.modulus, dtype=self.dtype, name="out", kernel_init=uniform)(hidden)
-        return out.astype("float32")
+        return self.out(self.hidden(a, b)).astype("float32")
+
+    def embed(self, a: Array, b: Array) -> Array:
+        return jnp.concatenate([self.embedding(a), self.embedding(b)], -1)
+
+    def hidden(self, a: Array, b: Array) -> Array:
+        table = self.embedding(jnp.arange(self.modulus))
+        left, right = self.left(table), self.right(table)
+        return nn.relu(left[a] + right[b])
+
+    def preactivations(self, x: Array) -> dict[str, Array]:
+        first, second = jnp.split(x, 2, -1)
+        return {"hidden": self.left(first) + self.right(second)}
 
 
 class Transformer(nn.Module):
-    """a, b (...) int32 -> logits (..., m) float32: the tokens "a b =" through one layer, read at "=".
+    """The tokens "a b =" through one layer, read at "=".
 
     Attention and a relu layer, each added to what they read; no normalisation, learned positions, as in Nanda et al.,
     arXiv 2301.05217. As "=" alone is read, it alone asks.
@@ -41,24 +60,47 @@ class Transformer(nn.Module):
 
     modulus: int
     width: int
-    hidden: int
+    hidden_width: int
     heads: int
     dtype: Any
 
-    @nn.compact
-    def __call__(self, a: Array, b: Array) -> Array:
-        def dense(width, name, bias=False):
-            return nn.Dense(width, use_bias=bias, dtype=self.dtype, name=name, kernel_init=uniform)
+    def setup(self):
+        def dense(width, bias=False):
+            return nn.Dense(width, use_bias=bias, dtype=self.dtype, kernel_init=uniform)
 
-        tokens = jnp.stack([a, b, jnp.full_like(a, self.modulus)], -1)
-        x = nn.Embed(self.modulus + 1, self.width, dtype=self.dtype, name="embedding")(tokens)
-        positions = nn.Embed(3, self.width, dtype=self.dtype, name="positions")(jnp.arange(3))
-        x = x + positions.reshape((1,) * a.ndim + positions.shape)
-        last, each = x[..., -1, :], (self.heads, self.width // self.heads)
-        query = dense(self.width, "query")(last).reshape(*a.shape, *each)
-        key, value = (dense(self.width, name)(x).reshape(*a.shape, 3, *each) for name in ("key", "value"))
+        self.embedding = nn.Embed(self.modulus + 1, self.width, dtype=self.dtype)
+        self.positions = nn.Embed(3, self.width, dtype=self.dtype)
+        self.query, self.key, self.value, self.attended = (dense(self.width) for _ in range(4))
+        self.up, self.down, self.out = dense(self.hidden_width, True), dense(self.width, True), dense(self.modulus)
+
+    def __call__(self, a: Array, b: Array) -> Array:
+        last = self._attend(self._tokens(a, b))
+        return self.out(last + self.down(nn.relu(self.up(last)))).astype("float32")
+
+    def embed(self, a: Array, b: Array) -> Array:
+        return jnp.concatenate([self.embedding(a), self.embedding(b)], -1)
+
+    def hidden(self, a: Array, b: Array) -> Array:
+        return nn.relu(self.up(self._attend(self._tokens(a, b))))
+
+    def preactivations(self, x: Array) -> dict[str, Array]:
+        leading = x.shape[:-1]
+        equals = self.embedding(jnp.full((*leading, 1), self.modulus))
+        tokens = jnp.concatenate([x.reshape(*leading, 2, self.width), equals], -2)
+        return {"hidden": self.up(self._attend(tokens))}
+
+    def _tokens(self, a, b):
+        """(..., 3, width), without their positions."""
+        return self.embedding(jnp.stack([a, b, jnp.full_like(a, self.modulus)], -1))
+
+    def _attend(self, x):
+        """What is at "=" after attention, (..., width)."""
+        leading, each = x.shape[:-2], (self.heads, self.width // self.heads)
+        positions = self.positions(jnp.arange(3))
+        x = x + positions.reshape((1,) * len(leading) + positions.shape)
+        last = x[..., -1, :]
+        query = self.query(last).reshape(*leading, *each)
+        key, value = (dense(x).reshape(*leading, 3, *each) for dense in (self.key, self.value))
         scores = jnp.einsum("...hd,...thd->...ht", query, key) / each[1] ** 0.5
-        read = jnp.einsum("...ht,...thd->...hd", nn.softmax(scores), value).reshape(*a.shape, self.width)
-        last = last + dense(self.width, "attended")(read)
-        last = last + dense(self.width, "down", True)(nn.relu(dense(self.hidden, "up", True)(last)))
-        return dense(self.modulus, "out")(last).astype("float32")
+        read = jnp.einsum("...ht,...thd->...hd", nn.softmax(scores), value).reshape(*leading, self.width)
+        return last + self.attended(read)

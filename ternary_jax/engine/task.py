@@ -63,6 +63,28 @@ class Loss(NamedTuple):
     signals: dict[str, Array]
 
 
+class Network(NamedTuple):
+    """A network that can be asked what its units read, also at inputs that are none of the task's.
+
+    inputs: (n, d), of all that the task has
+    preactivations: inputs (m, d) -> {layer: (m, units)}, what each unit applies its function to
+    """
+
+    inputs: Array
+    preactivations: Callable[[Array], dict[str, Array]]
+
+
+class Inner(NamedTuple):
+    """What a task shows of the inside of its model; both are traced, and only where they are asked for.
+
+    representations: params, knobs, hypers, data -> {name: (n, d)}, a row for each of n inputs
+    networks: params, knobs, hypers, data -> {name: Network}
+    """
+
+    representations: Callable[[Any, Any, Any, Any], dict[str, Array]]
+    networks: Callable[[Any, Any, Any, Any], dict[str, Network]]
+
+
 class Task(NamedTuple):
     """All functions are pure, of one run, and traced; the engine maps them over runs.
 
@@ -83,6 +105,7 @@ class Task(NamedTuple):
     notes: sentences below the table of a run, on how to read it
     learner: what a controller learns by, if one does; reference: params, knobs, batch, Context -> the objective of
         constant weights that it is to lower. With the weights that it turns it would win by lowering these
+    inner: what can be seen inside the model, for the emergence metrics; None where nothing can
     """
 
     name: str
@@ -103,3 +126,4 @@ class Task(NamedTuple):
     notes: tuple[str, ...] = ()
     learner: Learner | None = None
     reference: Callable[[Any, Any, Any, Context], Array] | None = None
+    inner: Inner | None = None

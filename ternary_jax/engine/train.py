@@ -22,15 +22,13 @@ from jax.flatten_util import ravel_pytree
 from ternary_jax import config as configs
 from ternary_jax import optimizer, terminal
 from ternary_jax.control import schedules
-from ternary_jax.control.chain import Control, Controls, Signals, chain
-from ternary_jax.engine import checkpoint, session, stopping
+from ternary_jax.control.chain import Control, chain
+from ternary_jax.engine import checkpoint, session, stopping, watching
 from ternary_jax.engine import report as reports
 from ternary_jax.engine.report import Desk, Plan, Report, measured
 from ternary_jax.engine.step import TrainState, first_bad, flat, keys, look_ahead, make_step, observables
 from ternary_jax.engine.task import Metric, Task
-from ternary_jax.grokking import definitions, generalisation, online
-from ternary_jax.grokking.definitions import Watched
-from ternary_jax.keys import ConfigError
+from ternary_jax.grokking import emergence
 
 # Levels of LLVM's optimisation: the first compiles a sixth sooner than the third, which is the usual one, and what it
 # makes was as fast on CPU, to within the noise (a chunk of v5_12, in turns: median 1.47 s against 1.52 s).
@@ -95,8 +93,8 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
     shared = jax.device_put((table, task.data))
     members = [schedules.follow("learning_rate"), task.control]
     if static.grokking.on:
-        task = task._replace(signals=tuple({*task.signals, "loss"}))
-        members.append(_detector(task, static, chain(*members), metrics_of, table, steps.cheap))
+        task = task._replace(signals=tuple({*task.signals, watching.LOSS}))
+        members.append(watching.detector(task, static, chain(*members), metrics_of, table, steps.cheap))
     control = chain(*members)
     tx = optimizer.adamw_by_group(static.train.clip_norm, differentiable=task.learner is not None)
     train_step = make_step(task, static, tx, control)
@@ -152,54 +150,6 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
     return jax.jit(jax.vmap(beginning(task, tx, control, metrics_of))), Chunk(mapped, shared)
 
 
-def _detector(task, static, control, metrics, schedule, every):
-    """Of grokking, behind `control`, whose names it has to know before there is a step."""
-
-    def zeros(names):
-        return {name: jnp.float32(0) for name in names}
-
-    signals = Signals(jnp.int32(0), zeros(schedule), zeros(task.signals), zeros(metrics))
-
-    def turned(hypers):
-        given = Controls(zeros(jax.eval_shape(task.init, jax.random.key(0), hypers)), None, task.knobs(hypers))
-        return jax.eval_shape(lambda: control.update(control.init(hypers), signals, given)[1])
-
-    thresholds = definitions.thresholds(static.grokking._asdict())
-    pairs = generalisation.pairs(((m.name, m.better, m.best, m.chance) for m in task.metrics if not m.costly), metrics)
-    return online.detector(turned, "loss", watched(task, static), pairs, every, thresholds)
-
-
-def watched(task: Task, static: Any) -> tuple[Watched, ...]:
-    """The metrics that the detector goes by: those of the config, or all that every evaluation measures, of a scale.
-
-    Raises ConfigError where there are too few, and where there are too few evaluations to find anything.
-    """
-    own, scaled, least = static.grokking, {}, definitions.thresholds(static.grokking._asdict()).least()
-    evaluations = static.train.epochs // static.evaluate.cheap_every
-    if evaluations <= least:
-        raise ConfigError(
-            f"config.grokking.on=True needs more than {least} evaluations, and there are {evaluations}: set "
-            f"config.evaluate.cheap_every to {max(1, static.train.epochs // (least + 1))} or less, or config.grokking.on to false"
-        )
-    for m in task.metrics:
-        if not m.costly and (one := definitions.watched(m.name, m.better, m.best, m.chance, m.untrained)):
-            scaled[m.name] = one
-    there = f"there are {', '.join(scaled)}"
-    for name in own.metrics:
-        if name not in scaled:
-            raise ConfigError(
-                f"config.grokking.metrics={name} is not measured at every evaluation, or has no scale: {there}; name some "
-                "of these, or set config.grokking.on to false"
-            )
-    names = own.metrics or tuple(scaled)
-    if len(names) < own.together:
-        raise ConfigError(
-            f"config.grokking.together={own.together} metrics have to rise, and config.grokking.metrics names "
-            f"{len(names)}: {there}"
-        )
-    return tuple(scaled[name] for name in names)
-
-
 def beginning(task: Task, tx: Any, control: Control, metrics: dict[str, Metric]) -> Callable[[Any], TrainState]:
     """hypers -> the state of a run before its first step. control: the whole chain; metrics: those that are carried."""
 
@@ -240,9 +190,9 @@ def prepare(config: Any) -> tuple[Task, Any, Any]:
     _, module = configs.keys_of(config.task)
     if not hasattr(module, "make_task"):
         raise configs.ConfigError(f"config.task={config.task} has no make_task(static), so nothing can be trained")
-    task = module.make_task(static)
+    task = emergence.watched(module.make_task(static), static, hypers)
     if static.grokking.on:
-        watched(task, static)  # so that a mistake is found before anything is written
+        watching.metrics_of(task, static)  # so that a mistake is found before anything is written
     return task, static, hypers
 
 

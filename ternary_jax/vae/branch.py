@@ -46,6 +46,7 @@ class Branch(NamedTuple):
     project: params, latent vectors (n, dim), c, key -> Points
     draw: params, Latent, its Points, c, noise (n, dim), key -> Points of a draw from the posterior, or of the mean
     decode: params, tangent vectors (n, dim), key -> logits (n, D, 3)
+    preactivations: params, x (n, D or 3 D) as `features` -> {layer: (n, units)} of the encoder
     """
 
     groups: tuple[str, ...]
@@ -54,6 +55,7 @@ class Branch(NamedTuple):
     project: Callable[..., Points]
     draw: Callable[..., Points]
     decode: Callable[..., Array]
+    preactivations: Callable[..., dict[str, Array]]
 
 
 def make_branch(name: str, static: Any) -> Branch:
@@ -109,7 +111,13 @@ def make_branch(name: str, static: Any) -> Branch:
     def decode(params, u, key=None):
         return call("decoder", decoder, params, u, key).reshape(-1, n_digits, 3)
 
-    return Branch(tuple(groups.values()), init, encode, project, draw, decode)
+    def preactivations(params, x) -> dict[str, Array]:
+        seen: Any
+        _, seen = encoder.apply({"params": params[groups["encoder"]]}, x, False, mutable=["intermediates"])
+        layers = seen.get("intermediates", {"trunk": {}})["trunk"]  # none without a layer
+        return {name: units["preactivation"][0] for name, units in layers.items()}
+
+    return Branch(tuple(groups.values()), init, encode, project, draw, decode, preactivations)
 
 
 def _from_tangent(y: Array, c: Array) -> Points:

@@ -137,12 +137,11 @@ class _Layer(nn.Module):
     @nn.compact
     def __call__(self, x: Array, training: bool) -> Array:
         x = nn.Dense(self.width, dtype=self.dtype, name="dense", kernel_init=uniform)(x)
-        if self.kind == "plain":
-            return nn.relu(x)
-        if self.kind == "smooth":
-            return nn.silu(x)
-        x = nn.silu(nn.LayerNorm(dtype=self.dtype, name="norm")(x))
-        return nn.Dropout(self.dropout, deterministic=not training)(x) if self.dropout else x
+        x = nn.LayerNorm(dtype=self.dtype, name="norm")(x) if self.kind == "improved" else x
+        self.sow("intermediates", "preactivation", x)  # nothing, unless `apply` asks for it
+        x = nn.relu(x) if self.kind == "plain" else nn.silu(x)
+        drops = self.kind == "improved" and self.dropout
+        return nn.Dropout(self.dropout, deterministic=not training)(x) if drops else x
 
 
 class _Block(nn.Module):

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from ternary_jax import poincare, ternary
-from ternary_jax.engine.task import Context, Loss, Metric, Task
+from ternary_jax.engine.task import Context, Inner, Loss, Metric, Network, Task
 from ternary_jax.vae import control, controller, data, evaluate, factors, objective, references, senses, settings, start
-from ternary_jax.vae.branch import Branch, make_branch
+from ternary_jax.vae.branch import Branch, features, make_branch
 from ternary_jax.vae.losses import radial, ranking
 from ternary_jax.vae.objective import Batch, Seen
 
@@ -72,6 +72,17 @@ def make_task(static: Any) -> Task:
             c=c, index=index, valuation=tables.valuations, train_mask=tables.train_mask
         )
 
+    def representations(params, knobs, hypers, tables):
+        z, _, _ = embedding(params, knobs, hypers, tables)
+        return dict(zip(branches, z, strict=True))
+
+    def networks(params, knobs, hypers, tables):
+        x = features(tables.operations, static.model.inputs)
+        return {
+            f"encoder_{b}": Network(x, functools.partial(branch.preactivations, params))
+            for b, branch in branches.items()
+        }
+
     return Task(
         name="ternary operations",
         data=tables,
@@ -91,6 +102,7 @@ def make_task(static: Any) -> Task:
         notes=(_about_split(static, tables),),
         learner=controlled.learner,
         reference=functools.partial(_reference, branches, static),
+        inner=Inner(representations, networks),
     )
 
 

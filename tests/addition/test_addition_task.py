@@ -3,6 +3,7 @@
 import functools
 import math
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +46,7 @@ def config(**overrides):
     return load_config(CONFIG, SMALL | {key.replace("__", "."): value for key, value in overrides.items()})
 
 
-def setting(**overrides):
+def setting(**overrides) -> Any:
     """(task, static, hypers of run 0, parameters of run 0)."""
     static, hypers = split(config(**overrides))
     made, hypers = task.make_task(static), jax.tree.map(lambda x: jnp.asarray(x[0]), hypers)
@@ -78,17 +79,18 @@ def dense(params, x):
 
 
 def perceptron(params, a, b):
-    """Embed, concatenate, a layer, relu, a layer."""
+    """Embed, concatenate, a layer, relu, a layer: the logits, and what the relus read."""
     e = params["embedding"]["embedding"]
     both = np.concatenate([e[a], e[b]], -1)
     kernel = np.concatenate([params["left"]["kernel"], params["right"]["kernel"]])
-    return dense(params["out"], np.maximum(both @ kernel + params["left"]["bias"], 0))
+    read = both @ kernel + params["left"]["bias"]
+    return dense(params["out"], np.maximum(read, 0)), read
 
 
 def transformer(params, a, b, heads=3):
-    """One pair at a time, a loop over heads."""
+    """One pair at a time, a loop over heads: the logits, and what the relus read."""
     e, positions = params["embedding"]["embedding"], params["positions"]["embedding"]
-    out = []
+    out, units = [], []
     for pair in zip(a, b, strict=True):
         x = np.stack([e[token] + positions[place] for place, token in enumerate((*pair, M))])
         q, k, v = (dense(params[name], x) for name in ("query", "key", "value"))
@@ -98,18 +100,22 @@ def transformer(params, a, b, heads=3):
             weights = np.exp(k[:, of] @ q[-1, of] / np.sqrt(size))
             read.append(weights @ v[:, of] / weights.sum())
         y = x[-1] + dense(params["attended"], np.concatenate(read))
-        out.append(dense(params["out"], y + dense(params["down"], np.maximum(dense(params["up"], y), 0))))
-    return np.array(out)
+        units.append(dense(params["up"], y))
+        out.append(dense(params["out"], y + dense(params["down"], np.maximum(units[-1], 0))))
+    return np.array(out), np.array(units)
 
 
-@pytest.mark.parametrize(("kind", "plain"), [("perceptron", perceptron), ("transformer", transformer)])
-def test_a_network_is_what_it_says(kind, plain):
+PLAIN = {"perceptron": perceptron, "transformer": transformer}
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_a_network_is_what_it_says(kind):
     _, static, _, params = setting(model__kind=kind)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32) / np.sqrt(len(x)), params)
     a, b = np.divmod(np.arange(M * M, dtype=np.int32), M)
     found = small.jit(task.make_model(static, M).apply)({"params": params}, a, b)
-    expected = plain(jax.tree.map(lambda x: x.astype(np.float64), params), a, b)
+    expected, _ = PLAIN[kind](jax.tree.map(lambda x: x.astype(np.float64), params), a, b)
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
     assert np.abs(found - np.asarray(found).reshape(M, M, M).swapaxes(0, 1).reshape(M * M, M)).max() > 0.1
 
@@ -223,19 +229,31 @@ def test_chance_is_that_of_all_answers_alike():
         "distance": np.where(v == K, 0, float(P) ** -v).mean(),
         "loss": math.log(M),
     }
-    for m in made.metrics[:-1]:
+    for m in made.metrics:
         figure = m.name.removeprefix("held_out_").removeprefix("train_")
         assert m.chance == pytest.approx(expected[figure]), m.name
         assert m.untrained == pytest.approx(m.chance, rel=0.05 if figure == "loss" else 1e-9), m.name
         assert m.better * m.best > m.better * m.chance, m.name
-    assert made.metrics[-1].name == "weight_norm"
 
 
-def test_the_weight_norm_is_that_of_all_parameters():
-    made, _, hypers, params = setting()
-    flat = np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(params)])
-    found = small.jit(made.cheap)(params, {}, hypers, made.data)["weight_norm"]
-    assert float(found) == pytest.approx(np.sqrt((flat**2).sum()), rel=1e-5)
+@pytest.mark.parametrize("kind", PLAIN)
+def test_what_is_shown_inside_is_what_the_logits_are_made_of(kind):
+    made, _, hypers, params = setting(model__kind=kind, data__split_seed=2)
+    a, b = np.divmod(np.arange(M * M, dtype=np.int32), M)
+
+    @small.jit
+    def inside(params):
+        network = made.inner.networks(params, {}, hypers, made.data)[kind]
+        shown = made.inner.representations(params, {}, hypers, made.data)
+        return network.inputs, network.preactivations(network.inputs)["hidden"], shown
+
+    inputs, read, shown = jax.device_get(inside(params))
+    _, expected = PLAIN[kind](jax.tree.map(lambda x: np.asarray(x, np.float64), params), a, b)
+    np.testing.assert_allclose(read, expected, rtol=2e-4, atol=2e-5)
+    np.testing.assert_allclose(shown["hidden"], np.maximum(expected, 0)[made.data.orders[2]], rtol=2e-4, atol=2e-5)
+    table = np.asarray(params["embedding"]["embedding"][:M])
+    np.testing.assert_array_equal(inputs, np.concatenate([table[a], table[b]], -1))
+    np.testing.assert_array_equal(shown["embedding"], table)
 
 
 # --- runs of the engine -----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from jaxprs import equations
 
 from ternary_jax.config import load_config, split
 from ternary_jax.control.chain import Control, Controls, Signals
-from ternary_jax.engine import log, train
+from ternary_jax.engine import log, train, watching
 from ternary_jax.engine.task import Loss, Metric
 from ternary_jax.grokking import definitions, history
 from ternary_jax.grokking.definitions import Seen, Watched
@@ -205,9 +205,9 @@ def test_what_it_cannot_watch_is_refused(changes, said, monkeypatch):
 def test_it_names_its_metrics_or_takes_all_that_have_a_scale():
     static, _ = split(load_config(CONFIG, CHANGES))
     task = scripted(static)
-    assert train.watched(task, static) == METRICS
+    assert watching.metrics_of(task, static) == METRICS
     own = static._replace(grokking=static.grokking._replace(metrics=("other", "held_out_accuracy")))
-    assert train.watched(task, own) == METRICS[::-1]
+    assert watching.metrics_of(task, own) == METRICS[::-1]
 
 
 def test_no_gradient_goes_through_it():

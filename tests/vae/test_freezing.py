@@ -98,9 +98,11 @@ def test_a_run_goes_on_with_its_gates_and_its_detector_where_it_was(tmp_path, mo
         assert not train.run(small.config(**changes), workdirs[1])["finished"]
     assert 14 <= max(row["epoch"] for row in log.read(workdirs[1])) < 20
     assert train.run(small.config(**changes), workdirs[1])["finished"]
-    rows = [[(name, row[name]) for row in log.read(folder) for name in row if not clock(name)] for folder in workdirs]
-    np.testing.assert_equal(*rows)
-    told = dict(rows[0])
+    one, other = (
+        [(name, row[name]) for row in log.read(folder) for name in row if not clock(name)] for folder in workdirs
+    )
+    np.testing.assert_equal(one, other)
+    told = dict(one)
     assert told["rate/encoder_B"] == 0
     assert told["control/grokking/frozen/encoder_B"] == 1
     assert told["control/grokking/plateau"] >= 0

@@ -1,0 +1,144 @@
+"""What a network is made of, measured on request: norm and rank of its weights, rank of what it shows, its folds.
+
+Pure functions of arrays; and `watched`, which has a task measure, at every evaluation, what its config asks for. The
+norm of the gradient before clipping needs no request: the engine always reports it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from ternary_jax.engine.step import keys
+from ternary_jax.engine.task import Inner, Metric, Network, Task
+from ternary_jax.keys import ConfigError
+
+SEED = 0  # of the inputs and directions of local complexity: the same in all runs and at all evaluations
+
+
+def weight_norm(params: Any) -> Array:
+    """The root of the sum of the squares of all parameters, ()."""
+    return optax.tree.norm(params)
+
+
+def effective_rank(a: Array) -> Array:
+    """(sum s)^2 / sum s^2 of the singular values s of a (n, m) -> (), from 1 to min(n, m); 0 of a matrix of zeros.
+
+    It is k where k singular values are equal and the others 0, and no scale changes it. Rows are taken as they are: an
+    offset that all have in common is a direction of its own.
+    """
+    # The roots of the eigenvalues of a'a would be sooner there. But where s is 0, rounding leaves an eigenvalue of
+    # eps max(s)^2, and its root, sqrt(eps) max(s), counts as much as what is measured where there are many of them.
+    s = jnp.linalg.svd(a.astype(jnp.float32), compute_uv=False)
+    share = s / jnp.where(s[0] == 0, 1, s[0])  # squares of s may not be floats
+    return jnp.sum(share) ** 2 / jnp.where(s[0] == 0, 1, jnp.sum(share * share))
+
+
+def matrices(tree: Any) -> list[Array]:
+    """Those of at least two rows and two columns; of one row or column, the rank is 1 whatever is learned."""
+    return [leaf for leaf in jax.tree.leaves(tree) if leaf.ndim == 2 and min(leaf.shape) > 1]
+
+
+def local_complexity(
+    preactivations: Callable[[Array], dict[str, Array]], points: Array, key: Array, radius: float, directions: int
+) -> dict[str, Array]:
+    """How many units of a layer are active at some vertices x +- radius v_p and not at all of them, the mean over x.
+
+    points (n, d): the x; v_1, .., v_directions: orthonormal, drawn anew for each x
+    preactivations: inputs (m, d) -> {layer: (m, units)}, of which what is above 0 is active; -> {layer: ()}
+
+    Where units are relus, this counts the folds of the network that pass between the vertices of a cross-polytope
+    around x (Humayun, Balestriero and Baraniuk, arXiv 2402.15555). Of others it counts where they cross 0.
+    """
+    n, d = points.shape
+    v = radius * jnp.swapaxes(jax.random.orthogonal(key, d, (n,), m=directions), 1, 2)
+    vertices = points[:, None] + jnp.concatenate([v, -v], 1)
+
+    def crossed(h):
+        h = h.reshape(n, 2 * directions, -1)
+        low, high = jnp.min(h, 1), jnp.max(h, 1)
+        return jnp.mean(jnp.sum(jnp.where(jnp.isnan(low), jnp.nan, (low <= 0) & (high > 0)), -1))
+
+    return {layer: crossed(h) for layer, h in preactivations(vertices.reshape(-1, d)).items()}
+
+
+def watched(task: Task, static: Any, hypers: Any) -> Task:
+    """The task with what `static.emergence` asks for among its cheap metrics: the task itself where that is nothing.
+
+    hypers: of all runs. None of these figures has a chance or a best, and none is good or bad: that the lower counts as
+    the better says which is kept as the best of a run. `untrained` is that of run 0 before its first step.
+    A ConfigError where the task does not offer what is asked for.
+    """
+    asked = static.emergence
+    if not (asked.weight_norm or asked.weight_rank or asked.representation_rank or asked.local_complexity):
+        return task
+
+    def measure(params, *rest):
+        found = {"weight_norm": weight_norm(params)} if asked.weight_norm else {}
+        if asked.weight_rank:
+            found |= _of_weights(task, params)
+        if asked.representation_rank:
+            shown = _inner(task, "representation_rank").representations(params, *rest)
+            found |= {f"representation_rank_{name}": effective_rank(x) for name, x in shown.items()}
+        if asked.local_complexity:
+            networks = _inner(task, "local_complexity").networks(params, *rest)
+            for name, network in networks.items():
+                found |= _of_network(f"local_complexity_{name}", network, asked)
+        return found
+
+    def untrained(hypers, data):
+        return measure(task.init(keys(hypers)[0], hypers), task.knobs(hypers), hypers, data)
+
+    first, nan = jax.tree.map(lambda x: x[0], hypers), float("nan")
+    once = jax.jit(untrained, compiler_options={"xla_backend_optimization_level": 0})
+    at_first = jax.device_get(once(first, task.data))
+
+    def cheap(*given):
+        return task.cheap(*given) | measure(*given)
+
+    metrics = tuple(Metric(name, -1, nan, nan, float(value)) for name, value in at_first.items())
+    return task._replace(metrics=(*task.metrics, *metrics), cheap=cheap)
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _of_weights(task: Task, params: dict[str, Any]) -> dict[str, Array]:
+    """The mean over the matrices of each group that has one."""
+    found = {group: matrices(tree) for group, tree in params.items()}
+    if not any(found.values()):
+        raise ConfigError(
+            f"config.emergence.weight_rank=True needs matrices among the parameters of {task.name}, which has none: "
+            "leave it False"
+        )
+    return {
+        f"weight_rank_{group}": jnp.mean(jnp.stack([effective_rank(a) for a in some]))
+        for group, some in found.items()
+        if some
+    }
+
+
+def _of_network(name: str, network: Network, asked: Any) -> dict[str, Array]:
+    """Of all layers together, and of each where there are several."""
+    n, d = network.inputs.shape
+    for key, given, most in (("points", asked.points, n), ("directions", asked.directions, d)):
+        if given > most:
+            raise ConfigError(f"config.emergence.{key}={given} is more than {name} has, which is {most}: give fewer")
+    rows = np.random.default_rng(SEED).choice(n, asked.points, replace=False)
+    points = network.inputs[rows].astype(jnp.float32)
+    found = local_complexity(network.preactivations, points, jax.random.key(SEED), asked.radius, asked.directions)
+    layers = {f"{name}_{layer}": value for layer, value in found.items()} if len(found) > 1 else {}
+    return {name: sum(found.values(), start=jnp.float32(0))} | layers
+
+
+def _inner(task: Task, flag: str) -> Inner:
+    if task.inner is None:
+        raise ConfigError(
+            f"config.emergence.{flag}=True needs a task that shows what is inside it (Task.inner), and {task.name} "
+            "shows nothing: leave it False"
+        )
+    return task.inner
