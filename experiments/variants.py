@@ -49,7 +49,7 @@ VARIANTS = {
         "AB",
         Reported(
             {"coverage": 1.0, "hierarchy": -0.6944, "richness": 0.00662},
-            "150",
+            "-",
             "branch A; the -0.8321 that is named with it is of branch B, as it was loaded; the last state of the same "
             "run, at epoch 59, has coverage 0.00005 and hierarchy -0.011",
         ),
