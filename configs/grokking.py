@@ -7,7 +7,8 @@ It extends v5_12_4, and not v5_12, whose bands are at the ceiling after 12 epoch
 the extended configuration are the phases, the rates and the weights; the networks and the batch are those of v5_12_4.
 Fixed: all of it is trained, where the original script had a radial loss on branch B alone; the phases, which that
 script did not follow; and something is held out, without which no run can be said to generalise. The controller is
-off: it triples a step, and weights that move by themselves are one more reason for a figure to jump. On two cores it takes 26,000 samples/s, so five minutes.
+off: it triples a step, and weights that move by themselves are one more reason for a figure to jump. On
+two cores that are free it trains on 26,000 samples/s: five minutes.
 """
 
 from pathlib import Path
