@@ -1,6 +1,7 @@
 """What involves several keys of a config: refused in a sentence that names the key and the fix; and what is allowed."""
 
 import re
+import runpy
 
 import pytest
 import small
@@ -103,12 +104,20 @@ def files():
     return sorted(path.name for path in small.CONFIGS.glob("*.py") if path.name != "defaults.py")
 
 
-@pytest.mark.parametrize("name", files())
+def names():
+    """Of all configs, those with a variant too."""
+    tables = {file: runpy.run_path(str(small.CONFIGS / file)).get("VARIANTS", {}) for file in files()}
+    return [
+        ":".join(filter(None, (file, arg))) for file, table in tables.items() for arg in dict.fromkeys(("", *table))
+    ]
+
+
+@pytest.mark.parametrize("name", names())
 def test_every_config_of_the_repository_can_be_read_and_split(name):
     config = load_config(small.CONFIGS / name)
     if config.task == "ternary_jax.vae.task":
         split(config)
-    if "def sweep" in (small.CONFIGS / name).read_text():
+    if "def sweep" in (small.CONFIGS / name.partition(":")[0]).read_text():
         assert load_config(small.CONFIGS / name, sweep=True).runs > 1
 
 

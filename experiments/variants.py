@@ -1,0 +1,151 @@
+"""Where do the specialised scripts of the documents get to on this engine, from scratch? A row each, beside theirs.
+
+    python experiments/variants.py [--seeds=4] [--only=REGEX]
+
+Each variant of configs/variants.py, all seeds at once: final figures, the median and in brackets the worst seed;
+seconds of all seeds together, with compiling. Under it what the documents report, one run on a GPU that starts from a
+checkpoint. Theirs is not quite ours: their coverage is that of a decoder and an encoder that were loaded and frozen,
+decoded from the latent vector, not from the point; their radii are of draws, and their richness is that of Euclidean
+ones, as ours. Writes results/variants.json; what --only leaves out stays as it was there.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ternary_jax import terminal
+from ternary_jax.config import load_config
+from ternary_jax.engine import train
+from ternary_jax.provenance import provenance
+from ternary_jax.tables import cell, columns
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "configs" / "variants.py"
+FIGURES = ("coverage", "hierarchy", "richness", "triplet_accuracy", "q")
+
+
+class Reported(NamedTuple):
+    """Of the documents: figures, those that they give; note: how they were measured."""
+
+    figures: dict[str, float | str]
+    epoch: str
+    note: str
+
+
+class Variant(NamedTuple):
+    """branches: those that it trains; reported: None where the documents have no figure."""
+
+    branches: str
+    reported: Reported | None
+
+
+VARIANTS = {
+    "homeostatic_rich": Variant(
+        "AB",
+        Reported(
+            {"coverage": 1.0, "hierarchy": -0.6944, "richness": 0.00662},
+            "-",
+            "branch A; the -0.8321 that is named with it is of branch B, as it was loaded; the last state of the same "
+            "run, at epoch 59, has coverage 0.00005 and hierarchy -0.011",
+        ),
+    ),
+    "hierarchy_focused": Variant(
+        "B",
+        Reported(
+            {"coverage": 1.0, "hierarchy": -0.8320, "richness": "0.00005 to 0.00015"},
+            "95",
+            "branch A; richness is of this and three like it",
+        ),
+    ),
+    "radial_target": Variant(
+        "B",
+        Reported(
+            {"coverage": 1.0, "hierarchy": -0.8320, "richness": "0.00005 to 0.00015"},
+            "99",
+            "branch A; richness is of this and three like it; starts from a checkpoint at hierarchy -0.8320",
+        ),
+    ),
+    "quick": Variant("B", None),
+}
+
+
+def main() -> None:
+    """Run, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=4, help="of each variant, trained at once")
+    parser.add_argument("--only", default="", help="variants whose name this pattern finds")
+    parser.add_argument("--out", type=Path, default=ROOT / "results", help="folder of the result")
+    given = parser.parse_args()
+    file = given.out / "variants.json"
+    found = json.loads(file.read_text())["variants"] if given.only and file.is_file() else {}
+    for name, variant in VARIANTS.items():
+        if re.search(given.only, name):
+            terminal.say(f"{name}, {given.seeds} seeds at once ...")
+            found[name] = measured(name, variant.branches, given.seeds)
+    print(table({name: found[name] for name in VARIANTS if name in found}))
+    given.out.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"variants": found, **provenance()}, indent=1) + "\n")
+
+
+def measured(name: str, branches: str, seeds: int, changes: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Final figures of each branch by seed, and their ceilings; epochs and seconds.
+
+    rests: by branch, the share of the evaluations of each seed at which its encoder was at rest; {} where it never is
+    """
+    config = load_config(f"{CONFIG}:{name}", {"runs": seeds, "log.tensorboard": False} | (changes or {}))
+    with tempfile.TemporaryDirectory() as folder:
+        summary = train.run(config, folder)
+        rows = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+    final = [run["final"] for run in summary["runs"]]
+    gated = branches if config.homeostasis.on else ""
+    return {
+        "figures": {b: {figure: [of[f"{figure}_{b}"] for of in final] for figure in FIGURES} for b in branches},
+        "ceilings": {figure: summary["metrics"][f"{figure}_{branches[0]}"]["ceiling"] for figure in FIGURES},
+        "rests": {b: [rested(rows, run, b) for run in range(seeds)] for b in gated},
+        "epochs": config.train.epochs,
+        "seconds": summary["wall_s"],
+    }
+
+
+def rested(rows: Sequence[dict[str, Any]], run: int, branch: str) -> float:
+    """The share of the evaluations of a run before which the encoder of the branch did not move."""
+    return statistics.mean(row[f"rate/encoder_{branch}"] == 0 for row in rows if row["run"] == run)
+
+
+def table(found: dict[str, dict[str, Any]]) -> str:
+    """A line per variant and branch, and one of the documents; then the ceilings, and how theirs were measured."""
+    lines, notes = [["", *FIGURES, "at rest", "epochs", "seconds"]], []
+    for name, one in found.items():
+        for b, figures in one["figures"].items():
+            rest = f"{statistics.mean(one['rests'][b]):.0%}" if b in one["rests"] else "-"
+            ends = [ending(figures[figure], one["ceilings"][figure]) for figure in FIGURES]
+            lines.append([f"{name}, {b}", *ends, rest, f"{one['epochs']}", f"{one['seconds']:.0f}"])
+        if theirs := VARIANTS[name].reported:
+            told = [reported(theirs.figures.get(figure)) for figure in FIGURES]
+            lines.append(["  the documents", *told, "-", theirs.epoch, "-"])
+            notes.append(f"{name}, the documents: {theirs.note}")
+    ceilings = next(iter(found.values()))["ceilings"]
+    lines.append(["ceiling", *(cell(ceilings[figure]) for figure in FIGURES), "", "", ""])
+    return "\n".join([columns(lines), *notes])
+
+
+def ending(values: Sequence[float | None], ceiling: float) -> str:
+    """Median and worst over the seeds; the ceiling says which side is the good one: that of hierarchy is negative."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values) or not known:
+        return f"{len(known)} of {len(values)}"
+    return f"{cell(statistics.median(known))} ({cell(min(known) if ceiling > 0 else max(known))})"
+
+
+def reported(value: float | str | None) -> str:
+    """A figure of the documents, to the digits that they give."""
+    return "-" if value is None else f"{value}"
+
+
+if __name__ == "__main__":
+    main()
