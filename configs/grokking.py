@@ -46,7 +46,11 @@ def get_config(arg: str = "") -> ConfigDict:
     config.losses.geodesic.weight = 0.4
     config.phases.geometry_from = 50  # by the epochs of the document, which the 20 of reconstruction are part of
 
-    # The online detector belongs here: config.grokking.on = True
+    config.grokking.on = True
+    config.grokking.metrics = ("held_out_coverage_A", "held_out_coverage_B", "hierarchy_B", "richness_B", "coverage_B")
+    config.emergence.weight_norm = True
+    config.emergence.weight_rank = True
+    config.emergence.representation_rank = True
 
     # The success criteria of the audit. Over all operations, so with those that were held out.
     config.targets.coverage_B = 0.999

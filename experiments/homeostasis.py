@@ -4,7 +4,7 @@
     python experiments/homeostasis.py recover                an encoder that opens too fast, loses what it decoded,
                                                              rests again, and is decoded again
 
-compare: all seeds of an arm at once; final figures and the epoch of the ceiling, as differences of the same seed, with
+compare: all seeds of an arm at once; final figures and the epochs of the ceiling, as differences of the same seed, with
 their 95 % intervals over seeds, and a picture. recover: from a run of its own, whose encoder and projection of A begin
 at rest; a learning rate that is too high for what has settled. Each writes results/homeostasis_PART.json and .png.
 """
@@ -36,6 +36,7 @@ ON = {
     "homeostasis.plateau_groups": ("encoder_B", "projection_B"),
     "homeostasis.progress": 1e-4,
 }
+FIRST, STAYS = "epoch of the ceiling, B", "epoch from which on B is there"
 FIGURES = ("coverage_B", "hierarchy_B", "richness_B", "triplet_accuracy_B", "ultrametric_correlation_B")
 FIGURES += ("coverage_A", "hierarchy_A", "triplet_accuracy_A")
 # recover: on 3^7 operations, first as they are, then with what has been learned at rest.
@@ -68,26 +69,28 @@ def compare(given: Any) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             summary = train.run(load_config(CONFIG, OFTEN | WATCHED | {"runs": given.seeds} | changes), folder)
             rows = log.read(Path(folder))
-        met = [ceiling(summary, rows, run) for run in range(given.seeds)]
+        first, stays = zip(*(ceiling(summary, rows, run) for run in range(given.seeds)), strict=True)
         final = {figure: [run["final"][figure] for run in summary["runs"]] for figure in FIGURES}
         last = [row for row in rows if row["epoch"] == summary["epochs"]]
         events = [row["control/grokking/events"] for row in last]
-        found[name] = {"epoch of the ceiling": met, **final, "grokking events": events}
+        found[name] = {FIRST: first, STAYS: stays, **final, "grokking events": events}
         found[name]["curves"] = curves(rows, given.seeds)
     print(table(found))
     return found
 
 
-def ceiling(summary: dict[str, Any], rows: list[dict[str, Any]], run: int) -> float:
-    """The first epoch whose evaluation meets the targets; that of the end where none does."""
-    targets = summary["targets"]
-    met = [
-        row["epoch"]
-        for row in rows
-        if row["run"] == run
-        and all(row[k] <= x if summary["metrics"][k]["better"] == "lower" else row[k] >= x for k, x in targets.items())
-    ]
-    return min(met, default=summary["epochs"])
+def ceiling(summary: dict[str, Any], rows: list[dict[str, Any]], run: int) -> tuple[float, float]:
+    """The first epoch whose evaluation meets the targets, and the first from which on all do; the last if none does."""
+    targets, end = summary["targets"], summary["epochs"]
+    own = {row["epoch"]: row for row in rows if row["run"] == run}
+
+    def met(row):
+        lower = {name: summary["metrics"][name]["better"] == "lower" for name in targets}
+        return all(row[name] <= x if lower[name] else row[name] >= x for name, x in targets.items())
+
+    there = [epoch for epoch, row in sorted(own.items()) if met(row)]
+    missed = max((epoch for epoch, row in own.items() if not met(row)), default=0)
+    return min(there, default=end), min((epoch for epoch in there if epoch > missed), default=end)
 
 
 def curves(rows: list[dict[str, Any]], n: int) -> dict[str, Any]:
@@ -102,7 +105,7 @@ def table(found: dict[str, Any]) -> str:
     """A line per figure: its means, and the difference with its interval."""
     n = len(found["on"]["hierarchy_B"])
     lines = [[f"v5_12, {n} seeds", "off", "on", "on - off, 95 %"]]
-    for figure in ("epoch of the ceiling", *FIGURES, "grokking events"):
+    for figure in (FIRST, STAYS, *FIGURES, "grokking events"):
         off, on = (np.array(found[arm][figure], float) for arm in ("off", "on"))
         mean, low, high = interval(on - off)
         lines.append([figure, f"{off.mean():.5f}", f"{on.mean():.5f}", f"{mean:+.5f} [{low:+.5f}, {high:+.5f}]"])

@@ -25,14 +25,17 @@ ROWS += [row(1, 6, 0.99, -0.833), row(1, 9, 0.99, -0.833)]
 
 
 def test_the_ceiling_is_where_all_targets_are_met_at_once():
-    assert h.ceiling(SUMMARY, ROWS, 0) == 6
-    assert h.ceiling(SUMMARY, ROWS, 1) == 9
+    assert h.ceiling(SUMMARY, ROWS, 0) == (6, 9)  # and lost again
+    assert h.ceiling(SUMMARY, ROWS, 1) == (9, 9)
+    assert h.ceiling(SUMMARY, ROWS[:2], 0) == (6, 6)
+    lost = [row(0, 1, 1.0, -0.833), row(0, 2, 0.9, -0.833), row(0, 3, 1.0, -0.833), row(0, 4, 1.0, -0.833)]
+    assert h.ceiling(SUMMARY, lost, 0) == (1, 3)
 
 
 def test_differences_are_of_the_same_seed_with_the_interval_of_student():
     rng = np.random.default_rng(0)
     off, on = rng.normal(size=(2, 16))
-    names = ("epoch of the ceiling", *h.FIGURES, "grokking events")
+    names = (h.FIRST, h.STAYS, *h.FIGURES, "grokking events")
     found = {arm: dict.fromkeys(names, x.tolist()) for arm, x in (("off", off), ("on", on))}
     line = h.table(found).splitlines()[1]
     d = on - off
