@@ -50,6 +50,7 @@ def analysis(workdir: Workdir, names: Sequence[str] = ()) -> dict[str, Any]:
         "finished": workdir.summary.get("finished", False),
         "epoch": max(row["epoch"] for row in workdir.rows),
         "epochs": workdir.config.get("train.epochs"),
+        "phases": _phases(workdir.config),
         "metrics": [one._asdict() for one in metrics],
         "thresholds": _thresholds(workdir)._asdict(),
         "success": {b: _success(each, b, workdir.references) for b in branches},
@@ -67,6 +68,15 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     value = value.item() if isinstance(value, np.generic) else value
     return value if not isinstance(value, float) or math.isfinite(value) else "inf" if value == math.inf else None
+
+
+def _phases(config):
+    """Of the schedule of the learning rate: shape, factor, first and last epoch; [] where it has one shape."""
+    if config.get("train.schedule") != "phases":
+        return []
+    ends = np.cumsum(config["train.phase_epochs"]).tolist()
+    parts = zip(config["train.phase_shapes"], config["train.phase_rates"], [0, *ends], ends, strict=False)
+    return [dict(zip(("shape", "rate", "begin", "end"), part, strict=True)) for part in parts]
 
 
 def _thresholds(workdir):
@@ -261,11 +271,13 @@ def _of_events(found):
 def _of_changes(found):
     """By series, where they are; of many runs, how many there are, and where the first is in the median."""
     runs = found["runs"]
+    told = [f"{one['shape']} x {one['rate']:g} to epoch {one['end']}" for one in found["phases"]]
+    scheduled = f"phases of the schedule: {', '.join(told)}\n" if told else ""
     lines = [["phases, by epochs", "phase transitions", "change points of the level"]]
     for name in runs[0]["transitions"]:
         lines.append([name, *(_places([run[kind][name] for run in runs]) for kind in ("transitions", "change_points"))])
     regimes = _places([run["gradient_regimes"] for run in runs])
-    return f"{columns(lines)}\nthe regime of the gradient changes: {regimes}"
+    return f"{scheduled}{columns(lines)}\nthe regime of the gradient changes: {regimes}"
 
 
 def _places(each):

@@ -28,7 +28,7 @@ def draw(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], folder: Pa
     varying = _varying(groups)
     files = []
     for k, (hypers, runs) in enumerate(groups.items()):
-        figure = _figure(plt, runs, [one["name"] for one in found["metrics"]][:PANELS])
+        figure = _figure(plt, runs, [one["name"] for one in found["metrics"]][:PANELS], found["phases"])
         about = ", ".join(f"{name} {value:g}" for name, value in hypers if name in varying)
         figure.suptitle(
             f"{found['task']}: {len(runs)} run{'s' * (len(runs) > 1)}{', ' + about if about else ''}", fontsize=11
@@ -48,7 +48,7 @@ def _varying(groups):
     return {name for name, each in values.items() if len(each) > 1}
 
 
-def _figure(plt, runs, metrics):
+def _figure(plt, runs, metrics, phases):
     names = ["loss", *metrics, "gradient_norm"]
     names = [name for name in names if all(name in one.columns for _, one in runs)]
     below = max(0.8, 0.16 * len(runs) + 0.5)
@@ -60,6 +60,11 @@ def _figure(plt, runs, metrics):
         _curves(ax, name, runs)
     _raster(axes[-1], runs)
     axes[-1].set_xlabel("epoch")
+    for k, phase in enumerate(phases):
+        for ax in axes:
+            ax.axvspan(phase["begin"], phase["end"], color="#2e86ab", alpha=0.07 * (k % 2), linewidth=0)
+        where = dict(xy=(phase["begin"], 1), xycoords=axes[0].get_xaxis_transform(), xytext=(2, 2))
+        axes[0].annotate(phase["shape"], **where, textcoords="offset points", fontsize=7, color="#2e86ab")
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
         ax.margins(x=0.01)

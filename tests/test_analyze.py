@@ -172,6 +172,22 @@ def test_a_run_with_nothing_held_out_takes_no_metric_from_the_others(tmp_path, c
     assert "  held_out_coverage_B: 1 of 2 runs delayed generalisation (grokking)" in out
 
 
+def test_phases_of_the_schedule_are_told_and_drawn(tmp_path, capsys):
+    folder = workdir(tmp_path / "run")
+    config = json.loads((folder / "config.json").read_text())
+    _, out, _ = answer(capsys, folder)
+    assert "phases of the schedule" not in out
+    before = (folder / "analysis.png").read_bytes()
+    phases = {"shapes": ["cosine", "linear"], "epochs": [80, 40], "rates": [1.0, 0.1]}
+    config |= {"train.schedule": "phases", **{f"train.phase_{name}": x for name, x in phases.items()}}
+    (folder / "config.json").write_text(json.dumps(config))
+    _, out, _ = answer(capsys, folder)
+    assert "phases of the schedule: cosine x 1 to epoch 80, linear x 0.1 to epoch 120\n" in out
+    found = json.loads((folder / "analysis.json").read_text())["phases"]
+    assert found[1] == {"shape": "linear", "rate": 0.1, "begin": 80, "end": 120}
+    assert (folder / "analysis.png").read_bytes() != before
+
+
 def test_it_watches_what_the_detector_of_the_run_did(tmp_path, capsys):
     folder = workdir(tmp_path / "run")
     config = json.loads((folder / "config.json").read_text())
