@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import histories
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from matplotlib import image
 
 from ternary_jax import analyze, findings
+from ternary_jax.config import load_config
+from ternary_jax.engine import train
 
 BEST = {"coverage_B": 1.0, "hierarchy_B": -0.83205, "q_B": 2.1616, "held_out_coverage_B": 1.0}
 N = 120
@@ -170,6 +173,22 @@ def test_a_run_with_nothing_held_out_takes_no_metric_from_the_others(tmp_path, c
     assert found["runs"][0]["change_points"]["held_out_coverage_B"]
     assert not found["runs"][1]["change_points"]["held_out_coverage_B"]
     assert "  held_out_coverage_B: 1 of 2 runs delayed generalisation (grokking)" in out
+
+
+def test_a_run_without_a_summary_has_the_references_of_its_task(tmp_path, capsys):
+    """It is under way, or was killed."""
+    folder = tmp_path / "run"
+    train.run(load_config(Path(__file__).with_name("toy_config.py")), folder)
+    whole = json.loads((folder / "summary.json").read_text())["metrics"]
+    (folder / "summary.json").unlink()
+    capsys.readouterr()
+    status, out, err = answer(capsys, folder, "--no-figures")
+    assert (status, err) == (0, "")
+    assert "missing: summary.json" in out
+    config = json.loads((folder / "config.json").read_text())
+    for name, about in analyze.references(config, {}).items():
+        told = {"ceiling": about["best"], "chance": about["chance"], "untrained": about["untrained"]}
+        assert {k: None if math.isnan(x) else x for k, x in told.items()} == {k: whole[name][k] for k in told}
 
 
 def test_phases_of_the_schedule_are_told_and_drawn(tmp_path, capsys):
