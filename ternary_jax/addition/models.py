@@ -13,8 +13,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-# Of variance 1 / fan_in, as flax's default; but that is a truncated normal, which takes longer to compile.
-uniform = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
+from ternary_jax.initializers import uniform
 
 
 class Perceptron(nn.Module):

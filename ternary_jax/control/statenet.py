@@ -28,6 +28,7 @@ from jax import Array
 
 from ternary_jax.control import balance
 from ternary_jax.control.chain import Control, Controls, Signals
+from ternary_jax.initializers import uniform
 
 # What is seen, in order; the inputs of a group share a weight.
 GROUPS = (
@@ -252,7 +253,6 @@ _GROUP_OF = np.repeat(np.arange(len(GROUPS), dtype=np.int32), [len(group) for gr
 
 
 def _dense(width, name):
-    uniform = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
     return nn.Dense(width, name=name, kernel_init=uniform)
 
 

@@ -6,8 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-# Of variance 1 / fan_in, as flax's default; but that is a truncated normal, and thirty of them take seconds to compile.
-uniform = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
+from ternary_jax.initializers import uniform
 
 
 class Trunk(nn.Module):
