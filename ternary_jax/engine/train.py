@@ -91,11 +91,7 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
     metrics_of = {name: m for name, m in measured(task, static).items() if steps.costly or not m.costly}
     table = schedule_rows(task, static)
     shared = jax.device_put((table, task.data))
-    members = [schedules.follow("learning_rate"), task.control]
-    if static.grokking.on:
-        task = task._replace(signals=tuple({*task.signals, watching.LOSS}))
-        members.append(watching.detector(task, static, chain(*members), metrics_of, table, steps.cheap))
-    control = chain(*members)
+    task, control = controlled(task, static, metrics_of, table)
     tx = optimizer.adamw_by_group(static.train.clip_norm, differentiable=task.learner is not None)
     train_step = make_step(task, static, tx, control)
     if learner := task.learner:  # the state of its chain is the second of `control`
@@ -148,6 +144,18 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
     mapped = jax.jit(jax.vmap(train_chunk, in_axes=(0, None, 0, None, None)), donate_argnums=0)
 
     return jax.jit(jax.vmap(beginning(task, tx, control, metrics_of))), Chunk(mapped, shared)
+
+
+def controlled(
+    task: Task, static: Any, metrics: dict[str, Metric], schedule: dict[str, np.ndarray]
+) -> tuple[Task, Control]:
+    """The whole chain: the schedule of the rate, the task's own, the detector; and the task with what these see."""
+    members = [schedules.follow("learning_rate"), task.control]
+    if static.grokking.on:
+        task = task._replace(signals=tuple({*task.signals, watching.LOSS}))
+        every = plan(static, task.samples_per_epoch).cheap
+        members.append(watching.detector(task, static, chain(*members), metrics, schedule, every))
+    return task, chain(*members)
 
 
 def beginning(task: Task, tx: Any, control: Control, metrics: dict[str, Metric]) -> Callable[[Any], TrainState]:
