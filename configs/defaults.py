@@ -75,7 +75,7 @@ def get_config(arg: str = "") -> ConfigDict:
     # well, so no straight line rises.
     grokking = config.grokking = ConfigDict()
     grokking.on = False  # True: a detector goes with the run, and reports control/grokking/...
-    grokking.metrics = ()  # that it watches; (): all that every evaluation measures, and that have a scale
+    grokking.metrics = ()  # that it watches, no two of which are one; (): all of a scale that every evaluation measures
     grokking.memory = 40  # that are looked back at, before a rise
     grokking.flat = 10.0  # range of the loss on a plateau, in standard deviations of its noise
     grokking.floor = 1e-3  # the least such deviation, as a share of all the loss has gone through: 1 % is flat

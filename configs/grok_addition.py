@@ -1,11 +1,12 @@
-"""a + b mod 3^4, learned from 35 % of all pairs: after 160 steps these are known, after 1,800 the others are.
+r"""a + b mod 3^4, learned from 35 % of all pairs: after 160 steps these are known, after 1,800 the others are.
 
 About ten seconds of training on two cores. What sets the delay are data.train_share and train.weight_decay, which
 experiments/phase_diagram.py maps: without weight decay it fits as soon, and does not generalise.
-Modulo a prime:
+Modulo a prime, where no answer is half right:
 
-    python -m ternary_jax.main --config=configs/grok_addition.py --config.data.p=59 --config.data.n_digits=1
-        --config.data.train_share=0.4 --config.train.batch_size=1392 --config.grokking.on=false
+    python -m ternary_jax.main --config=configs/grok_addition.py --config.data.p=59 --config.data.n_digits=1 \
+        --config.data.train_share=0.4 --config.train.batch_size=1392 \
+        --config.grokking.metrics=held_out_accuracy,held_out_loss
 """
 
 from pathlib import Path

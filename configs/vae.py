@@ -197,6 +197,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.balance.least = 0.5  # within
     config.balance.greatest = 0.95
 
+    # Not all of them: hierarchy_rounded is hierarchy where nothing has collapsed, and would confirm it.
+    config.grokking.metrics = tuple(f"{metric}_{b}" for metric in ("coverage", "hierarchy") for b in "AB")
+
     # Gates that freeze groups and open again, see ternary_jax/control/homeostasis.py; decided after every evaluation.
     homeostasis = config.homeostasis = ConfigDict()
     homeostasis.on = False

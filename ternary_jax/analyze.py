@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--metrics",
         default="",
-        help="to watch for events; if not given, those of config.grokking, or all that have a scale",
+        help="to watch for events; if not given, those of the detector of the run, or all that have a scale",
     )
     parser.add_argument("--no-figures", action="store_true", help="draw nothing")
     given = parser.parse_args(argv)
@@ -65,20 +65,30 @@ def load(path: Path) -> Any:
         command_line.fail(f"{path} is no folder: give the --workdir of a training")
     if not (path / "config.json").exists():
         command_line.fail(f"{path} has no config.json, so it is no workdir: give the --workdir of a training")
-    config = json.loads((path / "config.json").read_text())
+    config = _read(path / "config.json")
     if "grokking.memory" not in config:
         command_line.fail(f"{path} was trained before there was config.grokking: train again to have it analysed")
     from ternary_jax.engine import log  # it takes time
 
-    rows = log.read(path)
+    try:
+        rows = log.read(path)
+    except ValueError as e:
+        command_line.fail(f"{path / 'metrics.jsonl'} is damaged ({e}): start the training again, which mends it")
     if not rows:
         every = config.get("evaluate.cheap_every")
         command_line.fail(f"{path} has no evaluation yet: the first comes after {every} epochs; try again then")
     file = path / "summary.json"
-    summary = json.loads(file.read_text()) if file.exists() else {}
+    summary = _read(file) if file.exists() else {}
     from ternary_jax.findings import Workdir  # it takes time
 
     return Workdir(path, config, rows, summary, references(config, summary))
+
+
+def _read(file):
+    try:
+        return json.loads(file.read_text())
+    except ValueError as e:
+        command_line.fail(f"{file} is damaged ({e}): start the training again with the same --workdir, or train anew")
 
 
 def references(config: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, dict[str, float]]:

@@ -236,9 +236,7 @@ def _check(values: dict[str, Any], table: dict[str, Key]) -> None:
         if values[key] % cheap:
             fix = f"give a multiple, such as {-(-values[key] // cheap) * cheap}"
             raise ConfigError(f"config.{key}={values[key]} is no multiple of evaluate.cheap_every={cheap}: {fix}")
-    _check_phases(
-        *(values[f"train.{key}"] for key in ("schedule", "phase_shapes", "phase_epochs", "phase_rates", "epochs"))
-    )
+    _check_phases({key.removeprefix("train."): value for key, value in values.items() if key.startswith("train.")})
     for name in ("plateaus", "gains"):
         levels = values[f"grokking.{name}"]
         if len(levels) != 3 or list(levels) != sorted(levels):
@@ -249,8 +247,10 @@ def _check(values: dict[str, Any], table: dict[str, Key]) -> None:
         raise ConfigError(f"config.grokking.memory={memory} is shorter than the least of .plateaus, {least}: give more")
 
 
-def _check_phases(schedule, shapes, epochs, rates, total):
+def _check_phases(train):
     """That there are phases where they are asked for, and that they fill the run."""
+    schedule, total, warmup = train["schedule"], train["epochs"], train["warmup_epochs"]
+    shapes, epochs, rates = (train[f"phase_{name}"] for name in ("shapes", "epochs", "rates"))
     if schedule != "phases":
         if shapes or epochs or rates:
             raise ConfigError(
@@ -264,6 +264,11 @@ def _check_phases(schedule, shapes, epochs, rates, total):
         )
     if unknown := [shape for shape in shapes if shape not in SHAPES]:
         raise ConfigError(f"config.train.phase_shapes has {', '.join(unknown)}: allowed are {', '.join(SHAPES)}")
+    if warmup >= epochs[0]:
+        raise ConfigError(
+            f"config.train.warmup_epochs={warmup} are not over before the end of the first phase, of {epochs[0]} "
+            "epochs: give less, or a longer phase"
+        )
     if sum(epochs) != total:
         raise ConfigError(
             f"config.train.phase_epochs={','.join(map(str, epochs))} are {sum(epochs)} epochs together, and "

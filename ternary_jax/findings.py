@@ -38,10 +38,9 @@ def analysis(workdir: Workdir, names: Sequence[str] = ()) -> dict[str, Any]:
     found = history.histories(workdir.rows)
     metrics = _watched(workdir, found, names)
     told = history.analyse(found, metrics, workdir.references, _thresholds(workdir))
-    about = workdir.summary.get("runs") or [{"run": one.run, "hypers": {}} for one in found]
-    of_run = {run["run"]: run for run in about}
     each = [
-        one | {"hypers": of_run[one["run"]]["hypers"], "final": _final(h)} for one, h in zip(told, found, strict=True)
+        one | {"hypers": _hypers(workdir, k), "final": _final(h)}
+        for k, (one, h) in enumerate(zip(told, found, strict=True))
     ]
     branches = sorted({name[-1] for name in workdir.references if name.startswith("coverage_") and len(name) == 10})
     return {
@@ -54,8 +53,11 @@ def analysis(workdir: Workdir, names: Sequence[str] = ()) -> dict[str, Any]:
         "metrics": [one._asdict() for one in metrics],
         "thresholds": _thresholds(workdir)._asdict(),
         "success": {b: _success(each, b, workdir.references) for b in branches},
-        "generalisation": history.over_runs(told),
-        "checklist": _checklist(workdir, found, each, branches),
+        "generalisation": [
+            {"runs": [run["run"] for run in group], "hypers": about, "metrics": history.over_runs(group)}
+            for about, group in groups(each)
+        ],
+        "checklist": _checklist(workdir, found, each, branches, _enough(found, metrics, _thresholds(workdir))),
         "runs": each,
     }
 
@@ -68,6 +70,28 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     value = value.item() if isinstance(value, np.generic) else value
     return value if not isinstance(value, float) or math.isfinite(value) else "inf" if value == math.inf else None
+
+
+def groups(each: Sequence[Mapping[str, Any]]) -> list[tuple[dict[str, float], list[Mapping[str, Any]]]]:
+    """The runs that differ by their seeds alone, data.split_seed too, in groups; each with what groups differ in."""
+    made: dict[tuple, list] = {}
+    for run in each:
+        own = {name: value for name, value in run["hypers"].items() if not name.endswith("seed")}
+        made.setdefault(tuple(sorted(own.items())), []).append(run)
+    shared = set.intersection(*(set(own) for own in made))
+    return [({name: value for name, value in own if (name, value) not in shared}, runs) for own, runs in made.items()]
+
+
+def _hypers(workdir, k):
+    """Of run k: those of the summary; of a run that has none yet, what the config has one of per run."""
+    if workdir.summary:
+        return workdir.summary["runs"][k]["hypers"]
+    runs = workdir.config["runs"]
+    return {
+        name: value[k]
+        for name, value in workdir.config.items()
+        if runs > 1 and isinstance(value, list) and len(value) == runs and all(isinstance(x, float) for x in value)
+    }
 
 
 def _phases(config):
@@ -134,7 +158,13 @@ def _success(each, branch, references):
 # --- checklist --------------------------------------------------------------------------------------------------------
 
 
-def _checklist(workdir, found, each, branches):
+def _enough(found, metrics, thresholds):
+    """Whether there is enough for an event to be found: metrics, and evaluations of every run."""
+    long = min(len(one.columns["step"]) for one in found) >= thresholds.least()
+    return len(metrics) >= thresholds.together and long
+
+
+def _checklist(workdir, found, each, branches, enough):
     """{"item", "met": True, False, or None where it can't be told, "because"} each."""
     summary, rows, n = workdir.summary, workdir.rows, len(found)
     items = []
@@ -158,7 +188,7 @@ def _checklist(workdir, found, each, branches):
     of_runs("progress: the loss fell", [x[-1] < x[0] for x in losses], change)
     if branches:
         b = branches[-1]
-        success = next(iter([_success(each, b, workdir.references)]))
+        success = _success(each, b, workdir.references)
         coverage, hierarchy = success["finals"]["coverage"], success["finals"]["hierarchy"]
         of_runs(f"coverage_{b} of 0.95 or more", [x >= 0.95 for x in coverage], f"median {cell(_middle(coverage))}")
         whole = [h <= -0.70 and run["run"] not in success["collapsed"] for h, run in zip(hierarchy, each, strict=True)]
@@ -166,7 +196,11 @@ def _checklist(workdir, found, each, branches):
         of_runs(f"hierarchy_{b} of -0.70 or less, without collapse", whole, because)
     confirmed = [sum(rise["confirmed"] for rise in run["rises"]) for run in each]
     events = sum(rise["event"] for run in each for rise in run["rises"])
-    of_runs("a confirmed grokking event", [k > 0 for k in confirmed], f"{sum(confirmed)} confirmed of {events} events")
+    if enough:
+        said = f"{sum(confirmed)} confirmed of {events} events"
+        of_runs("a confirmed grokking event", [k > 0 for k in confirmed], said)
+    else:
+        item("a confirmed grokking event", None, "not looked for, see below")
     # A row is of one run: all of them together are as many times as fast.
     rate = n * statistics.median(row["samples_per_s"] for row in rows)
     item(f"more than {SPEED:,.0f} samples/s", rate > SPEED, f"median {rate:,.0f}")
@@ -206,7 +240,8 @@ def _head(found):
     state = "finished" if found["finished"] else f"not finished: epoch {found['epoch']:.0f} of {found['epochs']}"
     counts = {run["evaluations"] for run in found["runs"]}
     evaluations = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-    return f"{found['task']}, {len(found['runs'])} runs, {evaluations} evaluations each; {state}"
+    n = len(found["runs"])
+    return f"{found['task']}, {n} run{'s' * (n > 1)}, {evaluations} evaluations each; {state}"
 
 
 def _of_checklist(items):
@@ -293,17 +328,23 @@ def _places(each):
 
 def _of_generalisation(found):
     lines = ["generalisation, by held-out figures"]
-    for name, one in found["generalisation"].items():
-        counts = "; ".join(f"{n} of {len(found['runs'])} runs {verdict}" for verdict, n in one["verdicts"].items())
-        lines.append(f"  {name + ': ' if name else ''}{counts}")
-        ratio = one["ratio"]
-        if ratio["runs"] and math.isfinite(ratio["median"]):
-            known = not math.isnan(ratio["low"])
-            interval = (
-                f"[{ratio['low']:.2f}, {ratio['high']:.2f}] (95 %)" if known else "no interval from less than 6 runs"
-            )
-            lines.append(f"  t_gen / t_fit of {ratio['runs']} runs that fit: median {ratio['median']:.2f}, {interval}")
+    for group in found["generalisation"]:
+        n, about = len(group["runs"]), ", ".join(f"{name} {value:g}" for name, value in group["hypers"].items())
+        lines += [f" {n} run{'s' * (n > 1)} of {about}"] if about else []
+        for name, one in group["metrics"].items():
+            counts = "; ".join(f"{k} of {n} runs {verdict}" for verdict, k in one["verdicts"].items())
+            lines.append(f"  {name + ': ' if name else ''}{counts}")
+            lines += _of_ratio(one["ratio"])
     return "\n".join(lines)
+
+
+def _of_ratio(ratio):
+    if not ratio["runs"]:
+        return []
+    ends = ["never" if x == math.inf else f"{x:.2f}" for x in (ratio["median"], ratio["low"], ratio["high"])]
+    few = math.isnan(ratio["low"])
+    interval = "no interval from less than 6 runs" if few else f"[{ends[1]}, {ends[2]}] (95 %)"
+    return [f"  t_gen / t_fit of {ratio['runs']} runs that fit: median {ends[0]}, {interval}"]
 
 
 def dumped(found: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ternary_jax import findings
 from ternary_jax.grokking import history
 
 COLORS = ("#2e86ab", "#c8553d", "#588157", "#8e6c8a", "#d99a2b", "#3d405b")
@@ -21,15 +22,13 @@ def draw(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], folder: Pa
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    groups: dict[tuple, list] = {}
-    for told, one in zip(found["runs"], history.histories(rows), strict=True):
-        hypers = {name: value for name, value in told["hypers"].items() if not name.endswith("seed")}  # data.split_seed
-        groups.setdefault(tuple(sorted(hypers.items())), []).append((told, one))
-    varying = _varying(groups)
+    of_run = {one.run: one for one in history.histories(rows)}
+    groups = findings.groups(found["runs"])
     files = []
-    for k, (hypers, runs) in enumerate(groups.items()):
+    for k, (hypers, told) in enumerate(groups):
+        runs = [(one, of_run[one["run"]]) for one in told]
         figure = _figure(plt, runs, [one["name"] for one in found["metrics"]][:PANELS], found["phases"])
-        about = ", ".join(f"{name} {value:g}" for name, value in hypers if name in varying)
+        about = ", ".join(f"{name} {value:g}" for name, value in hypers.items())
         figure.suptitle(
             f"{found['task']}: {len(runs)} run{'s' * (len(runs) > 1)}{', ' + about if about else ''}", fontsize=11
         )
@@ -37,15 +36,6 @@ def draw(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], folder: Pa
         figure.savefig(files[-1], dpi=120, facecolor="white")
         plt.close(figure)
     return files
-
-
-def _varying(groups):
-    """The hyperparameters that differ between groups."""
-    values: dict[str, set] = {}
-    for hypers in groups:
-        for name, value in hypers:
-            values.setdefault(name, set()).add(value)
-    return {name for name, each in values.items() if len(each) > 1}
 
 
 def _figure(plt, runs, metrics, phases):

@@ -10,7 +10,7 @@ import pytest
 from matplotlib import image
 
 from ternary_jax import analyze, findings
-from ternary_jax.config import load_config
+from ternary_jax.config import load_config, resolved
 from ternary_jax.engine import train
 
 BEST = {"coverage_B": 1.0, "hierarchy_B": -0.83205, "q_B": 2.1616, "held_out_coverage_B": 1.0}
@@ -149,9 +149,14 @@ def test_many_runs_are_drawn_by_groups_that_differ_by_seeds(tmp_path, capsys):
     assert status == 0
     assert "and 8 more, in analysis.json" in out
     assert {file.name for file in folder.glob("*.png")} == {"analysis_000.png", "analysis_001.png"}
-    ratio = json.loads((folder / "analysis.json").read_text())["generalisation"]["held_out_coverage_B"]["ratio"]
-    assert ratio["runs"] == 20
-    assert 75 < ratio["low"] <= ratio["median"] <= ratio["high"] < 90
+    told = json.loads((folder / "analysis.json").read_text())["generalisation"]
+    assert [(group["runs"][:2], len(group["runs"])) for group in told] == [([0, 2], 10), ([1, 3], 10)]
+    assert [group["hypers"] for group in told] == [{"rate": 0.1}, {"rate": 0.2}]
+    for group in told:
+        ratio = group["metrics"]["held_out_coverage_B"]["ratio"]
+        assert ratio["runs"] == 10
+        assert 75 < ratio["low"] <= ratio["median"] <= ratio["high"] < 90
+    assert " 10 runs of rate 0.2\n" in out
 
 
 def test_a_run_with_nothing_held_out_takes_no_metric_from_the_others(tmp_path, capsys):
@@ -191,6 +196,35 @@ def test_a_run_without_a_summary_has_the_references_of_its_task(tmp_path, capsys
         assert {k: None if math.isnan(x) else x for k, x in told.items()} == {k: whole[name][k] for k in told}
 
 
+def test_runs_under_way_are_grouped_by_their_config(tmp_path, capsys):
+    folder = workdir(tmp_path / "run", "steady")
+    (folder / "summary.json").unlink()
+    config = load_config(Path(__file__).with_name("toy_config.py"), {"runs": 2, "train.weight_decay": (0.0, 2.0)})
+    (folder / "config.json").write_text(json.dumps(resolved(config)))
+    status, _, err = answer(capsys, folder)
+    assert (status, err) == (0, "")
+    assert {file.name for file in folder.glob("*.png")} == {"analysis_000.png", "analysis_001.png"}
+    told = json.loads((folder / "analysis.json").read_text())["generalisation"]
+    assert [group["hypers"] for group in told] == [{"train.weight_decay": 0.0}, {"train.weight_decay": 2.0}]
+
+
+def test_what_cannot_be_found_is_not_said_to_be_missing(tmp_path, capsys):
+    folder = workdir(tmp_path / "run", runs=1)
+    lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (folder / "metrics.jsonl").write_text("".join(lines[: histories.STANDARD.least() - 1]))
+    _, out, _ = answer(capsys, folder, "--no-figures")
+    assert "?    a confirmed grokking event: not looked for" in out
+    assert "1 run, 12 evaluations" in out
+
+
+def test_what_was_frozen_shows_by_its_rate_where_no_detector_has_said_so(tmp_path, capsys):
+    folder = workdir(tmp_path / "run", change=lambda row: row | {"rate/b": 0.0 if row["epoch"] > 79 else 1.0})
+    answer(capsys, folder, "--no-figures")
+    for run in json.loads((folder / "analysis.json").read_text())["runs"]:
+        assert not any(rise["event"] for rise in run["rises"])
+        assert run["rises"][0]["checked"]["freeze"] == "explains it"
+
+
 def test_phases_of_the_schedule_are_told_and_drawn(tmp_path, capsys):
     folder = workdir(tmp_path / "run")
     config = json.loads((folder / "config.json").read_text())
@@ -225,7 +259,10 @@ def test_a_mistake_is_one_sentence_and_status_2(tmp_path, capsys):
     (empty / "metrics.jsonl").unlink()
     old = workdir(tmp_path / "old", "steady")
     (old / "config.json").write_text('{"task": "toy"}')
+    for name in ("config.json", "summary.json", "metrics.jsonl"):
+        (workdir(tmp_path / name, "steady") / name).write_text('{"half\n{}\n')
     cases = [
+        *(([tmp_path / name], f"{name} is damaged") for name in ("config.json", "summary.json", "metrics.jsonl")),
         ([], "WORKDIR"),
         ([old], "was trained before there was config.grokking"),
         ([tmp_path / "nowhere"], "is no folder: give the --workdir of a training"),

@@ -443,6 +443,7 @@ PHASES = {
         (PHASES | {"train.phase_rates": (1.0,)}, "there are 2, 2 and 1"),
         (PHASES | {"train.phase_shapes": ("cosine", "steep")}, "has steep: allowed are constant, cosine"),
         (PHASES | {"train.epochs": 60}, "are 50 epochs together"),
+        (PHASES | {"train.warmup_epochs": 20, "train.epochs": 50}, "=20 are not over before the end of the first"),
     ],
 )
 def test_phases_fill_the_run_and_have_shapes_that_there_are(changes, says):

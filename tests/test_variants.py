@@ -62,7 +62,7 @@ def test_there_is_no_other_variant():
 # --- the extended run -------------------------------------------------------------------------------------------------
 
 
-def test_the_phases_are_those_of_the_documents():
+def test_the_phases_are_three_as_in_the_documents():
     """exploration 0-150, a cosine; grokking_search 150-350 at 0.3; fine_tuning 350-500, from 0.1 linearly to 0."""
     task, static, _ = train.prepare(configured("grokking.py"))
     steps, rate = train.plan(static, task.samples_per_epoch), train.schedule_rows(task, static)["learning_rate"]

@@ -221,9 +221,9 @@ def homeostasis(
     gates: Gates,
     see: Callable[[Any], Seen],
     every: int,
-    window: int = 5,
-    closed: bool = True,
-    anneal: bool = True,
+    window: int,
+    closed: bool,
+    anneal: bool,
 ) -> Control:
     """Freeze the groups of gates that are closed, and report their rates as 0; decide after every evaluation.
 

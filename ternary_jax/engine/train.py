@@ -98,8 +98,8 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
         get, put, descend = learner.get, learner.put, learner.descend
         learner = learner._replace(
             get=lambda state: get(state[1]),
-            put=lambda state, phi: (state[0], put(state[1], phi)),
-            descend=lambda state, slope: (state[0], descend(state[1], slope)),
+            put=lambda state, phi: (state[0], put(state[1], phi), *state[2:]),
+            descend=lambda state, slope: (state[0], descend(state[1], slope), *state[2:]),
         )
         train_step = look_ahead(train_step, task, learner)
 
@@ -152,7 +152,7 @@ def controlled(
     """The whole chain: the schedule of the rate, the task's own, the detector; and the task with what these see."""
     members = [schedules.follow("learning_rate"), task.control]
     if static.grokking.on:
-        task = task._replace(signals=tuple({*task.signals, watching.LOSS}))
+        task = task._replace(signals=tuple(dict.fromkeys([*task.signals, watching.LOSS])))
         every = plan(static, task.samples_per_epoch).cheap
         members.append(watching.detector(task, static, chain(*members), metrics, schedule, every))
     return task, chain(*members)

@@ -43,10 +43,11 @@ def metrics_of(task: Task, static: Any) -> tuple[Watched, ...]:
     own, least = static.grokking, definitions.thresholds(static.grokking._asdict()).least()
     evaluations = static.train.epochs // static.evaluate.cheap_every
     if evaluations <= least:
-        most = max(1, static.train.epochs // (least + 1))
+        most = static.train.epochs // (least + 1)
+        fix = f"evaluate.cheap_every to {most} or less" if most else f"train.epochs to {least + 1} or more"
         raise ConfigError(
             f"config.grokking.on=True needs more than {least} evaluations, and there are {evaluations}: set "
-            f"config.evaluate.cheap_every to {most} or less, or config.grokking.on to false"
+            f"config.{fix}, or config.grokking.on to false"
         )
     scaled = {
         m.name: one
@@ -59,6 +60,8 @@ def metrics_of(task: Task, static: Any) -> tuple[Watched, ...]:
             f"config.grokking.metrics={unknown[0]} is not measured at every evaluation, or has no scale: {there}"
         )
     names = own.metrics or tuple(scaled)
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"config.grokking.metrics has {twice[0]} twice: a metric does not confirm itself")
     if len(names) < own.together:
         raise ConfigError(
             f"config.grokking.together={own.together} metrics have to rise, and config.grokking.metrics names "

@@ -114,8 +114,10 @@ def rises(found: Sequence[History], metrics: tuple[Watched, ...], thresholds: Th
 
     loss, figures = stacked(["loss"])[..., 0], stacked([one.name for one in metrics])
     figures = np.where(np.isfinite(figures), figures, np.float32(np.inf))
-    seen = Seen(*map(jnp.asarray, (loss, figures, flags(turned), flags(frozen))))
-    verdicts = jax.device_get(_scanned(metrics, thresholds, len(turned), len(frozen))(seen))
+    # Without a detector no row has the flags; what is frozen then shows by its rate.
+    rest = flags(frozen) if frozen else flags([name for name in turned if name.startswith("rate/")]) == 0
+    seen = Seen(*map(jnp.asarray, (loss, figures, flags(turned), rest.astype(np.float32))))
+    verdicts = jax.device_get(_scanned(metrics, thresholds, len(turned), rest.shape[-1])(seen))
     return [_told(one, jax.tree.map(lambda x, k=k: x[k], verdicts), metrics, thresholds) for k, one in enumerate(found)]
 
 
@@ -144,7 +146,7 @@ def _told(history, verdict, metrics, t):
         found.append(
             {
                 **at(first - t.kept + 1),
-                "known": at(first),
+                "known": at(first + int(np.argmax(verdict.rise.event[first : last + 1]))) if rise.event else at(first),
                 "over": bool(last < n - 1),
                 "event": bool(rise.event),
                 "severity": SEVERITIES[int(rise.severity)],

@@ -221,6 +221,9 @@ def check(config: Any) -> None:
 def _check_homeostasis(config: Any) -> None:
     """That its gates have groups that there are, each of one gate; that thresholds are in order; that q is measured."""
     own, every, epochs = config.homeostasis, config.evaluate.costly_every, config.train.epochs
+    evaluations = epochs // config.evaluate.cheap_every
+    needed = {"coverage": 2, "plateau": own.window + own.patience, "quiet": own.quiet_patience + 1}
+    least = min((n for gate, n in needed.items() if own[f"{gate}_groups"]), default=0)
     gates = {gate: own[f"{gate}_groups"] for gate in ("coverage", "plateau", "quiet")}
     named = [group for groups in gates.values() for group in groups]
     there = [name for name in config.rates if name not in ("curvature", "controller")]
@@ -244,6 +247,10 @@ def _check_homeostasis(config: Any) -> None:
         and own.quiet_patience <= own.quiet_most,
         f"config.homeostasis.anneal=True goes by q, which is measured after config.evaluate.costly_every={every} of "
         f"{epochs} epochs: give fewer, or set config.homeostasis.anneal=False": not own.anneal or 0 < every < epochs,
+        f"config.homeostasis.on=True needs {least} evaluations for a gate to close, and there are {evaluations}: give "
+        "fewer config.evaluate.cheap_every epochs, or less config.homeostasis.window and .patience": (
+            evaluations > least - 1
+        ),
         f"config.homeostasis.warmup={own.warmup} ends after the last of config.train.epochs={epochs}: give less": (
             own.warmup < epochs
         ),

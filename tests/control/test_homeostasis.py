@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from ternary_jax.control import homeostasis
 from ternary_jax.control.chain import Controls, Signals
@@ -133,20 +135,28 @@ def histories(rng, n, length):
     )
 
 
-def test_the_machine_is_the_plain_one_over_ten_thousand_histories():
-    n, length, rng = 10_000, 24, np.random.default_rng(0)
+@jax.jit
+@jax.vmap
+def run(rule, seen, closed):
+    """What is shown after every evaluation, (R, LENGTH, ...), of the histories (R, LENGTH)."""
+
+    def step(state, x):
+        state = homeostasis.decide(rule, True, state, *x)
+        return state, shown(state)
+
+    state = homeostasis.begin(rule, ALL, WINDOW, closed)
+    return jax.lax.scan(step, state, (seen, jnp.arange(LENGTH)))[1]
+
+
+LENGTH = 24
+
+
+@settings(max_examples=10, phases=(Phase.explicit, Phase.generate))  # a smaller seed is no smaller case
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_machine_is_the_plain_one_over_ten_thousand_histories(seed):
+    """A thousand of them, each with a rule of its own, from each of ten seeds."""
+    n, length, rng = 1_000, LENGTH, np.random.default_rng(seed)
     rule, seen, closed = rules(rng, n), histories(rng, n, length), rng.random(n) < 0.5
-
-    @jax.jit
-    @jax.vmap
-    def run(rule, seen, closed):
-        def step(state, x):
-            state = homeostasis.decide(rule, True, state, *x)
-            return state, shown(state)
-
-        state = homeostasis.begin(rule, ALL, WINDOW, closed)
-        return jax.lax.scan(step, state, (seen, jnp.arange(length)))[1]
-
     found = np.asarray(run(rule, seen, closed))
     changes, moved = np.zeros(3, int), np.zeros(4, int)
     for k in range(n):
@@ -201,7 +211,7 @@ def controlled(steps, coverage, ramp=0, before=None):
         zero = jnp.zeros([])
         return Seen(signals.metrics["coverage"], zero, zero, zero, zero, zero, zero)
 
-    control = homeostasis.homeostasis(rule, Gates(("a",), (), ()), see, every=2, window=2)
+    control = homeostasis.homeostasis(rule, Gates(("a",), (), ()), see, every=2, window=2, closed=True, anneal=True)
     state, found = control.init(None), []
     for step in range(steps):
         signals = Signals(jnp.int32(step), {}, {}, {"coverage": jnp.float32(coverage(step))})
@@ -230,19 +240,19 @@ def test_a_coverage_that_falls_closes_the_gate_and_a_rate_rises_once_it_has_open
     assert [bool(c.frozen["a"]) for c in found[9:]] == [False, True, True]
 
 
-def test_gates_without_groups_leave_no_equation():
-    """A machine of the coverage gate alone has fewer than one of all three; one of none only its counter."""
+def test_a_gate_without_groups_leaves_no_equation():
+    """A machine of one gate has fewer than one of two, and that fewer than one of all three."""
 
     def equations(gates):
-        control = homeostasis.homeostasis(RULE, gates, lambda s: Seen(*(jnp.zeros([]),) * 7), every=2)
-        given = Signals(jnp.int32(0), {}, {}, {}), Controls(dict.fromkeys("abc", jnp.ones([])), None, {})
-        return str(jax.make_jaxpr(control.update)(control.init(None), *given)).count("=")
+        control = homeostasis.homeostasis(RULE, gates, lambda s: Seen(*(jnp.zeros([]),) * 7), 2, WINDOW, True, True)
+        first = Signals(jnp.int32(0), {}, {}, {}), Controls(dict.fromkeys("abc", jnp.ones([])), None, {})
+        return str(jax.make_jaxpr(control.update)(control.init(None), *first)).count("=")
 
     assert equations(Gates(("a",), (), ())) < equations(Gates(("a",), ("b",), ())) < equations(ALL)
 
 
 def test_its_state_keeps_its_types_as_a_checkpoint_asks():
-    control = homeostasis.homeostasis(RULE, ALL, lambda s: Seen(*(jnp.zeros([]),) * 7), every=2)
+    control = homeostasis.homeostasis(RULE, ALL, lambda s: Seen(*(jnp.zeros([]),) * 7), 2, WINDOW, True, True)
     begun = control.init(None)
     given = Signals(jnp.int32(0), {}, {}, {}), Controls(dict.fromkeys("abc", jnp.ones([])), None, {})
     after, _ = jax.eval_shape(control.update, begun, *given)

@@ -190,6 +190,8 @@ def test_off_it_leaves_nothing():
             {"grokking.metrics": ("other",)},
             "config.grokking.together=2 metrics have to rise, and .* names 1: there are",
         ),
+        ({"grokking.metrics": ("other", "other")}, "config.grokking.metrics has other twice"),
+        ({"train.epochs": 5, "evaluate.cheap_every": 1}, "there are 5: set config.train.epochs to 14 or more"),
         ({"evaluate.cheap_every": 60}, "needs more than 13 evaluations, and there are 2: set .* to 8 or less"),
     ],
     ids=lambda one: None if isinstance(one, dict) else one[:24],

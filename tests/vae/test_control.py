@@ -275,6 +275,20 @@ def test_the_reference_has_constant_weights_and_depends_on_what_is_of_the_model(
     assert {name for name, x in at.items() if x != rest} == {"sigma", "c"}
 
 
+def test_it_learns_the_same_with_a_detector_behind_it():
+    """Its state is one of three in the chain then."""
+    epochs = {"train__epochs": 20, "evaluate__cheap_every": 1, "evaluate__costly_every": 20, "checkpoint__every": 20}
+    changes = STATENET | {"statenet__learn": "lookahead", "statenet__interval": 2, "statenet__share": 0.5} | epochs
+    after = []
+    for on in (True, False):
+        static, hypers = split(small.config(**changes, grokking__on=on))
+        init, chunk = train.make_train(task.make_task(static), static)
+        after.append(chunk(init(hypers), jnp.int32(0), hypers)[0].control[1])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), *after)
+    net = next(part for part in after[0] if isinstance(part, statenet.StateNetState))
+    assert np.abs(net.adam.mu["decoder_1"]["bias"]).max() > 0  # it has learned
+
+
 def test_it_learns_by_the_gradient_of_differences_one_step_ahead():
     """Of all biases of its last layer, through the losses, the clipping and Adam; the reference over half a batch."""
     changes = STATENET | {"statenet__learn": "lookahead", "statenet__interval": 100, "statenet__share": 0.5}
