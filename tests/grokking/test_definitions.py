@@ -96,6 +96,18 @@ def test_noise_and_schedule_drops_are_no_events(make, noise):
         assert verdict.rise.bars[verdict.ended][:, BARS.index("schedule")].all()
 
 
+@pytest.mark.parametrize(("memory", "events"), [(0.0, (0, 0)), (0.8, (0, 2)), (0.95, (3, 12)), (1.0, (5, 18))])
+def test_noise_that_all_metrics_share_is_no_event_unless_it_wanders(memory, events):
+    """Of 64 histories, x_t+1 = memory x_t + noise: it cannot know, as a walk rises like what is learned."""
+    rng, x = np.random.default_rng(0), np.zeros((64, 150))
+    history, steps = histories.steady(rng, runs=64), rng.normal(size=x.shape)
+    for t in range(150):
+        x[:, t] = steps[:, t] + (memory * x[:, t - 1] if t else 0)
+    x = 0.02 * x * np.sqrt(1 - memory**2 if memory < 1 else 1)
+    found = run(history._replace(metrics=0.3 + np.repeat(x[..., None], 3, -1)))[0]
+    assert events[0] <= found.events.sum() <= events[1]
+
+
 @pytest.mark.parametrize("noise", [1e-4, 0.005, 0.02])
 @pytest.mark.parametrize("width", [0.2, 1.0, 2.0])
 def test_a_rise_out_of_a_plateau_is_one_event_and_a_major_one(noise, width):
