@@ -180,6 +180,13 @@ def test_every_constant_changes_what_is_decided(name):
     assert (of_histories(RULE, seen, True) != of_histories(other, seen, True)).any()
 
 
+def test_so_do_the_window_and_whether_the_coverage_gate_is_closed_at_first():
+    seen = histories(np.random.default_rng(1), 200, 60)
+    usual = of_histories(RULE, seen, True)
+    assert (usual != of_histories(RULE, seen, True, WINDOW + 1)).any()
+    assert (usual != of_histories(RULE, seen, True, WINDOW, False)).any()
+
+
 def test_without_annealing_thresholds_stay():
     seen = histories(np.random.default_rng(1), 200, 60)
     still, moved = (np.asarray(of_histories(RULE, seen, anneal)[:, -1, 7:]) for anneal in (False, True))
@@ -188,8 +195,8 @@ def test_without_annealing_thresholds_stay():
     assert (moved != given).any(0).all()
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def of_histories(rule, seen, anneal):
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def of_histories(rule, seen, anneal, window=WINDOW, closed=True):
     """What is shown of the machine after each evaluation, (histories, length, 11)."""
 
     def run(seen):
@@ -198,7 +205,7 @@ def of_histories(rule, seen, anneal):
             return state, shown(state)
 
         length = len(seen.coverage)
-        return jax.lax.scan(step, homeostasis.begin(rule, ALL, WINDOW, True), (seen, jnp.arange(length)))[1]
+        return jax.lax.scan(step, homeostasis.begin(rule, ALL, window, closed), (seen, jnp.arange(length)))[1]
 
     return jax.vmap(run)(seen)
 
