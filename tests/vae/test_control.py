@@ -275,7 +275,7 @@ def test_the_reference_has_constant_weights_and_depends_on_what_is_of_the_model(
     assert {name for name, x in at.items() if x != rest} == {"sigma", "c"}
 
 
-def test_it_learns_the_same_with_a_detector_behind_it():
+def test_it_learns_the_same_with_a_detector_behind_it(compiled_soon):
     """Its state is one of three in the chain then."""
     epochs = {"train__epochs": 20, "evaluate__cheap_every": 1, "evaluate__costly_every": 20, "checkpoint__every": 20}
     changes = STATENET | {"statenet__learn": "lookahead", "statenet__interval": 2, "statenet__share": 0.5} | epochs
