@@ -18,6 +18,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
+from ternary_jax.analyze import references
 from ternary_jax.config import load_config
 from ternary_jax.engine import log, train
 from ternary_jax.grokking import definitions, generalisation, history
@@ -64,11 +65,8 @@ def judged(config: Any, folder: Any) -> list[dict[str, Any]]:
     """Train, and say of each run what it did and what was said of it."""
     summary = train.run(config, folder)
     found = history.histories(log.read(Path(folder)))
-    about = {
-        name: (1 if m["better"] == "higher" else -1, m["ceiling"], m["chance"], m["untrained"])
-        for name, m in summary["metrics"].items()
-    }
-    metrics = tuple(filter(None, (definitions.watched(name, *about[name]) for name in config.grokking.metrics)))
+    about = references(config, summary)
+    metrics = tuple(filter(None, (definitions.watched(name, **about[name]) for name in config.grokking.metrics)))
     told = history.rises(found, metrics, definitions.thresholds(config.grokking.to_dict()))
     runs = []
     for one, says in zip(found, told, strict=True):

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config
-from ternary_jax.engine import train
+from ternary_jax.engine import log, train
 from ternary_jax.provenance import provenance
 from ternary_jax.tables import cell, columns
 
@@ -100,7 +100,7 @@ def measured(name: str, branches: str, seeds: int, changes: dict[str, Any] | Non
     config = load_config(f"{CONFIG}:{name}", {"runs": seeds, "log.tensorboard": False} | (changes or {}))
     with tempfile.TemporaryDirectory() as folder:
         summary = train.run(config, folder)
-        rows = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+        rows = log.read(Path(folder))
     final = [run["final"] for run in summary["runs"]]
     gated = branches if config.homeostasis.on else ""
     return {

@@ -91,7 +91,7 @@ def _read(file):
         command_line.fail(f"{file} is damaged ({e}): start the training again with the same --workdir, or train anew")
 
 
-def references(config: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def references(config: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Of the summary; of a run that has none yet, those of the task, which is made again."""
     if summary:
         sign = {"higher": 1, "lower": -1}

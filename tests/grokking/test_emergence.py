@@ -21,6 +21,8 @@ from ternary_jax.grokking import emergence
 from ternary_jax.vae.branch import features
 
 TOY = Path(__file__).parents[1] / "toy_config.py"
+pytestmark = pytest.mark.usefixtures("compiled_soon")
+
 ADDITION = Path(__file__).parents[2] / "configs" / "grok_addition.py"
 M = 9
 FLAGS = ("weight_norm", "weight_rank", "representation_rank", "local_complexity")
@@ -39,15 +41,6 @@ SMALL = {
     "compilation_cache": False,
 }
 rank = jax.jit(emergence.effective_rank)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_soon():
-    """Most of the time of these tests is compiling."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def reference(a):
