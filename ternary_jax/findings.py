@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ternary_jax.config import keys_of
 from ternary_jax.grokking import definitions, history
 from ternary_jax.tables import cell, columns, span
 
@@ -86,11 +87,11 @@ def _hypers(workdir, k):
     """Of run k: those of the summary; of a run that has none yet, what the config has one of per run."""
     if workdir.summary:
         return workdir.summary["runs"][k]["hypers"]
-    runs = workdir.config["runs"]
+    table, _ = keys_of(workdir.config["task"])
     return {
         name: value[k]
         for name, value in workdir.config.items()
-        if runs > 1 and isinstance(value, list) and len(value) == runs and all(isinstance(x, float) for x in value)
+        if table[name].traced and isinstance(value, list | tuple)
     }
 
 

@@ -197,9 +197,9 @@ def test_a_run_without_a_summary_has_the_references_of_its_task(tmp_path, capsys
 
 
 def test_runs_under_way_are_grouped_by_their_config(tmp_path, capsys):
-    folder = workdir(tmp_path / "run", "steady")
+    folder = workdir(tmp_path / "run", "steady", runs=3)  # as many as there are thresholds of gains
     (folder / "summary.json").unlink()
-    config = load_config(Path(__file__).with_name("toy_config.py"), {"runs": 2, "train.weight_decay": (0.0, 2.0)})
+    config = load_config(Path(__file__).with_name("toy_config.py"), {"runs": 3, "train.weight_decay": (0.0, 2.0, 0.0)})
     (folder / "config.json").write_text(json.dumps(resolved(config)))
     status, _, err = answer(capsys, folder)
     assert (status, err) == (0, "")
