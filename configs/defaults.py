@@ -18,7 +18,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.compilation_cache = True  # in the cache folder of the user: a second start need not compile
 
     config.train = ConfigDict()
-    config.train.epochs = 100
+    config.train.epochs = 100  # length of a run; 0 where train.steps is set
+    config.train.steps = 0  # length of a run in optimizer steps; then every length below that says epochs is in steps
     config.train.batch_size = 512  # samples a step, of each run
     config.train.learning_rate = 1e-3  # at its highest; a tuple has one per run
     config.train.weight_decay = 0.0  # per unit of learning rate; a tuple has one per run

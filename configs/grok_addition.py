@@ -23,7 +23,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config = read(Path(__file__).with_name("defaults.py"))
     config.task = "ternary_jax.addition.task"
 
-    config.train.epochs = 3000  # of this task an epoch is a step
+    config.train.epochs = 0  # runs of this task are counted in steps: they differ in how many pairs an epoch has
+    config.train.steps = 3000
     config.train.batch_size = 2296  # all that is trained on, 35 % of 81^2; of runs that differ, the most
     config.train.learning_rate = 3e-3
     config.train.weight_decay = 2.0
@@ -31,7 +32,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.warmup_epochs = 10
     config.train.clip_norm = 0.0  # Adam rescales gradients anyway
 
-    config.evaluate.cheap_every = 20  # of all pairs; as much as two steps
+    config.evaluate.cheap_every = 20  # steps; it measures all pairs, which takes as long as two steps
     config.evaluate.costly_every = 0  # all its metrics are cheap
     config.emergence.weight_norm = True
     config.checkpoint.every = 1000

@@ -2,7 +2,7 @@
 
     --config=configs/v5_10.py             natural exploration: the prior and the radii, and the order of distances
     --config=configs/v5_10.py:VARIANT     a row of the documents' table of trade-offs: disabled, prior, ranking, all
-    --config=configs/v5_10.py:statenet    natural exploration, with the StateNet of results/ and what it was trained on
+    --config=configs/v5_10.py:statenet    natural exploration, with a trained StateNet, on the schedules of its training
 
 Their networks, schedules and losses, with their defects fixed: every controller is in the gradient path, points stay in
 the ball at any c, the KL counts once, the tree is that of the leading digits, and what is measured decodes each branch
@@ -82,7 +82,7 @@ def get_config(arg: str = "") -> ConfigDict:
 def _steered(config: Any) -> None:
     """By a network that experiments/meta_train_statenet.py has trained, on top of the schedules that it has tuned."""
     config.control = "schedules+statenet"
-    config.statenet.params = "results/statenet.npz"
+    config.statenet.params = "statenet.npz"
     config.statenet.interval = 93  # 50 renewals in a run, as in its training: its moves add up
     config.knobs.ranking, config.knobs.tau = 1.147, 0.394
     config.knobs.lambda_1, config.knobs.lambda_2 = 0.592, 0.657

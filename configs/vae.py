@@ -179,7 +179,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.statenet = ConfigDict()
     config.statenet.interval = 10  # steps between two of its corrections
     config.statenet.decay = 0.98  # of the running coverage and ranking that it sees, per step
-    config.statenet.params = ""  # a file of experiments/meta_train_statenet.py; "": a network that turns nothing yet
+    config.statenet.params = ""  # a path, or a name in ternary_jax/assets; "": a network that turns nothing yet
     # "lookahead": from the reference objective some steps after a correction. That is a short view, and what is best
     # for the next steps was not for a run, even with twenty of them: see experiments/meta_train_statenet.py, unroll.
     config.statenet.learn = "none"
@@ -200,7 +200,7 @@ def get_config(arg: str = "") -> ConfigDict:
     # Not all of them: hierarchy_rounded is hierarchy where nothing has collapsed, and would confirm it.
     config.grokking.metrics = tuple(f"{metric}_{b}" for metric in ("coverage", "hierarchy") for b in "AB")
 
-    # Gates that freeze groups and open again, see ternary_jax/control/homeostasis.py; decided after every evaluation.
+    # Gates that freeze groups and open again, see ternary_jax/control/gates.py; decided after every evaluation.
     homeostasis = config.homeostasis = ConfigDict()
     homeostasis.on = False
     homeostasis.coverage_groups = ("encoder_A",)  # rest while A decodes less than it did; () for no such gate

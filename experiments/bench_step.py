@@ -1,27 +1,24 @@
 # pyright: reportMissingImports=false
-"""How fast is a step of training, beside a torch twin and the machine's GEMM peak? Writes results/bench_step.json.
+"""How fast is a step of training, beside a torch twin and the machine's GEMM peak?
 
     python experiments/bench_step.py [--quick] [--only REGEX] [--config FILE] [--out DIR]
 
-check   that the torch twin (experiments/torch_twin.py) is the same program
+check   that the torch twin (experiments/lab_torch_twin.py) is the same program
 rates   samples/s by batch size, and of 1 to 8 vmapped runs; of the twin, eager and compiled; and the best matmul.
-        turns, round after round, and the best of each counts: the ratios are of one machine at one time
+        All take turns and the best of each counts, with the ratios round by round and their 95 % intervals
 run     a whole default run of the config, against the bare scan of as many steps
 parts   where the time of a step goes: the step without each of its parts, and a profile of its operations
 
-Ours is the bare scan of `engine.step.make_step`, with nothing observed. Needs the `bench` extra, an idle machine, and
-about fifteen minutes; compiling, most of that, is not timed.
+Ours is a bare scan of steps, with nothing observed. Needs the `bench` extra, an idle machine, and about fifteen
+minutes; compiling, most of that, is not timed. Writes results/bench_step.json.
 """
 
-import argparse
 import collections
 import glob
 import gzip
 import json
-import math
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,58 +28,44 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import lab
+import lab_process
 import numpy as np
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config
-from ternary_jax.control.chain import Controls, chain
-from ternary_jax.control.schedules import follow
-from ternary_jax.engine import train
-from ternary_jax.engine.step import flat, keys, make_step
-from ternary_jax.engine.task import Context
-from ternary_jax.optimizer import adamw_by_group
-from ternary_jax.provenance import provenance
 from ternary_jax.tables import columns
 
-ROOT = Path(__file__).resolve().parents[1]
 BATCH = 512
 BATCHES = (256, BATCH, 1024, 2048, 4096, 8192)
 RUNS = (2, 4, 8)
 SIDES = (512, 1024, 2048, 4096)
 CORES = os.cpu_count() or 1
 KINDS = ("eager", "one thread", "compiled")  # of the twin; one thread, as arrays this small may not be worth two
-BARS = {"samples_per_s": 60_000, "ratio_to_eager": 3.0, "cost_of_8_runs": 8.0}
+BARS = {
+    "samples_per_s": lab.Bar(f"samples/s at {BATCH}", ",.0f", ">=", 60_000),
+    "ratio_to_eager": lab.Bar(f"times the eager twin at {BATCH}", ".2f", ">=", 3.0),
+    "cost_of_8_runs": lab.Bar("8 runs at once cost, in runs", ".2f", "<=", 8.0),
+}
 
 Timed = Callable[[], float]  # seconds of one unit: a step, or a matmul
 
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few sizes and rounds, no whole run: to see that it works")
+    parser = lab.parser(__doc__, quick="few sizes and rounds, no whole run")
     parser.add_argument("--only", default="", metavar="REGEX", help="the sections whose name matches")
-    parser.add_argument("--config", default=str(ROOT / "configs" / "v5_12.py"), help="what is trained")
-    parser.add_argument("--out", type=Path, default=ROOT / "results", metavar="DIR", help="for bench_step.json")
-    options = parser.parse_args()
-    sections = {"check": check, "rates": rates, "run": whole_run, "parts": parts}
-    if options.quick:
-        del sections["run"]
-    if not (chosen := {name: f for name, f in sections.items() if re.search(options.only, name)}):
-        parser.error(f"--only={options.only} matches none of {', '.join(sections)}")
-    found: dict[str, Any] = {
-        "config": Path(options.config).stem,
-        "cores": CORES,
-        "load_before": os.getloadavg()[0],
-        "quick": options.quick,
-    }
-    for name, section in chosen.items():
+    parser.add_argument("--config", default=str(lab.CONFIGS / "v5_12.py"), help="what is trained")
+    given = parser.parse_args()
+    sections = {name: pair for name, pair in SECTIONS.items() if not (given.quick and name == "run")}
+    if not (chosen := {name: pair for name, pair in sections.items() if re.search(given.only, name)}):
+        parser.error(f"--only={given.only} matches none of {', '.join(sections)}")
+    found: dict[str, Any] = {"config": Path(given.config).stem, "quick": given.quick}
+    for name, (section, show) in chosen.items():
         terminal.say(f"== {name}")
-        found[name] = section(options.config, options.quick)
-        print(SHOWN[name](found[name]), end="\n\n", flush=True)
-    options.out.mkdir(parents=True, exist_ok=True)
-    file = options.out / "bench_step.json"
-    file.write_text(json.dumps(found | {"bars": BARS} | provenance(), indent=1) + "\n")
-    terminal.say(f"wrote {file}")
+        found[name] = section(given.config, given.quick)
+        print(show(found[name]), end="\n\n", flush=True)
+    lab.write("bench_step", found | {"bars": {name: bar.wanted for name, bar in BARS.items()}}, given)
 
 
 # --- check ------------------------------------------------------------------------------------------------------------
@@ -94,11 +77,11 @@ def check(path: str, quick: bool) -> dict[str, Any]:
 
 
 def show_check(found: dict[str, Any]) -> str:
-    worst = {name: f"{found[f'worst_{name}']:.0e}" for name in ("term", "gradient", "move")}
-    share = f"{found['moves_compared']:.0%} of them are compared"
+    """How closely the two agree."""
+    term, gradient, move = (f"{found[f'worst_{name}']:.0e}" for name in ("term", "gradient", "move"))
     return (
-        f"the twin is the same program: terms agree to {worst['term']}, gradients to {worst['gradient']}, "
-        f"moves to {worst['move']} of the rate ({share})"
+        f"the twin is the same program: terms agree to {term}, gradients to {gradient}, moves to {move} of the rate "
+        f"({found['moves_compared']:.0%} of them are compared)"
     )
 
 
@@ -113,99 +96,86 @@ def rates(path: str, quick: bool) -> dict[str, Any]:
         timed[f"ours {batch}"] = scan(path, {"train.batch_size": batch}).time
     for runs in RUNS[-1:] if quick else RUNS:
         timed[f"ours {BATCH} x {runs}"] = scan(path, {"train.batch_size": BATCH, "runs": runs}).time
-    reasons = {}
-    for batch in (BATCH,) if quick else (BATCH, BATCHES[-1]):
-        for kind in KINDS[:2] if quick else KINDS:
-            compiled, name = kind == "compiled", f"torch {kind} {batch}"
-            try:
-                timed[name] = torch_step(path, batch, compiled, 1 if kind == "one thread" else CORES)
-            except Exception as e:  # whatever torch.compile raises where there is no compiler
-                if not compiled:
-                    raise
-                reasons[name] = f"{type(e).__name__}: {' '.join(str(e).split())[:300]}"
-                terminal.say(f"{name} is left out: {reasons[name]}")
-    seconds = in_turns(timed, rounds=2 if quick else 8)
+    twins, left_out = twins_of(path, quick)
+    rounds = lab.in_turns(timed | twins, rounds=2 if quick else 8)
+    seconds = {name: float(x.min()) for name, x in rounds.items()}
     peak = max(2 * n**3 / seconds[f"gemm {n}"] for n in SIDES if f"gemm {n}" in seconds)
     rows = {}
     for name, s in seconds.items():
-        numbers = [int(word) for word in name.split() if word.isdigit()]
-        if name.startswith("gemm"):
-            continue
-        batch, runs = numbers[0], numbers[1] if len(numbers) > 1 else 1
-        rate = runs * batch / s
-        rows[name] = {"ms": 1e3 * s, "samples_per_s": rate, "share_of_peak": rate * flop / peak}
-    return {
-        "gemm_peak_flops": peak,
-        "flop_per_sample": flop,
-        "weights": weights,
-        "rows": rows,
-        "seconds": seconds,
-        "left_out": reasons,
-        "bars": rate_bars(rows),
-    }
-
-
-def rate_bars(rows: dict[str, Any]) -> dict[str, float]:
+        if not name.startswith("gemm"):
+            batch, runs = ([int(word) for word in name.split() if word.isdigit()] + [1])[:2]
+            rate = runs * batch / s
+            rows[name] = {"ms": 1e3 * s, "samples_per_s": rate, "share_of_peak": rate * flop / peak}
+            if name in twins:
+                rows[name]["theirs_to_ours"] = lab.paired_ratio(rounds[name], rounds[f"ours {batch}"])
     one, many = rows[f"ours {BATCH}"], rows[f"ours {BATCH} x {RUNS[-1]}"]
     eager = max(rows[f"torch {kind} {BATCH}"]["samples_per_s"] for kind in KINDS[:2])
-    return {
-        "samples_per_s": one["samples_per_s"],
-        "ratio_to_eager": one["samples_per_s"] / eager,
-        "cost_of_8_runs": many["ms"] / one["ms"],
-    }
+    cost = many["ms"] / one["ms"]
+    bars = {"samples_per_s": one["samples_per_s"], "ratio_to_eager": one["samples_per_s"] / eager}
+    found = {"gemm_peak_flops": peak, "flop_per_sample": flop, "weights": weights, "rows": rows, "seconds": seconds}
+    return found | {"left_out": left_out, "bars": bars | {"cost_of_8_runs": cost}}
+
+
+def twins_of(path: str, quick: bool) -> tuple[dict[str, Timed], dict[str, str]]:
+    """Steps of the twin, by name; and why a compiled one is left out."""
+    timed, reasons = {}, {}
+    for batch in (BATCH,) if quick else (BATCH, BATCHES[-1]):
+        for kind in KINDS[:2] if quick else KINDS:
+            name = f"torch {kind} {batch}"
+            try:
+                timed[name] = torch_step(path, batch, kind == "compiled", 1 if kind == "one thread" else CORES)
+            except Exception as e:  # whatever torch.compile raises where there is no compiler
+                if kind != "compiled":
+                    raise
+                reasons[name] = f"{type(e).__name__}: {' '.join(str(e).split())[:300]}"
+                terminal.say(f"{name} is left out: {reasons[name]}")
+    return timed, reasons
 
 
 def show_rates(found: dict[str, Any]) -> str:
-    rows, ours = found["rows"], found["rows"]
-    lines = [["steps of", "ms", "samples/s", "of GEMM peak", "ours / it", "cost of one run"]]
+    """A line for each kind of step, and the bars."""
+    rows = found["rows"]
+    lines = [["steps of", "ms", "samples/s", "of GEMM peak", "ours / it", "95 %", "cost of one run"]]
     for name, row in rows.items():
-        words = name.split()
-        ratio = cost = ""
-        if words[0] == "torch":
-            ratio = f"{ours[f'ours {words[-1]}']['samples_per_s'] / row['samples_per_s']:.2f}"
-        if "x" in words:
-            cost = f"x {row['ms'] / ours[f'ours {BATCH}']['ms']:.2f}"
+        ratio = spread = cost = ""
+        if "theirs_to_ours" in row:
+            ratio = f"{rows[f'ours {name.split()[-1]}']['samples_per_s'] / row['samples_per_s']:.2f}"
+            spread = "{:.2f} to {:.2f}".format(*row["theirs_to_ours"][1:])
+        if " x " in name:
+            cost = f"x {row['ms'] / rows[f'ours {BATCH}']['ms']:.2f}"
         rate, share = f"{row['samples_per_s']:,.0f}", f"{row['share_of_peak']:.0%}"
-        lines.append([name, f"{row['ms']:.2f}", rate, share, ratio, cost])
-    texts = {
-        "samples_per_s": (f"samples/s at {BATCH}", "{:,.0f}", ">="),
-        "ratio_to_eager": (f"times the eager twin at {BATCH}", "{:.2f}", ">="),
-        "cost_of_8_runs": ("8 runs at once cost, in runs", "{:.2f}", "<="),
-    }
-    bars = [["bar", "measured", "wanted", ""]]
-    for name, (text, form, sign) in texts.items():
-        value, bar = found["bars"][name], BARS[name]
-        met = value >= bar if sign == ">=" else value <= bar
-        bars.append([text, form.format(value), f"{sign} {form.format(bar)}", "met" if met else "MISSED"])
-    peak = (
-        f"GEMM peak {found['gemm_peak_flops'] / 1e9:.0f} GFLOP/s, {found['flop_per_sample'] / 1e6:.3f} MFLOP a sample"
-    )
-    return "\n\n".join([peak, columns(lines), columns(bars)])
+        lines.append([name, f"{row['ms']:.2f}", rate, share, ratio, spread, cost])
+    flop = f"{found['flop_per_sample'] / 1e6:.3f} MFLOP a sample"
+    peak = f"GEMM peak {found['gemm_peak_flops'] / 1e9:.0f} GFLOP/s, {flop}"
+    return "\n\n".join([peak, columns(lines), lab.show_bars(BARS, found["bars"])])
 
 
-def matmul(n: int) -> Timed:
-    """Of two n x n float32 matrices."""
-    a = jnp.asarray(np.random.default_rng(0).normal(size=(n, n)), jnp.float32)
-    f = jax.jit(jnp.matmul)
-    f(a, a).block_until_ready()
-    number = max(1, round(3e10 / (2 * n**3)))
+def averaged(f: Callable[[], Any], number: int) -> Timed:
+    """A function that returns the seconds of one of so many calls."""
 
     def timed():
         begun = time.perf_counter()
         for _ in range(number):
-            f(a, a).block_until_ready()
+            f()
         return (time.perf_counter() - begun) / number
 
     return timed
 
 
+def matmul(n: int) -> Timed:
+    """Of two n x n float32 matrices."""
+    a, f = jnp.asarray(np.random.default_rng(0).normal(size=(n, n)), jnp.float32), jax.jit(jnp.matmul)
+    f(a, a).block_until_ready()
+    return averaged(lambda: f(a, a).block_until_ready(), max(1, round(3e10 / (2 * n**3))))
+
+
 def twin() -> Any:
     """The module of the twin."""
     try:
-        import torch_twin
+        import lab_torch_twin
     except ImportError as missing:
         sys.exit(f"{missing}: this comparison needs the bench extra, pip install -e '.[bench]'")
-    return torch_twin
+    return lab_torch_twin
 
 
 def torch_step(path: str, batch: int, compiled: bool, threads: int) -> Timed:
@@ -213,31 +183,18 @@ def torch_step(path: str, batch: int, compiled: bool, threads: int) -> Timed:
     terminal.say(f"torch, {'compiled' if compiled else 'eager'}, batches of {batch:,}, threads {threads} ...")
     import torch
 
-    trainer, number = twin().Trainer(load_config(path, {"train.batch_size": batch}), compiled), steps_of(batch)
+    trainer = twin().Trainer(load_config(path, {"train.batch_size": batch}), compiled)
     torch.set_num_threads(threads)
     for _ in range(3):
         trainer.step()
+    steps = averaged(trainer.step, steps_of(batch))
 
     def timed():
         torch.set_num_threads(threads)
         trainer.step()
-        begun = time.perf_counter()
-        for _ in range(number):
-            trainer.step()
-        return (time.perf_counter() - begun) / number
+        return steps()
 
     return timed
-
-
-def in_turns(timed: dict[str, Timed], rounds: int) -> dict[str, float]:
-    """The best of each over the rounds."""
-    best = dict.fromkeys(timed, math.inf)
-    printed = -math.inf
-    for n in range(rounds):
-        for name, f in timed.items():
-            best[name] = min(best[name], f())
-            printed = terminal.progress(f"round {n + 1} of {rounds}: {name} {1e3 * best[name]:.2f} ms", 2.0, printed)
-    return best
 
 
 def flops(path: str) -> tuple[float, int]:
@@ -248,7 +205,7 @@ def flops(path: str) -> tuple[float, int]:
     `bands` see the points of its mean.
     """
     config = load_config(path)
-    task, _, hypers = train.prepare(config)
+    task, _, hypers = lab.assemble(config)
     shapes = jax.eval_shape(task.init, jax.random.key(0), jax.tree.map(lambda a: a[0], hypers))
     total = weights = 0
     for place, leaf in jax.tree_util.tree_leaves_with_path(shapes):
@@ -265,84 +222,52 @@ def flops(path: str) -> tuple[float, int]:
 # --- ours -------------------------------------------------------------------------------------------------------------
 
 
-class Scan:
-    """A compiled scan, called again and again on what it returns; `time` is seconds of one of its steps."""
-
-    def __init__(self, f, carry, args, length: int):
-        self.compiled = jax.jit(f, donate_argnums=0).lower(carry, *args).compile()
-        self.carry, self.args, self.length = carry, args, length
-        self.time()
-
-    def time(self) -> float:
-        begun = time.perf_counter()
-        self.carry = jax.block_until_ready(self.compiled(self.carry, *self.args))
-        return (time.perf_counter() - begun) / self.length
-
-
 def steps_of(batch: int, runs: int = 1) -> int:
     """An epoch of batches of 512, or as many samples of others; no fewer than three steps."""
     return max(3, 39 * BATCH // (batch * runs))
 
 
-def scan(path: str, overrides: dict[str, Any], part: str = "step", mapped: bool = True) -> Scan:
-    """Of steps, or of a part of each: "sample", "forward", "gradient", "optimizer".
-
-    mapped: over the runs of the config, as the engine does; else of run 0, for the names in its profile
-    """
-    config = load_config(path, overrides)
+def scan(path: str, overrides: dict[str, Any], part: str = "step", mapped: bool = True) -> lab.Scan:
+    """Of steps, or of a part of each: "sample", "forward", "gradient", "optimizer"."""
     changed = ", ".join(f"{k}={v}" for k, v in overrides.items())
     terminal.say(f"compiling {part}, {changed or 'the config as it is'} ...")
-    task, static, hypers = train.prepare(config)
-    tx = adamw_by_group(static.train.clip_norm)
-    control = chain(follow("learning_rate"), task.control)
-    train_step = make_step(task, static, tx, control)
-    length = steps_of(static.train.batch_size, static.runs)
-    table, data, hypers = jax.device_put((train.schedule_rows(task, static), task.data, hypers))
-    init, _ = train.make_train(task, static)
-
-    def one(state, xs, key, hypers, data):
-        if part == "step":
-            return train_step(state, xs, key, hypers, data)[0]
-        return a_part(task, tx, part, state, xs[0], key, hypers, data)
-
-    def steps(state, hypers, table, data):
-        rows = {name: row[:length] for name, row in table.items()}
-        key = keys(hypers)[1]
-        xs = jnp.arange(length, dtype=jnp.int32), rows
-        return jax.lax.scan(lambda state, xs: (one(state, xs, key, hypers, data), None), state, xs)[0]
-
-    state = init(hypers)
-    if not mapped:
-        state, hypers = jax.tree.map(lambda a: a[0], (state, hypers))
-        return Scan(steps, state, (hypers, table, data), length)
-    return Scan(jax.vmap(steps, (0, 0, None, None)), state, (hypers, table, data), length)
+    config = load_config(path, overrides)
+    length = steps_of(config.train.batch_size, config.runs)
+    if part == "step":
+        return lab.Scan(config, length, mapped=mapped)
+    return lab.Scan(config, length, lambda task, static: a_part(task, lab.make_optimizer(static), part), mapped)
 
 
-def a_part(task, tx, part, state, number, key, hypers, data):
-    """The state after a part of a step, in a way that leaves nothing of that part unused."""
-    context = Context(number, jax.random.fold_in(key, number), Controls({}, None, {}), hypers, data)
-    rates = dict.fromkeys(state.params, hypers.train.learning_rate)
+def a_part(task, tx, part):
+    """(state, step, key, hypers, data) -> the state after a part of a step, in a way that uses all of that part."""
 
-    def moved(by):
-        return state._replace(params=jax.tree.map(lambda p: p + by, state.params))
+    def with_use(state, scale, leaves):
+        used = scale * sum(map(jnp.sum, leaves))
+        return state._replace(stop=state.stop._replace(rate=state.stop.rate + used))
 
-    if part == "optimizer":  # along the parameters, which are gradients as good as any
-        params = flat(state.params)
-        updates, opt = tx.update(params, state.opt_state, params, rates=rates, weight_decay=hypers.train.weight_decay)
-        used = sum(map(jnp.sum, updates.values()))
-        return state._replace(opt_state=opt, stop=state.stop._replace(rate=state.stop.rate + 1e-30 * used))
-    key_batch, key_loss = jax.random.split(context.key)
-    batch = task.sample(context._replace(key=key_batch))
-    if part == "sample":
-        return state._replace(stop=state.stop._replace(rate=state.stop.rate + 0 * sum(map(jnp.sum, batch.values()))))
+    def optimizer(state, hypers):  # along the parameters, which are gradients as good as any
+        params, decay = lab.flat(state.params), hypers.train.weight_decay
+        rates = dict.fromkeys(state.params, hypers.train.learning_rate)
+        updates, opt = tx.update(params, state.opt_state, params, rates=rates, weight_decay=decay)
+        return with_use(state._replace(opt_state=opt), 1e-30, updates.values())
 
-    def total(params):
-        return task.loss(params, batch, context._replace(key=key_loss)).total
+    def one(state, number, key, hypers, data):
+        if part == "optimizer":
+            return optimizer(state, hypers)
+        key_batch, key_loss = jax.random.split(jax.random.fold_in(key, number))
+        batch = task.sample(lab.context(number, key_batch, hypers, data))
+        if part == "sample":
+            return with_use(state, 0, jax.tree.leaves(batch))
 
-    if part == "forward":
-        return state._replace(stop=state.stop._replace(rate=state.stop.rate + 1e-30 * total(state.params)))
-    gradients = jax.grad(total)(state.params)
-    return state._replace(params=jax.tree.map(lambda p, g: p - 1e-9 * g, state.params, gradients))
+        def total(params):
+            return task.loss(params, batch, lab.context(number, key_loss, hypers, data)).total
+
+        if part == "forward":
+            return with_use(state, 1e-30, [total(state.params)])
+        gradients = jax.grad(total)(state.params)
+        return state._replace(params=jax.tree.map(lambda p, g: p - 1e-9 * g, state.params, gradients))
+
+    return one
 
 
 # --- run --------------------------------------------------------------------------------------------------------------
@@ -350,28 +275,21 @@ def a_part(task, tx, part, state, number, key, hypers, data):
 
 def whole_run(path: str, quick: bool) -> dict[str, Any]:
     """`python -m ternary_jax.main` of the config as it is, between two halves of the bare scan of its steps."""
-    config = load_config(path)
-    task, static, _ = train.prepare(config)
-    steps = train.plan(static, task.samples_per_epoch)
-    bare = scan(path, {})
-    calls = steps.total // bare.length // 2
+    config, bare = load_config(path), scan(path, {})
+    total = lab.plan(*lab.assemble(config)[:2]).total
+    calls = total // bare.length // 2
 
     def half() -> float:
         terminal.say(f"a bare scan of {calls * bare.length:,} steps ...")
         return sum(bare.time() for _ in range(calls)) / calls
 
     before = half()
-    with tempfile.TemporaryDirectory() as folder:
-        terminal.say(f"a run of {steps.total:,} steps ...")
-        command = [sys.executable, "-m", "ternary_jax.main", f"--config={path}", f"--workdir={folder}/run"]
-        begun = time.perf_counter()
-        subprocess.run([*command, "--config.compilation_cache=false"], cwd=ROOT, check=True, stdout=subprocess.PIPE)
-        wall = time.perf_counter() - begun
-        summary = json.loads(Path(folder, "run", "summary.json").read_text())
-    bare_s = (before + half()) / 2 * steps.total
-    loop_s = steps.total * static.train.batch_size / summary["samples_per_s"]
+    terminal.say(f"a run of {total:,} steps ...")
+    wall, summary = lab_process.timed_run(path)
+    bare_s = (before + half()) / 2 * total
+    loop_s = total * config.train.batch_size / summary["samples_per_s"]
     return {
-        "steps": steps.total,
+        "steps": total,
         "wall_s": wall,
         "bare_s": bare_s,
         "overhead": wall / bare_s - 1,
@@ -383,15 +301,16 @@ def whole_run(path: str, quick: bool) -> dict[str, Any]:
 
 
 def show_run(found: dict[str, Any]) -> str:
-    rows = [
-        [f"a run of {found['steps']:,} steps", "s", "of the bare scan"],
-        ["wall, the process", f"{found['wall_s']:.1f}", f"{found['wall_s'] / found['bare_s']:.0%}"],
-        ["bare scan", f"{found['bare_s']:.1f}", "100%"],
-        ["start to first step", f"{found['first_step_s']:.1f}", f"{found['first_step_s'] / found['bare_s']:.0%}"],
-        ["of that, tracing and compiling", f"{found['compile_s']:.1f}", f"{found['compile_s'] / found['bare_s']:.0%}"],
-        ["loop, with evaluations, log, checkpoints", f"{found['loop_s']:.1f}", f"{1 + found['observing']:.0%}"],
-    ]
-    return columns(rows)
+    """Seconds, and their share of the bare scan."""
+    names = {
+        "wall_s": "wall, the process",
+        "bare_s": "bare scan",
+        "first_step_s": "start to first step",
+        "compile_s": "of that, tracing and compiling",
+        "loop_s": "loop, with evaluations, log, checkpoints",
+    }
+    rows = [[text, f"{found[key]:.1f}", f"{found[key] / found['bare_s']:.0%}"] for key, text in names.items()]
+    return columns([[f"a run of {found['steps']:,} steps", "s", "of the bare scan"], *rows])
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -415,11 +334,11 @@ def parts(path: str, quick: bool) -> dict[str, Any]:
         timed[f"{part} alone"] = scan(path, {}, part).time
     for name, overrides in {} if quick else WITHOUT.items():
         timed[name] = scan(path, overrides).time
-    seconds = in_turns(timed, rounds=3 if quick else 15)
-    return {"us": {name: 1e6 * s for name, s in seconds.items()}, "profile": profile(named)}
+    seconds = lab.in_turns(timed, rounds=3 if quick else 15)
+    return {"us": {name: 1e6 * float(s.min()) for name, s in seconds.items()}, "profile": profile(named)}
 
 
-def profile(program: Scan) -> dict[str, Any]:
+def profile(program: lab.Scan) -> dict[str, Any]:
     """Microseconds a step by kind of operation, by place in our code, and of the costliest operations.
 
     Of the thunks of the CPU backend, whose names are those of the program; loops are left out for what is in them.
@@ -438,16 +357,13 @@ def profile(program: Scan) -> dict[str, Any]:
     kinds, places = collections.defaultdict(lambda: [0.0, 0.0]), collections.defaultdict(lambda: [0.0, 0.0])
     for name, us in seconds.items():
         kind, place, _ = about[name]
-        for totals, key in ((kinds, kind), (places, place)):
-            totals[key][0] += us
-            totals[key][1] += calls[name]
-    return {
-        "step_us": 1e6 * wall,
-        "operations_us": sum(seconds.values()),
-        "kinds": ordered(kinds),
-        "places": ordered(places),
-        "top": [[name, about[name][2], about[name][1], us] for name, us in seconds.most_common(25)],
-    }
+        for total in (kinds[kind], places[place]):
+            total[0] += us
+            total[1] += calls[name]
+    top = [[name, about[name][2], about[name][1], us] for name, us in seconds.most_common(25)]
+    kinds, places = (dict(sorted(totals.items(), key=lambda item: -item[1][0])) for totals in (kinds, places))
+    sums = {"step_us": 1e6 * wall, "operations_us": sum(seconds.values())}
+    return sums | {"kinds": kinds, "places": places, "top": top}
 
 
 def operations(text: str) -> dict[str, tuple[str, str, str]]:
@@ -485,11 +401,8 @@ def place_of(op_name: str) -> str:
     return " ".join([own[-1], *within[:1], *layer[:1], *["back"] * ("transpose(" in op_name)])
 
 
-def ordered(totals: dict[str, list[float]]) -> dict[str, list[float]]:
-    return dict(sorted(totals.items(), key=lambda item: -item[1][0]))
-
-
 def show_parts(found: dict[str, Any]) -> str:
+    """The timed parts, then the profile by kind, by place and by operation."""
     us, seen = found["us"], found["profile"]
     whole = us["whole step"]
     lines = [["timed", "us a step", "share", "difference"]]
@@ -504,7 +417,12 @@ def show_parts(found: dict[str, Any]) -> str:
     return "\n\n".join(tables)
 
 
-SHOWN = {"check": show_check, "rates": show_rates, "run": show_run, "parts": show_parts}
+SECTIONS = {
+    "check": (check, show_check),
+    "rates": (rates, show_rates),
+    "run": (whole_run, show_run),
+    "parts": (parts, show_parts),
+}
 
 if __name__ == "__main__":
     main()

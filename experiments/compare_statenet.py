@@ -17,36 +17,19 @@ are courses with these two alone, and without them. StateNet and the courses hav
 schedules, and as many of their own. An arm that is in results/compare_statenet.json is not run again, but with --again.
 """
 
-import argparse
 import functools
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import lab
+import lab_statenet as programs
 import numpy as np
-from statenet_runs import (
-    NEAR,
-    RENEWALS,
-    ROOT,
-    SPACES,
-    configured,
-    course_rows,
-    hypers_of,
-    lowered,
-    make_runs,
-    play,
-    repeated,
-    setting,
-)
 
 from ternary_jax import terminal
-from ternary_jax.control import statenet
-from ternary_jax.engine import session
-from ternary_jax.provenance import provenance
 from ternary_jax.tables import columns
+from ternary_jax.vae.controllers import statenet
 
 HELD_OUT = range(100, 116)
 CHOOSING = range(90, 92)  # on these the learning rates are chosen; all else on seeds from 1,000 on
@@ -54,6 +37,7 @@ RECORDED = range(92, 96)  # on these the mean course is taken
 UNSEEN = 10**6  # a generation that no search comes to
 RATES = (1e-3, 2e-3, 4e-3)
 OF_CONFIG, TUNED = "schedules of the config", "schedules, tuned"
+RAW = "raw/compare_statenet"
 GEOMETRY = ("course_c", "course_sigma")  # what R reads of the knobs
 
 
@@ -68,10 +52,10 @@ class Arm(NamedTuple):
 
 def outcomes(arm: Arm, seeds: Any, rates: Any = None, points: int = 20) -> dict[str, Any]:
     """At 3^9: R, metrics and knobs at the end of 2,100 steps; steps until NEAR, all of these where it is not met."""
-    runs = make_runs(configured(9, arm.by, arm.changes), course=arm.rows is not None)
+    runs = programs.make_runs(programs.configured(9, arm.by, arm.changes), course=arm.rows is not None)
     rates = np.broadcast_to(runs.config.train.learning_rate if rates is None else rates, len(seeds))
     r, metrics, knobs, _ = played(runs, arm, seeds, rates, points)
-    met = np.all([x <= c if c < 0 else x >= c for x, c in ((metrics[k], c) for k, c in NEAR.items())], axis=0)
+    met = np.all([x <= c if c < 0 else x >= c for x, c in ((metrics[k], c) for k, c in programs.NEAR.items())], axis=0)
     steps = np.where(met.any(1), 1 + met.argmax(1), points) * (runs.steps // points)
     last = {name: x[:, -1].tolist() for name, x in (metrics | knobs).items()}
     curve = r.mean(0).round(5).tolist()
@@ -80,42 +64,44 @@ def outcomes(arm: Arm, seeds: Any, rates: Any = None, points: int = 20) -> dict[
 
 def played(runs: Any, arm: Arm, seeds: Any, rates: Any, points: int) -> Any:
     """What `play` returns, of all seeds, some of them at a time."""
-    player, parts = play(runs, points), []
+    player, parts = programs.play(runs, points), []
     rows = runs.rows | (arm.rows(runs.steps) if arm.rows else {})
     for some in np.array_split(np.arange(len(seeds)), max(1, len(seeds) // 4)):
-        nets = None if arm.phi is None else jax.tree.map(functools.partial(repeated, len(some)), arm.phi)
-        hypers = hypers_of(runs.config, np.array(seeds)[some], train__learning_rate=rates[some])
+        nets = None if arm.phi is None else jax.tree.map(functools.partial(programs.repeated, len(some)), arm.phi)
+        hypers = programs.hypers_of(runs.config, np.array(seeds)[some], train__learning_rate=rates[some])
         parts.append(jax.device_get(player(nets, hypers, rows)))
     return jax.tree.map(lambda *x: np.concatenate(x), *parts)
 
 
 def course_of(arm: Arm) -> dict[str, Any]:
     """The mean of the offsets that StateNet came to on RECORDED, at each renewal, (RENEWALS,) each."""
-    runs = make_runs(configured(9, arm.by, arm.changes))
+    runs = programs.make_runs(programs.configured(9, arm.by, arm.changes))
     rates = np.full(len(RECORDED), runs.config.train.learning_rate)
-    return {name: x.mean(0).tolist() for name, x in played(runs, arm, [*RECORDED], rates, RENEWALS)[3].items()}
+    return {name: x.mean(0).tolist() for name, x in played(runs, arm, [*RECORDED], rates, programs.RENEWALS)[3].items()}
 
 
 def replayed(course: dict[str, Any], steps: int) -> dict[str, Any]:
     """A course of RENEWALS offsets as schedules, each of which is held until the next."""
-    at = np.minimum(np.arange(steps) // (steps // RENEWALS), RENEWALS - 1)
+    at = np.minimum(np.arange(steps) // (steps // programs.RENEWALS), programs.RENEWALS - 1)
     return {f"course_{name}": jnp.asarray(np.array(offsets)[at], jnp.float32) for name, offsets in course.items()}
 
 
-def on_small(base: dict[str, Any], out: Path, vector: Any, n: int = 24) -> dict[str, list[float]]:
-    """F on the same n new runs of each of SPACES: tuned schedules, the networks in `out`, the tuned course."""
-    files = [file for file in ("statenet.npz", "statenet_unrolled.npz") if (out / file).exists()]
-    nets = {TUNED: statenet.init(jax.random.key(0))} | {file: statenet.load(out / file) for file in files}
+def on_small(base: dict[str, Any], files: dict[str, Any], vector: Any, n: int = 24) -> dict[str, list[float]]:
+    """F on the same n new runs of each of SPACES: tuned schedules, the networks in these files, the tuned course."""
+    nets = {TUNED: statenet.init(jax.random.key(0))} | {name: statenet.load(file) for name, file in files.items()}
     found: dict[str, list[float]] = {name: [] for name in (*nets, "tuned course")}
-    for digits in SPACES:
-        runs = make_runs(configured(digits, "schedules+statenet", base))
-        player, hypers = play(runs, 4), jax.tree.map(lambda x: x[:n], setting(runs.config, UNSEEN, n))
+    for digits in programs.SPACES:
+        runs = programs.make_runs(programs.configured(digits, "schedules+statenet", base))
+        player, hypers = (
+            programs.play(runs, 4),
+            jax.tree.map(lambda x: x[:n], programs.setting(runs.config, UNSEEN, n)),
+        )
         for name, phi in nets.items():
-            of_all = jax.tree.map(functools.partial(repeated, n), phi)
-            found[name] += lowered(player(of_all, hypers, runs.rows)[0]).tolist()
-        runs = make_runs(configured(digits, "schedules", base), course=True)
-        rows = runs.rows | course_rows(vector, runs.steps)
-        found["tuned course"] += lowered(play(runs, 4)(None, hypers, rows)[0]).tolist()
+            of_all = jax.tree.map(functools.partial(programs.repeated, n), phi)
+            found[name] += programs.lowered(player(of_all, hypers, runs.rows)[0]).tolist()
+        runs = programs.make_runs(programs.configured(digits, "schedules", base), course=True)
+        rows = runs.rows | programs.course_rows(vector, runs.steps)
+        found["tuned course"] += programs.lowered(programs.play(runs, 4)(None, hypers, rows)[0]).tolist()
     return found
 
 
@@ -123,84 +109,89 @@ def show_small(small: dict[str, list[float]]) -> str:
     """A line of each, with its difference to the tuned schedules."""
     lines = [[f"{len(small[TUNED])} new runs on 3^5 and 3^6", "F", "F - F of the tuned schedules, 95 %"]]
     for name, f in small.items():
-        gap = "" if name == TUNED else between(np.subtract(f, small[TUNED]), ".3f")
+        gap = "" if name == TUNED else lab.between(np.subtract(f, small[TUNED]), ".3f")
         lines.append([name, f"{np.mean(f):.3f}", gap])
     return columns(lines)
-
-
-def interval(differences: Any) -> tuple[float, float, float]:
-    """Mean, and the ends of its 95 % interval by Student's t."""
-    from scipy.stats import t as student
-
-    d = np.asarray(differences, float)
-    half = float(student.ppf(0.975, len(d) - 1)) * d.std(ddof=1) / np.sqrt(len(d))
-    return float(d.mean()), float(d.mean() - half), float(d.mean() + half)
 
 
 def table(found: dict[str, Any], base: str) -> str:
     """A line per arm: its figures, and the differences to the base with their intervals."""
     lines = [["at 3^9, 16 held-out seeds", "R", "R - base [95 %]", "steps", "steps - base [95 %]", "met"]]
     for name, one in found.items():
-        gaps = [np.subtract(one[key], found[base][key]) for key in ("R", "steps")]
-        r, steps = [
-            "-" if name == base else between(gap, form) for gap, form in zip(gaps, (".4f", ",.0f"), strict=True)
-        ]
+        r, steps = (
+            "-" if name == base else lab.between(np.subtract(one[key], found[base][key]), form)
+            for key, form in (("R", ".4f"), ("steps", ",.0f"))
+        )
         means = f"{np.mean(one['R']):.4f}", f"{np.mean(one['steps']):,.0f}"
         lines.append([name, means[0], r, means[1], steps, f"{one['met']} of {len(one['R'])}"])
     return columns(lines)
 
 
-def between(differences: Any, form: str) -> str:
-    """Their mean and its interval, as text."""
-    mean, low, high = (f"{x:+{form}}" for x in interval(differences))
-    return f"{mean} [{low}, {high}]"
+def summary(found: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of all that was measured: R and steps of each seed, means of all else, differences to TUNED."""
+    small, arms = found["small"], {}
+    base = found["arms"][TUNED]
+    for name, one in found["arms"].items():
+        means = {key: float(np.mean(x)) for key, x in one.items() if key not in ("R", "steps", "met", "curve")}
+        gaps = {f"{key}_difference": lab.interval(np.subtract(one[key], base[key])) for key in ("R", "steps")}
+        arms[name] = (
+            {key: one[key] for key in ("R", "steps", "met")} | {"means": means} | (gaps if name != TUNED else {})
+        )
+    of_small = {
+        name: {"F": float(np.mean(f)), "difference": lab.interval(np.subtract(f, small[TUNED]))}
+        for name, f in small.items()
+    }
+    return {"rates": found["rates"], "network": best_network(small), "small": of_small, "arms": arms}
+
+
+def best_network(small: dict[str, list[float]]) -> str:
+    """The network with the least F."""
+    return min((name for name in small if name.endswith(".npz")), key=lambda name: np.mean(small[name]))
 
 
 def main() -> None:
     """Choose, compare, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=ROOT / "results", metavar="DIR", help="folder of results")
+    parser = lab.parser(__doc__)
     parser.add_argument("--again", action="store_true", help="begin anew, whatever has been measured")
     given = parser.parse_args()
-    out = given.out
-    trained = json.loads(file.read_text()) if (file := out / "meta_train_statenet.json").exists() else {}
+    trained, file = lab.read("meta_train_statenet", given), lab.folder(given) / "meta_train_statenet.json"
     if missing := [part for part in ("tune", "course", "train") if part not in trained]:
         parser.error(f"this needs what meta_train_statenet.py {missing[0]} writes to {file}: run that first")
-    tuned = trained["tune"]["changes"]
+    tuned, vector = trained["tune"]["changes"], trained["course"].get("vector")
     if stale := [part for part in ("course", "train") if trained[part].get("base") != tuned]:
         parser.error(f"{stale[0]} in {file} is on top of other schedules than tune has found: run it again")
-    file = out / "compare_statenet.json"
-    found = json.loads(file.read_text()) if file.exists() and not given.again else {}
+    found = {} if given.again else lab.read(RAW, given)
 
     def once(place, name, measure):
         """Nothing that was measured is lost when this is stopped."""
         if name not in place:
             terminal.say(f"{name} ...")
             place[name] = measure()
-            file.write_text(json.dumps(found | provenance(), indent=1) + "\n")
+            lab.write(RAW, found, given)
         return place[name]
 
-    session.keep_compiled_programs()
-    vector = trained["course"]["vector"]
+    lab.keep_compiled_programs()
+    files = {name: path for name, path in programs.networks(given).items() if path.exists()}
     rates = once(found, "rates", lambda: chosen_rates({OF_CONFIG: {}, TUNED: tuned}))
-    small = once(found, "small", lambda: on_small(tuned, out, vector))
-    network = min((name for name in small if name.endswith(".npz")), key=lambda name: np.mean(small[name]))
-    net = Arm("schedules+statenet", tuned | {"train.learning_rate": rates[TUNED][0]}, statenet.load(out / network))
+    network = best_network(once(found, "small", lambda: on_small(tuned, files, vector)))
+    changes = tuned | {"train.learning_rate": rates[TUNED][0]}
+    net = Arm("schedules+statenet", changes, statenet.load(files[network]))
     course = once(found, "course", lambda: course_of(net))
     arms = arms_of(net, course, vector) | {OF_CONFIG: Arm("schedules", {"train.learning_rate": rates[OF_CONFIG][0]})}
     outcome = found.setdefault("arms", {})
     for name, arm in arms.items():
         once(outcome, name, functools.partial(outcomes, arm, HELD_OUT))
-    print(show_small(small), end="\n\n")
+    print(show_small(found["small"]), end="\n\n")
     for against in (TUNED, OF_CONFIG, "its mean course"):
         print(table({name: outcome[name] for name in arms}, against), end="\n\n")
+    lab.write("compare_statenet", summary(found), given)
 
 
 def arms_of(net: Arm, course: dict[str, Any], vector: Any) -> dict[str, Arm]:
     """The tuned schedules, and what is on top of them."""
-    last = {name: [x[-1]] * RENEWALS for name, x in course.items()}
+    last = {name: [x[-1]] * programs.RENEWALS for name, x in course.items()}
     mean, held = (functools.partial(replayed, offsets) for offsets in (course, last))
-    by_strategy = functools.partial(course_rows, vector)
+    by_strategy = functools.partial(programs.course_rows, vector)
     rows = {
         TUNED: None,
         "its mean course": mean,
@@ -225,12 +216,9 @@ def chosen_rates(kinds: dict[str, dict[str, Any]]) -> dict[str, tuple[float, flo
     for name, changes in kinds.items():
         found = outcomes(Arm("schedules", changes), [*CHOOSING] * len(RATES), np.repeat(RATES, len(CHOOSING)))
         means = np.array(found["R"]).reshape(len(RATES), -1).mean(1)
-        best[name] = min(
-            zip(RATES, means.tolist(), strict=True), key=lambda one: one[1] if np.isfinite(one[1]) else np.inf
-        )
-        terminal.say(
-            f"{name}: " + ", ".join(f"R {r:.4f} at rate {rate:g}" for rate, r in zip(RATES, means, strict=True))
-        )
+        k = int(np.argmin(np.where(np.isfinite(means), means, np.inf)))
+        best[name] = RATES[k], float(means[k])
+        terminal.say(f"{name}: " + ", ".join(f"R {r:.4f} at {rate:g}" for rate, r in zip(RATES, means, strict=True)))
     return best
 
 

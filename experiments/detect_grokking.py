@@ -6,27 +6,21 @@
 pairs are trained on, or there is no weight decay, or three quarters are trained on, and the rest comes with the fit.
 What they did is told by two levels of accuracy; what the detector said is read from the log. Precision and recall, in
 runs: for events, for confirmed ones, and for the last verdict, of the detector, and of the analysis of the log, which
-has the last evaluation, too. Writes results/detect_grokking.json and .png; FOLDER keeps the log, for `analyze`.
+has the last evaluation, too. Writes results/detect_grokking.json and .png, and the curves to results/raw/; FOLDER keeps
+the log, for `analyze`.
 """
 
-import argparse
-import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
+import lab
 import numpy as np
 
-from ternary_jax.analyze import references
 from ternary_jax.config import load_config
-from ternary_jax.engine import log, train
 from ternary_jax.grokking import definitions, generalisation, history
-from ternary_jax.provenance import provenance
 from ternary_jax.tables import columns
 
-ROOT = Path(__file__).parents[1]
-CONFIG = ROOT / "configs" / "grok_addition.py"
+CONFIG = lab.CONFIGS / "grok_addition.py"
 # Name, share of the pairs, weight decay, runs.
 SETUPS = (
     ("to grok", 0.35, 1.5, 4),
@@ -61,13 +55,11 @@ def config_of(setups: Any, changes: dict[str, Any]) -> Any:
     )
 
 
-def judged(config: Any, folder: Any) -> list[dict[str, Any]]:
+def judged(config: Any, workdir: Path | None = None) -> list[dict[str, Any]]:
     """Train, and say of each run what it did and what was said of it."""
-    summary = train.run(config, folder)
-    found = history.histories(log.read(Path(folder)))
-    about = references(config, summary)
-    metrics = tuple(filter(None, (definitions.watched(name, **about[name]) for name in config.grokking.metrics)))
-    told = history.rises(found, metrics, definitions.thresholds(config.grokking.to_dict()))
+    _, found, metrics = lab.trained(config, workdir)
+    thresholds = definitions.thresholds(config.grokking.to_dict())
+    told = history.rises(found, lab.watched(metrics, config.grokking.metrics), thresholds)
     runs = []
     for one, says in zip(found, told, strict=True):
         x = one.columns
@@ -93,64 +85,47 @@ def score(runs: list[dict[str, Any]], says: str) -> dict[str, float]:
 def table(setups: Any, runs: list[dict[str, Any]]) -> str:
     """A line per setup, and one for each of precision and recall."""
     lines, at = [["runs with", "", "grokked", *SAYS]], 0
-    for name, share, decay, n in setups:
-        own, at = runs[at : at + n], at + n
-        lines.append(
-            [
-                f"{name}, share {share:g}, decay {decay:g}",
-                f"{n}",
-                *(str(sum(run[key] > 0 for run in own)) for key in ("truth", *SAYS)),
-            ]
-        )
-    lines.append(["all", str(at), *(str(sum(run[key] > 0 for run in runs)) for key in ("truth", *SAYS))])
+    groups = [(f"{name}, share {share:g}, decay {decay:g}", n) for name, share, decay, n in setups]
+    for name, n in [*groups, ("all", len(runs))]:
+        own, at = runs if name == "all" else runs[at : at + n], at + n
+        lines.append([name, f"{n}", *(str(sum(run[key] > 0 for run in own)) for key in ("truth", *SAYS))])
     for figure in ("precision", "recall"):
         lines.append([figure, "", "", *(f"{score(runs, says)[figure]:.3f}" for says in SAYS)])
     return columns(lines)
 
 
-def draw(setups: Any, runs: list[dict[str, Any]], out: Path) -> None:
+def draw(setups: Any, runs: list[dict[str, Any]]) -> Any:
     """Held-out accuracy of each run, by setup, and where the event was known."""
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(
-        2, -(-len(setups) // 2), figsize=(10, 4.6), sharex=True, sharey=True, layout="constrained"
-    )
+    figure, at = lab.figure(10, 4.6), 0
+    axes = figure.subplots(2, -(-len(setups) // 2), sharex=True, sharey=True)
     for ax in axes.flat[len(setups) :]:
         ax.axis("off")
-    at = 0
     for ax, (name, share, decay, n) in zip(axes.flat, setups, strict=False):
-        for run in runs[at : at + n]:
-            ax.plot(run["step"], run["held_out"], color="#2e86ab" if run["truth"] else "#8d99a3", linewidth=1)
+        own, at = runs[at : at + n], at + n
+        for run in own:
+            ax.plot(run["step"], run["held_out"], color=lab.BLUE if run["truth"] else lab.GREY, linewidth=1)
             for step in run["known"]:
-                ax.plot(step, run["held_out"][run["step"].index(step)], "^", color="#c8553d", markersize=5)
-        if not any(np.isfinite(run["held_out"]).any() for run in runs[at : at + n]):
-            ax.text(0.5, 0.5, "nothing is held out", transform=ax.transAxes, ha="center", color="#8d99a3", fontsize=8)
-        at += n
+                ax.plot(step, run["held_out"][run["step"].index(step)], "^", color=lab.RED, markersize=5)
+        if not any(np.isfinite(run["held_out"]).any() for run in own):
+            ax.text(0.5, 0.5, "nothing is held out", transform=ax.transAxes, ha="center", color=lab.GREY, fontsize=8)
         ax.set_title(f"{name}: share {share:g}, decay {decay:g}", fontsize=8)
         ax.tick_params(labelsize=7)
-        ax.spines[["top", "right"]].set_visible(False)
     figure.supylabel("held-out accuracy", fontsize=8)
     figure.supxlabel("steps; blue: grokked, grey: not; triangles: events, when they were known", fontsize=8)
-    figure.savefig(out, dpi=130, facecolor="white")
-    plt.close(figure)
+    return figure
 
 
 def main() -> None:
     """Run, print, write, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = lab.parser(__doc__)
     parser.add_argument("--workdir", type=Path, help="where the log is kept; a temporary folder if it is not given")
-    parser.add_argument("--out", type=Path, default=ROOT / "results", help="folder of the result")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        runs = judged(config_of(SETUPS, {}), given.workdir or folder)
+    runs = judged(config_of(SETUPS, {}), given.workdir)
     print(table(SETUPS, runs))
-    given.out.mkdir(parents=True, exist_ok=True)
     scores = {says: score(runs, says) for says in SAYS}
     kept = [{k: v for k, v in run.items() if k not in ("step", "held_out")} for run in runs]
-    found = {"setups": SETUPS, "scores": scores, "runs": kept, **provenance()}
-    (given.out / "detect_grokking.json").write_text(json.dumps(found, indent=1) + "\n")
-    draw(SETUPS, runs, given.out / "detect_grokking.png")
+    lab.write("detect_grokking", {"setups": SETUPS, "scores": scores, "runs": kept}, given, raw={"runs": runs})
+    lab.save(draw(SETUPS, runs), "detect_grokking", given)
 
 
 if __name__ == "__main__":

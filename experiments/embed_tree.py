@@ -11,28 +11,27 @@ seeds and reported on the others.
 
 import argparse
 import itertools
-import json
-import pathlib
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import matplotlib
+import lab
 import numpy as np
 import optax
 from jax import Array
 
-from ternary_jax import poincare, ternary
-from ternary_jax.optimizer import keep_inside, riemannian_adam, riemannian_sgd
+from ternary_jax import poincare, terminal, ternary
+from ternary_jax.riemannian import keep_inside, riemannian_adam, riemannian_sgd
+from ternary_jax.tables import columns
 from ternary_jax.vae import baselines, evaluate
 
 C = 1.0
 N_DIGITS = 5
 CHUNKS = 10
 POINTS_PER_CHUNK = 15  # of the drawn loss curves
+METRICS = ("stress", "triplet_accuracy", "ultrametric_correlation", "distortion")
 
 
 class Optimizer(NamedTuple):
@@ -105,10 +104,9 @@ def fit(optimizer: Optimizer, dim: int, args: argparse.Namespace) -> Outcome:
         key = jax.random.fold_in(key, 1)
         return baselines.table_fit(state, steps, key, transformation(rate), targets, C, args.pairs, N_DIGITS)
 
-    seeds = jax.random.split(jax.random.key(0), args.seeds)
     n_runs = len(optimizer.rates) * args.seeds
     rates = jnp.repeat(jnp.array(optimizer.rates), args.seeds)
-    keys = jnp.tile(seeds, len(optimizer.rates))
+    keys = jnp.tile(jax.random.split(jax.random.key(0), args.seeds), len(optimizer.rates))
     began = time.perf_counter()
     state = jax.jit(jax.vmap(start))(rates, keys)
     steps = jnp.arange(args.steps).reshape(CHUNKS, -1)
@@ -118,8 +116,9 @@ def fit(optimizer: Optimizer, dim: int, args: argparse.Namespace) -> Outcome:
     for k in range(CHUNKS):
         state, loss = program(state, steps[k], rates, keys)
         losses.append(np.asarray(loss))
-        progress(f"{optimizer.label}, {dim}-d: {n_runs} runs, step {(k + 1) * steps.shape[1]} of {args.steps}")
-    done = time.perf_counter()
+        done = (k + 1) * steps.shape[1]
+        terminal.progress(f"{optimizer.label}, {dim}-d: {n_runs} runs, step {done} of {args.steps}")
+    run_s = time.perf_counter() - compiled
     table = (len(optimizer.rates), args.seeds)
     stress = np.asarray(_stress(state.points, targets)).reshape(table)
     # A run that has left the ball is NaN, and is no candidate.
@@ -130,7 +129,7 @@ def fit(optimizer: Optimizer, dim: int, args: argparse.Namespace) -> Outcome:
         np.asarray(state.points).reshape(*table, -1, dim),
         int(np.argmin(score)),
         compiled - began,
-        done - compiled,
+        run_s,
     )
 
 
@@ -146,16 +145,14 @@ def _metrics(points, samples):
 
 def summary(optimizer: Optimizer, outcome: Outcome, n_choose: int, samples: Any) -> dict[str, Any]:
     """What is written and printed of one optimizer: mean and standard deviation over the seeds that did not choose."""
-    points = outcome.points[outcome.best, n_choose:]
-    stress = outcome.stress[outcome.best, n_choose:]
-    metrics = _metrics(points, samples)
-    names = ("triplet_accuracy", "ultrametric_correlation", "distortion")
+    metrics = _metrics(outcome.points[outcome.best, n_choose:], samples)
+    found = {"stress": outcome.stress[outcome.best, n_choose:], **{k: getattr(metrics, k) for k in METRICS[1:]}}
+    each = {name: np.asarray(x, np.float64) for name, x in found.items()}
     return {
         "optimizer": optimizer.label,
         "best_rate": optimizer.rates[outcome.best],
         "best_rate_at_end_of_grid": outcome.best in (0, len(optimizer.rates) - 1),
-        "stress": _mean_sd(stress),
-        **{name: _mean_sd(getattr(metrics, name)) for name in names},
+        **{name: {"mean": float(x.mean()), "sd": float(x.std(ddof=1))} for name, x in each.items()},
         "rates": list(optimizer.rates),
         "stress_by_rate_and_seed": outcome.stress.tolist(),
         "compile_s": round(outcome.compile_s, 2),
@@ -163,19 +160,10 @@ def summary(optimizer: Optimizer, outcome: Outcome, n_choose: int, samples: Any)
     }
 
 
-def _mean_sd(x):
-    x = np.asarray(x, np.float64)
-    return {"mean": float(x.mean()), "sd": float(x.std(ddof=1))}
-
-
-def progress(text: str) -> None:
-    """One line on stderr, overwritten."""
-    print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
-
-
 # --- the picture ------------------------------------------------------------------------------------------------------
 
-HUES = ("#d1495b", "#2e86ab", "#d9a21b")
+HUES = np.array([[0xD1, 0x49, 0x5B], [0x2E, 0x86, 0xAB], [0xD9, 0xA2, 0x1B]]) / 255
+INK = "#33312e"
 
 
 def tree_of(points: np.ndarray) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
@@ -206,9 +194,7 @@ def tree_of(points: np.ndarray) -> tuple[np.ndarray, list[tuple[np.ndarray, np.n
 
 def shade(classes: np.ndarray, level: int) -> np.ndarray:
     """The hue of the first digit, its lightness by the second, (n, 3)."""
-    from matplotlib.colors import to_rgb
-
-    hue = np.array([to_rgb(h) for h in HUES])[classes % 3]
+    hue = HUES[classes % 3]
     toward = np.array([0.0, 0.45, -0.32])[classes // 3 % 3] if level > 1 else np.zeros(len(classes))
     target = np.where(toward[:, None] > 0, 1.0, 0.0)
     return hue + np.abs(toward)[:, None] * (target - hue)
@@ -216,40 +202,39 @@ def shade(classes: np.ndarray, level: int) -> np.ndarray:
 
 def draw_disc(ax: Any, points: np.ndarray) -> None:
     """One embedding: geodesic tree, points above it, the rim of the ball."""
-    from matplotlib.collections import LineCollection
-    from matplotlib.patches import Circle
-
     z, levels = tree_of(points)
-    rim = Circle((0, 0), 1, facecolor="#fbfaf7", edgecolor="#33312e", linewidth=1.1, zorder=0)
-    ax.add_patch(rim)
+    angle = np.linspace(0, 2 * np.pi, 400)
+    ax.fill(np.cos(angle), np.sin(angle), facecolor="#fbfaf7", edgecolor=INK, linewidth=1.1, zorder=0)
     for level, (classes, arcs) in reversed(list(enumerate(levels, 1))):
         width = (2.6, 1.7, 1.1, 0.7, 0.5)[level - 1]
-        lines = LineCollection(list(arcs), colors=shade(classes, level), linewidths=width, capstyle="round", alpha=0.85)
-        ax.add_collection(lines)
+        for arc, colour in zip(arcs, shade(classes, level), strict=True):
+            ax.plot(*arc.T, color=colour, linewidth=width, solid_capstyle="round", alpha=0.85, zorder=2)
     ax.scatter(*z.T, s=9, c=shade(np.arange(len(z)), N_DIGITS), edgecolors="white", linewidths=0.3, zorder=3)
-    ax.scatter(0, 0, s=22, c="#33312e", zorder=4)
+    ax.scatter(0, 0, s=22, c=INK, zorder=4)
     ax.set(xlim=(-1.03, 1.03), ylim=(-1.03, 1.32), aspect="equal")
     ax.axis("off")
 
 
-def draw(outcomes: dict[int, list[Outcome]], rows: dict[int, list[dict[str, Any]]], n_choose: int, path: Any) -> None:
+def draw(outcomes: dict[int, list[Outcome]], rows: dict[int, list[dict[str, Any]]], n_choose: int) -> Any:
     """Discs of the best run of each optimizer; below, the descent and the dependence on the learning rate."""
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
-    figure = plt.figure(figsize=(13.5, 9.2), layout="constrained")
-    rows_of_figure: Any = figure.subfigures(2, 1, height_ratios=(1.4, 1))
-    top, bottom = rows_of_figure
-    discs = top.subplots(1, len(OPTIMIZERS))
-    for ax, optimizer, outcome, row in zip(discs, OPTIMIZERS, outcomes[2], rows[2], strict=True):
+    figure = lab.figure(13.5, 9.2)
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1.4, 1))
+    for ax, optimizer, outcome, row in zip(
+        top.subplots(1, len(OPTIMIZERS)), OPTIMIZERS, outcomes[2], rows[2], strict=True
+    ):
         reported = outcome.stress[outcome.best, n_choose:]
         draw_disc(ax, outcome.points[outcome.best, n_choose + int(np.argmin(reported))])
-        stress = row["stress"]
         ax.text(0, 1.2, optimizer.label, ha="center", fontsize=13, color=optimizer.colour, weight="bold")
-        found = f"stress {stress['mean']:.3f} ± {stress['sd']:.3f}, triplets {row['triplet_accuracy']['mean']:.3f}"
-        ax.text(0, 1.08, found, ha="center", fontsize=10)
+        stress, triplets = row["stress"], row["triplet_accuracy"]["mean"]
+        said = f"stress {stress['mean']:.3f} ± {stress['sd']:.3f}, triplets {triplets:.3f}"
+        ax.text(0, 1.08, said, ha="center", fontsize=10)
     descent, rate = bottom.subplots(1, 2)
+    draw_curves(descent, rate, outcomes, n_choose)
+    return figure
+
+
+def draw_curves(descent: Any, rate: Any, outcomes: dict[int, list[Outcome]], n_choose: int) -> None:
+    """The loss of the best rate over the steps, and the final stress of every rate."""
     for dim, style in zip(outcomes, itertools.cycle(("-", "--", ":")), strict=False):
         for optimizer, outcome in zip(OPTIMIZERS, outcomes[dim], strict=True):
             losses = outcome.losses[outcome.best, n_choose:]
@@ -260,86 +245,59 @@ def draw(outcomes: dict[int, list[Outcome]], rows: dict[int, list[dict[str, Any]
             descent.fill_between(at, losses.min(0), losses.max(0), color=optimizer.colour, alpha=0.15, linewidth=0)
             relative = np.array(optimizer.rates) / optimizer.rates[outcome.best]
             rate.plot(relative, outcome.stress.mean(1), style + "o", color=optimizer.colour, markersize=3.5)
-    descent.set(
-        yscale="log", xlabel="step", ylabel="relative stress", title="At its own best rate: mean and range of seeds"
-    )
-    descent.legend(frameon=False, fontsize=8.5, loc="upper right")
+    descent.set(yscale="log", xlabel="step", ylabel="relative stress")
+    descent.set_title("At its own best rate: mean and range of seeds")
+    descent.legend(fontsize=8.5, loc="upper right")
     descent.margins(x=0.01)
     rate.axvline(1, color="#b8b4ab", linewidth=0.8, zorder=0)
     rate.set(xscale="log", yscale="log", xlabel="learning rate / best learning rate", ylabel="final relative stress")
     rate.set_title("All rates of the grids")
-    figure.savefig(path, dpi=130, facecolor="white")
-    plt.close(figure)
 
 
 # --- the experiment ---------------------------------------------------------------------------------------------------
 
 
+def table(rows: dict[int, list[dict[str, Any]]]) -> str:
+    """A line per dimension and optimizer; then how much more stress the Euclidean one has."""
+    lines, below = [["dim", "", "rate", "stress", "triplets", "ultrametric", "distortion", "run s"]], []
+    for dim, own in rows.items():
+        for row in own:
+            rate = f"{row['best_rate']:g}{'*' * row['best_rate_at_end_of_grid']}"
+            cells = [f"{row[k]['mean']:.4f} ± {row[k]['sd']:.4f}" for k in METRICS]
+            lines.append([f"{dim}", row["optimizer"], rate, *cells, f"{row['run_s']:.1f}"])
+        *ours, euclidean = ((row["optimizer"], row["stress"]["mean"]) for row in own)
+        below += [f"{dim}-d, {euclidean[0]} / {name}: {euclidean[1] / x:.2f} x the stress" for name, x in ours]
+    if any(row["best_rate_at_end_of_grid"] for own in rows.values() for row in own):
+        below.append("* the best rate is at the end of its grid: a wider one may do better")
+    return "\n".join([columns(lines), *below])
+
+
 def main() -> None:
     """Fit, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = lab.parser(__doc__, seeds=6)
     parser.add_argument("--dims", type=int, nargs="+", default=[2, 16], help="dimensions of the ball; 2 is drawn")
     parser.add_argument("--edge", type=float, default=1.0, help="length of an edge of the tree, at curvature -1")
     parser.add_argument("--steps", type=int, default=1800, help=f"updates, a multiple of {CHUNKS * POINTS_PER_CHUNK}")
     parser.add_argument("--pairs", type=int, default=512, help="pairs of operations per update")
-    parser.add_argument("--seeds", type=int, default=6, help="runs per learning rate")
     parser.add_argument("--choose", type=int, default=2, help="how many of the seeds choose the rate")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("results"), help="where to write")
     args = parser.parse_args()
     if args.steps % (CHUNKS * POINTS_PER_CHUNK) or args.steps < 1:
         parser.error(f"--steps must be a multiple of {CHUNKS * POINTS_PER_CHUNK}")
     if not 0 < args.choose < args.seeds - 1:
         parser.error("--choose must leave at least two seeds to report")
-
-    began = time.perf_counter()
-    samples = evaluate.draw_samples(n_digits=N_DIGITS)
-    outcomes, rows = {}, {}
+    samples, outcomes, rows = evaluate.draw_samples(n_digits=N_DIGITS), {}, {}
     for dim in args.dims:
         outcomes[dim] = [fit(optimizer, dim, args) for optimizer in OPTIMIZERS]
-        progress(f"metrics, {dim}-d")
-        rows[dim] = [
-            summary(optimizer, outcome, args.choose, samples)
-            for optimizer, outcome in zip(OPTIMIZERS, outcomes[dim], strict=True)
-        ]
-    args.out.mkdir(parents=True, exist_ok=True)
+        pairs = zip(OPTIMIZERS, outcomes[dim], strict=True)
+        rows[dim] = [summary(optimizer, outcome, args.choose, samples) for optimizer, outcome in pairs]
+    about = f"{ternary.n_operations(N_DIGITS)} operations, edge {args.edge}, {args.steps} steps of {args.pairs} pairs"
+    print(f"{about}; rate chosen on {args.choose} seeds, mean ± sd of {args.seeds - args.choose} others")
+    print(table(rows))
+    config = {k: v for k, v in vars(args).items() if k != "out"} | {"c": C, "n_digits": N_DIGITS}
+    lab.write("embed_tree", {"config": config, "results": {f"{dim}-d": rows[dim] for dim in args.dims}}, args)
     if 2 in outcomes:
-        progress("drawing")
-        draw(outcomes, rows, args.choose, args.out / "embed_tree.png")
-    progress("")
-    print("\r", end="", file=sys.stderr)
+        lab.save(draw(outcomes, rows, args.choose), "embed_tree", args)
 
-    print(
-        f"{ternary.n_operations(N_DIGITS)} operations, edge {args.edge}, {args.steps} steps of {args.pairs} pairs; ",
-        end="",
-    )
-    print(f"rate chosen on {args.choose} seeds, mean ± sd of {args.seeds - args.choose} others")
-    head = ("", "rate", "stress", "triplets", "ultrametric", "distortion", "run s")
-    print("{:>4s} {:<28s}{:>8s}{:>18s}{:>18s}{:>19s}{:>18s}{:>8s}".format("dim", *head))
-    for dim in args.dims:
-        for row in rows[dim]:
-            cells = [f"{row[k]['mean']:.4f} ± {row[k]['sd']:.4f}" for k in METRICS]
-            end = "*" if row["best_rate_at_end_of_grid"] else ""
-            line = "{:>4d} {:<28s}{:>8s}{:>18s}{:>18s}{:>19s}{:>18s}{:>8.1f}"
-            print(line.format(dim, row["optimizer"], f"{row['best_rate']:g}{end}", *cells, row["run_s"]))
-        stress = {row["optimizer"]: row["stress"]["mean"] for row in rows[dim]}
-        best, euclidean = min(stress, key=lambda k: stress[k]), OPTIMIZERS[-1].label
-        for optimizer in OPTIMIZERS[:-1]:
-            print(
-                f"     {euclidean} / {optimizer.label}: {stress[euclidean] / stress[optimizer.label]:.2f} x the stress"
-            )
-        print(f"     lowest: {best}")
-    if any(row["best_rate_at_end_of_grid"] for dim in args.dims for row in rows[dim]):
-        print("* the best rate is at the end of its grid: a wider one may do better")
-    config = {k: v for k, v in vars(args).items() if k != "out"}
-    report = {"config": config | {"c": C, "n_digits": N_DIGITS}, "seconds": round(time.perf_counter() - began, 1)}
-    report |= {"results": {f"{dim}-d": rows[dim] for dim in args.dims}, "jax": jax.__version__}
-    (args.out / "embed_tree.json").write_text(json.dumps(report, indent=1) + "\n")
-    print(
-        f"{time.perf_counter() - began:.0f} s; wrote {args.out}/embed_tree.json{' and .png' if 2 in outcomes else ''}"
-    )
-
-
-METRICS = ("stress", "triplet_accuracy", "ultrametric_correlation", "distortion")
 
 if __name__ == "__main__":
     main()

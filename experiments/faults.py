@@ -9,10 +9,7 @@ root to mount; where they cannot be, their faults are left out and the reason is
     python experiments/faults.py            writes results/faults.json; status 1 and a list if anything was not so
 """
 
-import argparse
 import contextlib
-import json
-import pathlib
 import re
 import shutil
 import signal
@@ -21,9 +18,11 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from kill import ROOT, SMALL, differing, ended, left_behind, start, unfinished
+import lab
+from lab_process import SMALL, differing, ended, left_behind, start, unfinished
 
 LINE = ("train.epochs=1000", "checkpoint.every=20")  # of tests/toy.py: 4,000 steps, 500 evaluations, 50 checkpoints
 POISON = (*LINE, "toy.poison_step=1237", "toy.poison_above=0.5")
@@ -35,13 +34,15 @@ EXPORT = (*SMALL, "data.n_digits=8", "model.dim=4", "train.epochs=2", "train.bat
 UNDISTURBED = {"line": LINE, "rollback": ROLLBACK, "three": THREE, "export": EXPORT}
 RUNS = {"three": (0, 2)}  # that are compared
 USUAL = re.compile(
-    r"[^:]*: (compiling|going on from step [\d,]+ of [\d,]+) \.\.\.|epoch .*|\d of \d runs, epoch .*|"
+    r"[^:]*: (compiling|going on from step [\d,]+ of [\d,]+) \.\.\.|(epoch|step) .*|\d of \d runs, (epoch|step) .*|"
     r"run \d \(seed \d\): .*|checkpoint \d+ is damaged .*|interrupted: .*|"
     r".*metrics.jsonl has a line .*"
 )
 
+# Messages of which each has to be met by some full disk.
+MET = ("config.json cannot", "metrics.jsonl cannot", "there is none before", "the last good one", "run_000.npz cannot")
 FOLDER = tempfile.TemporaryDirectory()
-PLACE = pathlib.Path(FOLDER.name)
+PLACE = Path(FOLDER.name)
 
 
 class Fault(NamedTuple):
@@ -55,12 +56,12 @@ class Fault(NamedTuple):
     """
 
     name: str
-    hurt: Callable[[pathlib.Path], tuple[int, str]]
+    hurt: Callable[[Path], tuple[int, str]]
     status: int
     says: str
     overrides: tuple[str, ...] = LINE
     like: str = "line"
-    mend: Callable[[pathlib.Path], Any] = bool
+    mend: Callable[[Path], Any] = bool
     size: str = ""
     lost: int = 0
 
@@ -240,7 +241,7 @@ FAULTS = [
     Fault("disk of 300 KiB, a large export", run(EXPORT), 1, FULL, EXPORT, "export", remount, "300k"),
     Fault("disk of 30 files", run(), 1, FULL, size="9m,nr_inodes=30", mend=remount),
     Fault("read-only disk, half done", unchanged(read_only), 1, "Read-only", size="9m", mend=remount),
-    Fault("workdir below a file", below_a_file, 1, "Not a directory", mend=pathlib.Path.unlink),
+    Fault("workdir below a file", below_a_file, 1, "Not a directory", mend=Path.unlink),
     Fault("another process in it", taken, 1, "another process"),
     Fault("another config", unchanged(half, (*LINE, "train.batch_size=17")), 2, "train.batch_size is 16 there and 17"),
     Fault("finished already", unchanged(run()), 0, "nothing was changed"),
@@ -251,7 +252,7 @@ FAULTS = [
 # --- the experiment ---------------------------------------------------------------------------------------------------
 
 
-def judge(fault: Fault, workdir: pathlib.Path, left: dict[str, dict[str, bytes]]) -> dict[str, Any]:
+def judge(fault: Fault, workdir: Path, left: dict[str, dict[str, bytes]]) -> dict[str, Any]:
     """Do it; -> its row, with what was not as it should be in "wrong"."""
     wrong, line, status, outcome = [], "", None, "not started again"
     workdir.mkdir()
@@ -262,71 +263,64 @@ def judge(fault: Fault, workdir: pathlib.Path, left: dict[str, dict[str, bytes]]
                 subprocess.run(size, check=True, capture_output=True, text=True)
                 after.callback(subprocess.run, ["umount", "-l", str(workdir)], check=True)
             status, err = fault.hurt(workdir)
-            lines = err.splitlines() or [""]
-            line = (
-                "nothing"
-                if not fault.says
-                else lines[-1]
-                if status
-                else next((x for x in lines if fault.says in x), "")
-            )
-            wrong += [f"status {status}"] * (status != fault.status)
-            wrong += [f"it reads {line!r}"] * (fault.says not in line)
-            above = [x for x in lines if x != line and (status or x != lines[-1]) and not USUAL.fullmatch(x)]
-            wrong += [f"beside it: {x!r}" for x in above]
+            line, wrong = message(fault, status, err)
             fault.mend(workdir)
-            home = workdir / "run" if fault.hurt is below_a_file else workdir
-            again, err = run(fault.overrides)(home)
-            others = differing(left_behind(home, RUNS.get(fault.like, (0,))), left[fault.like]) if not again else []
-            outcome = (
-                f"status {again}: {err}" if again else "identical" + f" but for {', '.join(others)}" * bool(others)
-            )
-            rows = [name for name in others if ", row of step" in name]
-            wrong += [f"started again: {outcome}"] * (bool(again) or len(others) != fault.lost or rows != others)
+            outcome, more = started_again(fault, workdir, left)
+            wrong += more
         except subprocess.CalledProcessError as e:
             outcome = f"left out: {e.stderr or e}".strip()
             wrong += [] if "mount" in e.cmd else [outcome]
         except Exception as e:
             wrong += [f"{type(e).__name__}: {e}"]
-    line = line.replace(str(workdir), "WORKDIR").replace(f"{ROOT}/", "")
+    line = line.replace(str(workdir), "WORKDIR").replace(f"{lab.ROOT}/", "")
     return {"fault": fault.name, "reads": line, "status": status, "outcome": outcome, "wrong": wrong}
+
+
+def message(fault: Fault, status: int, err: str) -> tuple[str, list[str]]:
+    """(the line that the user reads, what is wrong with it, with the status, or with the lines above it)"""
+    lines = err.splitlines() or [""]
+    line = lines[-1] if status else next((x for x in lines if fault.says in x), "")
+    line = line if fault.says else "nothing"
+    wrong = [f"status {status}"] * (status != fault.status)
+    wrong += [f"it reads {line!r}"] * (fault.says not in line)
+    above = [x for x in lines if x != line and (status or x != lines[-1]) and not USUAL.fullmatch(x)]
+    return line, wrong + [f"beside it: {x!r}" for x in above]
+
+
+def started_again(fault: Fault, workdir: Path, left: dict[str, dict[str, bytes]]) -> tuple[str, list[str]]:
+    """(how the same command ends once the cause is gone, what is wrong with that)"""
+    home = workdir / "run" if fault.hurt is below_a_file else workdir
+    status, err = run(fault.overrides)(home)
+    if status:
+        return f"status {status}: {err}", [f"started again: status {status}: {err}"]
+    others = differing(left_behind(home, RUNS.get(fault.like, (0,))), left[fault.like])
+    outcome = "identical" + f" but for {', '.join(others)}" * bool(others)
+    rows = [name for name in others if ", row of step" in name]
+    return outcome, [f"started again: {outcome}"] * (len(others) != fault.lost or rows != others)
 
 
 def main() -> None:
     """Undisturbed runs, faults two at a time; print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = lab.parser(__doc__)
     parser.add_argument("--only", default="", help="faults whose names match this regular expression")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("results"), help="where to write")
-    args = parser.parse_args()
-    left = {}
+    given = parser.parse_args()
+    left, rows = {}, []
     with ThreadPoolExecutor(2) as two, FOLDER:
-        for (name, _), (status, err) in zip(
-            UNDISTURBED.items(), two.map(lambda item: run(item[1])(PLACE / item[0]), UNDISTURBED.items()), strict=True
-        ):
+        ends = two.map(lambda item: run(item[1])(PLACE / item[0]), UNDISTURBED.items())
+        for name, (status, err) in zip(UNDISTURBED, ends, strict=True):
             assert status == 0, err
             left[name] = left_behind(PLACE / name, RUNS.get(name, (0,)))
         assert signals((TERM, under_way))(PLACE / "half")[0] == 0
         print("| fault | the last line that the user reads | status | started again |\n|---|---|---|---|", flush=True)
-        chosen = [fault for fault in FAULTS if re.search(args.only, fault.name)]
-        rows = []
+        chosen = [fault for fault in FAULTS if re.search(given.only, fault.name)]
         for row in two.map(lambda n: judge(chosen[n], PLACE / f"fault{n}", left), range(len(chosen))):
             rows.append(row)
             print("| {fault} | {reads} | {status} | {outcome} |".format(**row), flush=True)
     print(f"{sum(not row['wrong'] for row in rows)} of {len(rows)} as they should be")
-    for row in rows:
-        for wrong in row["wrong"]:
-            print(f"{row['fault']}: {wrong}")
-    met = (
-        "config.json cannot",
-        "metrics.jsonl cannot",
-        "there is none before",
-        "the last good one",
-        "run_000.npz cannot",
-    )
-    missed = [] if args.only else [what for what in met if not any(what in row["reads"] for row in rows)]
+    print("".join(f"{row['fault']}: {wrong}\n" for row in rows for wrong in row["wrong"]), end="")
+    missed = [] if given.only else [what for what in MET if not any(what in row["reads"] for row in rows)]
     print("".join(f"no full disk was met by: {what}\n" for what in missed), end="")
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "faults.json").write_text(json.dumps(rows, indent=1) + "\n")
+    lab.write("faults", {"rows": rows}, given)
     sys.exit(bool(missed) or any(row["wrong"] for row in rows))
 
 

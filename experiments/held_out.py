@@ -13,78 +13,50 @@ The runs of a row share its split but for the last column: its worst held-out co
 results/held_out.json.
 """
 
-import argparse
 import contextlib
 import io
-import json
 import re
-import tempfile
-from pathlib import Path
 from typing import Any
 
+import lab
 import numpy as np
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config
-from ternary_jax.engine import train
-from ternary_jax.provenance import provenance
 from ternary_jax.tables import columns
 
-ROOT = Path(__file__).parents[1]
 BALLS = {"data.split": "residue_balls", "data.residue_level": 3, "data.residue_held_out": 5}
 FEW = BALLS | {"data.residue_held_out": 22}
 # B alone, and nothing but reconstruction; A is as small as it can be.
-SMALL: dict[str, Any] = {
-    "losses.bands.on": "none",
-    "losses.radial.on": "none",
-    "losses.kl.on": "none",
-    "losses.reconstruction.on": "B",
-    "model.A.posterior": "point",
-    "model.A.hidden": (),
-    "model.A.decoder_hidden": (),
-    "model.A.projection": "exp_map",
-    "model.B.projection": "exp_map",
-    "model.B.encoder": "plain",
-    "model.B.decoder": "plain",
-    "model.B.hidden": (64,),
-    "model.B.decoder_hidden": (64,),
-    "model.B.decoder_gain": 1.0,
-    "train.schedule": "cosine",
-    "train.epochs": 30,
-    "train.learning_rate": 3e-3,
-    "evaluate.cheap_every": 30,
-    "evaluate.costly_every": 0,
-    "checkpoint.every": 30,
-}
+SMALL: dict[str, Any] = {f"losses.{name}.on": "none" for name in ("bands", "radial", "kl")}
+SMALL |= {"losses.reconstruction.on": "B", "model.A.posterior": "point", "model.A.hidden": ()}
+SMALL |= {"model.A.decoder_hidden": (), "model.A.projection": "exp_map", "model.B.projection": "exp_map"}
+SMALL |= {"model.B.encoder": "plain", "model.B.decoder": "plain", "model.B.hidden": (64,)}
+SMALL |= {"model.B.decoder_hidden": (64,), "model.B.decoder_gain": 1.0, "train.schedule": "cosine", "train.epochs": 30}
+SMALL |= {"train.learning_rate": 3e-3, "evaluate.cheap_every": 30, "evaluate.costly_every": 0, "checkpoint.every": 30}
 TRITS = {"model.inputs": "trits"}
+LINEAR = TRITS | {"model.B.hidden": ()}
+BOTH_LINEAR = LINEAR | {"model.B.decoder_hidden": ()}
+# As many steps as v5_12 has, of 984 operations each time.
+RANDOM = {"data.split": "random", "data.train_share": 0.05, "train.epochs": 1560, "train.cycle_epochs": 195}
+RANDOM |= {"evaluate.cheap_every": 195, "evaluate.costly_every": 0, "checkpoint.every": 780}
 ROWS: dict[str, dict[str, Any]] = {
-    # As many steps as v5_12 has, of 984 operations each time.
-    "random 5 %: v5_12": {
-        "data.split": "random",
-        "data.train_share": 0.05,
-        "train.epochs": 1560,
-        "train.cycle_epochs": 195,
-        "evaluate.cheap_every": 195,
-        "evaluate.costly_every": 0,
-        "checkpoint.every": 780,
-    },
+    "random 5 %: v5_12": RANDOM,
     "5 balls out: v5_12": BALLS,
     "5 balls out: small": SMALL | BALLS,
     "5 balls out: small, trits": SMALL | BALLS | TRITS,
-    "5 balls out: linear": SMALL | BALLS | TRITS | {"model.B.hidden": ()},
-    "5 balls out: linear, decoder too": SMALL | BALLS | TRITS | {"model.B.hidden": (), "model.B.decoder_hidden": ()},
+    "5 balls out: linear": SMALL | BALLS | LINEAR,
+    "5 balls out: linear, decoder too": SMALL | BALLS | BOTH_LINEAR,
     "22 balls out: small": SMALL | FEW,
-    "22 balls out: linear": SMALL | FEW | TRITS | {"model.B.hidden": ()},
-    "22 balls out: linear, decoder too": SMALL | FEW | TRITS | {"model.B.hidden": (), "model.B.decoder_hidden": ()},
+    "22 balls out: linear": SMALL | FEW | LINEAR,
+    "22 balls out: linear, decoder too": SMALL | FEW | BOTH_LINEAR,
 }
 
 
 def main() -> None:
     """Run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = lab.parser(__doc__, runs=8)
     parser.add_argument("--only", default="", help="rows whose name this pattern finds")
-    parser.add_argument("--runs", type=int, default=8, help="seeds of a row, trained at once")
-    parser.add_argument("--out", type=Path, default=ROOT / "results", help="folder of the result")
     given = parser.parse_args()
     found = {}
     for name, changes in ROWS.items():
@@ -95,15 +67,13 @@ def main() -> None:
                 others = [measured(changes | {"runs": 2, "data.split_seed": split}) for split in (1, 2)]
                 found[name]["other_splits"] = [min(other["held_out_coverage_B"]) for other in others]
     print(table(found))
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "held_out.json").write_text(json.dumps({"rows": found, **provenance()}, indent=1) + "\n")
+    lab.write("held_out", {"rows": found}, given)
 
 
 def measured(changes: dict[str, Any]) -> dict[str, Any]:
     """The last held-out metrics of each run, and the ceiling of the hierarchy of what is held out."""
-    config = load_config(ROOT / "configs" / "v5_12.py", changes)
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
-        summary = train.run(config, f"{folder}/run")
+    with contextlib.redirect_stderr(io.StringIO()):
+        summary = lab.trained(load_config(lab.CONFIGS / "v5_12.py", changes)).summary
     names = ("held_out_coverage_B", "held_out_hierarchy_B", "coverage_gap_B")
     finals = [run["final"] for run in summary["runs"]]
     ceiling = summary["metrics"]["held_out_hierarchy_B"]["ceiling"]

@@ -6,27 +6,22 @@
 
 compare: all seeds of an arm at once; final figures and the epochs of the ceiling, as differences of the same seed, with
 their 95 % intervals over seeds, and a picture. recover: from a run of its own, whose encoder and projection of A begin
-at rest; a learning rate that is too high for what has settled. Each writes results/homeostasis_PART.json and .png.
+at rest; a learning rate that is too high for what has settled. Each writes results/homeostasis_PART.json and .png, and
+compare its curves to results/raw/.
 """
 
-import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
+import lab
 import numpy as np
-from compare_statenet import interval
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config
-from ternary_jax.engine import log, train
-from ternary_jax.provenance import provenance
 from ternary_jax.tables import columns
 
-ROOT = Path(__file__).parents[1]
-CONFIG = ROOT / "configs" / "v5_12.py"
+CONFIG = lab.CONFIGS / "v5_12.py"
 OFTEN = {"evaluate.cheap_every": 3, "log.tensorboard": False}
 WATCHED = {"grokking.on": True}  # no run has anything held out, and the schedule restarts: there is nothing to find
 ON = {
@@ -39,6 +34,7 @@ ON = {
 FIRST, STAYS = "epoch of the ceiling, B", "epoch from which on B is there"
 FIGURES = ("coverage_B", "hierarchy_B", "richness_B", "triplet_accuracy_B", "ultrametric_correlation_B")
 FIGURES += ("coverage_A", "hierarchy_A", "triplet_accuracy_A")
+CURVES = ("coverage_A", "coverage_B", "hierarchy_A", "hierarchy_B", "rate/encoder_A", "rate/encoder_B")
 # recover: on 3^7 operations, first as they are, then with what has been learned at rest.
 SMALL = {"data.n_digits": 7, "train.batch_size": 256, "train.epochs": 48, "train.schedule": "cosine"} | OFTEN
 SMALL |= {"evaluate.costly_every": 48, "checkpoint.every": 48}
@@ -61,77 +57,63 @@ REOPENED = {
 }
 
 
-def compare(given: Any) -> dict[str, Any]:
-    """Both arms on the same seeds: the table, and what it is made of."""
-    found = {}
+def compare(given: Any) -> tuple[dict[str, Any], Any, Any]:
+    """Both arms on the same seeds: (what the table is made of, the figure, the curves)."""
+    found, curves = {}, {}
     for name, changes in (("off", {}), ("on", ON)):
         terminal.say(f"homeostasis {name}, {given.seeds} seeds at once ...")
-        with tempfile.TemporaryDirectory() as folder:
-            summary = train.run(load_config(CONFIG, OFTEN | WATCHED | {"runs": given.seeds} | changes), folder)
-            rows = log.read(Path(folder))
-        first, stays = zip(*(ceiling(summary, rows, run) for run in range(given.seeds)), strict=True)
-        final = {figure: [run["final"][figure] for run in summary["runs"]] for figure in FIGURES}
-        last = [row for row in rows if row["epoch"] == summary["epochs"]]
-        events = [row["control/grokking/events"] for row in last]
+        run = lab.trained(load_config(CONFIG, OFTEN | WATCHED | {"runs": given.seeds} | changes))
+        each = [one.columns for one in run.histories]
+        first, stays = zip(*(ceiling(run.summary, x) for x in each), strict=True)
+        final = {figure: [one["final"][figure] for one in run.summary["runs"]] for figure in FIGURES}
+        events = [x["control/grokking/events"][-1] for x in each]
         found[name] = {FIRST: first, STAYS: stays, **final, "grokking events": events}
-        found[name]["curves"] = curves(rows, given.seeds)
+        curves[name] = curves_of(each)
     print(table(found))
-    return found
+    return found, draw_compare(curves), curves
 
 
-def ceiling(summary: dict[str, Any], rows: list[dict[str, Any]], run: int) -> tuple[float, float]:
+def ceiling(summary: dict[str, Any], columns: dict[str, np.ndarray]) -> tuple[float, float]:
     """The first epoch whose evaluation meets the targets, and the first from which on all do; the last if none does."""
-    targets, end = summary["targets"], summary["epochs"]
-    own = {row["epoch"]: row for row in rows if row["run"] == run}
-
-    def met(row):
-        lower = {name: summary["metrics"][name]["better"] == "lower" for name in targets}
-        return all(row[name] <= x if lower[name] else row[name] >= x for name, x in targets.items())
-
-    there = [epoch for epoch, row in sorted(own.items()) if met(row)]
-    missed = max((epoch for epoch, row in own.items() if not met(row)), default=0)
-    return min(there, default=end), min((epoch for epoch in there if epoch > missed), default=end)
+    epoch, met = columns["epoch"], np.ones(len(columns["epoch"]), bool)
+    for name, target in summary["targets"].items():
+        lower, x = summary["metrics"][name]["better"] == "lower", columns[name]
+        met &= x <= target if lower else x >= target
+    there, missed = epoch[met], epoch[~met].max(initial=0)
+    end = summary["epochs"]
+    return float(min(there, default=end)), float(min(there[there > missed], default=end))
 
 
-def curves(rows: list[dict[str, Any]], n: int) -> dict[str, Any]:
-    """By figure and epoch, of all runs, (epochs, runs); rest: share of the groups of a gate that are at rest."""
-    epochs = sorted({row["epoch"] for row in rows})
-    at = {(row["epoch"], row["run"]): row for row in rows}
-    names = ("coverage_A", "coverage_B", "hierarchy_A", "hierarchy_B", "rate/encoder_A", "rate/encoder_B")
-    return {"epoch": epochs} | {k: [[at[e, run][k] for run in range(n)] for e in epochs] for k in names}
+def curves_of(each: list[dict[str, np.ndarray]]) -> dict[str, Any]:
+    """By epoch, of all runs, (epochs, runs)."""
+    return {"epoch": each[0]["epoch"]} | {name: np.stack([x[name] for x in each], 1) for name in CURVES}
 
 
 def table(found: dict[str, Any]) -> str:
     """A line per figure: its means, and the difference with its interval."""
-    n = len(found["on"]["hierarchy_B"])
-    lines = [[f"v5_12, {n} seeds", "off", "on", "on - off, 95 %"]]
+    lines = [[f"v5_12, {len(found['on']['hierarchy_B'])} seeds", "off", "on", "on - off, 95 %"]]
     for figure in (FIRST, STAYS, *FIGURES, "grokking events"):
         off, on = (np.array(found[arm][figure], float) for arm in ("off", "on"))
-        mean, low, high = interval(on - off)
-        lines.append([figure, f"{off.mean():.5f}", f"{on.mean():.5f}", f"{mean:+.5f} [{low:+.5f}, {high:+.5f}]"])
+        lines.append([figure, f"{off.mean():.5f}", f"{on.mean():.5f}", lab.between(on - off, ".5f")])
     return columns(lines)
 
 
-def recover(given: Any) -> dict[str, Any]:
+def recover(given: Any) -> tuple[dict[str, Any], Any, None]:
     """Train; start again from there, at rest, with a rate that is too high; say when A opened, fell, closed, rose."""
     with tempfile.TemporaryDirectory() as folder:
+        first = Path(folder, "first")
         terminal.say("a run to start from ...")
-        train.run(load_config(CONFIG, SMALL), f"{folder}/first")
+        lab.trained(load_config(CONFIG, SMALL), first)
         terminal.say("from there, at rest ...")
-        config = load_config(CONFIG, SMALL | REOPENED | {"start.workdir": f"{folder}/first"})
-        train.run(config, f"{folder}/again")
-        rows = log.read(Path(folder) / "again")
-    found = {
-        "epoch": [row["epoch"] for row in rows],
-        "coverage_A": [row["coverage_A"] for row in rows],
-        "rests": [row["rate/encoder_A"] == 0 for row in rows],
-        "freeze_below": config.homeostasis.freeze_below,
-    }
-    print(columns([["epoch", "coverage of A", "encoder A"], *_told(found)]))
-    return found
+        config = load_config(CONFIG, SMALL | REOPENED | {"start.workdir": str(first)})
+        x = lab.trained(config).histories[0].columns
+    found = {name: x[name].tolist() for name in ("epoch", "coverage_A")}
+    found |= {"rests": (x["rate/encoder_A"] == 0).tolist(), "freeze_below": config.homeostasis.freeze_below}
+    print(columns([["epoch", "coverage of A", "encoder A"], *changes_of_rest(found)]))
+    return found, draw_recover(found), None
 
 
-def _told(found):
+def changes_of_rest(found):
     """A line for each change, and for the first and the last evaluation."""
     keys, lines = ("epoch", "coverage_A", "rests"), []
     for k, (epoch, coverage, rests) in enumerate(zip(*(found[key] for key in keys), strict=True)):
@@ -141,61 +123,47 @@ def _told(found):
     return lines
 
 
-def draw_compare(found: dict[str, Any], path: Path) -> None:
+def draw_compare(curves: dict[str, Any]) -> Any:
     """Coverage, hierarchy and rest over the epochs: medians, and the range of all seeds."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 6), layout="constrained")
+    figure = lab.figure(11, 6)
     panels = figure.subplots(2, 3)
     for row, b in zip(panels, "AB", strict=True):
-        for panel, (key, label) in zip(
-            row,
-            ((f"coverage_{b}", "coverage"), (f"hierarchy_{b}", "hierarchy"), (f"rate/encoder_{b}", "rate, 0 at rest")),
-            strict=True,
-        ):
+        labels = {"coverage": "coverage", "hierarchy": "hierarchy", "rate/encoder": "rate, 0 at rest"}
+        for panel, (key, label) in zip(row, labels.items(), strict=True):
             for arm in ("off", "on"):
-                x, y = found[arm]["curves"]["epoch"], np.array(found[arm]["curves"][key])
+                x, y = (np.asarray(curves[arm][name]) for name in ("epoch", f"{key}_{b}"))
                 panel.plot(x, np.median(y, 1), label=f"homeostasis {arm}")
                 panel.fill_between(x, y.min(1), y.max(1), alpha=0.2)
             panel.set(xlabel="epoch", ylabel=f"{label}, branch {b}")
     panels[0, 0].legend()
-    figure.savefig(path, dpi=110)
+    return figure
 
 
-def draw_recover(found: dict[str, Any], path: Path) -> None:
+def draw_recover(found: dict[str, Any]) -> Any:
     """Coverage of A, and where its encoder rested."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    figure = lab.figure(8, 3.5)
     panel = figure.subplots()
     epochs = np.array(found["epoch"])
     panel.plot(epochs, found["coverage_A"], marker=".")
     panel.axhline(found["freeze_below"], color="gray", linestyle=":")
-    before = np.concatenate([[0], epochs[:-1]])
-    for a, b, rests in zip(before, epochs, found["rests"], strict=True):
+    for a, b, rests in zip([0, *epochs[:-1]], epochs, found["rests"], strict=True):
         if rests:
             panel.axvspan(a, b, color="tab:blue", alpha=0.12, linewidth=0)
     panel.set(xlabel="epoch", ylabel="coverage of A", title="shaded: encoder A rests; dotted: below this it does")
-    figure.savefig(path, dpi=110)
+    return figure
 
 
-PARTS = {"compare": (compare, draw_compare), "recover": (recover, draw_recover)}
+PARTS = {"compare": compare, "recover": recover}
 
 
 def main() -> None:
     """Run a part, print, write, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = lab.parser(__doc__, seeds=16)
     parser.add_argument("part", choices=list(PARTS))
-    parser.add_argument("--seeds", type=int, default=16, help="of compare")
-    parser.add_argument("--out", type=Path, default=ROOT / "results", help="folder of the results")
     given = parser.parse_args()
-    mpl.use("agg")
-    given.out.mkdir(parents=True, exist_ok=True)
-    measure, draw = PARTS[given.part]
-    found = measure(given)
-    file = given.out / f"homeostasis_{given.part}"
-    file.with_suffix(".json").write_text(json.dumps(found | provenance(), indent=1) + "\n")
-    draw(found, file.with_suffix(".png"))
+    found, figure, curves = PARTS[given.part](given)
+    lab.write(f"homeostasis_{given.part}", found, given, raw=curves)
+    lab.save(figure, f"homeostasis_{given.part}", given)
 
 
 if __name__ == "__main__":

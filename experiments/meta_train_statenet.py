@@ -2,7 +2,7 @@
 
     python experiments/meta_train_statenet.py tune       the fixed schedules, by an evolution strategy, on 3^5 and 3^6
     python experiments/meta_train_statenet.py course     what StateNet turns, as schedules on top of these, by the same
-    python experiments/meta_train_statenet.py train      StateNet on top of these, by the same: results/statenet.npz
+    python experiments/meta_train_statenet.py train      StateNet on top of these, by the same: assets/statenet.npz
     python experiments/meta_train_statenet.py unroll     the same, by gradients through 20 steps at a time
 
 The runs have an initial point, a learning rate and a curvature of their own. What is lowered is
@@ -16,41 +16,24 @@ and lambda_2 are constant, and the rate is a cosine; a course moves all that Sta
 Each part writes its section of results/meta_train_statenet.json.
 """
 
-import argparse
 import functools
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import lab
+import lab_statenet as programs
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
-from statenet_runs import (
-    KNOTS,
-    ROOT,
-    SCHEDULES,
-    SPACES,
-    UNITS,
-    configured,
-    course_rows,
-    fixed,
-    lowered,
-    make_runs,
-    play,
-    replaced,
-    rows_of,
-    setting,
-)
 
 from ternary_jax import terminal
-from ternary_jax.control import statenet
-from ternary_jax.engine import session
-from ternary_jax.provenance import provenance
+from ternary_jax.vae.controllers import statenet
+
+NAME = "meta_train_statenet"
 
 
 class Problem(NamedTuple):
@@ -64,21 +47,22 @@ class Problem(NamedTuple):
 
 def of_schedules() -> Problem:
     """The numbers of SCHEDULES, without StateNet."""
-    every = [make_runs(configured(n, "schedules", {})) for n in SPACES]
-    players = [play(runs, 4) for runs in every]
+    every = [programs.make_runs(programs.configured(n, "schedules", {})) for n in programs.SPACES]
+    players = [programs.play(runs, 4) for runs in every]
 
     def value(vectors, generation):
         runs, player = every[generation % len(every)], players[generation % len(every)]
-        own = [fixed(runs.config, vector) for vector in np.asarray(vectors)]
-        hypers = setting(runs.config, generation, len(own) // 2)
+        own = [programs.fixed(runs.config, vector) for vector in np.asarray(vectors)]
+        hypers = programs.setting(runs.config, generation, len(own) // 2)
         times = np.array([changes["train.learning_rate"] for changes in own]) / runs.config.train.learning_rate
-        hypers = replaced(hypers, ["train", "learning_rate"], hypers.train.learning_rate * times)  # that of the setting
+        rates = hypers.train.learning_rate * times  # on top of those of the setting
+        hypers = programs.replaced(hypers, ["train", "learning_rate"], rates)
         for key in {key for key in own[0] if key.startswith("knobs.")}:
-            hypers = replaced(hypers, key.split("."), np.array([changes[key] for changes in own]))
-        rows = [rows_of(runs, changes) for changes in own]
-        return lowered(player(None, hypers, stacked(rows))[0])
+            hypers = programs.replaced(hypers, key.split("."), np.array([changes[key] for changes in own]))
+        rows = [programs.rows_of(runs, changes) for changes in own]
+        return programs.lowered(player(None, hypers, stacked(rows))[0])
 
-    return Problem(jnp.zeros(len(SCHEDULES)), value)
+    return Problem(jnp.zeros(len(programs.SCHEDULES)), value)
 
 
 def stacked(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -88,28 +72,28 @@ def stacked(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def of_course(base: dict[str, Any]) -> Problem:
     """The numbers of a course, on top of schedules."""
-    every = [make_runs(configured(n, "schedules", base), course=True) for n in SPACES]
-    players = [play(runs, 4) for runs in every]
+    every = [programs.make_runs(programs.configured(n, "schedules", base), course=True) for n in programs.SPACES]
+    players = [programs.play(runs, 4) for runs in every]
 
     def value(vectors, generation):
         runs, player = every[generation % len(every)], players[generation % len(every)]
-        rows = [runs.rows | course_rows(vector, runs.steps) for vector in np.asarray(vectors)]
-        hypers = setting(runs.config, generation, len(vectors) // 2)
-        return lowered(player(None, hypers, stacked(rows))[0])
+        rows = [runs.rows | programs.course_rows(vector, runs.steps) for vector in np.asarray(vectors)]
+        hypers = programs.setting(runs.config, generation, len(vectors) // 2)
+        return programs.lowered(player(None, hypers, stacked(rows))[0])
 
-    return Problem(jnp.zeros(len(UNITS) * len(KNOTS)), value)
+    return Problem(jnp.zeros(len(programs.UNITS) * len(programs.KNOTS)), value)
 
 
 def of_statenet(base: dict[str, Any]) -> Problem:
     """All of its parameters, on top of schedules."""
     vector, back = ravel_pytree(statenet.init(jax.random.key(0)))
-    every = [make_runs(configured(n, "schedules+statenet", base)) for n in SPACES]
-    players = [play(runs, 4) for runs in every]
+    every = [programs.make_runs(programs.configured(n, "schedules+statenet", base)) for n in programs.SPACES]
+    players = [programs.play(runs, 4) for runs in every]
 
     def value(vectors, generation):
         k = generation % len(every)
-        hypers = setting(every[k].config, generation, len(vectors) // 2)
-        return lowered(players[k](jax.vmap(back)(vectors), hypers, every[k].rows)[0])
+        hypers = programs.setting(every[k].config, generation, len(vectors) // 2)
+        return programs.lowered(players[k](jax.vmap(back)(vectors), hypers, every[k].rows)[0])
 
     return Problem(vector, value)
 
@@ -150,7 +134,9 @@ def unrolled(base: dict[str, Any], episodes: int, n: int, k: int, rate: float, k
 
     Slopes are clipped to a norm of 1; one that is not finite moves nothing, and is counted.
     """
-    every: list[Any] = [make_runs(configured(digits, "schedules+statenet", base)) for digits in SPACES]
+    every: list[Any] = [
+        programs.make_runs(programs.configured(digits, "schedules+statenet", base)) for digits in programs.SPACES
+    ]
     phi = statenet.init(jax.random.key(0))
     adam, log, begun = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate)), [], time.time()
     opt = adam.init(phi)
@@ -179,7 +165,7 @@ def unrolled(base: dict[str, Any], episodes: int, n: int, k: int, rate: float, k
     for episode in range(episodes):
         which = episode % len(every)
         runs = every[which]
-        hypers = jax.tree.map(lambda x: x[:n], setting(runs.config, episode, n))
+        hypers = jax.tree.map(lambda x: x[:n], programs.setting(runs.config, episode, n))
         states, seen = begin[which](phi, hypers), []
         for first in range(0, runs.steps - k + 1, k):
             rows = {name: row[first : first + k] for name, row in runs.rows.items()}
@@ -199,51 +185,44 @@ def unrolled(base: dict[str, Any], episodes: int, n: int, k: int, rate: float, k
 
 def main() -> None:
     """Run a part, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = lab.parser(__doc__)
     parser.add_argument("part", choices=list(PARTS), help="tune is the first")
     parser.add_argument("--generations", type=int, help="24 runs each, of unroll 8; 80 unless told, of unroll 20")
-    parser.add_argument("--out", type=Path, default=ROOT / "results", help="folder of results and of networks")
     given = parser.parse_args()
     given.generations = given.generations or (20 if given.part == "unroll" else 80)
-    given.out.mkdir(parents=True, exist_ok=True)
-    session.keep_compiled_programs()
-    file = given.out / "meta_train_statenet.json"
-    tuned = known(file).get("tune", {}).get("changes")
+    lab.keep_compiled_programs()
+    tuned = lab.read(NAME, given).get("tune", {}).get("changes")
     if not tuned and given.part != "tune":
-        parser.error(f"{given.part} needs what tune writes to {file}: run that first")
-    found = PARTS[given.part](given, tuned) | {"generations": given.generations, **provenance()}
+        parser.error(f"{given.part} needs what tune writes to {lab.folder(given)}/{NAME}.json: run that first")
+    for file in programs.networks(given).values():
+        file.parent.mkdir(parents=True, exist_ok=True)
+    found = PARTS[given.part](given, tuned) | {"generations": given.generations, **lab.about()}
     found["base"] = None if given.part == "tune" else tuned
-    file.write_text(json.dumps(known(file) | {given.part: found}, indent=1) + "\n")  # read anew: parts may run at once
-
-
-def known(file: Path) -> dict[str, Any]:
-    """The sections that there are."""
-    return json.loads(file.read_text()) if file.exists() else {}
+    lab.write(NAME, lab.read(NAME, given) | {given.part: found}, given)  # read anew: parts may run at once
 
 
 def _tune(given, tuned):
     problem, chosen = of_schedules(), {}
     log = evolve(problem, given.generations, 12, 0.15, 0.05, lambda v: chosen.update(v=np.asarray(v).tolist()))
-    base = fixed(configured(min(SPACES), "schedules", {}), chosen["v"])
+    base = programs.fixed(programs.configured(min(programs.SPACES), "schedules", {}), chosen["v"])
     terminal.say("\n".join(f"{key} {value}" for key, value in base.items()))
-    return {"log": log, "vector": dict(zip(SCHEDULES, chosen["v"], strict=True)), "changes": base}
+    return {"log": log, "vector": dict(zip(programs.SCHEDULES, chosen["v"], strict=True)), "changes": base}
 
 
 def _course(given, tuned):
     chosen: dict[str, Any] = {}
     log = evolve(of_course(tuned), given.generations, 12, 0.15, 0.05, lambda v: chosen.update(v=np.asarray(v).tolist()))
-    return {"log": log, "vector": chosen["v"], "units": UNITS, "knots": KNOTS}
+    return {"log": log, "vector": chosen["v"], "units": programs.UNITS, "knots": programs.KNOTS}
 
 
 def _train(given, tuned):
-    problem = of_statenet(tuned)
+    problem, path = of_statenet(tuned), programs.networks(given)["statenet.npz"]
     back = ravel_pytree(statenet.init(jax.random.key(0)))[1]
-    path = given.out / "statenet.npz"
     return {"log": evolve(problem, given.generations, 12, 0.01, 0.005, lambda v: statenet.save(path, back(v)))}
 
 
 def _unroll(given, tuned):
-    path = given.out / "statenet_unrolled.npz"
+    path = programs.networks(given)["statenet_unrolled.npz"]
     return {"log": unrolled(tuned, given.generations, 8, 20, 1e-3, lambda phi: statenet.save(path, phi))}
 
 

@@ -8,22 +8,17 @@ for the first time, as the run itself has written, and until its end, as seen fr
 the end, of branch B where no other is named. Writes results/seeds_CONFIG.json; nothing else may run beside it.
 """
 
-import argparse
-import json
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
+import lab
+import lab_process
+
 from ternary_jax import terminal
 from ternary_jax.config import config_name
-from ternary_jax.provenance import provenance
 from ternary_jax.tables import columns
 
-ROOT = Path(__file__).parents[1]
 # What is asked of the final model, of branch B where no other is named.
 BARS: dict[str, dict[str, float]] = {
     "v5_12": dict(
@@ -40,20 +35,15 @@ CLOSED_FORM = dict(richness=0.01162, triplet_accuracy=1.0, ultrametric_correlati
 
 def main() -> None:
     """Run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = lab.parser(__doc__, seeds=16)
     parser.add_argument("--config", default="configs/v5_12.py", help="a config of the ternary task")
-    parser.add_argument("--seeds", type=int, default=16, help="how many, from 0 on")
-    parser.add_argument("--out", type=Path, default=ROOT / "results", help="folder of the result")
     given = parser.parse_args()
-    name = config_name(given.config)
-    runs = []
+    name, runs = config_name(given.config), []
     for seed in range(given.seeds):
-        runs.append(run(ROOT / given.config, seed, figures_of(name)))
+        runs.append(run(lab.ROOT / given.config, seed, figures_of(name)))
         terminal.say(f"seed {seed}: " + ", ".join(f"{k} {v}" for k, v in runs[-1].items() if k != "seed"))
     print(table(name, runs))
-    found = {"config": name, "runs": runs, **provenance()}
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / f"seeds_{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    lab.write(f"seeds_{name}", {"config": name, "runs": runs}, given)
 
 
 def figures_of(name: str) -> list[str]:
@@ -63,13 +53,7 @@ def figures_of(name: str) -> list[str]:
 
 def run(config: Path, seed: int, metrics: list[str]) -> dict[str, Any]:
     """One seed in a process of its own: seconds and final metrics; a figure that is missing is null."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "ternary_jax.main", f"--config={config}", f"--workdir={folder}/run"]
-        command += [f"--config.seed={seed}", "--config.compilation_cache=false"]
-        began = time.time()
-        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        whole = time.time() - began
-        summary = json.loads((Path(folder) / "run" / "summary.json").read_text())
+    whole, summary = lab_process.timed_run(config, [f"seed={seed}"])
     final = summary["runs"][0]["final"]
     figures = {metric: final.get(metric if metric.endswith("_A") else f"{metric}_B") for metric in metrics}
     times = dict(met_s=summary["time_to_ceiling_s"], whole_s=round(whole, 1), first_step_s=summary["first_step_s"])
@@ -81,12 +65,11 @@ def table(name: str, runs: list[dict[str, Any]]) -> str:
     lines = [["", "median", "worst", "best", "bar", "pass", "closed form (distance)"]]
     bars = BARS.get(name, {})
     for metric in figures_of(name):
-        sign = -1 if metric in ("hierarchy", "ultrametric_correlation") else 1
-        lines.append(row(metric, [run[metric] for run in runs], bars.get(metric), sign, "{:.5f}"))
-        lines[-1].append(beside(CLOSED_FORM.get(metric), [run[metric] for run in runs]))
+        sign, values = -1 if metric in ("hierarchy", "ultrametric_correlation") else 1, [run[metric] for run in runs]
+        lines.append([*row(metric, values, bars.get(metric), sign, ".5f"), beside(CLOSED_FORM.get(metric), values)])
     seconds = SECONDS.get(name, {})
     for key, about in (("met", "seconds until targets are met"), ("whole", "seconds of the process")):
-        lines.append([*row(about, [run[f"{key}_s"] for run in runs], seconds.get(key), -1, "{:.1f}"), "-"])
+        lines.append([*row(about, [run[f"{key}_s"] for run in runs], seconds.get(key), -1, ".1f"), "-"])
     return columns(lines)
 
 
@@ -99,9 +82,9 @@ def beside(perfect: float | None, values: list[float | None]) -> str:
 def row(name: str, values: list[float | None], bar: float | None, sign: int, form: str) -> list[str]:
     """sign: +1 where more is better, -1 where less is. A missing value is the worst, and passes no bar."""
     known = sorted((v for v in values if v is not None), key=lambda v: sign * v)
-    worst = "-" if len(known) < len(values) else form.format(known[0])
+    worst = "-" if len(known) < len(values) else format(known[0], form)
     passed = "-" if bar is None else f"{sum(sign * v >= sign * bar for v in known)} of {len(values)}"
-    ends = [form.format(statistics.median(known)), worst, form.format(known[-1])] if known else ["-"] * 3
+    ends = [format(statistics.median(known), form), worst, format(known[-1], form)] if known else ["-"] * 3
     return [name, *ends, "-" if bar is None else f"{bar:g}", passed]
 
 

@@ -9,23 +9,18 @@ decoded from the latent vector, not from the point; their radii are of draws, an
 ones, as ours. Writes results/variants.json; what --only leaves out stays as it was there.
 """
 
-import argparse
-import json
 import re
 import statistics
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
+
+import lab
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config
-from ternary_jax.engine import log, train
-from ternary_jax.provenance import provenance
 from ternary_jax.tables import cell, columns
 
-ROOT = Path(__file__).parents[1]
-CONFIG = ROOT / "configs" / "variants.py"
+CONFIG = lab.CONFIGS / "variants.py"
 FIGURES = ("coverage", "hierarchy", "richness", "triplet_accuracy", "q")
 
 
@@ -76,45 +71,35 @@ VARIANTS = {
 
 def main() -> None:
     """Run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=4, help="of each variant, trained at once")
+    parser = lab.parser(__doc__, seeds=4)
     parser.add_argument("--only", default="", help="variants whose name this pattern finds")
-    parser.add_argument("--out", type=Path, default=ROOT / "results", help="folder of the result")
     given = parser.parse_args()
-    file = given.out / "variants.json"
-    found = json.loads(file.read_text())["variants"] if given.only and file.is_file() else {}
+    found = lab.read("variants", given).get("variants", {}) if given.only else {}
     for name, variant in VARIANTS.items():
         if re.search(given.only, name):
             terminal.say(f"{name}, {given.seeds} seeds at once ...")
             found[name] = measured(name, variant.branches, given.seeds)
     print(table({name: found[name] for name in VARIANTS if name in found}))
-    given.out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"variants": found, **provenance()}, indent=1) + "\n")
+    lab.write("variants", {"variants": found}, given)
 
 
 def measured(name: str, branches: str, seeds: int, changes: dict[str, Any] | None = None) -> dict[str, Any]:
     """Final figures of each branch by seed, and their ceilings; epochs and seconds.
 
-    rests: by branch, the share of the evaluations of each seed at which its encoder was at rest; {} where it never is
+    rests: by branch, the share of the evaluations of each seed before which its encoder did not move; {} where it
+        never rests
     """
     config = load_config(f"{CONFIG}:{name}", {"runs": seeds, "log.tensorboard": False} | (changes or {}))
-    with tempfile.TemporaryDirectory() as folder:
-        summary = train.run(config, folder)
-        rows = log.read(Path(folder))
+    summary, histories, _ = lab.trained(config)
     final = [run["final"] for run in summary["runs"]]
     gated = branches if config.homeostasis.on else ""
     return {
         "figures": {b: {figure: [of[f"{figure}_{b}"] for of in final] for figure in FIGURES} for b in branches},
         "ceilings": {figure: summary["metrics"][f"{figure}_{branches[0]}"]["ceiling"] for figure in FIGURES},
-        "rests": {b: [rested(rows, run, b) for run in range(seeds)] for b in gated},
+        "rests": {b: [float((run.columns[f"rate/encoder_{b}"] == 0).mean()) for run in histories] for b in gated},
         "epochs": config.train.epochs,
         "seconds": summary["wall_s"],
     }
-
-
-def rested(rows: Sequence[dict[str, Any]], run: int, branch: str) -> float:
-    """The share of the evaluations of a run before which the encoder of the branch did not move."""
-    return statistics.mean(row[f"rate/encoder_{branch}"] == 0 for row in rows if row["run"] == run)
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
@@ -126,7 +111,7 @@ def table(found: dict[str, dict[str, Any]]) -> str:
             ends = [ending(figures[figure], one["ceilings"][figure]) for figure in FIGURES]
             lines.append([f"{name}, {b}", *ends, rest, f"{one['epochs']}", f"{one['seconds']:.0f}"])
         if theirs := VARIANTS[name].reported:
-            told = [reported(theirs.figures.get(figure)) for figure in FIGURES]
+            told = [f"{theirs.figures.get(figure, '-')}" for figure in FIGURES]
             lines.append(["  the documents", *told, "-", theirs.epoch, "-"])
             notes.append(f"{name}, the documents: {theirs.note}")
     ceilings = next(iter(found.values()))["ceilings"]
@@ -140,11 +125,6 @@ def ending(values: Sequence[float | None], ceiling: float) -> str:
     if len(known) < len(values) or not known:
         return f"{len(known)} of {len(values)}"
     return f"{cell(statistics.median(known))} ({cell(min(known) if ceiling > 0 else max(known))})"
-
-
-def reported(value: float | str | None) -> str:
-    """A figure of the documents, to the digits that they give."""
-    return "-" if value is None else f"{value}"
 
 
 if __name__ == "__main__":

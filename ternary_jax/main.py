@@ -39,17 +39,17 @@ def main(argv: Sequence[str]) -> None:
             command_line.fail(f"--workdir={given.workdir}: {task.__name__} writes nothing; leave --workdir out")
         print(task.report(settings))
         return
-    from ternary_jax import tables
-    from ternary_jax.engine import train
-    from ternary_jax.engine.task import RunError
+    from ternary_jax.analysis import summary_table
+    from ternary_jax.engine import host
+    from ternary_jax.errors import RunError
     from ternary_jax.provenance import process_start
 
     workdir = given.workdir or f"runs/{config.config_name(given.config_path)}/{time.strftime('%Y%m%d-%H%M%S')}"
     typed = [arg for arg in argv if not arg.lstrip("-").startswith("workdir=")]
     again = shlex.join(["python", "-m", "ternary_jax.main", *typed, f"--workdir={workdir}"])
     try:
-        summary = train.run(settings, workdir, again, process_start())
-        print(f"{tables.of_run(summary)}\n\nin {workdir}")
+        summary = host.run(settings, workdir, again, process_start())
+        print(f"{summary_table.text(summary)}\n\nin {workdir}")
     except (config.ConfigError, RunError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
 

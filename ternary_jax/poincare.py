@@ -4,11 +4,10 @@ One meaning of c > 0 everywhere: sectional curvature -c, ball radius 1/sqrt(c), 
 lambda_x = 2 / (1 - c|x|^2). c is the last argument, traced, and has a gradient.
 
 Precision. 1 - c|x|^2 cancels near the edge: float32 leaves nothing of it at |x| = 1 - 1e-7, and the gradient of
-x (+) y or log_x(y) cancels once more by as much. So whatever is computed once per point runs in float64 whatever the
-dtype of the argument, and is rounded once, at the end; what is computed once per pair (`dist`, `squared_dist`,
+x (+) y or log_x(y) cancels once more by as much. So what is computed once per point runs in float64 whatever the dtype
+of the argument, and is rounded once, at the end; what is computed once per pair (`dist`, `squared_dist`,
 `tangent_dist`) runs in the dtype of the argument, from the float64 gaps of the two points, in forms that do not cancel.
-Compensated float32 sums would do for the values alone, at three times the code; error-free transformations also
-depend on a compiler that neither contracts nor reassociates. `experiments/accuracy_geometry.py` prints the errors.
+Compensated float32 sums give exact values alone, with three times the code: see `experiments/accuracy_geometry.py`.
 
 Validity. No function but `project` moves its input to make it valid. A point on or outside the edge, a NaN, or c <= 0
 gives NaN, never a plausible number; `check` says at the borders of the library what is wrong. Singular points are made
@@ -56,9 +55,8 @@ def tangent_dist(u: ArrayLike, v: ArrayLike, c: ArrayLike) -> Array:
 
     With a = sqrt(c)|u|, b = sqrt(c)|v| and t the angle between them,
         sinh^2(sqrt(c) d/2) = sinh^2(a - b) + sinh(2a) sinh(2b) sin^2(t/2).
-    Neighbours must not cancel, so a - b and 2 sin(t/2) = |u/|u| - v/|v|| are formed from u - v. Where one vector is
-    much shorter its direction means nothing, and the form that is smooth in it takes over. In float32 sinh(2a)
-    overflows where d(0, exp_0(u)) passes 88/sqrt(c); what comes of that is not finite.
+    Neighbours must not cancel, so a - b and 2 sin(t/2) = |u/|u| - v/|v|| are formed from u - v. The direction of a much
+    shorter vector means nothing: there the form that is smooth in it takes over. Not finite beyond 88/sqrt(c).
     """
     u, v = jnp.asarray(u), jnp.asarray(v)
     of_u, of_v = _tangent_point(u, c), _tangent_point(v, c)

@@ -14,15 +14,16 @@ from ternary_jax.tables import cell, span
 Row = Mapping[str, Any]
 
 
-def progress_line(rows: Sequence[Row], shown: Sequence[str], epochs: int, runs: int, rate: float, left_s: float) -> str:
+def progress_line(rows: Sequence[Row], shown: Sequence[str], where: str, runs: int, rate: float, left_s: float) -> str:
     """Medians over rows, the newest of each of `runs` that still runs. shown: metrics, of which the first two had are.
 
-    rate: samples per second of all runs together. left_s: seconds to go.
+    where: how far the run is, such as "epoch 3/96"
+    rate: samples per second of all runs together; left_s: seconds to go
     """
-    had = {k: [v for row in rows if math.isfinite(v := row.get(k, math.nan))] for k in ("epoch", "loss", *shown)}
+    had = {k: [v for row in rows if math.isfinite(v := row.get(k, math.nan))] for k in ("loss", *shown)}
     middle = {k: statistics.median(v) if v else math.nan for k, v in had.items()}
     parts = [f"{len(rows)} of {runs} runs"] * (runs > 1)
-    parts += [f"epoch {middle['epoch']:.0f}/{epochs}, {span(left_s)} left, loss {middle['loss']:.4g}"]
+    parts += [f"{where}, {span(left_s)} left, loss {middle['loss']:.4g}"]
     parts += [f"{k} {cell(middle[k])}" for k in [k for k in shown if had[k]][:2]]
     return ", ".join([*parts, f"{rate / 1e3:,.0f}k/s" if rate >= 1e4 else f"{rate:,.0f}/s"])
 

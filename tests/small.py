@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ternary_jax import optimizer
 from ternary_jax.config import load_config, split
-from ternary_jax.control import schedules
-from ternary_jax.control.chain import Controls, chain
-from ternary_jax.engine import train
+from ternary_jax.control.chain import Controls
+from ternary_jax.engine import optimizer, program
+from ternary_jax.engine.plan import schedule_rows
 from ternary_jax.engine.step import StepInfo, TrainState, make_step
 from ternary_jax.engine.task import Context
 from ternary_jax.vae import task
@@ -81,7 +80,7 @@ def drawn(shapes: Any, seed: int = 0) -> Any:
 
 
 def context(made: Any, hypers: Any, seed: int = 0, knobs: Any = None) -> Context:
-    """What a step goes by, without a controller but for these knobs."""
+    """What a step, or an evaluation, goes by, without a controller but for these knobs."""
     return Context(jnp.int32(0), jax.random.key(seed), Controls({}, None, knobs or {}), hypers, made.data)
 
 
@@ -108,12 +107,13 @@ class Steps(NamedTuple):
 def steps(**overrides: Any) -> Steps:
     """Steps from parameters that are drawn."""
     made, static, hypers, params = setting(**overrides)
-    control = chain(schedules.follow("learning_rate"), made.control)
+    # Single steps, each without those that a controller would look ahead through.
+    made, control = made._replace(look_ahead=None), program.controlled(made)
     tx = optimizer.adamw_by_group(static.train.clip_norm)
-    begin = train.beginning(made._replace(init=lambda *_: params), tx, control, train.measured(made, static))
+    begin = program.beginning(made._replace(init=lambda *_: params), tx, control, program.measured(made, static))
     state = begin(hypers)
     compiled = jit(make_step(made, static, tx, control))
-    return Steps(made, static, hypers, state, train.schedule_rows(made, static), compiled)
+    return Steps(made, static, hypers, state, schedule_rows(made, static), compiled)
 
 
 def gradient(state: TrainState) -> dict[str, np.ndarray]:

@@ -14,9 +14,13 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
 from ternary_jax import config as configs
-from ternary_jax.config import KEYS, ConfigError, load_config, read, resolved, split
-from ternary_jax.keys import Key, choice, flag, integer, integers, real, text, words
+from ternary_jax.config import ConfigError, load_config, read, resolved, split
+from ternary_jax.config.keys import Key, choice, flag, flat, integer, integers, real, text, words
+from ternary_jax.config.table import KEYS as ENGINE_KEYS
+from ternary_jax.config.table import SHAPES
+from ternary_jax.grokking import extension
 
+KEYS = ENGINE_KEYS | extension.KEYS
 DEFAULTS = Path(__file__).parents[1] / "configs" / "defaults.py"
 TASK_KEYS = {
     "model.hidden": integers(1, 4096),
@@ -73,7 +77,7 @@ def refused(*args, **named):
 
 
 def test_the_defaults_are_every_key_of_the_engine_but_the_task():
-    values = configs.flat(read(DEFAULTS))
+    values = flat(read(DEFAULTS))
     assert values.keys() == KEYS.keys() - {"task"}
     assert {type(value) for value in values.values()} == {int, float, bool, str, tuple}
     assert refused(DEFAULTS) == f"{DEFAULTS} has no config.task: set it to the name of a task module; other configs do"
@@ -122,7 +126,7 @@ def test_a_config_is_locked_and_has_plain_values(file):
 def test_a_typed_value_is_read_as_its_key_asks_and_is_the_value_itself(file, key, typed, value):
     runs = len(value) if isinstance(value, tuple) and "model" not in key else 1
     config = load_config(file, [f"{key}={typed}", f"runs={runs}"])
-    read_back = configs.flat(config)[key]
+    read_back = flat(config)[key]
     assert read_back == value
     assert type(read_back) is type(value)
     assert config == load_config(file, {key: value, "runs": runs})
@@ -176,10 +180,11 @@ def test_the_check_of_a_task_has_the_last_word(file, a_task, monkeypatch):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("train.epochs=1e3", "config.train.epochs=1e3 is not allowed: give an int from 1 to 10000000"),
-        ("train.epochs=1.5", "config.train.epochs=1.5 is not allowed: give an int from 1 to 10000000"),
-        ("train.epochs=0", "config.train.epochs=0 is not allowed: give an int from 1 to 10000000"),
-        ("train.epochs=10000001", "give an int from 1 to 10000000"),
+        ("train.epochs=1e3", "config.train.epochs=1e3 is not allowed: give an int from 0 to 10000000"),
+        ("train.epochs=1.5", "config.train.epochs=1.5 is not allowed: give an int from 0 to 10000000"),
+        ("train.epochs=0", "config.train.epochs=0 and config.train.steps=0 leave nothing to train: set one of them"),
+        ("train.steps=9", "config.train.epochs=100 and config.train.steps=9 are both set, and a run is counted in one"),
+        ("train.epochs=10000001", "give an int from 0 to 10000000"),
         ("train.epochs=True", "give an int"),
         ("train.epochs=9if", "give an int"),
         ("train.epochs", "config.train.epochs= is not allowed: give an int"),
@@ -221,7 +226,7 @@ def test_the_check_of_a_task_has_the_last_word(file, a_task, monkeypatch):
         ("train.microbatches=3", "config.train.microbatches=3 has to divide config.train.batch_size=512"),
         ("evaluate.costly_every=7", "is no multiple of evaluate.cheap_every=10: give a multiple, such as 10"),
         ("checkpoint.every=3", "config.checkpoint.every=3 is no multiple of evaluate.cheap_every=10: give"),
-        ("task=fly", "config.task=fly has to be the name of a task module, such as ternary_jax.vae.baselines: Module"),
+        ("task=fly", "config.task=fly has to be the name of a task module, such as ternary_jax.addition.task: Module"),
         ("task=ternary_jax.precision", "this one has no KEYS"),
         ("task=.relative", "config.task=.relative has to be the name of a task module"),
     ],
@@ -256,10 +261,10 @@ def test_so_is_what_a_mapping_holds(file, key, value, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("config.train.epochs = 0", "config.train.epochs=0 is not allowed in {}: give an int from 1 to 10000000"),
+        ("config.train.epochs = -1", "config.train.epochs=-1 is not allowed in {}: give an int from 0 to 10000000"),
         ("config.train.epoch = 7", "config.train.epoch=7 is not allowed in {}: there is no such key; the nearest is t"),
         ("config.train = 3", "config.train=3 is not allowed in {}: it is a group; set one of its keys"),
-        ("del config.train.epochs", "{} has no config.train.epochs: set it to an int from 1 to 10000000"),
+        ("del config.train.epochs", "{} has no config.train.epochs: set it to an int from 0 to 10000000"),
         ("del config.model", "{} has no config.model.hidden: set it to a tuple"),
         ("config.train.epochs = config.train.get_ref('batch_size')", "is a reference: give it a value of its own"),
         ("return 3", "get_config() of {} returns no ml_collections.ConfigDict, but int"),
@@ -390,12 +395,14 @@ def changes(draw):
         out[key] = draw(values_of(table[key], out["runs"]))
     out["train.batch_size"] = out.get("train.microbatches", 1) * draw(st.integers(1, 9))
     cheap = out["evaluate.cheap_every"] = draw(st.integers(1, 50))
+    n, steps = draw(st.integers(1, 99)), draw(st.booleans())
+    out |= {"train.epochs": 0, "train.steps": n} if steps else {"train.epochs": n, "train.steps": 0}
     out |= {f"train.phase_{part}": () for part in ("shapes", "epochs", "rates")}
     if out.get("train.schedule") == "phases":
         lengths = out["train.phase_epochs"] = tuple(draw(st.lists(st.integers(1, 99), min_size=1, max_size=3)))
-        out["train.phase_shapes"] = tuple(draw(st.sampled_from(configs.SHAPES)) for _ in lengths)
+        out["train.phase_shapes"] = tuple(draw(st.sampled_from(SHAPES)) for _ in lengths)
         out["train.phase_rates"] = tuple(draw(st.floats(0, 1)) for _ in lengths)
-        out["train.epochs"] = sum(lengths)
+        out |= {"train.epochs": sum(lengths), "train.steps": 0}
     for name, one in (("plateaus", st.integers(1, 40)), ("gains", st.floats(0, 1))):
         out[f"grokking.{name}"] = tuple(sorted(draw(st.tuples(one, one, one))))
     out["grokking.memory"] = draw(st.integers(40, 99))

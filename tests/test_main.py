@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ternary_jax import main, tables
+from ternary_jax import main
+from ternary_jax.analysis import summary_table
 from ternary_jax.config import ConfigError
-from ternary_jax.engine import train
-from ternary_jax.engine.task import RunError
+from ternary_jax.engine import host
+from ternary_jax.errors import RunError
 
 ROOT = Path(__file__).parents[1]
 CONFIG = "--config=configs/closed_form.py"
@@ -134,8 +135,8 @@ def engine(monkeypatch, tmp_path):
             raise calls.error
         return "the summary"
 
-    monkeypatch.setattr(train, "run", a_run)
-    monkeypatch.setattr(tables, "of_run", lambda summary: f"the table of {summary}")
+    monkeypatch.setattr(host, "run", a_run)
+    monkeypatch.setattr(summary_table, "text", lambda summary: f"the table of {summary}")
     monkeypatch.setitem(sys.modules, task.__name__, task)
     path = tmp_path / "mine.py"
     path.write_text(f"""

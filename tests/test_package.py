@@ -18,10 +18,28 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # A library that only some files may import: everything else stays free of it, and it can be replaced there alone.
 MAY_IMPORT = {
-    "flax": ["*/models.py", "control/statenet.py"],  # the files that define networks
-    "orbax": ["engine/checkpoint.py"],
-    "tensorboardX": ["engine/log.py"],
+    "flax": ["*/models.py"],  # the files that define networks
+    "orbax": ["workdir/checkpoint.py"],
+    "tensorboardX": ["workdir/tensorboard.py"],
+    "matplotlib": ["analysis/figures.py"],
 }
+# Arrows point down: a room imports itself, the mathematics, and these. A file that is no room of its own is a command,
+# which imports what it likes, or is listed here.
+FOUNDATION = {"errors", "metric", "ternary", "poincare", "precision", "riemannian", "initializers", "provenance"}
+FOUNDATION |= {"tables", "terminal"}
+ROOMS = {
+    "config": set(),
+    "workdir": {"config"},
+    "control": {"config"},
+    "engine": {"config", "workdir", "control"},
+    "grokking": {"config", "workdir", "control", "engine"},
+    "analysis": {"config", "workdir", "grokking"},
+    "vae": {"config", "workdir", "control", "engine"},
+    "addition": {"config", "workdir", "control", "engine"},
+}
+COMMANDS = {"__init__", "main", "analyze", "command_line"}
+# The reader hands over a model ready for the functions of its task, and so makes the Context that these take.
+UPWARDS = {"workdir/run.py": {"control", "engine"}}
 # Imported inside the functions that need it, if at all: it costs seconds, or is not installed.
 NEVER_AT_IMPORT = {"matplotlib", "orbax", "scipy", "tensorboardX", "torch"}
 # For tests, or to be measured against.
@@ -53,6 +71,46 @@ def modules_required(requirements: list[str]) -> set[str]:
 def in_a_fresh_process(code: str) -> str:
     env = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     return subprocess.run([sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True).stdout
+
+
+def own_imports(path: str) -> set[str]:
+    """The rooms and files of this package that a file imports, at the top or inside functions."""
+    found = set()
+    for node in ast.walk(SOURCES[path]):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ternary_jax."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.ImportFrom) and node.module == "ternary_jax":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("ternary_jax.")}
+    return found
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if Path(path).stem not in COMMANDS or "/" in path])
+def test_arrows_point_down(path):
+    room = Path(path).parts[0].removesuffix(".py")
+    below = (ROOMS[room] | {room} if room in ROOMS else set()) | UPWARDS.get(path, set())
+    assert room in ROOMS.keys() | FOUNDATION
+    assert own_imports(path) <= below | FOUNDATION, f"{path} imports what stands above or beside its room"
+
+
+def test_the_engine_has_no_word_of_a_family():
+    """A metric, a group or a file that only one family knows."""
+    words = re.compile(r"coverage|hierarchy|embedding|gradient_ratio|\btau\b|\btrit|statenet|_[AB]\b")
+    found = {path: words.findall((PACKAGE / path).read_text()) for path in SOURCES if path.startswith("engine/")}
+    assert not {path: found for path, found in found.items() if found}
+
+
+def test_no_file_and_no_function_has_outgrown_its_reader():
+    long = {path: len((PACKAGE / path).read_text().splitlines()) for path in SOURCES}
+    assert not {path: n for path, n in long.items() if n > 400}
+    functions = {
+        f"{path}:{node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for path, tree in SOURCES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert not {name: n for name, n in functions.items() if n > 50}
 
 
 IMPORT_PACKAGE = f"import {', '.join(map(module_name, SOURCES))}"

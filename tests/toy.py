@@ -1,22 +1,25 @@
 """A task that has nothing to do with ternary operations: a line through noisy points, with faults to be had.
 
-slope and offset are two groups of parameters. `toy.poison_step` makes one term, or one gradient, NaN at that step, if
-the factor on the learning rate is above `toy.poison_above`: as with a rate that is too high, half of it may do.
+slope and offset are two groups of parameters. `toy.pool` has batches come from a pool that the task carries: a step
+trains on its first rows, and puts them back last, moved by their errors. `toy.poison_step` makes one term, or one
+gradient, NaN at that step, if the factor on the learning rate is above `toy.poison_above`: as with a rate that is too
+high, half of it may do.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ternary_jax.control.chain import chain
-from ternary_jax.engine.task import Loss, Metric, Task
-from ternary_jax.keys import choice, flag, integer, real
+from ternary_jax.config.keys import choice, flag, integer, real
+from ternary_jax.engine.task import Loss, Task, TaskState
+from ternary_jax.metric import Metric
 
 KEYS = {
     "toy.points": integer(1, 10**6),
     "toy.poison": choice("fit", "pull", "gradient"),
     "toy.poison_step": real(-1, 10**9, traced=True),
     "toy.poison_above": real(0, 1, traced=True),
+    "toy.pool": flag(),
     "toy.noise": real(0, 10, traced=True),
     "losses.pull.on": flag(),
     "losses.pull.weight": real(0, 10, traced=True),
@@ -33,9 +36,23 @@ def make_task(static):
         slope, offset = jax.random.normal(key, (2, 3))
         return {"slope": {"w": slope}, "offset": {"b": offset}}
 
+    rows = static.train.batch_size
+
+    def begin(key, hypers):
+        return {"x": jax.random.uniform(key, (5 * rows,), minval=-1), "steps": jnp.int32(0)}
+
+    def advance(state, batch, wrong):
+        return {
+            "x": jnp.concatenate([state["x"][rows:], jnp.clip(batch[0] + 0.1 * wrong, -1, 1)]),
+            "steps": state["steps"] + 1,
+        }
+
     def sample(context):
+        if static.toy.pool:
+            x = context.state["x"][:rows]
+            return x, 2 * x - 1
         key_rows, key_noise = jax.random.split(context.key)
-        x = context.data[jax.random.randint(key_rows, (static.train.batch_size,), 0, static.toy.points)]
+        x = context.data[jax.random.randint(key_rows, (rows,), 0, static.toy.points)]
         return x, 2 * x - 1 + context.hypers.toy.noise * jax.random.normal(key_noise, x.shape)
 
     def loss(params, batch, context):
@@ -55,31 +72,28 @@ def make_task(static):
         total = terms["fit"]
         if static.losses.pull.on:
             total += context.hypers.losses.pull.weight * terms["pull"]
-        return Loss(total, terms, {"slope": slope})
+        return Loss(total, terms, {"slope": slope}, jnp.abs(slope * x + offset - y) if static.toy.pool else ())
 
     def error(params, data):
         slope, offset = jnp.mean(params["slope"]["w"]), jnp.mean(params["offset"]["b"])
         return jnp.max(jnp.abs(slope * data + offset - (2 * data - 1)))
 
+    def distance(params, context):
+        return {"distance": jnp.hypot(jnp.mean(params["slope"]["w"]) - 2, jnp.mean(params["offset"]["b"]) + 1)}
+
     return Task(
         name="a line",
         data=x,
-        samples_per_epoch=static.toy.points,
         metrics=(
             Metric("error", -1, 0.0, float("nan"), 3.0),
             Metric("distance", -1, 0.0, float("nan"), 3.0, costly=True),
         ),
         init=init,
-        knobs=lambda hypers: {},
         sample=sample,
         loss=loss,
-        cheap=lambda params, knobs, hypers, data: {"error": error(params, data)},
-        costly=lambda params, knobs, hypers, data: {
-            "distance": jnp.hypot(jnp.mean(params["slope"]["w"]) - 2, jnp.mean(params["offset"]["b"]) + 1)
-        },
-        export=lambda params, knobs, hypers, data: {"slope": params["slope"]["w"], "offset": params["offset"]["b"]},
-        control=chain(),
-        schedules={},
-        signals=(),
-        ratio=("slope", "offset"),
+        evaluate=lambda params, context: {"error": error(params, context.data)},
+        samples_per_epoch=static.toy.points,
+        state=TaskState(begin, advance) if static.toy.pool else None,
+        costly=distance,
+        export=lambda params, context: {"slope": params["slope"]["w"], "offset": params["offset"]["b"]},
     )

@@ -13,7 +13,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ternary_jax import ternary
-from ternary_jax.keys import ConfigError, choice, flag, integer, real
+from ternary_jax.config.keys import choice, flag, integer, real
+from ternary_jax.errors import ConfigError
 
 MOST_PAIRS = 2**22  # float32 still counts them exactly, and the logits of all are no more than a few gigabytes
 

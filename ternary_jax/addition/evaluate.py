@@ -9,7 +9,7 @@ from jax import Array
 
 from ternary_jax import ternary
 from ternary_jax.addition.objective import cross_entropy
-from ternary_jax.engine.task import Metric
+from ternary_jax.metric import Metric
 
 LOWER_IS_BETTER = ("loss", "distance")
 
@@ -46,11 +46,11 @@ def means(figures: dict[str, Array], trained: Array, static: Any) -> dict[str, A
     return {name: _mean(figures[figure], parts[part]) for name, (part, figure) in names(static).items()}
 
 
-def references(static: Any, loss: float) -> tuple[Metric, ...]:
+def references(static: Any) -> tuple[Metric, ...]:
     """The metrics, each beside its best, the figure of a guess that is uniform over all m answers, and the untrained.
 
-    loss: of an untrained network. Its answers are no better than guesses in the mean over its parameters, as its
-    outputs are exchangeable.
+    The answers of an untrained network are no better than guesses in the mean over its parameters, as its outputs are
+    exchangeable. Its loss is not that of a guess, and is measured.
     """
     p, k = static.data.p, static.data.n_digits
     guess = {
@@ -60,10 +60,17 @@ def references(static: Any, loss: float) -> tuple[Metric, ...]:
         "distance": (1 - 1 / p) * sum(p ** (-2 * v) for v in range(k)),
     }
     best = {"accuracy": 1.0, "loss": 0.0, "valuation": float(k), "distance": 0.0}
-    untrained = guess | {"loss": loss}
+    found = names(static)
     return tuple(
-        Metric(name, -1 if figure in LOWER_IS_BETTER else 1, best[figure], guess[figure], untrained[figure])
-        for name, (_, figure) in names(static).items()
+        Metric(
+            name,
+            -1 if figure in LOWER_IS_BETTER else 1,
+            best[figure],
+            guess[figure],
+            None if figure == "loss" else guess[figure],
+            held_out_of=f"train_{figure}" if part == "held_out" and f"train_{figure}" in found else "",
+        )
+        for name, (part, figure) in found.items()
     )
 
 

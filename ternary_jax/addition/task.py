@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from ternary_jax import ternary
 from ternary_jax.addition import data, evaluate, models
 from ternary_jax.addition.objective import cross_entropy
-from ternary_jax.control.chain import chain
+from ternary_jax.config.keys import choice, integer, real
 from ternary_jax.engine.task import Context, Inner, Loss, Network, Task
-from ternary_jax.keys import ConfigError, choice, integer, real
+from ternary_jax.errors import ConfigError
 
 KEYS = {
     **data.KEYS,
@@ -58,14 +58,8 @@ def make_task(static: Any) -> Task:
     if static.train.remat:
         forward = jax.checkpoint(forward)
 
-    def split(hypers, tables):
-        """All pairs in the order of the run, (n,), and how many of the first it trains on."""
-        if static.data.split == "none":
-            return tables.orders[0], jnp.int32(n)
-        return tables.orders[hypers.data.split_seed], data.n_train(hypers.data.train_share, n)
-
     def sample(context: Context):
-        given = (*split(context.hypers, context.data), static.train.batch_size, modulus)
+        given = (*split(static, n, context), static.train.batch_size, modulus)
         return data.every(*given) if static.data.full_batch else data.drawn(context.key, *given)
 
     def loss(params, batch, context: Context):
@@ -73,58 +67,64 @@ def make_task(static: Any) -> Task:
         total = jnp.mean(batch.weight * wrong)
         return Loss(total, {"cross_entropy": total}, {})
 
-    def cheap(params, knobs, hypers, tables):
-        order, count = split(hypers, tables)
+    def measure(params, context: Context):
+        order, count = split(static, n, context)
         a, b = data.numbers(order, modulus)
         figures = evaluate.judge(forward(params, a, b), data.add(a, b, modulus), n_digits, p)
         return evaluate.means(figures, numbers < count, static)
 
-    def export(params, knobs, hypers, tables):
-        order, count = split(hypers, tables)
-        a, b = data.numbers(numbers, modulus)
-        of_pairs = {
-            "answer": data.add(a, b, modulus),
-            "prediction": jnp.argmax(forward(params, a, b), -1).astype(jnp.int32),
-            "train_mask": jnp.zeros(n, bool).at[order].set(numbers < count),
-        }
-        square = {name: x.reshape(modulus, modulus) for name, x in of_pairs.items()}
-        return square | {"embedding": params["embedding"]["embedding"][:modulus]}
-
-    def untrained():
-        """Loss over all pairs of one network."""
-        params, (a, b) = init(jax.random.key(0), None), data.numbers(numbers, modulus)
-        return jnp.mean(cross_entropy(forward(params, a, b), data.add(a, b, modulus)))
-
-    def representations(params, knobs, hypers, tables):
-        a, b = data.numbers(split(hypers, tables)[0], modulus)  # in the order of `cheap`, which has computed most of it
-        hidden = model.apply({"params": params}, a, b, method="hidden")
-        return {"embedding": params["embedding"]["embedding"][:modulus], "hidden": hidden}
-
-    def networks(params, knobs, hypers, tables):
-        inputs = model.apply({"params": params}, *data.numbers(numbers, modulus), method="embed")
-        inside = functools.partial(model.apply, {"params": params}, method="preactivations")
-        return {static.model.kind: Network(inputs, inside)}
-
-    measured = jax.jit(untrained, compiler_options={"xla_backend_optimization_level": 0})()
     return Task(
         name=f"a + b mod {modulus}",
         data=Tables(data.orders(static.data.splits if static.data.split == "random" else 1, n)),
-        samples_per_epoch=static.train.batch_size,  # an epoch is a step, as runs differ in how much they train on
-        metrics=evaluate.references(static, float(measured)),
+        metrics=evaluate.references(static),
         init=init,
-        knobs=lambda hypers: {},
         sample=sample,
         loss=loss,
-        cheap=cheap,
-        costly=lambda params, knobs, hypers, tables: {},
-        export=export,
-        control=chain(),
-        schedules={},
-        signals=(),
-        ratio=None,
+        evaluate=measure,
+        export=functools.partial(_export, forward, static, modulus),
+        inner=_inner(model, static, modulus),
         notes=(evaluate.about_split(static, n),),
-        inner=Inner(representations, networks),
     )
+
+
+def split(static: Any, n: int, context: Context) -> tuple[Any, Any]:
+    """All n pairs in the order of the run, (n,), and how many of the first it trains on."""
+    if static.data.split == "none":
+        return context.data.orders[0], jnp.int32(n)
+    given = context.hypers.data
+    return context.data.orders[given.split_seed], data.n_train(given.train_share, n)
+
+
+def _export(forward: Any, static: Any, modulus: int, params: Any, context: Context) -> dict[str, Any]:
+    n, (order, count) = modulus**2, split(static, modulus**2, context)
+    numbers = jnp.arange(n, dtype=jnp.int32)
+    a, b = data.numbers(numbers, modulus)
+    of_pairs = {
+        "answer": data.add(a, b, modulus),
+        "prediction": jnp.argmax(forward(params, a, b), -1).astype(jnp.int32),
+        "train_mask": jnp.zeros(n, bool).at[order].set(numbers < count),
+    }
+    square = {name: x.reshape(modulus, modulus) for name, x in of_pairs.items()}
+    return square | {"embedding": params["embedding"]["embedding"][:modulus]}
+
+
+def _inner(model: Any, static: Any, modulus: int) -> Inner:
+    """The embedding of the numbers, and the hidden layer of all pairs."""
+    n = modulus**2
+
+    def representations(params, context: Context):
+        # In the order of `evaluate`, which has computed most of it.
+        a, b = data.numbers(split(static, n, context)[0], modulus)
+        hidden = model.apply({"params": params}, a, b, method="hidden")
+        return {"embedding": params["embedding"]["embedding"][:modulus], "hidden": hidden}
+
+    def networks(params, context: Context):
+        numbers = data.numbers(jnp.arange(n, dtype=jnp.int32), modulus)
+        inputs = model.apply({"params": params}, *numbers, method="embed")
+        inside = functools.partial(model.apply, {"params": params}, method="preactivations")
+        return {static.model.kind: Network(inputs, inside)}
+
+    return Inner(representations, networks)
 
 
 def make_model(static: Any, modulus: int) -> Any:

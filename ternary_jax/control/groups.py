@@ -1,4 +1,4 @@
-"""What is turned once, for a whole run: factors on the learning rates of groups, and groups that are frozen."""
+"""Controls that stay the same for a whole run: factors on the learning rates of groups, and frozen groups."""
 
 import jax.numpy as jnp
 
@@ -6,11 +6,11 @@ from ternary_jax.control.chain import Control
 
 
 def scale(factors) -> Control:
-    """Multiply the rate of each group: factors(hypers) -> a factor by group, 1 for those that are not there."""
+    """Multiply the rate of each group: factors(hypers) -> a factor by group, 1 where a group has none."""
 
     def update(state, signals, controls):
         rates = {group: rate * state[group] if group in state else rate for group, rate in controls.rates.items()}
-        return state, controls._replace(rates=rates)
+        return state, controls._replace(rates=rates), {}
 
     return Control(factors, update)
 
@@ -20,6 +20,6 @@ def freeze(groups: tuple[str, ...]) -> Control:
 
     def update(state, signals, controls):
         before = controls.frozen or dict.fromkeys(controls.rates, jnp.array(False))
-        return state, controls._replace(frozen=before | {group: jnp.array(True) for group in groups})
+        return state, controls._replace(frozen=before | {group: jnp.array(True) for group in groups}), {}
 
     return Control(lambda hypers: (), update)

@@ -72,6 +72,6 @@ def follow(rate: str | None = None, /, **knob_of_schedule: str) -> Control:
             rates = jax.tree.map(lambda factor: factor * signals.schedule[rate], controls.rates)
             controls = controls._replace(rates=rates)
         knobs = controls.knobs | {knob: signals.schedule[name] for knob, name in knob_of_schedule.items()}
-        return state, controls._replace(knobs=knobs)
+        return state, controls._replace(knobs=knobs), {}
 
     return Control(lambda hypers: (), update)

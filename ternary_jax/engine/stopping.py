@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from ternary_jax.engine.task import Metric
+from ternary_jax.config.checks import unit
+from ternary_jax.errors import ConfigError
+from ternary_jax.metric import Metric
 
 RUNNING, CONVERGED, GREW, PLATEAU, TARGETS, NOT_FINITE = range(6)
 DIVERGED = (GREW, NOT_FINITE)
@@ -55,7 +57,7 @@ def add(stop: StopState, losses: Array, steps: int) -> StopState:
 
 
 def evaluated(stop: StopState, metrics: dict[str, Array], of: dict[str, Metric], static: Any) -> StopState:
-    """What an evaluation says: progress is counted, and a reason given where there is one. What is off is not there.
+    """Count the progress that an evaluation shows; set the reason if a rule stops the run. What is off is not traced.
 
     grew: loss > stop.divergence |first loss|
     targets: every targets.METRIC is met, and by no collapse
@@ -93,7 +95,7 @@ def evaluated(stop: StopState, metrics: dict[str, Array], of: dict[str, Metric],
 
 
 def went_bad(stop: StopState, bad_step: Array, bad_term: Array, static: Any) -> StopState:
-    """After a loss or gradient that was not finite: stopped, or once more at half the rate, at most n times."""
+    """After a loss or gradient that was not finite: stop, or go back at half the rate, max_rollbacks times at most."""
     allowed = static.train.max_rollbacks if static.train.on_nan == "rollback" else 0
     again = stop.rollbacks < allowed
     return stop._replace(
@@ -110,6 +112,37 @@ def targets_of(static: Any) -> dict[str, float]:
     return static.targets._asdict() if hasattr(static, "targets") else {}
 
 
-def describe(reason: int, watch: str) -> str:
-    """The reason in words, for summary.json."""
-    return ("epochs done", "converged", "diverged", f"{watch} plateau", "targets reached", "diverged")[reason]
+def describe(reason: int, watch: str, train: Any) -> str:
+    """The reason in words, for summary.json. train: the group of the config, which says what the run is counted in."""
+    done = f"{unit(train)} done"
+    return (done, "converged", "diverged", f"{watch} plateau", "targets reached", "diverged")[reason]
+
+
+def check(static: Any, metrics: dict[str, Metric]) -> None:
+    """Raise a ConfigError where the config speaks of a metric that is not measured, or not when it is asked for."""
+    targets = targets_of(static)
+    check_measured("stop.watch", static.stop.watch, metrics)
+    check_often("stop.watch", static.stop.watch, static, metrics)
+    for name in targets:
+        check_measured(f"targets.{name}", name, metrics)
+    if (best := static.checkpoint.best_metric) != "loss":
+        check_measured("checkpoint.best_metric", best, metrics)
+        check_often("checkpoint.best_metric", best, static, metrics)
+    if static.stop.on_targets and not targets:
+        raise ConfigError("config.stop.on_targets=True needs targets: set targets.METRIC, or leave it False")
+
+
+def check_measured(key: str, name: str, metrics: dict[str, Metric]) -> None:
+    """A metric that a key names is measured."""
+    if name not in metrics:
+        raise ConfigError(f"config.{key}={name} is not measured: there are {', '.join(metrics)}")
+
+
+def check_often(key: str, name: str, static: Any, metrics: dict[str, Metric]) -> None:
+    """A metric that decides at every evaluation is measured at every evaluation."""
+    costly, cheap = static.evaluate.costly_every, static.evaluate.cheap_every
+    if metrics[name].costly and costly != cheap:
+        raise ConfigError(
+            f"config.{key}={name} is measured every {costly} {unit(static.train)} only: name a cheap one, or set "
+            f"evaluate.costly_every to evaluate.cheap_every={cheap}"
+        )

@@ -1,15 +1,15 @@
-"""What a grokking event is: one set of definitions, as a pure machine that is fed one evaluation after the other.
+"""What a grokking event is: one set of definitions, as a pure state machine that takes one evaluation at a time.
 
-The detector of a run under way feeds it as it goes, the analysis of a log from its rows: the same verdicts, and both
-from past values only. At evaluation t, with the last `kept` = K evaluations as after, the K that end at b = t - K -
-`within` + 1 as before, and all up to b in memory as what went before:
+The detector of a run under way and the analysis of a log use the same machine, so both give the same verdicts, from
+past values only. At evaluation t, "after" is the last `kept` = K evaluations, "before" is the K evaluations that end at
+b = t - K - `within` + 1, and the past is all evaluations up to b that are in memory:
 
     plateau     P: the most evaluations up to b in which the loss has changed by no more than flat max(noise, floor
                 span), with the noise of the same evaluations, and the span of all so far
     gain        of a metric: least value after - greatest value before, in units of its scale
     rise        gain of the first value after, over max(gains[0], over movement), in `together` metrics, with P at b
     event       a rise that was kept, and that nothing else explains: see BARS
-    severity    by P and gain, a closed table; where the two disagree, the lower
+    severity    by P and gain, from a table; where the two disagree, the lower
 
 Metrics are signed, so that more is better. A rise lasts for as long as evaluations in a row show one, and is one event.
 """
@@ -22,10 +22,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ternary_jax.metric import Metric
+
 SEVERITIES = ("none", "micro", "standard", "major")
 CONFIRMED = SEVERITIES.index("standard")
-# What else may explain a rise, and then it is no event: a rate or knob has jumped; a group was frozen or let go; it was
-# not kept; it is of a few steps of the finest resolution seen, or the loss is flat because it no longer changes at all.
+# Other explanations of a rise, any of which makes it no event. schedule: a rate or knob has jumped. freeze: a group was
+# frozen or unfrozen. spike: the rise was not kept. precision: the rise is a few steps of the finest resolution seen, or
+# the loss is flat because it no longer changes at all.
 BARS = ("schedule", "freeze", "spike", "precision")
 DEVIATION = 0.6745  # median of |x| of a standard normal
 
@@ -68,7 +71,7 @@ class Thresholds(NamedTuple):
 
 
 def thresholds(given: Mapping[str, Any]) -> Thresholds:
-    """Of the values of the group `grokking` of a config, by key; what else is in it is left."""
+    """The thresholds among the values of the group `grokking` of a config, by key."""
     named = ((name, given[name]) for name in Thresholds._fields)
     values: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in named}
     return Thresholds(**values)
@@ -82,16 +85,18 @@ class Watched(NamedTuple):
     scale: float
 
 
-def watched(name: str, better: int, best: float, chance: float, untrained: float) -> Watched | None:
-    """The scale is what lies between chance, or else the untrained, and the best; None where that is not known."""
-    scale = abs(best - (untrained if math.isnan(chance) else chance))
-    return Watched(name, better, scale) if math.isfinite(scale) and scale > 0 else None
+def scaled(metric: Metric) -> Watched | None:
+    """The metric with its scale, |best - chance|, or |best - untrained| without a chance; None where it has none."""
+    low = metric.untrained if math.isnan(metric.chance) else metric.chance
+    scale = math.nan if low is None else abs(metric.best - low)
+    return Watched(metric.name, metric.better, scale) if math.isfinite(scale) and scale > 0 else None
 
 
-class Seen(NamedTuple):
-    """What is seen of one evaluation.
+class Evaluation(NamedTuple):
+    """What the machine sees of one evaluation.
 
-    loss: mean since the one before; metrics (M,): as measured; not finite where there is no figure
+    loss: mean since the evaluation before it
+    metrics (M,): as measured; not finite where there is no figure
     controls (C,), frozen (G,): means of rates and knobs, and of the flags of frozen groups, since the one before
     """
 
@@ -119,7 +124,7 @@ class Rise(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """All that is carried. H = Thresholds.held(), the newest last; +inf before the first evaluation.
+    """The carried state. H = Thresholds.held(), the newest last; +inf before the first evaluation.
 
     loss (H,), metrics (M, H) signed, plateaus (H,) int32, 0 without one, jumped (H,), froze (H,) bool
     evaluations: so far
@@ -253,7 +258,9 @@ def begin(thresholds: Thresholds, metrics: int, controls: int, groups: int) -> M
     )
 
 
-def observe(m: Memory, seen: Seen, metrics: tuple[Watched, ...], thresholds: Thresholds) -> tuple[Memory, Verdict]:
+def observe(
+    m: Memory, seen: Evaluation, metrics: tuple[Watched, ...], thresholds: Thresholds
+) -> tuple[Memory, Verdict]:
     """After one more evaluation."""
     better = jnp.array([one.better for one in metrics], jnp.float32)
     figures = jnp.where(jnp.isfinite(seen.metrics), better * seen.metrics, jnp.inf)

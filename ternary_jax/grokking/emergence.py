@@ -1,6 +1,6 @@
 """What a network is made of, measured on request: norm and rank of its weights, rank of what it shows, its folds.
 
-Pure functions of arrays; and `watched`, which has a task measure, at every evaluation, what its config asks for. The
+Pure functions of arrays; and `measuring`, which has a task measure, at every evaluation, what its config asks for. The
 norm of the gradient before clipping needs no request: the engine always reports it.
 """
 
@@ -13,9 +13,10 @@ import numpy as np
 import optax
 from jax import Array
 
-from ternary_jax.engine.step import keys
-from ternary_jax.engine.task import Inner, Metric, Network, Task
-from ternary_jax.keys import ConfigError
+from ternary_jax.engine.program import untrained
+from ternary_jax.engine.task import Inner, Network, Task
+from ternary_jax.errors import ConfigError
+from ternary_jax.metric import Metric
 
 SEED = 0  # of the inputs and directions of local complexity: the same in all runs and at all evaluations
 
@@ -66,42 +67,37 @@ def local_complexity(
     return {layer: crossed(h) for layer, h in preactivations(vertices.reshape(-1, d)).items()}
 
 
-def watched(task: Task, static: Any, hypers: Any) -> Task:
-    """The task with what `static.emergence` asks for among its cheap metrics: the task itself where that is nothing.
+def measuring(task: Task, static: Any, hypers: Any) -> Task:
+    """The task with what `static.emergence` asks for among its cheap metrics.
 
-    hypers: of all runs. None of these figures has a chance or a best, and none is good or bad: that the lower counts as
-    the better says which is kept as the best of a run. `untrained` is that of run 0 before its first step.
-    A ConfigError where the task does not offer what is asked for.
+    hypers: of all runs. These figures have no chance, no best and no preferred direction: `better = -1` only decides
+    which value is stored as the best. A ConfigError where the task does not offer what is asked for.
     """
     asked = static.emergence
-    if not (asked.weight_norm or asked.weight_rank or asked.representation_rank or asked.local_complexity):
-        return task
 
-    def measure(params, *rest):
+    def measure(params, context):
         found = {"weight_norm": weight_norm(params)} if asked.weight_norm else {}
         if asked.weight_rank:
             found |= _of_weights(task, params)
         if asked.representation_rank:
-            shown = _inner(task, "representation_rank").representations(params, *rest)
+            shown = _inner(task, "representation_rank").representations(params, context)
             found |= {f"representation_rank_{name}": effective_rank(x) for name, x in shown.items()}
         if asked.local_complexity:
-            networks = _inner(task, "local_complexity").networks(params, *rest)
+            networks = _inner(task, "local_complexity").networks(params, context)
             for name, network in networks.items():
                 found |= _of_network(f"local_complexity_{name}", network, asked)
         return found
 
-    def untrained(hypers, data):
-        return measure(task.init(keys(hypers)[0], hypers), task.knobs(hypers), hypers, data)
+    first = jax.tree.map(lambda x: x[0], hypers)
+    # Traced for the names: nothing is computed.
+    names = jax.eval_shape(lambda hypers, data: measure(*untrained(task, hypers, data)), first, task.data)
 
-    first, nan = jax.tree.map(lambda x: x[0], hypers), float("nan")
-    once = jax.jit(untrained, compiler_options={"xla_backend_optimization_level": 0})
-    at_first = jax.device_get(once(first, task.data))
+    def evaluate(params, context):
+        return task.evaluate(params, context) | measure(params, context)
 
-    def cheap(*given):
-        return task.cheap(*given) | measure(*given)
-
-    metrics = tuple(Metric(name, -1, nan, nan, float(value)) for name, value in at_first.items())
-    return task._replace(metrics=(*task.metrics, *metrics), cheap=cheap)
+    nan = float("nan")
+    metrics = tuple(Metric(name, -1, nan, nan, None) for name in names)
+    return task._replace(metrics=(*task.metrics, *metrics), evaluate=evaluate)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------

@@ -1,15 +1,16 @@
 """Generalisation, by held-out figures alone: when a run fits, when it generalises, and how far the second lies behind.
 
-Curves are shares of what there is between chance and the best: 0 knows nothing, 1 is perfect. Without a held-out set
-nothing is assessed.
+A curve is a share of the way from chance to the best: 0 knows nothing, 1 is perfect. Without a held-out set nothing is
+assessed. `verdict` is the one rule; `assess` applies it to a whole log, `progress` after every evaluation of a run.
 """
 
 import math
-import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from ternary_jax.metric import Metric
 
 NOT_ASSESSABLE = "not assessable: no held-out set"
 NEVER_FIT = "never fit"
@@ -18,13 +19,14 @@ DELAYED = "delayed generalisation (grokking)"
 MEMORISED = "memorised only"
 FORGETTING = "forgetting"
 VERDICTS = (NOT_ASSESSABLE, NEVER_FIT, WITH_THE_FIT, DELAYED, MEMORISED, FORGETTING)
+RECENT = 5  # evaluations whose median is the level of the held-out curve
 
 
 class Levels(NamedTuple):
-    """reached: the share, of both curves alike, so that the ratio compares like with like
-    delay: t_gen / t_fit over which generalisation is delayed
-    apart: evaluations that lie between the two at least, or the ratio is one of few evaluations
-    lost: what the held-out curve has fallen below its highest, at the end, that counts as forgetting
+    """reached: the share at which a curve has arrived, the same for both, so that the ratio compares like with like
+    delay: t_gen / t_fit above which generalisation is delayed
+    apart: the least number of evaluations between the two; a ratio of fewer evaluations says nothing
+    lost: a fall of the held-out curve below its highest level, at the end, above which the run has forgotten
     """
 
     reached: float
@@ -42,9 +44,9 @@ class Generalisation(NamedTuple):
     """nan, and an empty curve: not known, or never.
 
     verdict: one of VERDICTS
-    t_fit, t_gen: steps at which the curves first are where they have to be, and at the next evaluation still
+    t_fit, t_gen: steps at which the curves first reach their level, and hold it at the next evaluation
     ratio: t_gen / t_fit
-    final: of the held-out curve, the median of the last five evaluations
+    final: of the held-out curve, the median of the last RECENT evaluations
     gap: fit - held-out at every evaluation; area: its mean over steps, from the first evaluation to the last
     sharpness: of the rise of the held-out curve from a tenth to nine tenths of its way, as a multiple of the slope of a
         straight line from the first evaluation to the last; at most what two neighbouring evaluations can show
@@ -61,8 +63,9 @@ class Generalisation(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A held-out metric, and how the same figure over what was trained on is found: under a name of its own, or as
-    held_out + gap. With the two figures that lie at 0 and at 1 of a curve.
+    """A held-out metric, and where the same figure over the training data is: the metric `fit`, or held_out + `gap`.
+
+    chance, best: the figures that lie at 0 and at 1 of a curve
     """
 
     held_out: str
@@ -74,24 +77,41 @@ class Pair(NamedTuple):
     def curves(self, figures: Mapping[str, Any]) -> tuple[Any, Any]:
         """(fit, held_out), as shares, of figures by name: columns of a log, or those of one evaluation."""
         held_out = figures[self.held_out]
-        fit = figures[self.fit] if self.fit in figures else held_out + figures[self.gap]
+        fit = held_out + figures[self.gap] if self.gap else figures[self.fit]
         return tuple((x - self.chance) / (self.best - self.chance) for x in (fit, held_out))
 
 
-def pairs(metrics: Iterable[tuple[str, int, float, float]], there: Container[str]) -> tuple[Pair, ...]:
-    """Of metrics (name, better, best, chance), those that are called held_out_X, where train_X or X_gap is there, too.
+def pairs(metrics: Iterable[Metric], measured: Container[str]) -> tuple[Pair, ...]:
+    """The held-out metrics that are measured with their counterpart (Metric.held_out_of, Metric.gap).
 
-    A branch stays at the end of a name: held_out_X_A, X_gap_A. Only of figures that have chance and a best, and of
-    which more is better: a loss may lie any distance beyond chance.
+    Only metrics that have chance and a best, and of which more is better: a loss may lie any distance beyond chance.
     """
-    found = []
-    for name, better, best, chance in metrics:
-        rest = name.removeprefix("held_out_")
-        pair = Pair(name, f"train_{rest}", re.sub(r"(_[A-Z])?$", r"_gap\1", rest, count=1), chance, best)
-        scaled = better == 1 and math.isfinite(best - chance) and best != chance
-        if rest != name and scaled and name in there and (pair.fit in there or pair.gap in there):
-            found.append(pair)
-    return tuple(found)
+    return tuple(
+        Pair(m.name, m.held_out_of, m.gap, m.chance, m.best)
+        for m in metrics
+        if m.name in measured and (m.held_out_of in measured or m.gap in measured)
+        if m.better == 1 and math.isfinite(m.best - m.chance) and m.best != m.chance
+    )
+
+
+def verdict(known: Any, t_fit: Any, t_gen: Any, apart: Any, lost: Any, levels: Levels, xp: Any = np) -> Any:
+    """A place in VERDICTS, from figures of one run so far: numbers, or arrays of `xp`, which is numpy or jax.numpy.
+
+    known: evaluations that have both figures
+    t_fit, t_gen: steps at which the curves reach their level; not finite where they do not
+    apart: evaluations between these two; lost: how far the held-out curve is below its highest level
+    """
+    cases = (
+        (known == 0, NOT_ASSESSABLE),
+        (~xp.isfinite(t_fit), NEVER_FIT),
+        (lost > levels.lost, FORGETTING),
+        (~xp.isfinite(t_gen), MEMORISED),
+        ((t_gen > levels.delay * t_fit) & (apart >= levels.apart), DELAYED),
+    )
+    found = VERDICTS.index(WITH_THE_FIT)
+    for holds, name in reversed(cases):
+        found = xp.where(holds, VERDICTS.index(name), found)
+    return found
 
 
 def assess(
@@ -99,27 +119,21 @@ def assess(
 ) -> Generalisation:
     """Of one run: steps, fit, held_out (n,), of which held_out is None where nothing is held out."""
     nan = math.nan
-    if held_out is None or not np.any(np.isfinite(held_out)):
+    known = np.zeros(len(steps), bool) if held_out is None else np.isfinite(fit) & np.isfinite(held_out)
+    if held_out is None or not known.any():
         return Generalisation(NOT_ASSESSABLE, nan, nan, nan, nan, np.zeros(0), nan, nan)
-    ok = np.isfinite(fit) & np.isfinite(held_out)
-    steps, fit, held_out = np.asarray(steps, float)[ok], fit[ok], held_out[ok]
+    steps, fit, held_out = np.asarray(steps, float)[known], fit[known], held_out[known]
+    n = len(steps)
     at_fit, at_gen = (_reached(x, levels.reached) for x in (fit, held_out))
     t_fit, t_gen = (nan if k is None else float(steps[k]) for k in (at_fit, at_gen))
-    final = float(np.median(held_out[-5:]))
-    smooth = np.array([np.median(held_out[max(0, k - 4) : k + 1]) for k in range(len(held_out))])
-    if at_fit is None:
-        verdict = NEVER_FIT
-    elif np.max(smooth) - final > levels.lost:
-        verdict = FORGETTING
-    elif at_gen is None:
-        verdict = MEMORISED
-    else:
-        late = t_gen > levels.delay * t_fit and at_gen - at_fit >= levels.apart
-        verdict = DELAYED if late else WITH_THE_FIT
+    level = np.array([np.median(held_out[max(0, k + 1 - RECENT) : k + 1]) for k in range(n)])
+    final = float(level[-1])
+    place = verdict(n, t_fit, t_gen, (at_gen or 0) - (at_fit or 0), np.max(level) - final, levels)
     gap = fit - held_out
     span = float(steps[-1] - steps[0])
     area = float(np.trapezoid(gap, steps)) / span if span > 0 else nan
-    return Generalisation(verdict, t_fit, t_gen, t_gen / t_fit, final, gap, area, sharpness(steps, held_out))
+    told = VERDICTS[int(place)]
+    return Generalisation(told, t_fit, t_gen, t_gen / t_fit, final, gap, area, sharpness(steps, held_out))
 
 
 def sharpness(steps: np.ndarray, curve: np.ndarray) -> float:

@@ -1,12 +1,12 @@
-"""What the rows of a log say of grokking, with hindsight: events and what was ruled out, changes, generalisation.
+"""What the rows of a log say of grokking, with hindsight: events and their other explanations, changes, generalisation.
 
-Events are those of the machine in `definitions`, fed with every evaluation: what the detector of the run saw, and the
-last evaluation too. What is said of a run is made of numbers, texts, arrays, lists and dicts.
+Events are those of the machine in `definitions`, which here sees every evaluation: those that the detector of the run
+saw, and the last one. The answers are made of numbers, texts, arrays, lists and dicts.
 """
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,43 +14,52 @@ import jax.numpy as jnp
 import numpy as np
 
 from ternary_jax.grokking import changes, definitions, generalisation
-from ternary_jax.grokking.definitions import BARS, CONFIRMED, SEVERITIES, Seen, Thresholds, Watched
-from ternary_jax.grokking.generalisation import Generalisation, Levels
+from ternary_jax.grokking.definitions import BARS, CONFIRMED, SEVERITIES, Evaluation, Thresholds, Watched
+from ternary_jax.grokking.generalisation import Generalisation
 from ternary_jax.grokking.online import FROZEN
+from ternary_jax.metric import Metric
 
-OWN = "control/grokking/"
+DETECTOR = "control/grokking/"  # columns of the detector of the run
 
 
 class History(NamedTuple):
-    """The evaluations of a run: columns (n,) float64 by name, nan where a row has no such figure."""
+    """The evaluations of a run by step: columns (n,) float64 by name, nan where a row has no such figure."""
 
     run: int
     seed: int
     columns: dict[str, np.ndarray]
 
+    def at(self, k: int) -> dict[str, Any]:
+        """Where evaluation k is: its step, and its epoch if the run has epochs."""
+        step = {"step": int(self.columns["step"][k])}
+        return step | {"epoch": float(self.columns["epoch"][k])} if "epoch" in self.columns else step
 
-def histories(rows: Sequence[Mapping[str, Any]]) -> list[History]:
-    """Of every run, in order, with its rows by step."""
+
+def histories(rows: Mapping[str, np.ndarray]) -> list[History]:
+    """Of every run, in order. rows: the columns of a log, with `run`, `seed` and `step`; every run has all columns."""
     found = []
-    for run in sorted({row["run"] for row in rows}):
-        own = sorted((row for row in rows if row["run"] == run), key=lambda row: row["step"])
-        names = dict.fromkeys(name for row in own for name in row if name not in ("run", "seed"))
-        columns = {name: np.array([row.get(name, math.nan) for row in own], np.float64) for name in names}
-        found.append(History(run, own[-1]["seed"], columns))
+    for run in np.unique(rows["run"]):
+        own = np.flatnonzero(rows["run"] == run)
+        own = own[np.argsort(rows["step"][own], kind="stable")]
+        columns = {name: np.asarray(x, np.float64)[own] for name, x in rows.items() if name not in ("run", "seed")}
+        found.append(History(int(run), int(rows["seed"][own[-1]]), columns))
     return found
 
 
 def distinct(metrics: Sequence[Watched], found: Sequence[History], within: float) -> tuple[Watched, ...]:
-    """Those that every evaluation of a run has measured, or none, as of one without a held-out set; but for one that is
-    within this share of its scale of another wherever both are: where the one rises so does the other, which confirms
-    nothing.
+    """The metrics that are worth watching together.
+
+    Each has a figure at every evaluation of the runs that measure it at all: a run without a held-out set measures no
+    held-out metric. A metric that is within this share of its scale of an earlier one, wherever both are measured, is
+    left out: they rise together, so that the one does not confirm the other.
     """
     kept: list[tuple[Watched, np.ndarray]] = []
     for one in metrics:
-        each = [x.columns[one.name] for x in found if np.isfinite(x.columns.get(one.name, math.nan)).any()]
-        if not each or not all(np.isfinite(x).all() for x in each):
+        each = [x.columns[one.name] for x in found if one.name in x.columns]
+        measured = [x for x in each if np.isfinite(x).any()]
+        if not measured or not all(np.isfinite(x).all() for x in measured):
             continue
-        values = np.concatenate([x.columns.get(one.name, np.full(len(x.columns["step"]), np.nan)) for x in found])
+        values = np.concatenate(each)
         if not any(_same(values, x, within * one.scale) for _, x in kept):
             kept.append((one, values))
     return tuple(one for one, _ in kept)
@@ -62,19 +71,20 @@ def _same(x, y, within):
 
 
 def analyse(
-    found: Sequence[History], metrics: tuple[Watched, ...], references: Mapping[str, Any], thresholds: Thresholds
+    found: Sequence[History], watched: tuple[Watched, ...], metrics: Iterable[Metric], thresholds: Thresholds
 ) -> list[dict[str, Any]]:
-    """Of each run. metrics: to watch, as `distinct` gives them; references: name -> its better, best, chance."""
-    enough = len(metrics) >= thresholds.together
-    judged = rises(found, metrics, thresholds) if enough else [{"plateaus": [], "rises": []} for _ in found]
+    """Of each run. watched: for events, as `distinct` gives them; metrics: of the run, for generalisation."""
+    enough = len(watched) >= thresholds.together
+    judged = rises(found, watched, thresholds) if enough else [{"plateaus": [], "rises": []} for _ in found]
+    pairs = generalisation.pairs(metrics, found[0].columns)
     return [
         {
             "run": history.run,
             "seed": history.seed,
             "evaluations": len(history.columns["step"]),
             **one,
-            **_changes(history, metrics),
-            "generalisation": {name: g._asdict() for name, g in generalises(history, references).items()},
+            **_changes(history, watched),
+            "generalisation": {name: g._asdict() for name, g in _generalisation(history, pairs).items()},
         }
         for history, one in zip(found, judged, strict=True)
     ]
@@ -85,7 +95,7 @@ def analyse(
 
 @functools.cache
 def _scanned(metrics: tuple[Watched, ...], thresholds: Thresholds, controls: int, groups: int):
-    """Seen (R, E, ...) -> verdicts (R, E, ...)."""
+    """Evaluation (R, E, ...) -> verdicts (R, E, ...)."""
 
     def one(seen):
         memory = definitions.begin(thresholds, len(metrics), controls, groups)
@@ -95,43 +105,42 @@ def _scanned(metrics: tuple[Watched, ...], thresholds: Thresholds, controls: int
 
 
 def rises(found: Sequence[History], metrics: tuple[Watched, ...], thresholds: Thresholds) -> list[dict[str, Any]]:
-    """{"plateaus": [...], "rises": [...]} of each run; a rise says whether it is an event, and what was ruled out."""
-    turned = sorted({name for one in found for name in one.columns if _is_control(name)})
-    frozen = sorted({name for one in found for name in one.columns if name.startswith(f"control/{FROZEN}")})
+    """{"plateaus": [...], "rises": [...]} of each run; a rise says whether it is an event, and how it is explained."""
     longest = max(len(one.columns["step"]) for one in found)
 
     def stacked(names):
-        """(R, longest, len(names)); a shorter run rests where it ended, which is not read."""
+        """(R, longest, len(names)) float32; a shorter run is padded with its last value, and nothing reads that."""
         out = np.zeros((len(found), longest, len(names)), np.float32)
         for k, one in enumerate(found):
             for j, name in enumerate(names):
-                x = one.columns.get(name, np.zeros(len(one.columns["step"])))
-                out[k, :, j] = np.pad(x, (0, longest - len(x)), mode="edge")
+                out[k, :, j] = np.pad(one.columns[name], (0, longest - len(one.columns["step"])), mode="edge")
         return out
 
     def flags(names):
         return np.nan_to_num(stacked(names), posinf=0.0, neginf=0.0)
 
-    loss, figures = stacked(["loss"])[..., 0], stacked([one.name for one in metrics])
+    controls = sorted(name for name in found[0].columns if _is_control(name))
+    frozen = sorted(name for name in found[0].columns if name.startswith(DETECTOR + FROZEN))
+    figures = stacked([one.name for one in metrics])
     figures = np.where(np.isfinite(figures), figures, np.float32(np.inf))
-    # Without a detector no row has the flags; what is frozen then shows by its rate.
-    rest = flags(frozen) if frozen else flags([name for name in turned if name.startswith("rate/")]) == 0
-    seen = Seen(*map(jnp.asarray, (loss, figures, flags(turned), rest.astype(np.float32))))
-    verdicts = jax.device_get(_scanned(metrics, thresholds, len(turned), rest.shape[-1])(seen))
-    return [_told(one, jax.tree.map(lambda x, k=k: x[k], verdicts), metrics, thresholds) for k, one in enumerate(found)]
+    # Without a detector no row has these flags; the rate of a frozen group is 0.
+    rest = flags(frozen) if frozen else flags([name for name in controls if name.startswith("rate/")]) == 0
+    series = (stacked(["loss"])[..., 0], figures, flags(controls), rest.astype(np.float32))
+    seen = Evaluation(*map(jnp.asarray, series))
+    verdicts = jax.device_get(_scanned(metrics, thresholds, len(controls), rest.shape[-1])(seen))
+    return [
+        _of_run(one, jax.tree.map(lambda x, k=k: x[k], verdicts), metrics, thresholds) for k, one in enumerate(found)
+    ]
 
 
 def _is_control(name):
-    return name.startswith("rate/") or (name.startswith("control/") and not name.startswith(OWN))
+    """Rates are rate/GROUP and knobs control/NAME; control/CONTROLLER/NAME is what a controller reports."""
+    return name.startswith("rate/") or (name.startswith("control/") and name.count("/") == 1)
 
 
-def _told(history, verdict, metrics, t):
-    step, epoch = (history.columns.get(name, history.columns["step"]) for name in ("step", "epoch"))
-    n = len(step)
-
-    def at(k):
-        return {"step": int(step[k]), "epoch": float(epoch[k])}
-
+def _of_run(history, verdict, metrics, t):
+    """The plateaus and rises of a run; verdict: of each of its evaluations, and of the padding behind them."""
+    n, at = len(history.columns["step"]), history.at
     plateaus = [
         {"begin": at(begin), "end": at(end), "evaluations": end - begin + 1}
         for begin, end in _apart([int(x) for x in verdict.plateau[:n]])
@@ -174,35 +183,30 @@ def _apart(lengths):
 
 
 def _changes(history, metrics):
-    step, epoch = (history.columns.get(name, history.columns["step"]) for name in ("step", "epoch"))
     series = {name: history.columns[name] for name in ("loss", *(one.name for one in metrics))}
     known = {name: x for name, x in series.items() if np.isfinite(x).all()}
-    norms = history.columns.get("gradient_norm", np.zeros(0))
-
-    def at(places):
-        return [{"step": int(step[k]), "epoch": float(epoch[k])} for k in places]
-
     none = {name: [] for name in series}
+
+    def at(evaluations):
+        return [history.at(k) for k in evaluations]
+
     return {
         "change_points": none | {name: at(changes.change_points(x, changes.penalty(x))) for name, x in known.items()},
         "transitions": none | {name: at(changes.transitions(x)) for name, x in known.items()},
-        "gradient_regimes": at(changes.regimes(norms)),
+        "gradient_regimes": at(changes.regimes(history.columns["gradient_norm"])),
     }
 
 
 # --- generalisation ---------------------------------------------------------------------------------------------------
 
 
-def generalises(
-    history: History, references: Mapping[str, Any], levels: Levels = generalisation.STANDARD
-) -> dict[str, generalisation.Generalisation]:
-    """By each held-out metric whose figure over what was trained on is known too; "" where there is none."""
-    step, metrics = history.columns["step"], ((n, m["better"], m["best"], m["chance"]) for n, m in references.items())
-    found = {}
-    for pair in generalisation.pairs(metrics, history.columns):
+def _generalisation(history: History, pairs: Iterable[generalisation.Pair]) -> dict[str, Generalisation]:
+    """By the held-out metric of each pair that the run has measured; "" where there is none."""
+    step, found = history.columns["step"], {}
+    for pair in pairs:
         fit, held_out = pair.curves(history.columns)
         if np.isfinite(fit).any():
-            found[pair.held_out] = generalisation.assess(step, fit, held_out, levels)
+            found[pair.held_out] = generalisation.assess(step, fit, held_out)
     return found or {"": generalisation.assess(step, step, None)}
 
 

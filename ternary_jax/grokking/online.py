@@ -1,8 +1,8 @@
-"""The detector of a run under way: a controller that turns nothing, and says by knobs what it has found.
+"""The detector of a run under way: a controller that turns nothing, and reports what it has found.
 
-Knobs are what a step reports without being asked, so a row of metrics.jsonl has them as control/grokking/...: what was
-known in the steps since the evaluation before it. For each held-out metric whose figure over what is trained on is
-known that is a verdict, too, as its place in `generalisation.VERDICTS`, with t_fit and t_gen: null while there is none.
+A row of metrics.jsonl has its info as control/grokking/...: what was known in the steps since the evaluation before it.
+For each held-out metric whose figure over what is trained on is known, the info has a verdict, as its place in
+`generalisation.VERDICTS`, with t_fit and t_gen: null while there is none.
 The last evaluation of a run has no step after it, and is not judged here; the analysis of the log judges it.
 """
 
@@ -15,12 +15,12 @@ from jax import Array
 
 from ternary_jax.control.chain import Control, Controls
 from ternary_jax.grokking import definitions
-from ternary_jax.grokking.definitions import Memory, Seen, Thresholds, Watched
+from ternary_jax.grokking.definitions import Evaluation, Memory, Thresholds, Watched
 from ternary_jax.grokking.generalisation import STANDARD, Levels, Pair
 from ternary_jax.grokking.progress import Progress, begin, observe, verdict
 
-REPORTED = ("plateau", "events", "confirmed", "severity", "excluded")  # as grokking/...
-FROZEN = "grokking/frozen/"  # and a group: 1 where it was frozen, for the analysis, as no row says so
+REPORTED = ("plateau", "events", "confirmed", "severity", "excluded")
+FROZEN = "frozen/"  # and a group: 1 where it was frozen. No other column says so, and the analysis asks
 
 
 class Detector(NamedTuple):
@@ -63,7 +63,7 @@ def detector(
 
     def judged(state, step, measured):
         figures = jnp.stack([measured[one.name] for one in metrics])
-        seen = Seen(state.loss / every, figures, state.controls / every, state.frozen / every)
+        seen = Evaluation(state.loss / every, figures, state.controls / every, state.frozen / every)
         memory, _ = definitions.observe(state.memory, seen, metrics, thresholds)
         both = zip(state.progress, pairs, strict=True)
         progress = tuple(observe(known, step, *pair.curves(measured), levels) for known, pair in both)
@@ -79,18 +79,19 @@ def detector(
             controls=state.controls + _stacked([*_in_order(given.rates), *_in_order(given.knobs)]),
             frozen=state.frozen + (_stacked(_in_order(given.frozen)) if given.frozen is not None else 0),
         )
-        return state, controls._replace(knobs=controls.knobs | said(state, given.frozen or {}))
-
-    def said(state, frozen):
-        m = state.memory
-        found = dict(zip(REPORTED, (m.plateaus[-1], m.events, m.confirmed, m.severity, m.excluded), strict=True))
-        for known, pair in zip(state.progress, pairs, strict=True):
-            about = {"verdict": verdict(known, levels), "t_fit": known.fit.step, "t_gen": known.gen.step}
-            found |= {f"{pair.held_out}/{name}": x for name, x in about.items()}
-        named = {f"grokking/{name}": x for name, x in found.items()} | {f"{FROZEN}{k}": x for k, x in frozen.items()}
-        return {name: jnp.asarray(x, jnp.float32) for name, x in named.items()}
+        return state, controls, _info(state, pairs, levels, given.frozen or {})
 
     return Control(init, update)
+
+
+def _info(state, pairs, levels, frozen):
+    m = state.memory
+    found = dict(zip(REPORTED, (m.plateaus[-1], m.events, m.confirmed, m.severity, m.excluded), strict=True))
+    for known, pair in zip(state.progress, pairs, strict=True):
+        about = {"verdict": verdict(known, levels), "t_fit": known.fit.step, "t_gen": known.gen.step}
+        found |= {f"{pair.held_out}/{name}": x for name, x in about.items()}
+    found |= {f"{FROZEN}{group}": x for group, x in frozen.items()}
+    return {name: jnp.asarray(x, jnp.float32) for name, x in found.items()}
 
 
 def _in_order(values):

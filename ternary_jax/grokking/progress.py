@@ -1,6 +1,6 @@
-"""What is known of the generalisation of a run under way: `generalisation.assess` of what has been evaluated so far.
+"""The verdict on generalisation of a run under way: `generalisation.assess` of the evaluations so far.
 
-After every evaluation, by what is carried alone, so that it is a part of the detector.
+It goes by carried arrays of constant size, so that it can be part of the detector.
 """
 
 from typing import NamedTuple
@@ -10,15 +10,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from ternary_jax.grokking import generalisation
-from ternary_jax.grokking.generalisation import VERDICTS, Levels
-
-RECENT = 5  # evaluations, of whose held-out figures the median is taken
+from ternary_jax.grokking.generalisation import RECENT, Levels
 
 
 class Reached(NamedTuple):
-    """step, place: of the first evaluation at a level, if the next was there, too, or is yet to come; inf, 0 if none.
+    """The first evaluation at a level that the next one holds, or that has no next one yet.
 
-    sure: the next was there; here: the last evaluation was
+    step, place: its step, and its number among the evaluations; inf and 0 without one
+    sure: the next evaluation held the level; here: the newest evaluation is at the level
     """
 
     step: Array
@@ -28,8 +27,11 @@ class Reached(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Of one held-out metric. known: evaluations that had figures; recent: (RECENT,), the newest last, inf before the
-    first; top: the greatest median of them.
+    """Of one held-out metric.
+
+    known: evaluations that had both figures
+    fit, gen: when the curves reach their level
+    recent (RECENT,): held-out figures, the newest last, inf before the first; top: their greatest median so far
     """
 
     known: Array
@@ -47,7 +49,7 @@ def begin() -> Progress:
 
 
 def observe(p: Progress, step: Array, fit: Array, held_out: Array, levels: Levels) -> Progress:
-    """After one more evaluation, at this step; where a figure is not finite, nothing is known of it."""
+    """After one more evaluation, at this step; an evaluation with a figure that is not finite changes nothing."""
     ok = jnp.isfinite(fit) & jnp.isfinite(held_out)
     fit, held_out = jnp.where(ok, fit, 0), jnp.where(ok, held_out, 0)
     recent = jnp.concatenate([p.recent[1:], held_out[None].astype(p.recent.dtype)])
@@ -62,19 +64,9 @@ def observe(p: Progress, step: Array, fit: Array, held_out: Array, levels: Level
 
 
 def verdict(p: Progress, levels: Levels) -> Array:
-    """A place in VERDICTS."""
-    late = (p.gen.step > levels.delay * p.fit.step) & (p.gen.place - p.fit.place >= levels.apart)
-    cases = (
-        (p.known == 0, generalisation.NOT_ASSESSABLE),
-        (~jnp.isfinite(p.fit.step), generalisation.NEVER_FIT),
-        (p.top - _middle(p.recent) > levels.lost, generalisation.FORGETTING),
-        (~jnp.isfinite(p.gen.step), generalisation.MEMORISED),
-        (late, generalisation.DELAYED),
-    )
-    found = jnp.int32(VERDICTS.index(generalisation.WITH_THE_FIT))
-    for holds, name in cases[::-1]:
-        found = jnp.where(holds, VERDICTS.index(name), found)
-    return found
+    """A place in VERDICTS, of the evaluations so far."""
+    apart, lost = p.gen.place - p.fit.place, p.top - _middle(p.recent)
+    return generalisation.verdict(p.known, p.fit.step, p.gen.step, apart, lost, levels, jnp)
 
 
 def _reached(r, step, place, here):

@@ -19,7 +19,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ternary_jax import poincare, ternary
-from ternary_jax.keys import ConfigError, integer, real
+from ternary_jax.config.keys import integer, real
+from ternary_jax.errors import ConfigError
 from ternary_jax.vae import evaluate, references
 
 E = np.array([[0.0, 0.0], [1.0, 0.0], [-0.5, math.sqrt(3) / 2]])

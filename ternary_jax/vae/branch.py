@@ -7,6 +7,7 @@ same functions.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,8 +15,54 @@ import jax.numpy as jnp
 from jax import Array
 
 from ternary_jax import poincare
+from ternary_jax.config.keys import Key, choice, integer, integers, real
+from ternary_jax.errors import ConfigError
 from ternary_jax.precision import safe_sqrt
 from ternary_jax.vae.models import Decoder, Encoder, Projection
+
+BRANCHES = "AB"
+_OWN_KEYS = {
+    "encoder": choice("plain", "improved"),
+    "hidden": integers(1, 65536),
+    "dropout": real(0, 0.99),
+    "posterior": choice("point", "gaussian", "wrapped"),
+    "projection": choice("direction_radius", "exp_map"),
+    "decoder": choice("plain", "improved", "residual", "relu_residual", "shared"),
+    "decoder_hidden": integers(1, 65536),
+    "decoder_gain": real(1e-3, 1e6),
+}
+KEYS: dict[str, Key] = {
+    "model.dim": integer(2, 1024),
+    "model.inputs": choice("trits", "one_hot"),
+    "model.max_radius": real(1e-3, 0.999),
+    "model.direction_hidden": integers(1, 65536),
+    "model.radius_hidden": integers(1, 65536),
+    "model.projection_dropout": real(0, 0.99),
+    **{f"model.{b}.{name}": key for b in BRANCHES for name, key in _OWN_KEYS.items()},
+}
+
+
+def check(model: Any) -> None:
+    """Raise a ConfigError if the group `model` of a config has decoders that can't be made."""
+    check_shared_decoder(model)
+    for b in BRANCHES:
+        check_residual_decoder(b, model[b])
+
+
+def check_shared_decoder(model: Any) -> None:
+    """Branch A has a decoder of its own."""
+    if model.A.decoder == "shared":
+        raise ConfigError("config.model.A.decoder=shared: it is B that may share the decoder of A; give A its own")
+
+
+def check_residual_decoder(name: str, own: Any) -> None:
+    """The blocks of a residual decoder add to what they get, so all have one width."""
+    if own.decoder in ("residual", "relu_residual") and len(set(own.decoder_hidden)) != 1:
+        widths = ",".join(map(str, own.decoder_hidden))
+        raise ConfigError(
+            f"config.model.{name}.decoder_hidden={widths} has to repeat one width, as 128,128: "
+            "the blocks of a residual decoder add to what they get"
+        )
 
 
 class Latent(NamedTuple):
@@ -61,14 +108,8 @@ class Branch(NamedTuple):
 def make_branch(name: str, static: Any) -> Branch:
     """The branch "A" or "B" of a config."""
     own, model, n_digits = getattr(static.model, name), static.model, static.data.n_digits
-    dtype, remat, dim = jnp.dtype(static.train.dtype), static.train.remat, model.dim
-    direct = own.projection == "direction_radius"
-    theirs = model.A if own.decoder == "shared" else own
-    encoder = Encoder(own.hidden, own.encoder, own.dropout, dim, own.posterior != "point", dtype, remat)
-    projection = Projection(model.direction_hidden, model.radius_hidden, model.projection_dropout, dtype)
-    decoder = Decoder(
-        theirs.decoder_hidden, theirs.decoder, theirs.dropout, theirs.decoder_gain, 3 * n_digits, dtype, remat
-    )
+    direct, dim = own.projection == "direction_radius", model.dim
+    encoder, projection, decoder = _networks(own, static)
     groups = {"encoder": f"encoder_{name}", "decoder": "decoder_A" if own.decoder == "shared" else f"decoder_{name}"}
     groups |= {"projection": f"projection_{name}"} if direct else {}
 
@@ -111,13 +152,29 @@ def make_branch(name: str, static: Any) -> Branch:
     def decode(params, u, key=None):
         return call("decoder", decoder, params, u, key).reshape(-1, n_digits, 3)
 
-    def preactivations(params, x) -> dict[str, Array]:
-        seen: Any
-        _, seen = encoder.apply({"params": params[groups["encoder"]]}, x, False, mutable=["intermediates"])
-        layers = seen.get("intermediates", {"trunk": {}})["trunk"]  # none without a layer
-        return {name: units["preactivation"][0] for name, units in layers.items()}
-
+    preactivations = partial(_preactivations, encoder, groups["encoder"])
     return Branch(tuple(groups.values()), init, encode, project, draw, decode, preactivations)
+
+
+def _networks(own: Any, static: Any) -> tuple[Encoder, Projection, Decoder]:
+    """The networks of a branch, of which `own` is the group of the config."""
+    model, dtype, remat = static.model, jnp.dtype(static.train.dtype), static.train.remat
+    theirs = model.A if own.decoder == "shared" else own
+    encoder = Encoder(own.hidden, own.encoder, own.dropout, model.dim, own.posterior != "point", dtype, remat)
+    projection = Projection(model.direction_hidden, model.radius_hidden, model.projection_dropout, dtype)
+    n_logits = 3 * static.data.n_digits
+    decoder = Decoder(
+        theirs.decoder_hidden, theirs.decoder, theirs.dropout, theirs.decoder_gain, n_logits, dtype, remat
+    )
+    return encoder, projection, decoder
+
+
+def _preactivations(encoder: Encoder, group: str, params: Any, x: Array) -> dict[str, Array]:
+    """Of each layer, (n, units)."""
+    seen: Any
+    _, seen = encoder.apply({"params": params[group]}, x, False, mutable=["intermediates"])
+    layers = seen.get("intermediates", {"trunk": {}})["trunk"]  # none without a layer
+    return {name: units["preactivation"][0] for name, units in layers.items()}
 
 
 def _from_tangent(y: Array, c: Array) -> Points:

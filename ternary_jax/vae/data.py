@@ -13,17 +13,23 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ternary_jax import ternary
-from ternary_jax.keys import ConfigError, choice, integer, real
+from ternary_jax.config.keys import choice, flag, integer, real
+from ternary_jax.errors import ConfigError
 
 # --- splits -----------------------------------------------------------------------------------------------------------
 
 KEYS = {
+    "data.n_digits": integer(2, 12),
     "data.split": choice("none", "random", "residue_balls", "digit_box"),
     "data.split_seed": integer(0),
     "data.train_share": real(0, 1),
     "data.residue_level": integer(1, 12),
     "data.residue_held_out": integer(1),
     "data.box_digits": integer(2, 12),
+    "data.budget": real(0, 1),
+    "data.high_from": integer(0, 12),
+    "data.partners": flag(),
+    "data.shifts": integer(1, 64),
 }
 
 
@@ -165,6 +171,75 @@ def make_strata(train: np.ndarray, n_digits: int, batch_size: int, budget: float
 def stratified(key: Array, strata: Strata) -> Array:
     """A batch of operations, with replacement: row b is uniform in its stratum. (batch_size,) int32."""
     return strata.order[strata.first + _below(key, strata.count)]
+
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+
+class Indices(NamedTuple):
+    """The operations of a batch: anchors (n,) int32, and their partners (n,), or None in a batch without partners."""
+
+    anchors: Any
+    partners: Any = None
+
+
+def rows(indices: Indices) -> Array:
+    """The indices of all operations of a batch, anchors first."""
+    return jnp.concatenate([a for a in indices if a is not None])
+
+
+def check_batch(config: Any) -> None:
+    """Raise a ConfigError if batches as the config asks for them can't be drawn."""
+    check_batch_size(config)
+    check_budget(config.data)
+    check_pairs(config.train)
+    if config.data.partners:
+        check_halves(config.train)
+        check_levels_of_partners(config)
+
+
+def check_batch_size(config: Any) -> None:
+    """A batch has no more rows than there are operations."""
+    n = ternary.n_operations(config.data.n_digits)
+    if config.train.batch_size > n:
+        raise ConfigError(
+            f"config.train.batch_size={config.train.batch_size} is more than the {n} operations of "
+            f"config.data.n_digits={config.data.n_digits}: {n} or less is allowed"
+        )
+
+
+def check_budget(data: Any) -> None:
+    """A budget is for levels that there are."""
+    if data.budget > 0 and data.high_from > data.n_digits:
+        digits = f"config.data.n_digits={data.n_digits}"
+        raise ConfigError(f"config.data.high_from={data.high_from} is no level of {digits}: give that or less")
+
+
+def check_pairs(train: Any) -> None:
+    """A microbatch has the rows of a pair."""
+    if train.batch_size < 2 * train.microbatches:
+        raise ConfigError(
+            f"config.train.batch_size={train.batch_size} leaves no pairs: give 2 rows or more in each microbatch"
+        )
+
+
+def check_halves(train: Any) -> None:
+    """Each microbatch has as many partners as anchors."""
+    if train.batch_size % (2 * train.microbatches):
+        raise ConfigError(
+            f"config.data.partners=True makes pairs of a batch: config.train.batch_size={train.batch_size} has to be a "
+            f"multiple of {2 * train.microbatches}, twice config.train.microbatches"
+        )
+
+
+def check_levels_of_partners(config: Any) -> None:
+    """A batch has a pair of each valuation."""
+    least = 2 * config.data.n_digits
+    if config.train.batch_size < least:
+        raise ConfigError(
+            f"config.train.batch_size={config.train.batch_size} has too few partners for all valuations "
+            f"(config.data.partners=True): give {least} or more"
+        )
 
 
 # --- partners by pair valuation ---------------------------------------------------------------------------------------

@@ -1,52 +1,65 @@
-"""What controllers turn, in the terms of the losses: knobs -> factors on weights. What nobody turns is not there.
+"""What knobs do to the weights of the losses. A loss that no knob scales has no factor.
 
-lambda_1, lambda_2, balance_A, balance_B: on what makes branch A, or B, a variational autoencoder: reconstruction, KL,
-    entropy, repulsion; not on what shapes its points, as in v5.10. beta_A, beta_B: on its KL too
-lambda_3: on the alignment of the two; ranking: on the losses that rank distances
-tau: the mix of radial losses and ranking losses; a half changes nothing
-structure, geometry: 0 until their phase has begun, then 1
-
-The other knobs, rho, temperature_A, temperature_B, sigma and c, are read in the forward pass.
+Knobs that several controllers turn are here; a knob of one controller is declared in its file, by `Factor`s too. The
+other knobs, rho, temperature_A, temperature_B, sigma and c, are read in the forward pass.
 """
 
 import functools
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from jax import Array
 
-from ternary_jax.vae import objective
+from ternary_jax.vae.losses import registry
 
 Factors = dict[str, Any]
 
-OF_A_BRANCH = ("reconstruction", "focus", "kl", "prior", "entropy", "repulsion")
-KL = ("kl", "prior")
-RADIAL = ("radial", "stratification", "monotonic", "rank")
-RANKING = objective.USE_KEY
+AUTOENCODER, KL, RADIAL, RANKING = map(registry.family, ("autoencoder", "kl", "radial", "ranking"))
+STRUCTURE = tuple(name for name in registry.table() if name not in ("reconstruction", *KL))
 
 
-def of(knobs: dict[str, Array], losses: tuple[str, ...], radial_after: Any) -> Factors:
-    """On the weights of `losses`, by LOSS or by LOSS_BRANCH. radial_after: on the radial loss, from `geometry` on."""
-    found: list[Factors] = []
+def _itself(knob: Array, hypers: Any) -> Array:
+    return knob
 
-    def turn(knob, names, factor=lambda x: x, ending=""):
-        there = [f"{loss}{ending}" for loss in names if loss in losses]
-        if knob in knobs and there:
-            found.append(dict.fromkeys(there, factor(knobs[knob])))
 
-    for b, weight in (("A", "lambda_1"), ("B", "lambda_2")):
-        for knob in (weight, f"balance_{b}"):
-            turn(knob, OF_A_BRANCH, ending=f"_{b}")
-        turn(f"beta_{b}", KL, ending=f"_{b}")
-    turn("lambda_3", ["alignment"])
-    turn("ranking", RANKING)
-    turn("tau", RADIAL, lambda tau: 2 * (1 - tau))
-    turn("tau", RANKING, lambda tau: 2 * tau)
-    turn("structure", [loss for loss in losses if loss not in ("reconstruction", *KL)])
-    turn("geometry", ["radial"], lambda geometry: 1 - (1 - radial_after) * geometry)
-    turn("geometry", ["geodesic"])
+class Factor(NamedTuple):
+    """What a knob does to the weights of losses.
+
+    knob: its name; nothing is scaled where a run has no such knob
+    losses: whose weights are multiplied
+    branch: "A" or "B" where it scales the losses of one branch alone; else ""
+    value: knob, hypers -> the factor
+    """
+
+    knob: str
+    losses: tuple[str, ...]
+    branch: str = ""
+    value: Callable[[Array, Any], Any] = _itself
+
+
+# lambda_1 and lambda_2 weigh what makes a branch a variational autoencoder, as in v5.10. tau mixes radial and ranking
+# losses: a half changes nothing.
+SHARED = (
+    Factor("lambda_1", AUTOENCODER, "A"),
+    Factor("lambda_2", AUTOENCODER, "B"),
+    Factor("lambda_3", ("alignment",)),
+    Factor("ranking", RANKING),
+    Factor("tau", RADIAL, value=lambda tau, hypers: 2 * (1 - tau)),
+    Factor("tau", RANKING, value=lambda tau, hypers: 2 * tau),
+)
+
+
+def of(factors: Iterable[Factor], knobs: Mapping[str, Array], losses: Iterable[str], hypers: Any) -> Factors:
+    """The factors of these knobs on the weights of `losses`, by LOSS or by LOSS_BRANCH, multiplied in their order."""
+    there, found = {*losses}, []
+    for one in factors:
+        ending = f"_{one.branch}" if one.branch else ""
+        names = [f"{loss}{ending}" for loss in one.losses if loss in there]
+        if one.knob in knobs and names:
+            found.append(dict.fromkeys(names, one.value(knobs[one.knob], hypers)))
     return functools.reduce(times, found, {})
 
 
 def times(a: Factors, b: Factors) -> Factors:
     """The factors of both."""
-    return a | b | {k: a[k] * b[k] for k in a.keys() & b.keys()}
+    return a | b | {k: a[k] * b[k] for k in a if k in b}

@@ -113,20 +113,6 @@ class Decoder(nn.Module):
         )
 
 
-class Controller(nn.Module):
-    """What is observed (n,) -> corrections (out,) in (-1, 1), all 0 at the start: layer norm and silu, silu, tanh."""
-
-    widths: tuple[int, ...]
-    out: int
-
-    @nn.compact
-    def __call__(self, seen: Array) -> Array:
-        for k, width in enumerate(self.widths):
-            seen = nn.Dense(width, name=f"layer_{k}", kernel_init=uniform)(seen)
-            seen = nn.silu(nn.LayerNorm()(seen) if k == 0 else seen)
-        return jnp.tanh(nn.Dense(self.out, kernel_init=nn.initializers.zeros, name="out")(seen))
-
-
 class _Layer(nn.Module):
     width: int
     kind: str

@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from ternary_jax.keys import ConfigError
+from ternary_jax.errors import ConfigError
 
 
 def load(start: Any) -> dict[str, Any]:
     """The groups `start.groups` of the newest checkpoint of the first run in `start.workdir`; {} without a workdir."""
-    from ternary_jax.engine import checkpoint  # imports orbax only when it reads
+    from ternary_jax.workdir import checkpoint  # imports orbax only when it reads
 
     if bool(start.workdir) != bool(start.groups):
         raise ConfigError(

@@ -14,7 +14,7 @@ from scipy import special, stats
 from ternary_jax.addition import data
 from ternary_jax.addition.objective import cross_entropy
 from ternary_jax.config import load_config
-from ternary_jax.keys import ConfigError
+from ternary_jax.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 CONFIG = Path(__file__).parents[2] / "configs" / "grok_addition.py"

@@ -15,8 +15,10 @@ from jaxprs import equations
 from ternary_jax.addition import data, evaluate, task
 from ternary_jax.config import load_config, split
 from ternary_jax.control.chain import Controls
-from ternary_jax.engine import log, train
+from ternary_jax.engine import host
+from ternary_jax.engine.program import make_train
 from ternary_jax.engine.task import Context
+from ternary_jax.workdir import rows as log
 
 pytestmark = pytest.mark.usefixtures("compiled_soon")
 
@@ -31,7 +33,7 @@ SMALL = {
     "model.hidden": 20,
     "model.heads": 3,
     "train.batch_size": 49,
-    "train.epochs": 100,
+    "train.steps": 100,
     "train.learning_rate": 2e-2,
     "train.weight_decay": 0.0,
     "evaluate.cheap_every": 50,
@@ -150,7 +152,7 @@ def test_a_run_trains_on_the_first_pairs_of_its_own_split(full, seed):
     seen = {M * a + b for a, b, weight in zip(*map(np.ndarray.tolist, map(np.asarray, batch)), strict=True) if weight}
     allowed = data.orders(4, 81)[seed][:49].tolist()
     assert seen == set(allowed) if full else len(seen) > 20 and seen <= set(allowed)
-    mask = small.jit(made.export)(params, {}, hypers, made.data)["train_mask"]
+    mask = small.jit(made.export)(params, context(made, hypers))["train_mask"]
     assert np.flatnonzero(mask).tolist() == sorted(allowed)
 
 
@@ -214,7 +216,7 @@ def test_what_has_no_meaning_is_absent(changes, absent):
     made, static, hypers, params = setting(**changes)
     whole = {m.name for m in setting()[0].metrics}
     assert {m.name for m in made.metrics} == whole - absent
-    assert jax.eval_shape(made.cheap, params, {}, hypers, made.data).keys() == whole - absent
+    assert jax.eval_shape(made.evaluate, params, context(made, hypers)).keys() == whole - absent
     (note,) = made.notes
     assert note.startswith(f"split {static.data.split}")
 
@@ -232,7 +234,9 @@ def test_chance_is_that_of_all_answers_alike():
     for m in made.metrics:
         figure = m.name.removeprefix("held_out_").removeprefix("train_")
         assert m.chance == pytest.approx(expected[figure]), m.name
-        assert m.untrained == pytest.approx(m.chance, rel=0.05 if figure == "loss" else 1e-9), m.name
+        assert m.untrained is None if figure == "loss" else m.untrained == pytest.approx(m.chance), m.name
+        twin = f"train_{figure}" if m.name.startswith("held_out_") and figure in ("accuracy", "loss") else ""
+        assert m.held_out_of == twin
         assert m.better * m.best > m.better * m.chance, m.name
 
 
@@ -243,8 +247,8 @@ def test_what_is_shown_inside_is_what_the_logits_are_made_of(kind):
 
     @small.jit
     def inside(params):
-        network = made.inner.networks(params, {}, hypers, made.data)[kind]
-        shown = made.inner.representations(params, {}, hypers, made.data)
+        network = made.inner.networks(params, context(made, hypers))[kind]
+        shown = made.inner.representations(params, context(made, hypers))
         return network.inputs, network.preactivations(network.inputs)["hidden"], shown
 
     inputs, read, shown = jax.device_get(inside(params))
@@ -272,7 +276,7 @@ VARIED = {
 @functools.cache
 def program(full):
     static, hypers = split(config(**VARIED, data__full_batch=full))
-    return train.make_train(task.make_task(static), static), hypers
+    return make_train(task.make_task(static), static), hypers
 
 
 def trained(full, runs):
@@ -321,7 +325,7 @@ def test_a_run_that_trains_on_all_has_no_held_out_figures_and_harms_no_other():
 
 
 def test_a_run_memorises_and_says_so(tmp_path):
-    summary = train.run(config(train__epochs=150), tmp_path / "run")
+    summary = host.run(config(train__steps=150), tmp_path / "run")
     assert summary["finished"]
     assert summary["task"] == "a + b mod 9"
     final = summary["runs"][0]["final"]
@@ -330,6 +334,8 @@ def test_a_run_memorises_and_says_so(tmp_path):
     rows = log.read(tmp_path / "run")
     assert [row["step"] for row in rows] == [50, 100, 150]
     assert rows[-1]["loss"] < 0.2 * rows[0]["loss"]
+    assert "epoch" not in rows[0]
+    assert summary["metrics"]["train_loss"]["untrained"] == pytest.approx(math.log(M), rel=0.05)
     with np.load(tmp_path / "run" / "embeddings" / "run_000.npz") as file:
         arrays = dict(file)
     a, b = np.mgrid[:M, :M]

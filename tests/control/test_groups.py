@@ -9,7 +9,7 @@ import pytest
 
 from ternary_jax.control import groups
 from ternary_jax.control.chain import Controls, Signals, chain
-from ternary_jax.optimizer import adamw_by_group
+from ternary_jax.engine.optimizer import adamw_by_group
 
 SIGNALS = Signals(jnp.int32(0), {}, {}, {})
 
@@ -20,10 +20,10 @@ def before(**knobs):
 
 def test_rates_are_multiplied_group_by_group():
     control = groups.scale(lambda hypers: {"slope": hypers, "offset": 10 * hypers, "no group": 1.0})
-    state, after = control.update(control.init(jnp.float32(0.1)), SIGNALS, before(tau=1))
+    state, after, _ = control.update(control.init(jnp.float32(0.1)), SIGNALS, before(tau=1))
     assert jax.tree.map(float, after.rates) == pytest.approx({"slope": 0.05, "offset": 2.0, "other": 3.0})
     assert (after.frozen, after.knobs) == (None, {"tau": 1})
-    again, twice = control.update(state, SIGNALS, after)
+    again, twice, _ = control.update(state, SIGNALS, after)
     assert again == state
     assert float(twice.rates["slope"]) == pytest.approx(0.005)
 
@@ -39,11 +39,12 @@ def test_factors_differ_between_runs_of_one_program():
 
 
 def test_freezing_names_every_group_and_adds_to_what_is_frozen():
-    state, after = groups.freeze(("slope",)).update((), SIGNALS, before(tau=1))
+    state, after, _ = groups.freeze(("slope",)).update((), SIGNALS, before(tau=1))
     assert state == ()
     assert jax.tree.map(bool, after.frozen) == {"slope": True, "offset": False, "other": False}
     assert (after.rates, after.knobs) == (before().rates, {"tau": 1})
-    _, both = chain(groups.freeze(("slope",)), groups.freeze(("other",))).update(((), ()), SIGNALS, before())
+    two = chain({"a": groups.freeze(("slope",)), "b": groups.freeze(("other",))})
+    _, both, _ = two.update(two.init(None), SIGNALS, before())
     assert jax.tree.map(bool, both.frozen) == {"slope": True, "offset": False, "other": True}
 
 
@@ -52,8 +53,8 @@ def test_a_rate_of_0_moves_no_parameter_but_the_optimizer_and_a_frozen_group_mov
     slopes = jax.tree.map(lambda x: 3 * x, params)
     tx, norm = adamw_by_group(1.0), np.sqrt(9 * 3 + 9 * 1)  # without the frozen one
     start: Any = tx.init(params)
-    control = chain(groups.scale(lambda hypers: {"slope": jnp.float32(0)}), groups.freeze(("offset",)))
-    _, turned = control.update(control.init(None), SIGNALS, before())
+    control = chain({"a": groups.scale(lambda hypers: {"slope": jnp.float32(0)}), "b": groups.freeze(("offset",))})
+    _, turned, _ = control.update(control.init(None), SIGNALS, before())
     updates: Any
     state: Any
     updates, state = tx.update(

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from reference import grokking as reference
 
 from ternary_jax.grokking import definitions
-from ternary_jax.grokking.definitions import BARS, Seen, Watched
+from ternary_jax.grokking.definitions import BARS, Evaluation, Watched
+from ternary_jax.metric import Metric
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
@@ -37,7 +38,7 @@ def program(metrics, **lengths):
 
 def run(history, thresholds=STANDARD, metrics=METRICS):
     better = np.array([one.better for one in metrics])
-    history = Seen(*(jnp.asarray(x, jnp.float32) for x in history._replace(metrics=history.metrics * better)))
+    history = Evaluation(*(jnp.asarray(x, jnp.float32) for x in history._replace(metrics=history.metrics * better)))
     lengths = {name: getattr(thresholds, name) for name in LENGTHS}
     traced = jax.tree.map(jnp.asarray, thresholds)
     return jax.device_get(program(metrics, **lengths)(history, traced))
@@ -262,7 +263,7 @@ def test_too_few_metrics_are_refused():
 
 
 def test_the_scale_of_a_metric_lies_between_chance_and_the_best():
-    assert definitions.watched("hierarchy", -1, -0.832, 0.0, 0.35) == Watched("hierarchy", -1, 0.832)
-    assert definitions.watched("richness", 1, 0.025, np.nan, 0.0) == Watched("richness", 1, 0.025)
-    for best, chance in ((1.0, np.nan), (np.nan, 0.0), (np.inf, 0.0), (0.5, 0.5)):
-        assert definitions.watched("x", 1, best, chance, np.nan) is None
+    assert definitions.scaled(Metric("hierarchy", -1, -0.832, 0.0, 0.35)) == Watched("hierarchy", -1, 0.832)
+    assert definitions.scaled(Metric("richness", 1, 0.025, np.nan, 0.0)) == Watched("richness", 1, 0.025)
+    for best, chance, untrained in ((1.0, np.nan, np.nan), (1.0, np.nan, None), (np.nan, 0.0, 1.0), (0.5, 0.5, 1.0)):
+        assert definitions.scaled(Metric("x", 1, best, chance, untrained)) is None

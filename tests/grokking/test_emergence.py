@@ -3,6 +3,7 @@
 import functools
 import math
 from pathlib import Path
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +17,12 @@ from jaxprs import equations
 
 from ternary_jax.addition import task as addition
 from ternary_jax.config import ConfigError, load_config
-from ternary_jax.engine import log, train
-from ternary_jax.grokking import emergence
+from ternary_jax.engine import host
+from ternary_jax.engine.assembly import assemble
+from ternary_jax.engine.program import make_train
+from ternary_jax.grokking import emergence, extension
 from ternary_jax.vae.branch import features
+from ternary_jax.workdir import rows as log
 
 TOY = Path(__file__).parents[1] / "toy_config.py"
 pytestmark = pytest.mark.usefixtures("compiled_soon")
@@ -32,7 +36,7 @@ SMALL = {
     "model.width": 12,
     "model.hidden": 20,
     "train.batch_size": 49,
-    "train.epochs": 40,
+    "train.steps": 40,
     "evaluate.cheap_every": 20,
     "checkpoint.every": 40,
     "emergence.points": 16,
@@ -210,20 +214,20 @@ def of_vae(**changes):
 
 @functools.cache
 def prepared(*flags, seed=0):
-    return train.prepare(of_addition(*flags, seed=seed))
+    return assemble(of_addition(*flags, seed=seed))
 
 
 def program(task, static, hypers):
-    init, chunk = train.make_train(task, static)
+    init, chunk = make_train(task, static)
     return jax.make_jaxpr(chunk)(jax.eval_shape(init, hypers), jnp.int32(0), hypers)
 
 
 def test_what_is_not_asked_for_leaves_no_equation():
-    task, static, hypers = train.prepare(of_toy())
-    assert emergence.watched(task, static, hypers) is task
+    task, static, hypers = assemble(of_toy())
+    assert extension.extend(task, static, hypers) is task
     off, bare = (program(one, static, hypers) for one in (task, toy.make_task(static)))
     assert str(off) == str(bare)
-    on = program(*train.prepare(of_toy("weight_norm")))
+    on = program(*assemble(of_toy("weight_norm")))
     assert len(equations(on.jaxpr)) > len(equations(off.jaxpr))
 
     task, static, hypers = prepared()
@@ -251,13 +255,13 @@ def test_each_flag_adds_its_own_metrics_and_nothing_else(flag):
             "local_complexity": {"local_complexity_perceptron"},
         }[flag]
     )
-    assert all(math.isnan(m.best) and math.isnan(m.chance) and m.untrained > 0 for m in task.metrics[len(bare) :])
+    assert all(math.isnan(m.best) and math.isnan(m.chance) and m.untrained is None for m in task.metrics[len(bare) :])
 
 
 @functools.cache
 def finished(folder, **changes):
     """(rows, embeddings of each run, metrics of the summary) of a run with all flags."""
-    summary = train.run(of_addition(*FLAGS, **changes), folder)
+    summary = host.run(of_addition(*FLAGS, **changes), folder)
     embeddings = [dict(np.load(file)) for file in sorted((folder / "embeddings").iterdir())]
     return log.read(folder), embeddings, summary
 
@@ -281,12 +285,12 @@ def test_a_run_has_them_in_its_log_and_each_run_of_many_is_that_run_alone(tmp_pa
     assert "gradient_norm" in rows[0]  # always
 
 
-def test_untrained_is_run_0_before_its_first_step():
+def test_untrained_is_run_0_before_its_first_step(tmp_path):
     task, static, hypers = prepared("weight_norm", seed=5)
-    init, _ = train.make_train(task, static)
+    init, _ = make_train(task, static)
     weights = small.flat(jax.device_get(init(hypers).params))
-    assert task.metrics[-1].untrained == pytest.approx(np.sqrt((weights**2).sum()), rel=1e-5)
-    assert task.metrics[-1].untrained != prepared("weight_norm")[0].metrics[-1].untrained
+    about = host.run(of_addition("weight_norm", seed=5), tmp_path)["metrics"]["weight_norm"]
+    assert about["untrained"] == pytest.approx(np.sqrt((weights**2).sum()), rel=1e-5)
 
 
 # --- of the dual model ------------------------------------------------------------------------------------------------
@@ -315,7 +319,7 @@ def test_an_encoder_shows_what_its_units_read(kind, remat):
     made, _, hypers, params = small.setting(**changes)
 
     def read(params):
-        networks = made.inner.networks(params, {}, hypers, made.data)
+        networks = made.inner.networks(params, small.context(made, hypers))
         return {name: network.preactivations(network.inputs) for name, network in networks.items()}
 
     found = jax.device_get(small.jit(read)(params))
@@ -330,12 +334,13 @@ def test_an_encoder_shows_what_its_units_read(kind, remat):
 
 def test_the_dual_model_shows_the_rank_of_its_points_and_all_the_rest():
     config = of_vae(model__A__hidden=(8, 6), emergence__points=20, runs=2)
-    task, _, hypers = train.prepare(config)
+    task, _, hypers = assemble(config)
     params = [small.drawn(jax.eval_shape(task.init, jax.random.key(0), hypers), seed) for seed in (0, 1)]
-    both, data = jax.tree.map(lambda *x: np.stack(x), *params), jax.device_put(task.data)
+    both, task = jax.tree.map(lambda *x: np.stack(x), *params), task._replace(data=jax.device_put(task.data))
 
     def measured(params, hypers):
-        return task.cheap(params, {}, hypers, data), task.export(params, {}, hypers, data)
+        context = small.context(task, hypers)
+        return task.evaluate(params, context), cast(Any, task.export)(params, context)
 
     found, arrays = jax.device_get(small.jit(jax.vmap(measured))(both, hypers))
     groups = [f"{part}_{b}" for part in ("encoder", "projection", "decoder") for b in "AB"]
@@ -357,7 +362,7 @@ def test_the_dual_model_shows_the_rank_of_its_points_and_all_the_rest():
 
 def test_a_network_without_layers_has_no_folds():
     made, _, hypers, params = small.setting(model__A__hidden=(), model__B__hidden=())
-    network = made.inner.networks(params, {}, hypers, made.data)["encoder_A"]
+    network = made.inner.networks(params, small.context(made, hypers))["encoder_A"]
     asked = small.config(emergence__points=3).emergence
     assert {name: float(x) for name, x in emergence._of_network("lc", network, asked).items()} == {"lc": 0.0}
 
@@ -383,7 +388,7 @@ def test_a_network_without_layers_has_no_folds():
 )
 def test_what_a_task_does_not_offer_is_a_sentence_before_anything_is_written(make, words, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        train.run(make(), tmp_path / "run")
+        host.run(make(), tmp_path / "run")
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()

@@ -2,11 +2,13 @@
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
 from ternary_jax.grokking import generalisation as g
+from ternary_jax.metric import Metric
 
 STEPS = np.arange(1, 201) * 10.0
 
@@ -98,26 +100,36 @@ def test_runs_that_never_generalise_count_as_infinitely_late():
     assert g.ratios([*made, unfit]) == g.ratios(made)
 
 
-def test_a_pair_is_a_held_out_figure_and_that_of_the_fit():
+def test_a_pair_is_a_held_out_metric_and_its_counterpart():
     nan, inf = math.nan, math.inf
     metrics = [
-        ("held_out_accuracy", 1, 1.0, 0.1),
-        ("held_out_coverage_B", 1, 1.0, 0.0),
-        ("held_out_valuation", 1, 4.0, 0.5),  # nothing is known of the fit
-        ("held_out_loss", -1, 0.0, 4.4),
-        ("held_out_hierarchy_B", 1, 1.0, nan),
-        ("held_out_other", 1, inf, 0.0),
-        ("coverage_B", 1, 1.0, 0.0),
-        ("held_out_missing", 1, 1.0, 0.0),
+        Metric("held_out_accuracy", 1, 1.0, 0.1, nan, held_out_of="train_accuracy"),
+        Metric("unseen", 1, 1.0, 0.0, nan, gap="less"),  # a name says nothing
+        Metric("held_out_valuation", 1, 4.0, 0.5, nan),  # has no counterpart
+        Metric("loss", -1, 0.0, 4.4, nan, held_out_of="train_loss"),
+        Metric("order", 1, 1.0, nan, nan, held_out_of="train_order"),
+        Metric("other", 1, inf, 0.0, nan, held_out_of="train_order"),
+        Metric("missing", 1, 1.0, 0.0, nan, held_out_of="train_order"),
+        Metric("alone", 1, 1.0, 0.0, nan, held_out_of="train_alone"),
     ]
-    there = {name for name, *_ in metrics[:-1]} | {
-        "train_accuracy",
-        "coverage_gap_B",
-        "train_loss",
-        "train_hierarchy_B",
-    }
-    found = g.pairs(metrics, there | {"train_missing", "train_other"})
-    assert [pair.held_out for pair in found] == ["held_out_accuracy", "held_out_coverage_B"]
-    figures = {"held_out_accuracy": 0.1, "train_accuracy": 1.0, "held_out_coverage_B": 0.25, "coverage_gap_B": 0.5}
+    measured = {m.name for m in metrics} - {"missing"} | {"train_accuracy", "less", "train_loss", "train_order"}
+    found = g.pairs(metrics, measured)
+    assert [pair.held_out for pair in found] == ["held_out_accuracy", "unseen"]
+    figures = {"held_out_accuracy": 0.1, "train_accuracy": 1.0, "unseen": 0.25, "less": 0.5}
     assert found[0].curves(figures) == (1.0, 0.0)
     assert found[1].curves(figures) == (0.75, 0.25)
+
+
+def test_the_rule_is_one_for_numbers_and_for_arrays():
+    cases = {
+        g.NOT_ASSESSABLE: (0, 10.0, 10.0, 0, 0.0),
+        g.NEVER_FIT: (9, math.inf, 10.0, 0, 0.2),
+        g.FORGETTING: (9, 10.0, math.inf, 0, 0.2),
+        g.MEMORISED: (9, 10.0, math.inf, 0, 0.1),
+        g.DELAYED: (9, 10.0, 30.0, 5, 0.0),
+        g.WITH_THE_FIT: (9, 10.0, 30.0, 4, 0.0),
+    }
+    for name, figures in cases.items():
+        arrays = [jnp.float32(x) for x in figures]
+        places = (g.verdict(*figures, levels=g.STANDARD), g.verdict(*arrays, levels=g.STANDARD, xp=jnp))
+        assert [g.VERDICTS[int(place)] for place in places] == [name, name]

@@ -10,14 +10,18 @@ import toy
 from histories import STANDARD
 from jaxprs import equations
 
+from ternary_jax import workdir
 from ternary_jax.config import load_config, split
 from ternary_jax.control.chain import Control, Controls, Signals
-from ternary_jax.engine import log, train, watching
-from ternary_jax.engine.task import Loss, Metric
-from ternary_jax.grokking import definitions, history
-from ternary_jax.grokking.definitions import Seen, Watched
+from ternary_jax.engine import host
+from ternary_jax.engine.assembly import assemble
+from ternary_jax.engine.program import make_train
+from ternary_jax.engine.task import Loss
+from ternary_jax.errors import ConfigError
+from ternary_jax.grokking import definitions, detection, history
+from ternary_jax.grokking.definitions import Evaluation, Watched
 from ternary_jax.grokking.online import REPORTED, detector
-from ternary_jax.keys import ConfigError
+from ternary_jax.metric import Metric
 
 CONFIG = Path(__file__).parents[1] / "toy_config.py"
 METRICS = (Watched("held_out_accuracy", 1, 1.0), Watched("other", -1, 1.0))
@@ -35,7 +39,7 @@ def meddling():
         later = signals.step >= SUDDEN
         rates = controls.rates | {"offset": jnp.where((seed == 3) & later, 0.5, 1.0) * controls.rates["offset"]}
         frozen = {"slope": jnp.array(False), "offset": (seed == 2) & later}
-        return seed, controls._replace(rates=rates, frozen=frozen, knobs={"rho": jnp.float32(0.5)})
+        return seed, controls._replace(rates=rates, frozen=frozen, knobs={"rho": jnp.float32(0.5)}), {}
 
     return Control(lambda hypers: hypers.seed, update)
 
@@ -51,7 +55,8 @@ def scripted(static):
         total = 0.5 + 0.01 * jax.random.normal(context.key) - (w - jax.lax.stop_gradient(w))
         return Loss(total, {"total": total}, {})
 
-    def cheap(params, knobs, hypers, data):
+    def evaluate(params, context):
+        hypers = context.hypers
         way = jnp.mean(params["slope"]["w"]) / hypers.train.learning_rate - EVERY * 39.5
         risen = jnp.where(hypers.seed == 1, 0, jax.nn.sigmoid(way / 2))
         wave = 0.003 * jnp.sin(way)
@@ -62,9 +67,9 @@ def scripted(static):
         loss=loss,
         init=lambda key, hypers: {"slope": {"w": jnp.zeros(3)}, "offset": {"b": jnp.zeros(3)}},
         metrics=(Metric("held_out_accuracy", 1, 1.0, 0.0, nan), Metric("other", -1, 0.0, 1.0, nan)),
-        cheap=cheap,
-        costly=lambda params, knobs, hypers, data: {},
-        control=meddling(),
+        evaluate=evaluate,
+        costly=lambda params, context: {},
+        controllers={"meddling": meddling()},
         signals=(),
     )
 
@@ -86,7 +91,7 @@ CHANGES = {
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    """metrics.jsonl of four runs at once."""
+    """The columns of metrics.jsonl of four runs at once."""
     config = load_config(CONFIG, CHANGES | {"runs": len(CASES)})
     with config.unlocked():
         del config["targets"]
@@ -94,8 +99,8 @@ def rows(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         task = scripted(split(config)[0])
         patch.setattr(toy, "make_task", lambda static: task)
-        train.run(config, folder)
-    return log.read(folder)
+        host.run(config, folder)
+    return workdir.open(folder).rows()
 
 
 def test_the_log_says_what_the_detector_knew_and_the_analysis_agrees(rows):
@@ -140,7 +145,7 @@ def test_it_sees_means_since_the_last_evaluation_and_no_step_twice():
             last = jnp.where(i > 0, losses[i - 1], jnp.inf)
             measured = {"held_out_accuracy": figures[i // every, 0], "other": figures[i // every, 1]}
             controls = Controls({"slope": rates[i, 0]}, {"slope": flags[i, 0]}, {"rho": knobs[i, 0]})
-            state, after = member.update(state, Signals(i, {}, {"total": last}, measured), controls)
+            state, after, _ = member.update(state, Signals(i, {}, {"total": last}, measured), controls)
             return state, (after.rates, after.frozen)
 
         return jax.lax.scan(step, member.init(None), jnp.arange(n))
@@ -153,18 +158,23 @@ def test_it_sees_means_since_the_last_evaluation_and_no_step_twice():
     for k in range(13):
         part = slice(k * every, (k + 1) * every)
         turned = np.concatenate([rates, knobs], 1)[part].mean(0)
-        seen = Seen(losses[part].mean(), figures[k + 1], turned, flags[part].mean(0))
-        memory = observe(memory, Seen(*(jnp.asarray(x, jnp.float32) for x in seen)))
+        seen = Evaluation(losses[part].mean(), figures[k + 1], turned, flags[part].mean(0))
+        memory = observe(memory, Evaluation(*(jnp.asarray(x, jnp.float32) for x in seen)))
     for found, wanted in zip(jax.tree.leaves(state.memory), jax.tree.leaves(memory), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(state.controls, [rates[-1, 0], knobs[-1, 0]], rtol=1e-6)
+
+
+def detected(task, static):
+    """The task as the assembly hands it to the engine."""
+    return detection.detecting(task, static) if static.grokking.on else task
 
 
 def programs(*changes):
     """The jaxpr of a chunk of three runs of the scripted task, for each of the changes."""
     for one in changes:
         static, hypers = split(load_config(CONFIG, CHANGES | {"runs": 3} | one))
-        init, chunk = train.make_train(scripted(static), static)
+        init, chunk = make_train(detected(scripted(static), static), static)
         yield jax.make_jaxpr(chunk.program)(jax.eval_shape(init, hypers), jnp.int32(0), hypers, *chunk.shared).jaxpr
 
 
@@ -201,25 +211,25 @@ def test_what_it_cannot_watch_is_refused(changes, said, monkeypatch):
     task = scripted(split(config)[0])
     monkeypatch.setattr(toy, "make_task", lambda static: task)
     with pytest.raises(ConfigError, match=said):
-        train.prepare(config)
+        assemble(config)
 
 
 def test_it_names_its_metrics_or_takes_all_that_have_a_scale():
     static, _ = split(load_config(CONFIG, CHANGES))
     task = scripted(static)
-    assert watching.metrics_of(task, static) == METRICS
+    assert detection.metrics_of(task, static) == METRICS
     own = static._replace(grokking=static.grokking._replace(metrics=("other", "held_out_accuracy")))
-    assert watching.metrics_of(task, own) == METRICS[::-1]
+    assert detection.metrics_of(task, own) == METRICS[::-1]
 
 
 def test_no_gradient_goes_through_it():
     member = detector(lambda hypers: Controls({"slope": jnp.float32(1)}, None, {}), "total", METRICS, (), 2, STANDARD)
 
     def f(x):
-        state, controls = member.init(None), Controls({}, None, {})
+        state, info = member.init(None), {}
         for step in range(4):
             signals = Signals(jnp.int32(step), {}, {"total": x}, {"held_out_accuracy": x, "other": x})
-            state, controls = member.update(state, signals, Controls({"slope": x}, None, {}))
-        return sum(jnp.sum(jnp.float32(leaf)) for leaf in jax.tree.leaves(controls.knobs)) + x
+            state, _, info = member.update(state, signals, Controls({"slope": x}, None, {}))
+        return sum(jnp.sum(jnp.float32(leaf)) for leaf in jax.tree.leaves(info)) + x
 
     assert jax.jit(jax.grad(f))(jnp.float32(0.3)) == 1

@@ -1,6 +1,7 @@
 """The controllers in the task: every knob is in the gradient path, and StateNet sees and turns what it names."""
 
 import functools
+from pathlib import Path
 from typing import Any, cast
 
 import jax
@@ -8,19 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import small
-from reference import judge
 
+import ternary_jax
 from ternary_jax import poincare
 from ternary_jax.config import load_config, split
-from ternary_jax.control import statenet
 from ternary_jax.control.chain import Controls
-from ternary_jax.engine import train
+from ternary_jax.engine import assembly, program
 from ternary_jax.engine.step import keys
 from ternary_jax.engine.task import Context
-from ternary_jax.keys import ConfigError
-from ternary_jax.vae import control, factors, senses, settings, task
-from ternary_jax.vae.branch import Latent, Points
-from ternary_jax.vae.objective import Batch, Seen
+from ternary_jax.errors import ConfigError
+from ternary_jax.vae import control, task
+from ternary_jax.vae.controllers import exploration, statenet
+from ternary_jax.vae.data import Indices
+from ternary_jax.vae.losses import registry
 
 D, N = small.D, small.N
 ROWS = np.array([0, 80, 27, 9, 13, 54, 40, 3, 1, 30, 18, 31, 40, 27, 36, 7], np.int32)
@@ -86,7 +87,7 @@ def slope():
     made, _, hypers, params = small.setting(**STATENET)
 
     def total(params, knobs):
-        return made.loss(params, {"rows": ROWS}, small.context(made, hypers, knobs=knobs)).total
+        return made.loss(params, Indices(ROWS), small.context(made, hypers, knobs=knobs)).total
 
     gradient = small.jit(jax.grad(total))
     return lambda knobs: gradient(params, {name: jnp.float32(x) for name, x in knobs.items()})
@@ -100,26 +101,13 @@ def test_a_knob_is_in_the_gradient_of_what_it_names_and_of_nothing_else(name):
     assert (moved >= MOVES[name]) if name.startswith("temperature") else (moved == MOVES[name])
 
 
-def test_factors_multiply_and_what_nobody_turns_is_not_there():
-    knobs: Any = {"lambda_1": 0.5, "balance_A": 3.0, "beta_A": 0.1, "tau": 0.25, "ranking": 0.5, "lambda_3": 0.3}
-    on = ("reconstruction", "prior", "kl", "stratification", "radial", "ranking_v2", "alignment")
-    found = factors.of(knobs, on, 1.0)
-    assert factors.of(knobs, ("metric",), 1.0) == {}
-    assert found["reconstruction_A"] == 1.5
-    assert found["prior_A"] == found["kl_A"] == pytest.approx(0.15)
-    assert found["stratification"] == found["radial"] == 1.5
-    assert found["ranking_v2"] == 0.25
-    assert found["alignment"] == 0.3
-    assert not any(name.endswith("_B") for name in found)
-
-
 def test_the_schedules_are_followed_and_are_the_rows_of_the_run():
     steps = small.steps(**BOTH, prior__homeostat=True, control="schedules", train__epochs=10)
-    assert set(control.OPEN_LOOP) <= set(steps.rows)
+    assert set(exploration.KNOBS) <= set(steps.rows)
     _, info = steps.step(steps.state, 25)
-    for name in control.OPEN_LOOP:
+    for name in exploration.KNOBS:
         assert float(info.knobs[name]) == pytest.approx(float(steps.rows[name][25])), name
-    assert len({float(steps.rows[name][25]) for name in control.OPEN_LOOP}) == len(control.OPEN_LOOP)
+    assert len({float(steps.rows[name][25]) for name in exploration.KNOBS}) == len(exploration.KNOBS)
     assert small.setting()[0].schedules == {}
     assert control.knobs(small.setting()[1], small.setting()[2]) == {}
 
@@ -132,7 +120,7 @@ def test_the_homeostat_moves_sigma_and_c_and_what_is_measured_sees_them():
     c, sigma = float(state.knobs["c"]), float(state.knobs["sigma"])
     assert c == float(info.knobs["c"]) != pytest.approx(0.7, rel=0.05)
     assert sigma != pytest.approx(1, rel=0.05)
-    exported = small.jit(steps.made.export)(state.params, state.knobs, steps.hypers, steps.made.data)
+    exported = small.jit(steps.made.export)(state.params, small.context(steps.made, steps.hypers, knobs=state.knobs))
     assert float(exported["c"]) == pytest.approx(c)
     radius = 2 / np.sqrt(c) * np.arctanh(np.sqrt(c) * np.linalg.norm(np.float64(exported["z_B"]), axis=1))
     np.testing.assert_allclose(exported["radius_B"], radius, rtol=1e-4)
@@ -141,7 +129,8 @@ def test_the_homeostat_moves_sigma_and_c_and_what_is_measured_sees_them():
 def test_prior_coverage_counts_what_draws_of_the_prior_decode_to():
     made, _, hypers, params = small.setting(**BOTH, prior__homeostat=True)
     costly = small.jit(made.costly)
-    found = {s: costly(params, {"sigma": jnp.float32(s), "c": jnp.float32(0.7)}, hypers, made.data) for s in (0.01, 2)}
+    knobs = {s: {"sigma": jnp.float32(s), "c": jnp.float32(0.7)} for s in (0.01, 2)}
+    found = {s: costly(params, small.context(made, hypers, knobs=own)) for s, own in knobs.items()}
     noise = np.asarray(jax.random.normal(jax.random.key(0), (N, small.DIM)), np.float64)
     layer = params["decoder_A"]["out"]
     for sigma, metrics in found.items():
@@ -158,62 +147,18 @@ def test_prior_coverage_counts_what_draws_of_the_prior_decode_to():
 # --- StateNet ---------------------------------------------------------------------------------------------------------
 
 
-def test_senses_are_those_of_a_loop():
-    rng: Any = np.random.default_rng(0)
-    rows: Any = ROWS
-    n, c = len(ROWS), 0.7
-    z = rng.normal(size=(n, 4))
-    z *= rng.uniform(0.1, 0.9, (n, 1)) / np.linalg.norm(z, axis=1, keepdims=True) / np.sqrt(c)
-    x: Any = judge.trits(D)[ROWS].astype(np.int8)
-    logits = rng.normal(size=(n, D, 3)) + 3 * (x[:, :, None] == np.array([-1, 0, 1]))
-    points = Points(*(jnp.asarray(a, jnp.float32) for a in (z, z, z[:, 0])))
-    seen = Seen(
-        batch=Batch(rows, rows, x, None, None),
-        latent=Latent(points.z, None),
-        points=points,
-        noise=None,
-        drawn=points,
-        logits=jnp.asarray(logits, jnp.float32),
-        c=jnp.float32(c),
-        c0=jnp.float32(c),
-        sigma=None,
-        targets=jnp.zeros(D + 1),
-    )
-    found = small.jit(senses.of_branch)(seen, jnp.array([3, 7]))
-    assert set(found) == {"entropy", "coverage", "ranking"}
-    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    assert float(found["entropy"]) == pytest.approx(np.mean(-np.sum(p * np.log(p), -1)), rel=1e-5)
-    right = [all(logits[i].argmax(-1) - 1 == x[i]) for i in range(n)]
-    assert 0 < sum(right) < n
-    assert float(found["coverage"]) == pytest.approx(np.mean(right))
-    in_order = []
-    for i in range(n):
-        j, k = (i - 3) % n, (i - 7) % n
-        v = [int(judge.valuation_of_integer(np.array([abs(int(ROWS[i]) - int(ROWS[a]))]), D)[0]) for a in (j, k)]
-        d = [float(judge.geodesic(z[i][None], z[a][None], c)[0]) for a in (j, k)]
-        in_order += [(d[0] < d[1]) == (v[0] > v[1])] if v[0] != v[1] else []
-    assert 0 < sum(in_order) < len(in_order) < n
-    assert float(found["ranking"]) == pytest.approx(np.mean(in_order))
-    one = jax.tree.map(lambda a: a, seen)._replace(batch=seen.batch._replace(rows=np.zeros_like(ROWS)))
-    assert float(senses.of_branch(one, jnp.array([3, 7]))["ranking"]) == 0.5
-
-
 @functools.cache
 def with_statenet():
-    """Steps of a run under StateNet, and the place of its state in the chain of the task."""
-    steps = small.steps(**STATENET)
-    place = next(k for k, state in enumerate(steps.state.control[1]) if isinstance(state, statenet.StateNetState))
-    return steps, place
+    """Steps of a run under StateNet."""
+    return small.steps(**STATENET)
 
 
-def of(state, place):
-    return state.control[1][place]
+def of(state):
+    return state.control["statenet"]
 
 
-def replaced(state, place, net):
-    states = list(state.control[1])
-    states[place] = net
-    return state._replace(control=(state.control[0], tuple(states)))
+def replaced(state, net):
+    return state._replace(control=state.control | {"statenet": net})
 
 
 def saying(net, said):
@@ -224,12 +169,12 @@ def saying(net, said):
 
 @pytest.mark.parametrize("output", statenet.OUTPUTS)
 def test_each_output_changes_the_next_parameters(output):
-    steps, place = with_statenet()
+    steps = with_statenet()
     state = steps.state
     after = {}
     for delta in (0.0, 0.9):
-        net = saying(of(state, place), delta * (np.array(statenet.OUTPUTS) == output))
-        after[delta], _ = steps.step(replaced(state, place, net), 4)
+        net = saying(of(state), delta * (np.array(statenet.OUTPUTS) == output))
+        after[delta], _ = steps.step(replaced(state, net), 4)
 
     def differ(a, b):
         return {group for group in a if np.abs(small.flat(a[group]) - small.flat(b[group])).max() > 1e-7}
@@ -245,18 +190,18 @@ def test_each_output_changes_the_next_parameters(output):
 
 def test_each_input_is_live():
     """What the network is shown in a run differs from step to step in all 20 of its inputs."""
-    steps, place = with_statenet()
+    steps = with_statenet()
     rng = np.random.default_rng(0)
-    net = of(steps.state, place)
+    net = of(steps.state)
     net = net._replace(
         params=jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32) / 3, net.params)
     )
-    state, shown = replaced(steps.state, place, net), []
-    sources = control.sources_of({"A": ("encoder_A", "decoder_A"), "B": ("encoder_B", "decoder_B")})
+    state, shown = replaced(steps.state, net), []
+    sources = statenet.sources_of({"A": ("encoder_A", "decoder_A"), "B": ("encoder_B", "decoder_B")})
     for number in range(16):
         state, info = steps.step(state, number)
         signals: Any = type("Seen", (), {"last": state.last})
-        seen = statenet.observe(signals, of(state, place).running, info.knobs, sources)
+        seen = statenet.observe(signals, of(state).running, info.knobs, sources)
         shown.append([float(seen[name]) for name in statenet.INPUTS])
     spread = np.ptp(np.array(shown)[1:], axis=0)
     assert np.isfinite(shown).all()
@@ -264,28 +209,31 @@ def test_each_input_is_live():
 
 
 def test_the_reference_has_constant_weights_and_depends_on_what_is_of_the_model():
-    made, _, hypers, params = small.setting(**STATENET)
-    value = small.jit(made.reference)
+    made, _, hypers, params = small.setting(**STATENET, statenet__learn="lookahead", statenet__share=0.5)
+    reference = small.jit(cast(Any, made.look_ahead).reference)
     knobs = {name: jnp.float32(x) for name, (x, _) in KNOBS.items()}
-    at = {}
-    for name, (_, other) in KNOBS.items():
-        given = knobs | {name: jnp.float32(other)}
-        at[name] = float(value(params, given, {"rows": ROWS}, small.context(made, hypers, knobs={})))
-    rest = float(value(params, knobs, {"rows": ROWS}, small.context(made, hypers, knobs={})))
+
+    def value(knobs):
+        return float(reference(params, Indices(ROWS), small.context(made, hypers, knobs=knobs)))
+
+    at = {name: value(knobs | {name: jnp.float32(other)}) for name, (_, other) in KNOBS.items()}
+    rest = value(knobs)
     assert {name for name, x in at.items() if x != rest} == {"sigma", "c"}
 
 
 def test_it_looks_ahead_with_a_detector_behind_it():
-    """Whose state is a third of the chain, and goes on with them; only traced, as it takes a minute to compile."""
+    """Whose state goes on with those of the chain; only traced, as it takes a minute to compile."""
     epochs = {"train__epochs": 20, "evaluate__cheap_every": 1, "evaluate__costly_every": 20, "checkpoint__every": 20}
     changes = STATENET | {"statenet__learn": "lookahead", "statenet__interval": 2, "statenet__share": 0.5} | epochs
-    static, hypers = split(small.config(**changes, grokking__on=True))
-    init, chunk = train.make_train(task.make_task(static), static)
+    made, static, hypers = assembly.assemble(small.config(**changes, grokking__on=True))
+    init, chunk = program.make_train(made, static)
     begun = jax.eval_shape(init, hypers)
     after, report = jax.eval_shape(chunk.program, begun, jnp.int32(0), hypers, *chunk.shared)
-    assert len(after.control) == 3
+    assert {"statenet", "grokking"} <= begun.control.keys()
+    assert [*made.controllers][-2:] == ["statenet", "grokking"]
     assert jax.tree.structure(after) == jax.tree.structure(begun)
-    assert {"grokking/events", "tau"} <= report.info.knobs.keys()
+    assert "events" in report.info.control["grokking"]
+    assert "tau" in report.info.knobs
 
 
 def test_it_learns_by_the_gradient_of_differences_one_step_ahead():
@@ -293,25 +241,25 @@ def test_it_learns_by_the_gradient_of_differences_one_step_ahead():
     changes = STATENET | {"statenet__learn": "lookahead", "statenet__interval": 100, "statenet__share": 0.5}
     static, hypers = split(small.config(**changes | {"train__clip_norm": 0.3}))
     made = task.make_task(static)
-    init, chunk = train.make_train(made, static)
+    init, chunk = program.make_train(made, static)
     begun, one = jax.tree.map(lambda x: x[0], (jax.device_get(init(hypers)), hypers))
     after, _ = chunk(init(hypers), jnp.int32(0), hypers)
-    place = next(k for k, part in enumerate(begun.control[1]) if isinstance(part, statenet.StateNetState))
-    mu = after.control[1][place].adam.mu["decoder_1"]["bias"][0]  # it has learned once, at the first step
+    mu = after.control["statenet"].adam.mu["decoder_1"]["bias"][0]  # it has learned once, at the first step
 
     steps = small.steps(**changes | {"train__clip_norm": 0.3})
-    key, reference, learner = keys(one)[1], small.jit(made.reference), cast(Any, made.learner)
+    key, learner = keys(one)[1], cast(Any, made.look_ahead)
+    reference = small.jit(learner.reference)
 
     def of(bias):
-        net = begun.control[1][place]
+        net = begun.control["statenet"]
         phi = net.params | {"decoder_1": net.params["decoder_1"] | {"bias": jnp.float32(bias)}}
-        state = begun._replace(control=((), learner.put(begun.control[1], phi)))
+        state = begun._replace(control=begun.control | {"statenet": learner.put(net, phi)})
         rows = {name: jnp.float32(row[0]) for name, row in steps.rows.items()}
         last, _ = steps.compiled(state, (jnp.int32(0), rows), key, one, steps.made.data)
         key_batch, key_loss = jax.random.split(jax.random.fold_in(key, 1))
         context = Context(jnp.int32(1), key_batch, Controls({}, None, last.knobs), one, steps.made.data)
-        batch = {name: rows[: len(rows) // 2] for name, rows in made.sample(context).items()}
-        return float(reference(last.params, last.knobs, batch, context._replace(key=key_loss)))
+        batch = jax.tree.map(lambda rows: rows[: len(rows) // 2], made.sample(context))
+        return float(reference(last.params, batch, context._replace(key=key_loss)))
 
     h = 0.1
     expected = [(of(h * e) - of(-h * e)) / (2 * h) for e in np.eye(len(statenet.OUTPUTS))]
@@ -335,19 +283,19 @@ def test_the_curriculum_moves_tau_by_the_radial_loss_of_the_last_step():
 
 
 def test_the_network_is_that_of_the_file(tmp_path):
-    steps, place = with_statenet()
-    net = saying(of(steps.state, place), 0.9 * (np.array(statenet.OUTPUTS) == "tau"))
+    steps = with_statenet()
+    net = saying(of(steps.state), 0.9 * (np.array(statenet.OUTPUTS) == "tau"))
     statenet.save(tmp_path / "net.npz", net.params)
     made, _, hypers, _ = small.setting(**STATENET, statenet__params=str(tmp_path / "net.npz"))
-    begun = made.control.init(hypers)[place]
+    begun = made.controllers["statenet"].init(hypers)
     jax.tree.map(np.testing.assert_array_equal, begun.params, net.params)
     assert not any(np.any(x) for x in jax.tree.leaves(begun.adam))
 
 
 def test_alone_it_brings_the_rate_down_by_itself(tmp_path):
     """With no schedule but its own: what it does not turn stays as the config has it."""
-    steps, place = with_statenet()
-    net = saying(of(steps.state, place), -0.9 * (np.array(statenet.OUTPUTS) == "rate"))
+    steps = with_statenet()
+    net = saying(of(steps.state), -0.9 * (np.array(statenet.OUTPUTS) == "rate"))
     statenet.save(tmp_path / "net.npz", net.params)
     alone = STATENET | dict(control="statenet", model__rho=0.25, statenet__params=str(tmp_path / "net.npz"))
     steps, rates = small.steps(**alone), []
@@ -359,6 +307,17 @@ def test_alone_it_brings_the_rate_down_by_itself(tmp_path):
         assert float(info.knobs["rho"]) == 0.25
         assert float(info.knobs["tau"]) == 0.5
     np.testing.assert_allclose(rates, np.repeat((1 - 0.09) ** np.arange(1, 4), 2), rtol=1e-5)
+
+
+def test_a_name_without_a_file_is_one_of_the_assets():
+    """From whatever folder a run is started; and the name from before the move is refused with the new one."""
+    made, _, hypers, _ = small.setting(**STATENET, statenet__params="statenet.npz")
+    stored = statenet.load(Path(ternary_jax.__file__).parent / "assets" / "statenet.npz")
+    jax.tree.map(np.testing.assert_array_equal, made.controllers["statenet"].init(hypers).params, stored)
+    with pytest.raises(
+        ConfigError, match=r"results/statenet.npz has come into .*: set config.statenet.params=statenet.npz"
+    ):
+        small.setting(**STATENET, statenet__params="results/statenet.npz")
 
 
 def test_a_file_that_is_none_is_refused_with_what_to_give():
@@ -399,7 +358,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("overrides", "message"), WRONG)
 def test_what_contradicts_itself_is_a_sentence(overrides, message):
-    with pytest.raises(settings.ConfigError, match=message.replace("+", r"\+").replace(".", r"\.")):
+    with pytest.raises(ConfigError, match=message.replace("+", r"\+").replace(".", r"\.")):
         small.setting(**overrides)
 
 
@@ -407,7 +366,8 @@ def test_points_stay_in_the_ball_at_every_c():
     """In the originals, at c = 4, most were outside."""
     made, _, hypers, params = small.setting(**BOTH, prior__homeostat=True)
     for c in (0.1, 1.0, 4.0):
-        found = small.jit(made.export)(params, {"c": jnp.float32(c), "sigma": jnp.float32(1)}, hypers, made.data)
+        knobs = {"c": jnp.float32(c), "sigma": jnp.float32(1)}
+        found = small.jit(made.export)(params, small.context(made, hypers, knobs=knobs))
         poincare.check(found["z_A"], c)
 
 
@@ -428,8 +388,8 @@ TRADE_OFFS = {
 def test_each_row_of_the_table_of_trade_offs_has_its_losses_and_can_be_trained(variant):
     sizes = {"data.n_digits": 4, "data.high_from": 2, "train.batch_size": 16, "compilation_cache": False}
     static, hypers = split(load_config(f"{small.CONFIGS / 'v5_10.py'}{variant}", sizes))
-    assert settings.on(static.losses).keys() == TRADE_OFFS[variant]
-    init, chunk = train.make_train(task.make_task(static), static)
+    assert registry.on(static.losses).keys() == TRADE_OFFS[variant]
+    init, chunk = program.make_train(task.make_task(static), static)
     state = jax.eval_shape(init, jax.device_put(hypers))
     _, report = jax.eval_shape(chunk.program, state, jnp.int32(0), hypers, *chunk.shared)
     terms = {name.rsplit("_", 1)[0] for name in report.info.terms}

@@ -16,8 +16,9 @@ from scipy import stats
 from ternary_jax.config import split
 from ternary_jax.vae import objective
 from ternary_jax.vae.branch import Latent, Points
-from ternary_jax.vae.losses import ranking, rich
-from ternary_jax.vae.objective import Batch, Seen
+from ternary_jax.vae.data import Indices
+from ternary_jax.vae.losses import pairs, ranking, registry, rich
+from ternary_jax.vae.outputs import Batch, BranchOutput
 
 D, N, DIM = small.D, small.N, small.DIM
 C, C0, SIGMA = 1.3, 0.7, 0.8
@@ -28,7 +29,7 @@ V: Any = judge.valuation_of_integer(ROWS, D).astype(np.int32)
 X: Any = judge.trits(D)[ROWS].astype(np.int8)
 TARGETS = reference.radial_targets(0.08, 0.9, C0, D)
 # Some of one branch only, as they take long to compile.
-ALL_ON = dict.fromkeys((*objective.LOSSES, *objective.JOINT), "AB")
+ALL_ON = dict.fromkeys(registry.table(), "AB")
 ALL_ON |= {"ranking": "A", "ranking_v2": "B", "ranking_hyperbolic": "A", "centroid": "B"}
 # None as in the config, all different, so that a mixture shows.
 WEIGHTS = {name: 0.3 + 0.17 * k for k, name in enumerate(ALL_ON)}
@@ -45,13 +46,13 @@ FACTORS = {
 }
 
 
-def seen_of(seed):
+def output_of(seed):
     rng: Any = np.random.default_rng(seed)
     z: Any = rng.normal(size=(len(ROWS), DIM))
     z *= rng.uniform(0.05, 0.9, (len(ROWS), 1)) / np.linalg.norm(z, axis=1, keepdims=True) / np.sqrt(C)
     u, r = rng.normal(size=z.shape), rng.uniform(0.1, 3, len(ROWS))
     noise, u_drawn = rng.normal(size=(2, *z.shape))
-    found = Seen(
+    found = BranchOutput(
         batch=Batch(ROWS, V, X, SHIFTS, None),
         latent=Latent(*rng.normal(size=(2, len(ROWS), DIM))),
         points=Points(z, u, r),
@@ -67,7 +68,7 @@ def seen_of(seed):
     return found._replace(batch=found.batch._replace(key=KEY))
 
 
-SEEN = {"A": seen_of(0), "B": seen_of(1)}
+OUTPUTS = {"A": output_of(0), "B": output_of(1)}
 
 
 @functools.cache
@@ -100,13 +101,13 @@ def distance(pair):
     return float(judge.geodesic(x, y, C)[0])
 
 
-def expected_parts(seen):
+def expected_parts(output):
     """part: (loss, weight of the part, value)"""
     h, n = weights(), len(ROWS) // 2
-    r, v, z, x = seen.points.r.tolist(), V.tolist(), seen.points.z, X.tolist()
+    r, v, z, x = output.points.r.tolist(), V.tolist(), output.points.z, X.tolist()
     r_i, r_j = zip(*in_pairs(r), strict=True)
     v_i, v_j = zip(*in_pairs(v), strict=True)
-    mean, log_variance = (np.asarray(a, np.float64).tolist() for a in seen.latent)
+    mean, log_variance = (np.asarray(a, np.float64).tolist() for a in output.latent)
     far = reference.geodesic_targets(h.geodesic.furthest, h.geodesic.scale, D)
     pair_v = [pair_valuation(i, j) for i, j in in_pairs(ROWS.tolist())]
     d = [distance(pair) for pair in in_pairs(z)]
@@ -118,13 +119,13 @@ def expected_parts(seen):
     of_band = (float(b.ratio), float(b.width), D)
     bands = np.asarray(rich.band_variance(jnp.asarray(TARGETS)), np.float64)
     share = np.tanh(np.sqrt(C) * np.asarray(r) / 2)
-    u, wide = (np.asarray(a, np.float64) for a in (seen.points.u, z))
+    u, wide = (np.asarray(a, np.float64) for a in (output.points.u, z))
     lengths = [flat(*pair) for pair in in_pairs(u)]
     of_level = {k: reference.centroid(wide, ROWS.tolist(), k, C) for k in (1, 2, 3)}
     return {
-        "reconstruction": ("reconstruction", 1, reference.cross_entropy(seen.logits.tolist(), x)),
+        "reconstruction": ("reconstruction", 1, reference.cross_entropy(output.logits.tolist(), x)),
         "kl": ("kl", 1, reference.gaussian_kl(mean, log_variance, h.kl.free_bits)),
-        "prior": ("prior", 1, wrapped_kl(seen)),
+        "prior": ("prior", 1, wrapped_kl(output)),
         "radial": ("radial", 1, reference.squared(r, v, TARGETS, h.radial.growth)),
         "radial_margin": (
             "radial",
@@ -154,15 +155,15 @@ def expected_parts(seen):
         **half_mined("ranking_hyperbolic", wide, lambda x, y: distance((x, y)), h.ranking_hyperbolic),
         "repulsion": ("repulsion", 1, reference.repulsion(lengths, pair_v, h.repulsion.width, D)),
         **{f"centroid_{k}": ("centroid", h.centroid.decay ** (k - 1), value) for k, value in of_level.items()},
-        "entropy": ("entropy", 1, -reference.entropy_of_mean(seen.logits.tolist())),
-        "focus": ("focus", 1, reference.focus(seen.logits.tolist(), x, share, h.focus.power, h.focus.least)),
+        "entropy": ("entropy", 1, -reference.entropy_of_mean(output.logits.tolist())),
+        "focus": ("focus", 1, reference.focus(output.logits.tolist(), x, share, h.focus.power, h.focus.least)),
     }
 
 
-def wrapped_kl(seen):
+def wrapped_kl(output):
     """log q - log p of the draws: at lengths |v| from the mean, and |w| from the origin, in the metric."""
     scale, noise, u = (
-        np.asarray(a, np.float64) for a in (np.exp(seen.latent.log_variance / 2), seen.noise, seen.drawn.u)
+        np.asarray(a, np.float64) for a in (np.exp(output.latent.log_variance / 2), output.noise, output.drawn.u)
     )
     log_q, log_p = (
         stats.norm.logpdf(v, scale=s).sum(-1) - (DIM - 1) * np.log(np.sinh(length) / length)
@@ -199,14 +200,14 @@ def half_mined(name, points, distance, h):
 
 def expected_jointly():
     """The same of both branches at once."""
-    entropies = [reference.entropy_of_rows(seen.logits.tolist()) for seen in SEEN.values()]
+    entropies = [reference.entropy_of_rows(output.logits.tolist()) for output in OUTPUTS.values()]
     return {"alignment": ("alignment", 1, abs(entropies[0] - entropies[1]))}
 
 
 @functools.cache
 def expected():
     """By what is appended to the names of the parts, as `expected_parts`."""
-    of_branches = {f"_{b}": of_loss(b, expected_parts(seen)) for b, seen in SEEN.items()}
+    of_branches = {f"_{b}": of_loss(b, expected_parts(output)) for b, output in OUTPUTS.items()}
     return of_branches | {"": expected_jointly()}
 
 
@@ -217,12 +218,12 @@ def of_loss(b, parts):
 
 @functools.cache
 def found():
-    """seen, weights, factors -> (total, terms) with all on."""
-    return small.jit(lambda seen, weights, factors: total(seen, ALL_ON, weights, factors))
+    """output, weights, factors -> (total, terms) with all on."""
+    return small.jit(lambda output, weights, factors: total(output, ALL_ON, weights, factors))
 
 
 def test_every_part_is_that_of_a_loop():
-    _, terms = found()(SEEN, weights(), FACTORS)
+    _, terms = found()(OUTPUTS, weights(), FACTORS)
     assert set(terms) == {f"{part}{ending}" for ending, parts in expected().items() for part in parts}
     for ending, parts in expected().items():
         for part, (_, _, value) in parts.items():
@@ -232,7 +233,7 @@ def test_every_part_is_that_of_a_loop():
 
 @pytest.mark.parametrize("factors", [FACTORS, dict.fromkeys(FACTORS, 1.0)])
 def test_the_total_is_the_sum_of_weight_factor_and_part(factors):
-    loss, _ = found()(SEEN, weights(), factors)
+    loss, _ = found()(OUTPUTS, weights(), factors)
     by_hand = 0.0
     for ending, parts in expected().items():
         for name, weight, value in parts.values():
@@ -242,7 +243,7 @@ def test_the_total_is_the_sum_of_weight_factor_and_part(factors):
 
 
 def test_a_factor_by_the_name_of_a_joint_loss_counts_once():
-    alone = small.jit(lambda factor: total(SEEN, {"alignment": "AB"}, weights(), {"alignment": factor})[0])
+    alone = small.jit(lambda factor: total(OUTPUTS, {"alignment": "AB"}, weights(), {"alignment": factor})[0])
     assert float(alone(0.7)) == pytest.approx(0.7 * float(alone(1.0)), rel=1e-6)
 
 
@@ -250,7 +251,7 @@ def test_a_factor_by_the_name_of_a_joint_loss_counts_once():
 def test_pairs_are_those_of_a_loop_for_every_shift(k):
     a: Any = np.random.default_rng(0).normal(size=(k, 3)).astype(np.float32)
     for shift in range(1, k):
-        left, right = objective.pairs(a, jnp.array([shift, 1], jnp.int32))
+        left, right = pairs.pairs(a, jnp.array([shift, 1], jnp.int32))
         expected = [(a[b], a[(b - s) % k]) for s in (shift, 1) for b in range(k)]
         np.testing.assert_array_equal(left, [pair[0] for pair in expected])
         np.testing.assert_array_equal(right, [pair[1] for pair in expected])
@@ -262,7 +263,7 @@ def test_pairs_are_those_of_a_loop_for_every_shift(k):
 
 def size(on):
     """Equations of the losses that are on."""
-    made = jax.make_jaxpr(lambda seen, weights: total(seen, on, weights, {})[0])(SEEN, weights())
+    made = jax.make_jaxpr(lambda output, weights: total(output, on, weights, {})[0])(OUTPUTS, weights())
     return len(made.jaxpr.eqns)
 
 
@@ -271,12 +272,14 @@ def test_a_loss_that_is_off_leaves_no_term_and_no_equation():
     alone = {name: size({name: "A"}) for name in ALL_ON}
     assert size({}) == 0
     assert min(alone.values()) > 3
-    assert size(ALL_ON) == sum(n * (1 if name in objective.JOINT else len(ALL_ON[name])) for name, n in alone.items())
+    assert size(ALL_ON) == sum(
+        n * (1 if registry.table()[name].joint else len(ALL_ON[name])) for name, n in alone.items()
+    )
     for name, branches in ALL_ON.items():
         b = branches[-1]
-        ending = "" if name in objective.JOINT else f"_{b}"
+        ending = "" if registry.table()[name].joint else f"_{b}"
         parts = {part for part, (of, _, _) in expected()[ending].items() if of == name}
-        _, terms = jax.eval_shape(functools.partial(total, on={name: b}, factors={}), SEEN, weights=weights())
+        _, terms = jax.eval_shape(functools.partial(total, on={name: b}, factors={}), OUTPUTS, weights=weights())
         assert set(terms) == {f"{part}{ending}" for part in parts}
 
 
@@ -285,7 +288,7 @@ def of_step(**overrides):
     made, _, hypers, params = small.setting(**overrides)
 
     def loss(params, hypers):
-        return made.loss(params, {"rows": ROWS}, small.context(made, hypers)).total
+        return made.loss(params, Indices(ROWS), small.context(made, hypers)).total
 
     return equations(jax.make_jaxpr(loss)(params, hypers).jaxpr)
 

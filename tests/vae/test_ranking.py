@@ -12,10 +12,9 @@ from reference import judge
 from reference import losses as reference
 
 from ternary_jax.config import split
-from ternary_jax.vae import objective
 from ternary_jax.vae.branch import Latent, Points
-from ternary_jax.vae.losses import ranking
-from ternary_jax.vae.objective import Batch, Seen
+from ternary_jax.vae.losses import ranking, registry
+from ternary_jax.vae.outputs import Batch, BranchOutput
 
 D, DIM, C = 4, 3, 0.7
 DISTANCES: dict[str, Any] = {
@@ -102,12 +101,12 @@ def test_shifts_are_two_rows_other_than_the_anchor_and_each_other_all_as_likely(
 # --- the loss of them -------------------------------------------------------------------------------------------------
 
 
-def seen_of(z, rows, c) -> Any:
+def output_of(z, rows, c) -> Any:
     """All that a ranking loss looks at."""
     lists = Batch(rows, jnp.zeros_like(rows), rows[:, None], None, jax.random.key(0))
     nothing = jnp.zeros(len(rows))
     points = Points(z, z, nothing)
-    return Seen(lists, Latent(z, None), points, None, points, z, c, c, None, jnp.zeros(D + 1))
+    return BranchOutput(lists, Latent(z, None), points, None, points, z, c, c, None, jnp.zeros(D + 1))
 
 
 def loss_of(name, part=None):
@@ -116,7 +115,7 @@ def loss_of(name, part=None):
     h = jax.tree.map(lambda x: x[0], getattr(hypers.losses, name))
 
     def loss(z, c, rows):
-        parts = objective.LOSSES[name](seen_of(z, rows, c), h)
+        parts = registry.table()[name].parts(output_of(z, rows, c), h)
         return parts[part][1] if part else sum(weight * value for weight, value in parts.values())
 
     return loss

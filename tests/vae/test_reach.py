@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import small
 
-from ternary_jax.vae import objective
+from ternary_jax.vae.data import Indices
+from ternary_jax.vae.losses import registry
 
 ROWS: Any = np.array([0, 80, 27, 9, 13, 54, 40, 3, 1, 30, 18, 31, 40, 27, 36, 7], np.int32)  # the latter half: partners
 # Some of one branch only, as they take long to compile.
-ON = dict.fromkeys((*objective.LOSSES, *objective.JOINT), "AB")
+ON = dict.fromkeys(registry.table(), "AB")
+JOINT = {name for name, loss in registry.table().items() if loss.joint}
 del ON["prior"]  # it asks for another posterior than the KL does
 ON |= {"ranking": "B", "ranking_v2": "A", "ranking_hyperbolic": "B", "centroid": "A"}
 EVERYWHERE = {"encoder", "projection", "decoder"}
@@ -29,7 +31,7 @@ def slopes():
     stochastic = {f"model__{b}__posterior": "gaussian" for b in "AB"}
     made, _, hypers, params = small.setting(**on, **stochastic, data__partners=True, model__curvature="learned")
     half = len(ROWS) // 2
-    batch = {"rows": ROWS[:half], "partners": ROWS[half:]}
+    batch = Indices(ROWS[:half], ROWS[half:])
 
     def terms(params):
         found = made.loss(params, batch, small.context(made, hypers))
@@ -54,7 +56,7 @@ def test_a_loss_reaches_the_branch_that_it_is_on_for_and_no_other(slopes):
     _, gradients, _ = slopes
     assert len(gradients) > len(ON)
     for term, gradient in gradients.items():
-        part, branches = (term, "AB") if term in objective.JOINT else term.rsplit("_", 1)
+        part, branches = (term, "AB") if term in JOINT else term.rsplit("_", 1)
         reached = REACHES.get(part, {"encoder", "projection"})
         for group, tree in gradient.items():
             if group != "curvature":
@@ -83,7 +85,7 @@ def test_the_prior_reaches_what_makes_the_points_and_sees_sigma_and_c():
     @small.jit
     def slope(params, knobs):
         def of(params, knobs):
-            return made.loss(params, {"rows": ROWS}, small.context(made, hypers, knobs=knobs)).total
+            return made.loss(params, Indices(ROWS), small.context(made, hypers, knobs=knobs)).total
 
         return jax.grad(of, (0, 1))(params, knobs)
 

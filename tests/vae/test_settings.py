@@ -7,7 +7,7 @@ import pytest
 import small
 
 from ternary_jax.config import ConfigError, load_config, split
-from ternary_jax.vae import objective, settings
+from ternary_jax.vae.losses import registry
 
 CONTROLLED = small.CONTROLLED
 
@@ -27,7 +27,7 @@ REFUSED = [
         dict(data__partners=True, train__batch_size=30, train__microbatches=3 * 2),
         "config.train.batch_size=30 has to be a multiple of 12, twice config.train.microbatches",
     ),
-    (dict(losses__bands__on="B"), "config.losses.bands.on .*: set config.data.partners=True"),
+    (dict(losses__bands__on="B"), "config.losses.bands.on=B needs .*: set config.data.partners=True"),
     (dict(train__batch_size=24, train__microbatches=24), "config.train.batch_size=24 leaves no pairs: give 2 rows"),
     (
         dict(train__batch_size=24, train__microbatches=12, losses__ranking_v2__on="B"),
@@ -128,15 +128,15 @@ def test_there_are_configs_of_this_task():
 
 def test_every_loss_can_be_configured_and_is_off_unless_it_is_asked_for():
     config = load_config(small.CONFIGS / "vae.py")
-    assert set(config.losses) == {*objective.LOSSES, *objective.JOINT}
-    assert settings.on(config.losses) == {"reconstruction": "AB"}
+    assert set(config.losses) == registry.table().keys()
+    assert registry.on(config.losses) == {"reconstruction": "AB"}
 
 
 def test_what_is_on_is_said_by_loss_in_one_order():
     config = small.config(losses__rank__on="A", losses__kl__on="B", model__B__posterior="gaussian")
     for given in (config.losses, split(config)[0].losses):
-        assert settings.on(given) == {"reconstruction": "AB", "kl": "B", "rank": "A"}
-        assert [*settings.on(given)] == ["reconstruction", "kl", "rank"]
+        assert registry.on(given) == {"reconstruction": "AB", "kl": "B", "rank": "A"}
+        assert [*registry.on(given)] == ["reconstruction", "kl", "rank"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from ternary_jax import poincare, ternary
-from ternary_jax.optimizer import riemannian_adam
+from ternary_jax.riemannian import riemannian_adam
 from ternary_jax.vae import baselines
 
 

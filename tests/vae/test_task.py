@@ -2,7 +2,7 @@
 
 import functools
 import json
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,12 @@ from reference import losses as reference
 from scipy import stats
 
 from ternary_jax.config import load_config, split
-from ternary_jax.engine import checkpoint, log, train
-from ternary_jax.vae import branch, evaluate, factors, references, task
+from ternary_jax.engine import host
+from ternary_jax.engine.plan import plan, schedule_rows
+from ternary_jax.engine.program import controlled
+from ternary_jax.vae import branch, control, data, evaluate, forward, references, task
+from ternary_jax.workdir import checkpoint
+from ternary_jax.workdir import rows as log
 
 D, N, DIM = small.D, small.N, small.DIM
 V = judge.valuation_of_integer(np.arange(N), D)
@@ -52,15 +56,15 @@ def drawn(n, **overrides):
 
 def test_a_batch_is_of_all_operations_that_are_trained_on():
     batch, train_mask = drawn(60, **SPLITS["random"])
-    assert batch.keys() == {"rows"}
-    assert batch["rows"].shape == (60, 24)
-    assert set(batch["rows"].ravel()) == set(np.flatnonzero(train_mask))
+    assert batch.partners is None
+    assert batch.anchors.shape == (60, 24)
+    assert set(batch.anchors.ravel()) == set(np.flatnonzero(train_mask))
     assert train_mask.sum() == round(0.6 * N)
 
 
 def test_partners_are_at_each_pair_valuation_in_turn():
     batch, train_mask = drawn(60, data__partners=True, **SPLITS["random"])
-    anchors, partners = batch["rows"], batch["partners"]
+    anchors, partners = batch.anchors, batch.partners
     assert anchors.shape == partners.shape == (60, 12)
     assert train_mask[anchors].all()
     assert train_mask[partners].all()
@@ -75,7 +79,7 @@ def test_partners_are_at_each_pair_valuation_in_turn():
 
 def test_levels_have_their_share_of_a_batch():
     batch, _ = drawn(20, data__budget=0.5)
-    high = V[batch["rows"]] >= 2
+    high = V[batch.anchors] >= 2
     assert (high.sum(1) >= 12).all()
     assert np.mean(high) < 0.7
 
@@ -137,7 +141,7 @@ def test_rates_are_by_group_and_at_0_the_optimizer_goes_on(steps):
     factors = {"encoder_B": 0.0, "projection_A": 3.0, "curvature": 0.5}
     rates = steps.hypers.rates._replace(**{group: jnp.float32(x) for group, x in factors.items()})
     hypers = steps.hypers._replace(rates=rates)
-    begun = steps.state._replace(control=((), steps.made.control.init(hypers)))  # after the learning rate's
+    begun = steps.state._replace(control=controlled(steps.made).init(hypers))
     moved, info = steps.step(begun, hypers=hypers)
     for group, before in steps.state.params.items():
         one, other = (small.flat(after.params[group]) - small.flat(before) for after in (state, moved))
@@ -159,10 +163,10 @@ def test_a_learned_curvature_moves_and_the_targets_do_not(steps):
     @small.jit
     def geometry(theta):
         params = steps.state.params | {"curvature": {"theta": theta}}
-        given, keys = small.context(steps.made, steps.hypers), functools.partial(jax.random.fold_in, jax.random.key(0))
+        given = small.context(steps.made, steps.hypers)
         made = {b: branch.make_branch(b, steps.static) for b in "AB"}
-        seen, _ = task._forward(made, steps.static, params, jnp.arange(24), given, {}, keys)
-        return [(one.targets, one.c, one.c0, one.points.r) for one in seen.values()]
+        outputs = forward.forward(made, steps.static, params, data.Indices(jnp.arange(24)), given, 0)
+        return [(one.targets, one.c, one.c0, one.points.r) for one in outputs.values()]
 
     # Radii are (2 / sqrt c) artanh(...) of what the networks say: at a quarter of c they are twice as long.
     for (targets, c, c0, r), (_, _, _, r_before) in zip(
@@ -177,7 +181,7 @@ def test_a_fixed_curvature_is_no_group_and_any_learned_one_can_begin():
     made, _, hypers, _ = small.setting()
     assert "curvature" not in jax.eval_shape(made.init, jax.random.key(0), hypers)
     made, static, hypers, _ = small.setting(model__curvature="learned")
-    begin = small.jit(lambda hypers: task.curvature(made.init(jax.random.key(0), hypers), {}, hypers, static))
+    begin = small.jit(lambda hypers: forward.curvature(made.init(jax.random.key(0), hypers), {}, hypers, static))
     for c in (1e-4, 0.7, 5.0, 1e3):
         given = hypers._replace(model=hypers.model._replace(c=jnp.float32(c)))
         assert float(begin(given)) == pytest.approx(c, rel=1e-5)
@@ -194,7 +198,7 @@ def test_a_shared_decoder_drops_out_as_that_of_a():
                 model__B__encoder="plain",
             )
         )
-        assert task._drops(static, "B") == expected
+        assert forward.drops_out(static, "B") == expected
 
 
 def test_microbatches_have_the_gradient_of_the_batch_where_losses_are_means_over_rows():
@@ -214,9 +218,9 @@ def test_microbatches_have_the_gradient_of_the_batch_where_losses_are_means_over
 
 def test_phases_begin_with_their_epochs():
     made, static, _, _ = small.setting(phases__structure_from=1, phases__geometry_from=3)
-    steps = train.plan(static, N)
-    assert (steps.epoch, steps.total) == (4, 16)  # 81 operations by 24
-    rows = train.schedule_rows(made, static)
+    steps = plan(static, N)
+    assert (steps.unit, steps.total) == (4, 16)  # 81 operations by 24
+    rows = schedule_rows(made, static)
     assert rows["structure"].tolist() == [0.0] * 4 + [1.0] * 12
     assert rows["geometry"].tolist() == [0.0] * 12 + [1.0] * 4
     assert not small.setting()[0].schedules
@@ -233,13 +237,14 @@ def test_a_phase_leaves_reconstruction_and_kl_alone_then_all_but_geometry_then_a
 
     def of(structure, geometry):
         knobs = dict(structure=jnp.float32(structure), geometry=jnp.float32(geometry))
-        found = factors.of(knobs, (*every, "reconstruction", "kl", "prior"), hypers.phases.radial_after)
+        on = dict.fromkeys((*every, "reconstruction", "kl", "prior"), "AB")
+        found = control.factors_of(knobs, on, hypers)
         return {name: float(x) for name, x in found.items()}
 
     assert of(0.0, 0.0) == dict.fromkeys(every, 0.0)
     assert of(1.0, 0.0) == dict.fromkeys(every, 1.0) | {"geodesic": 0.0}
     assert of(1.0, 1.0) == dict.fromkeys(every, 1.0) | {"radial": later}
-    assert factors.of({}, tuple(every), 0.5) == {}
+    assert control.factors_of({}, dict.fromkeys(every, "AB"), hypers) == {}
 
 
 # --- what is measured -------------------------------------------------------------------------------------------------
@@ -288,9 +293,10 @@ def test_a_note_says_what_the_split_is_worth(name, words):
 def test_what_is_held_out_is_measured_on_both_branches(name):
     made, _ = static_of(name)
     hypers = jax.tree.map(lambda x: x[0], split(small.config(**SPLITS[name]))[1])
-    params, data = small.drawn(jax.eval_shape(made.init, jax.random.key(0), hypers)), jax.device_put(made.data)
+    made = made._replace(data=jax.device_put(made.data))
+    params, context = small.drawn(jax.eval_shape(made.init, jax.random.key(0), hypers)), small.context(made, hypers)
     with jax.debug_nans(False):
-        both = small.jit(lambda params: (made.cheap(params, {}, hypers, data), made.export(params, {}, hypers, data)))
+        both = small.jit(lambda params: (made.evaluate(params, context), cast(Any, made.export)(params, context)))
         found, file = jax.device_get(both(params))
         changed = params | {group: jax.tree.map(lambda x: 2 * x, params[group]) for group in ("encoder_B", "decoder_B")}
         _, other = jax.device_get(both(changed))
@@ -340,7 +346,7 @@ def two_runs(tmp_path_factory):
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     with jax.debug_nans(False):  # of the hierarchy of one level
-        summary = train.run(small.config(**given), workdir)
+        summary = host.run(small.config(**given), workdir)
     jax.config.update("jax_disable_most_optimizations", before)
     files = []
     for path in sorted((workdir / "embeddings").iterdir()):

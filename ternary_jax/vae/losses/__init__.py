@@ -1,5 +1,6 @@
-"""Losses of the ternary task: pure functions of batch arrays, scalar and unweighted. Pairs come in already formed.
+"""Losses of the ternary task, a file for each kind: pure functions of arrays, scalar and unweighted, and `LOSSES`.
 
-Throughout r = d(0, z) is the geodesic radius (n,), v the valuation (n,) int32, D the number of digits, and `targets`
-a table (D + 1,) by level.
+`LOSSES` declares the losses of a file to the config and to the step, as `registry.LossSpec` describes. Throughout
+r = d(0, z) is the geodesic radius (n,), v the valuation (n,) int32, D the number of digits, and `targets` a table
+(D + 1,) by level.
 """

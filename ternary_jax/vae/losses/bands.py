@@ -7,12 +7,18 @@ for its radii to differ; where each lies there is said by its first digit. A spr
 would push neighbours apart: the distance of two points is at least the difference of their radii.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from ternary_jax.vae.losses import masked
-from ternary_jax.vae.losses.radial import radius
+from ternary_jax import poincare, ternary
+from ternary_jax.config.keys import real
+from ternary_jax.vae.losses import masked, pairs
+from ternary_jax.vae.losses.radial import check_shares, radius
+from ternary_jax.vae.losses.registry import LossSpec, Parts, positive, share, weight
+from ternary_jax.vae.outputs import BranchOutput
 
 
 def centres(furthest: ArrayLike, ratio: ArrayLike, n_digits: int) -> Array:
@@ -43,3 +49,39 @@ def spread(r: Array, x: Array, outer: ArrayLike, between: ArrayLike, c0: ArrayLi
     """
     target = jnp.where(x[:, 0] == 0, radius(outer, c0), radius(between, c0))
     return masked.mean((r - target) ** 2, x[:, 0] >= 0)
+
+
+# --- as a loss of the config ------------------------------------------------------------------------------------------
+
+
+def _bands(output: BranchOutput, h: Any) -> Parts:
+    rows, v, x, *_ = output.batch
+    n_digits, n = output.n_digits, len(v) // 2
+    centre = centres(h.furthest / jnp.sqrt(output.c0), h.ratio, n_digits)
+    half = -h.width * jnp.log(h.ratio)
+    d = pairs.each(poincare.dist, output.points.z[:n], output.points.z[n:], output.c)
+    pair_v = ternary.pair_valuation(rows[:n], rows[n:], n_digits)
+    inner = v > 0  # level 0 has its place by `spread`
+    r = jnp.where(inner, output.points.r, jnp.exp(centre[0]))
+    return {
+        "band_radius": (h.radius, outside(r, v, centre, half, True)),
+        "band_distance": (h.distance, outside(d, pair_v, centre, half, False)),
+        "band_spread": (h.spread, spread(output.points.r, x, h.outer, h.between, output.c0)),
+    }
+
+
+def _check(config: Any, _: str) -> None:
+    check_shares(config, "losses.bands", "between", "outer")
+
+
+_KEYS = {
+    "furthest": positive(),
+    "ratio": real(1e-3, 0.999, traced=True),
+    "width": real(0, 0.5, traced=True),
+    "radius": weight(),
+    "distance": weight(),
+    "spread": weight(),
+    "outer": share(),
+    "between": share(),
+}
+LOSSES = (LossSpec("bands", _bands, _KEYS, uses=("partners",), check=_check, place=10),)

@@ -1,12 +1,17 @@
 """Residue balls drawn together around their means, as far as a batch holds several rows of one."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
 from ternary_jax import poincare
+from ternary_jax.config.keys import real
 from ternary_jax.vae.losses import masked
+from ternary_jax.vae.losses.registry import LossSpec, Parts
+from ternary_jax.vae.outputs import BranchOutput
 
 LEVELS = (1, 2, 3, 4)
 STEPS = 3  # leave a mean off by 3e-3 of the way to its furthest row or less, and the loss, flat there, by 1e-5
@@ -67,3 +72,15 @@ def _size(z, ball, n_balls):
 
 def _sums(rows, ball, n_balls):
     return jax.ops.segment_sum(rows, ball, n_balls)
+
+
+# --- as a loss of the config ------------------------------------------------------------------------------------------
+
+
+def _centroid(output: BranchOutput, h: Any) -> Parts:
+    below = [k for k in LEVELS if k < output.n_digits]  # a ball of level D is one operation
+    of_level = {k: squared(output.points.z, output.batch.rows, k, output.c) for k in below}
+    return {f"centroid_{k}": (h.decay ** (k - 1), found) for k, found in of_level.items()}
+
+
+LOSSES = (LossSpec("centroid", _centroid, {"decay": real(0, 1, traced=True)}, place=17),)

@@ -4,10 +4,14 @@ By log softmax, which is exact at any logits and needs no 1e-10 beside a probabi
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from ternary_jax.vae.losses.registry import LossSpec, Parts
+from ternary_jax.vae.outputs import BranchOutput
 
 
 def of_mean(logits: Array) -> Array:
@@ -30,3 +34,20 @@ def alignment(logits: Array, others: Array) -> Array:
 
 def _entropy(log_p):
     return -jnp.sum(jnp.exp(log_p) * log_p, -1)
+
+
+# --- as losses of the config ------------------------------------------------------------------------------------------
+
+
+def _of_branch(output: BranchOutput, _: Any) -> Parts:
+    return {"entropy": (1, -of_mean(output.logits))}
+
+
+def _alignment(outputs: dict[str, BranchOutput], _: Any) -> Parts:
+    return {"alignment": (1, alignment(*(one.logits for one in outputs.values())))}
+
+
+LOSSES = (
+    LossSpec("entropy", _of_branch, families=("autoencoder",), place=18),
+    LossSpec("alignment", _alignment, joint=True, place=20),
+)

@@ -3,13 +3,20 @@
 d = d(z_i, z_j) (n,), v = v(|i - j|) (n,) int32, which is D for two rows of one operation.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 import optax
 from jax import Array
 from jax.typing import ArrayLike
 
+from ternary_jax import poincare
+from ternary_jax.config.split import per_run
+from ternary_jax.errors import ConfigError
 from ternary_jax.vae.losses import levels as by_level
-from ternary_jax.vae.losses import masked, radial
+from ternary_jax.vae.losses import masked, pairs, radial
+from ternary_jax.vae.losses.registry import LossSpec, Parts, positive
+from ternary_jax.vae.outputs import BranchOutput
 
 
 def targets(furthest: ArrayLike, scale: ArrayLike, n_digits: int) -> Array:
@@ -34,3 +41,27 @@ def smooth_l1(d: Array, pair_v: Array, targets: Array) -> Array:
     """
     error = optax.huber_loss(d, by_level.at(targets, pair_v))
     return masked.mean(error, pair_v < targets.shape[0] - 1)
+
+
+# --- as a loss of the config ------------------------------------------------------------------------------------------
+
+
+def _geodesic(output: BranchOutput, h: Any) -> Parts:
+    d, v = pairs.distances(output, output.points.z, poincare.dist)
+    return {"geodesic": (1, smooth_l1(d, v, targets(h.furthest, h.scale, output.n_digits)))}
+
+
+def check_reachable(config: Any, _: str) -> None:
+    """The furthest target can be reached in every run."""
+    values = (config.losses.geodesic.furthest, config.radii.outer, config.model.c)
+    for furthest, outer, c in zip(*(per_run(value, config.runs) for value in values), strict=True):
+        limit = float(reachable(outer, c))
+        if furthest > limit:
+            raise ConfigError(
+                f"config.losses.geodesic.furthest={furthest} is out of reach: two points of radius "
+                f"config.radii.outer={outer} are at most {limit:.4g} apart: give that or less"
+            )
+
+
+_KEYS = {"furthest": positive(), "scale": positive()}
+LOSSES = (LossSpec("geodesic", _geodesic, _KEYS, uses=("pairs",), check=check_reachable, place=8),)

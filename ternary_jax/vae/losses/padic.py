@@ -4,11 +4,15 @@ The originals' own loss of the norm is max_k |z_k|^(3^-k), the size of the coord
 space, of another value in each rotated basis, and with an infinite gradient where a coordinate is 0.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from ternary_jax.vae.losses import levels
+from ternary_jax.vae.losses import levels, pairs
+from ternary_jax.vae.losses.registry import LossSpec, Parts, positive
+from ternary_jax.vae.outputs import BranchOutput
 
 
 def targets(scale: ArrayLike, n_digits: int) -> Array:
@@ -24,3 +28,21 @@ def squared(length: Array, v: Array, targets: Array) -> Array:
     valuations of operations.
     """
     return jnp.mean(jnp.square(length - levels.at(targets, v)))
+
+
+# --- as losses of the config ------------------------------------------------------------------------------------------
+
+
+def _metric(output: BranchOutput, h: Any) -> Parts:
+    d, v = pairs.distances(output, output.points.u, pairs.euclidean)
+    return {"metric": (1, squared(d, v, targets(h.scale, output.n_digits)))}
+
+
+def _norm(output: BranchOutput, h: Any) -> Parts:
+    return {"norm": (1, squared(output.points.r, output.batch.v, targets(h.scale, output.n_digits)))}
+
+
+LOSSES = (
+    LossSpec("metric", _metric, {"scale": positive()}, uses=("pairs",), place=11),
+    LossSpec("norm", _norm, {"scale": positive()}, place=12),
+)

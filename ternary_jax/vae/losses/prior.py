@@ -4,12 +4,16 @@ Two wrapped normals of different centres have no closed form, so the divergence 
 are per Riemannian volume, whose units c sets: they cancel, but sinh of the two lengths stays.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from ternary_jax.precision import in_float64, log_sinhc
+from ternary_jax.vae.losses.registry import LossSpec, Parts
+from ternary_jax.vae.outputs import BranchOutput
 
 
 def wrapped_kl(v: Array, u: Array, scale: Array, sigma: ArrayLike, c: ArrayLike) -> Array:
@@ -30,3 +34,14 @@ def _of_draw(v, u, scale, sigma, c):
     normal = jnp.sum(jnp.log(sigma / scale) + jnp.square(w / sigma) / 2 - jnp.square(v / scale) / 2)
     bent = log_sinhc(c * jnp.sum(jnp.square(w))) - log_sinhc(c * jnp.sum(jnp.square(v)))
     return normal + (u.size - 1) * bent
+
+
+# --- as a loss of the config ------------------------------------------------------------------------------------------
+
+
+def _prior(output: BranchOutput, _: Any) -> Parts:
+    scale = jnp.exp(output.latent.log_variance / 2)  # pyright: ignore[reportOptionalOperand]
+    return {"prior": (1, wrapped_kl(scale * output.noise, output.drawn.u, scale, output.sigma, output.c))}
+
+
+LOSSES = (LossSpec("prior", _prior, families=("autoencoder", "kl"), posterior="wrapped", place=2),)

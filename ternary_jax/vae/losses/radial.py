@@ -5,14 +5,21 @@ the ball in use. Here the ends are shares of the ball's radius, and what derives
 taken from `targets`, which are not linear in v.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 from jax.typing import ArrayLike
 
+from ternary_jax.config.keys import real
+from ternary_jax.config.split import per_run
+from ternary_jax.errors import ConfigError
 from ternary_jax.vae.losses import levels as by_level
-from ternary_jax.vae.losses import masked, rich
+from ternary_jax.vae.losses import masked, pairs, rich
+from ternary_jax.vae.losses.registry import LossSpec, Parts, positive, weight
+from ternary_jax.vae.outputs import BranchOutput
 
 
 def radius(fraction: ArrayLike, c0: ArrayLike) -> Array:
@@ -76,3 +83,64 @@ def monotonic(r: Array, v: Array, targets: Array, share: ArrayLike, softness: Ar
 
 def _difference(table: Array) -> Array:
     return table[:, None] - table[None, :]
+
+
+# --- as losses of the config ------------------------------------------------------------------------------------------
+
+
+def _radial(output: BranchOutput, h: Any) -> Parts:
+    of_pairs = pairs.radii(output)
+    return {
+        "radial": (1, squared(output.points.r, output.batch.v, output.targets, h.growth)),
+        "radial_margin": (h.margin, margin(*of_pairs, output.targets, h.share)),
+    }
+
+
+def _stratification(output: BranchOutput, _: Any) -> Parts:
+    return {"stratification": (1, stratification(output.points.r, output.batch.v, output.targets))}
+
+
+def _monotonic(output: BranchOutput, h: Any) -> Parts:
+    found = monotonic(output.points.r, output.batch.v, output.targets, h.share, h.softness, h.pull)
+    return {"monotonic": (1, found)}
+
+
+def _rank(output: BranchOutput, h: Any) -> Parts:
+    return {"rank": (1, rank(*pairs.radii(output), h.temperature))}
+
+
+_share = real(0, 1, traced=True)
+LOSSES = (
+    LossSpec(
+        "radial",
+        _radial,
+        {"growth": real(0, 10, traced=True), "margin": weight(), "share": _share},
+        uses=("pairs",),
+        families=("radial",),
+        place=3,
+    ),
+    LossSpec("stratification", _stratification, families=("radial",), place=4),
+    LossSpec(
+        "monotonic",
+        _monotonic,
+        {"share": _share, "softness": positive(), "pull": weight()},
+        families=("radial",),
+        place=5,
+    ),
+    LossSpec("rank", _rank, {"temperature": positive()}, uses=("pairs",), families=("radial",), place=6),
+)
+
+
+def check_shares(config: Any, name: str, low: str, high: str) -> None:
+    """The shares `low` < `high` of the ball's radius of a group are in order, and a projection can reach them."""
+    group = config
+    for part in name.split("."):
+        group = group[part]
+    direct = "direction_radius" in (config.model.A.projection, config.model.B.projection)
+    limit = config.model.max_radius if direct else 1
+    for less, more in zip(per_run(group[low], config.runs), per_run(group[high], config.runs), strict=True):
+        if not less < more <= limit:
+            raise ConfigError(
+                f"config.{name}.{low}={less} has to be less than config.{name}.{high}={more}, and that at most "
+                f"config.model.max_radius={limit}"
+            )

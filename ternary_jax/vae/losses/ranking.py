@@ -13,10 +13,12 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from ternary_jax import poincare, ternary
-from ternary_jax.precision import safe_sqrt
-from ternary_jax.vae.losses import masked
+from ternary_jax.config.keys import real
+from ternary_jax.vae.losses import masked, pairs
+from ternary_jax.vae.losses.registry import LossSpec, Parts, weight
+from ternary_jax.vae.outputs import BranchOutput
+from ternary_jax.vae.streams import TRIPLETS, stream
 
-Distance = Callable[[Any, Any, Any], Array]
 Order = Callable[[Any, Any, Any], Array]
 BLOCK = 1 << 18  # distances that `mine` looks at together, 1 MB: all at 512 rows, those of 64 anchors at 4,096
 
@@ -110,13 +112,8 @@ class Measure(NamedTuple):
     rises with the distance between them, by a matrix product. It is off by rounding where two are near each other.
     """
 
-    distance: Distance
+    distance: pairs.Distance
     order: Order
-
-
-def _length(x, y, _):
-    """|x - y|. Gradient 0 at x = y."""
-    return safe_sqrt(jnp.sum(jnp.square(x - y)))
 
 
 def _squared(x, points, _):
@@ -133,5 +130,62 @@ def _product(points, x):
     return jnp.matmul(points, x, precision=lax.Precision.HIGHEST)  # a GPU would round to ten bits
 
 
-EUCLIDEAN = Measure(_length, _squared)  # of tangent vectors, whatever c
+EUCLIDEAN = Measure(pairs.euclidean, _squared)  # of tangent vectors, whatever c
 HYPERBOLIC = Measure(poincare.dist, _chord)
+
+
+# --- as losses of the config ------------------------------------------------------------------------------------------
+
+
+def _ranking(output: BranchOutput, h: Any) -> Parts:
+    d_j, d_k, v_j, v_k = _at_random(output, output.points.u, EUCLIDEAN)
+    return {"ranking": (1, ordered(d_j, d_k, v_j, v_k, h.margin))}
+
+
+def _ranking_v2(output: BranchOutput, h: Any) -> Parts:
+    mined, drawn = _half_mined(output, h, output.points.u, EUCLIDEAN)
+    return {"ranking_v2_mined": mined, "ranking_v2_random": drawn}
+
+
+def _ranking_hyperbolic(output: BranchOutput, h: Any) -> Parts:
+    mined, drawn = _half_mined(output, h, output.points.z, HYPERBOLIC)
+    return {"ranking_hyperbolic_mined": mined, "ranking_hyperbolic_random": drawn}
+
+
+def _half_mined(output: BranchOutput, h: Any, points: Array, measure: Measure) -> tuple[tuple, tuple]:
+    """The worst triplets of the first half of the batch, and random ones, each with its share of the weight."""
+    rows, half = output.batch.rows, max(1, len(output.batch.rows) // 2)
+    positive, negative, found = mine(points, rows, half, output.c, measure.order, output.n_digits)
+
+    def worst(a):
+        return a[:half], a[positive], a[negative]
+
+    d_p, d_n, v_p, v_n = _of_triplets(output, worst(points), worst(rows), measure)
+    d_j, d_k, v_j, v_k = _at_random(output, points, measure)
+    return (
+        (h.hard_share, violated(d_p, d_n, found, margin(v_p, v_n, h.margin, h.slope))),
+        (1 - h.hard_share, ordered(d_j, d_k, v_j, v_k, margin(v_j, v_k, h.margin, h.slope))),
+    )
+
+
+def _at_random(output: BranchOutput, points: Array, measure: Measure) -> tuple[Array, ...]:
+    """n random triplets, the same ones in every loss and branch of a step; a key is used once, so by its fold."""
+    moved = shifts(stream(output.batch.key, TRIPLETS), len(output.batch.rows))
+    of_points, of_rows = ((a, *(jnp.roll(a, shift, 0) for shift in moved)) for a in (points, output.batch.rows))
+    return _of_triplets(output, of_points, of_rows, measure)
+
+
+def _of_triplets(output: BranchOutput, points: Any, rows: Any, measure: Measure) -> tuple[Array, ...]:
+    """(d_j, d_k, v_j, v_k) of anchors to two others each; points, rows: of the three."""
+    (x, *others), (i, *other_rows) = points, rows
+    return *(pairs.each(measure.distance, x, y, output.c) for y in others), *(
+        ternary.pair_valuation(i, j, output.n_digits) for j in other_rows
+    )
+
+
+_KEYS = {"margin": weight(), "slope": weight(), "hard_share": real(0, 1, traced=True)}
+LOSSES = (
+    LossSpec("ranking", _ranking, {"margin": weight()}, uses=("triplets",), families=("ranking",), place=13),
+    LossSpec("ranking_v2", _ranking_v2, _KEYS, uses=("triplets",), families=("ranking",), place=14),
+    LossSpec("ranking_hyperbolic", _ranking_hyperbolic, _KEYS, uses=("triplets",), families=("ranking",), place=15),
+)

@@ -1,9 +1,14 @@
 """What is decoded, and what is paid for the code."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import optax
 from jax import Array, lax
 from jax.typing import ArrayLike
+
+from ternary_jax.vae.losses.registry import LossSpec, Parts, weight
+from ternary_jax.vae.outputs import BranchOutput
 
 
 def cross_entropy(logits: Array, x: Array) -> Array:
@@ -38,3 +43,26 @@ def gaussian_kl(mean: Array, log_variance: Array, free_bits: ArrayLike) -> Array
 
 def _of_rows(logits, x):
     return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, x.astype(jnp.int32) + 1), -1)
+
+
+# --- as losses of the config ------------------------------------------------------------------------------------------
+
+
+def _reconstruction(output: BranchOutput, _: Any) -> Parts:
+    return {"reconstruction": (1, cross_entropy(output.logits, output.batch.x))}
+
+
+def _focus(output: BranchOutput, h: Any) -> Parts:
+    share = jnp.tanh(jnp.sqrt(output.c) * output.points.r / 2)  # sqrt(c)|z|
+    return {"focus": (1, focus(output.logits, output.batch.x, share, h.power, h.least))}
+
+
+def _kl(output: BranchOutput, h: Any) -> Parts:
+    return {"kl": (1, gaussian_kl(*output.latent, h.free_bits))}  # pyright: ignore[reportArgumentType]
+
+
+LOSSES = (
+    LossSpec("reconstruction", _reconstruction, families=("autoencoder",), place=0),
+    LossSpec("kl", _kl, {"free_bits": weight()}, families=("autoencoder", "kl"), posterior="gaussian", place=1),
+    LossSpec("focus", _focus, {"power": weight(), "least": weight()}, families=("autoencoder",), place=19),
+)

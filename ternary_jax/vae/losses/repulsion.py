@@ -1,10 +1,14 @@
 """Points that push each other apart, whatever their operations."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from ternary_jax.vae.losses import masked
+from ternary_jax.vae.losses import masked, pairs
+from ternary_jax.vae.losses.registry import LossSpec, Parts, positive
+from ternary_jax.vae.outputs import BranchOutput
 
 
 def gaussian(d: Array, pair_v: Array, width: ArrayLike, n_digits: int) -> Array:
@@ -15,3 +19,15 @@ def gaussian(d: Array, pair_v: Array, width: ArrayLike, n_digits: int) -> Array:
     1e-5 in training. Width is to be of the size of the distances that it is to act at.
     """
     return masked.mean(jnp.exp(-jnp.square(d / width)), pair_v < n_digits)
+
+
+# --- as a loss of the config ------------------------------------------------------------------------------------------
+
+
+def _repulsion(output: BranchOutput, h: Any) -> Parts:
+    d, v = pairs.distances(output, output.points.u, pairs.euclidean)
+    return {"repulsion": (1, gaussian(d, v, h.width, output.n_digits))}
+
+
+_KEYS = {"width": positive()}
+LOSSES = (LossSpec("repulsion", _repulsion, _KEYS, uses=("pairs",), families=("autoencoder",), place=16),)

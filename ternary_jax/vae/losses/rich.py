@@ -3,13 +3,17 @@
 The originals weigh level_means 5, floor 2 and separation 3, beside 1 for the reconstruction.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from ternary_jax.vae.losses import masked
-from ternary_jax.vae.losses.levels import Levels, adjacent
+from ternary_jax.vae.losses.levels import Levels, adjacent, statistics
+from ternary_jax.vae.losses.registry import LossSpec, Parts, weight
+from ternary_jax.vae.outputs import BranchOutput
 
 
 def level_means(levels: Levels, targets: Array) -> Array:
@@ -45,3 +49,19 @@ def separation(levels: Levels, gap: ArrayLike) -> Array:
     """max(0, mean_b - mean_a + gap), summed over levels a < b that are present with none between them, -> ()."""
     crossed = jax.nn.relu(levels.mean[None, :] - levels.mean[:, None] + gap)
     return jnp.sum(jnp.where(adjacent(levels), crossed, 0))
+
+
+# --- as a loss of the config ------------------------------------------------------------------------------------------
+
+
+def _rich(output: BranchOutput, h: Any) -> Parts:
+    found = statistics(output.points.r, output.batch.v, output.n_digits)
+    return {
+        "rich_means": (h.means, level_means(found, output.targets)),
+        "rich_floor": (h.floor, floor(found, band_variance(output.targets), h.kappa)),
+        "rich_separation": (h.separation, separation(found, h.gap)),
+    }
+
+
+_KEYS = {"means": weight(), "floor": weight(), "separation": weight(), "kappa": weight(), "gap": weight()}
+LOSSES = (LossSpec("rich", _rich, _KEYS, place=7),)

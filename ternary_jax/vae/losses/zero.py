@@ -7,12 +7,17 @@ push to the edge. Over the 3^9 operations the Spearman correlation of the two co
 their sum by 0.5 once more.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 import optax
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from ternary_jax.config.keys import real
 from ternary_jax.vae.losses import levels
+from ternary_jax.vae.losses.registry import LossSpec, Parts, weight
+from ternary_jax.vae.outputs import BranchOutput
 
 
 def leading(x: Array) -> Array:
@@ -46,3 +51,17 @@ def _centred(a: Array) -> Array:
     spread = high - low > 8 * jnp.finfo(a.dtype).eps * jnp.maximum(jnp.abs(low), jnp.abs(high))
     unit = jnp.where(spread, (a - low) / jnp.where(spread, high - low, 1), 0)
     return unit - jnp.mean(unit)
+
+
+# --- as a loss of the config ------------------------------------------------------------------------------------------
+
+
+def _zero(output: BranchOutput, h: Any) -> Parts:
+    return {
+        "zero": (h.pull, pull(output.points.r, output.batch.x, output.targets)),
+        "zero_correlation": (h.correlation, correlation(output.points.r, output.batch.x, h.aim)),
+    }
+
+
+_KEYS = {"pull": weight(), "correlation": weight(), "aim": real(-1, 1, traced=True)}
+LOSSES = (LossSpec("zero", _zero, _KEYS, place=9),)

@@ -1,0 +1,249 @@
+"""Whole runs of configs/v5_10.py as one program each, for meta_train_statenet.py and compare_statenet.py.
+
+A run of the small kind, on 3^5 or 3^6 operations, has small networks, and goes through the whole of the schedules. What
+StateNet turns can also be turned by a course: the same offsets, of the same bounds, as schedules of the step alone.
+"""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import lab
+import numpy as np
+from ml_collections import ConfigDict
+
+from ternary_jax.config import load_config, split
+from ternary_jax.control.chain import Control
+from ternary_jax.vae.controllers import corrections, exploration
+
+CONFIG = lab.CONFIGS / "v5_10.py"
+ASSETS = lab.ROOT / "ternary_jax" / "assets"
+RENEWALS = 50  # of StateNet in a run, however long that is: what it has learned of a run's course is to carry over
+SMALL: dict[str, Any] = {
+    "train.learning_rate": 8e-3,
+    "train.batch_size": 48,
+    **{f"model.{b}.hidden": (128, 64) for b in "AB"},
+    "model.A.decoder_hidden": (32, 64),
+    "model.B.decoder_hidden": (64, 64),
+}
+SPACES = {5: 80, 6: 27}  # digits: epochs; both are 450 steps or so
+FULL = {"train.epochs": 54}  # 2,106 steps at 3^9
+NEAR = {"coverage_A": 0.99, "coverage_B": 0.99, "hierarchy_B": -0.80}
+
+# The numbers of a fixed schedule, and what a unit of each is: added, or as a logarithm. 0 is the config as it is.
+SCHEDULES: dict[str, tuple[str, float]] = {
+    "train.learning_rate": ("times", 0.5),
+    "knobs.ranking": ("times", 0.5),
+    "knobs.tau": ("add", 0.2),
+    "knobs.lambda_1": ("add", 0.1),
+    "knobs.lambda_2": ("add", 0.1),
+    "schedules.alignment.mean": ("add", 0.1),
+    "schedules.rho.first": ("add", 0.1),
+    "schedules.rho.second": ("add", 0.1),
+    "schedules.beta.level": ("times", 0.5),
+    "schedules.beta.final": ("times", 0.5),
+    "schedules.temperature_A.last": ("times", 0.3),
+    "schedules.temperature_B.last": ("times", 0.3),
+}
+# Not the curvature: the radii that R asks for depend on where it begins, so that R would be another.
+BOUNDS = {"knobs.tau": (0.0, 1.0), "schedules.alignment.mean": (0.15, 0.75), "schedules.rho.first": (0.0, 0.9)}
+BOUNDS |= {"schedules.rho.second": (0.0, 0.9), "knobs.lambda_1": (0.1, 2.0), "knobs.lambda_2": (0.1, 2.0)}
+
+# A course goes from no offset through these shares of a run, in straight lines; and the units of its offsets there.
+KNOTS = (1 / 3, 2 / 3, 1.0)
+UNITS = dict.fromkeys(corrections.TURNS, 0.5) | {"tau": 0.2, "lambda_1": 0.1, "lambda_2": 0.1, "lambda_3": 0.1}
+
+
+class Runs(NamedTuple):
+    """Whole runs of a config, as one program.
+
+    config: resolved; steps: of a run; rows: its schedules, (steps,) each; data: of its task
+    begin: phi, hypers -> state; ahead: state, (numbers, rows), hypers, data -> state
+    reference: state, hypers, data, key, n -> R over n batches; measure: state, hypers, data -> metrics
+    put: state of the chain, phi -> that state
+    """
+
+    config: Any
+    steps: int
+    rows: dict[str, Any]
+    data: Any
+    begin: Callable[..., Any]
+    ahead: Callable[..., Any]
+    reference: Callable[..., Any]
+    measure: Callable[..., Any]
+    put: Callable[..., Any]
+
+
+def networks(given: Any) -> dict[str, Path]:
+    """Where the networks are, by name: in --out, or else the one that configs load in the assets of the package."""
+    names = ("statenet.npz", "statenet_unrolled.npz")  # of `train` and of `unroll` in meta_train_statenet.py
+    return {name: (given.out or (lab.folder(given) / "raw" if "unrolled" in name else ASSETS)) / name for name in names}
+
+
+def configured(n_digits: int, by: str, changes: dict[str, Any]) -> Any:
+    """The config of a run with this `control`; StateNet is renewed `RENEWALS` times in it."""
+    small = {} if n_digits == 9 else SMALL | {"data.n_digits": n_digits, "train.epochs": SPACES[n_digits]}
+    changes = (FULL if n_digits == 9 else small) | {"control": by} | changes
+    batch = load_config(CONFIG, changes).train.batch_size
+    steps = -(-(3**n_digits) // batch) * changes["train.epochs"]
+    ends = dict.fromkeys(("evaluate.cheap_every", "evaluate.costly_every", "checkpoint.every"), changes["train.epochs"])
+    by_net = {"statenet.interval": steps // RENEWALS, "statenet.learn": "lookahead"} if "statenet" in by else {}
+    return load_config(CONFIG, ends | by_net | changes)
+
+
+def make_runs(config: Any, course: bool = False) -> Runs:
+    """The parts of a program, as the engine has them, but for the parameters phi of StateNet, which are an argument.
+
+    course: whether offsets are turned by schedules too, `course_rows` of them
+    """
+    task, static, _ = lab.assemble(config)
+    if course:
+        task = task._replace(controllers={**task.controllers, "course": _follow_course()})
+    learner: Any = task.look_ahead
+    objective = _reference_of(config)
+    first, ahead = lab.beginning(task, static), lab.many_steps(task, static, differentiable=True)
+    rows = jax.tree.map(jnp.asarray, lab.schedule_rows(task, static))
+    steps, data = len(rows["learning_rate"]), jax.device_put(task.data)
+    if course:
+        rows |= course_rows(np.zeros(len(UNITS) * len(KNOTS)), steps)
+
+    def put(states, phi):
+        return learner.changed(states, learner.put, phi) if learner else states
+
+    def begin(phi, hypers):
+        state = first(hypers)
+        return state._replace(control=put(state.control, phi))
+
+    def reference(state, hypers, data, key, n=4):
+        """R over n batches, which are those of the key."""
+
+        def of_batch(key):
+            key_batch, key_loss = jax.random.split(key)
+            context = lab.context(jnp.int32(0), key_batch, hypers, data, state.knobs)
+            return objective(state.params, task.sample(context), context._replace(key=key_loss))
+
+        return jnp.mean(jax.lax.map(of_batch, jax.random.split(key, n)))
+
+    return Runs(config, steps, rows, data, begin, ahead, reference, functools.partial(lab.measure, task), put)
+
+
+def _reference_of(config: Any) -> Callable[..., Any]:
+    """The reference objective R of a config, which a task has where its StateNet learns: the same for every control."""
+    learns = config.copy_and_resolve_references().unlock()
+    learns.control, learns.statenet.learn = "schedules+statenet", "lookahead"
+    look_ahead: Any = lab.assemble(learns)[0].look_ahead
+    return look_ahead.reference
+
+
+def _follow_course() -> Control:
+    def update(state, signals, controls):
+        return state, corrections.turned(controls, {name: signals.schedule[f"course_{name}"] for name in UNITS}), {}
+
+    return Control(lambda hypers: (), update)
+
+
+def course_rows(vector: Any, steps: int) -> dict[str, Any]:
+    """The schedules of a course, from a vector (8 x 3,) of offsets at KNOTS, knob after knob, in units of UNITS."""
+    at = (np.arange(steps) + 1) / steps
+    offsets = np.asarray(vector).reshape(len(UNITS), len(KNOTS)) * np.array([*UNITS.values()])[:, None]
+    lines = [np.interp(at, (0.0, *KNOTS), (0.0, *own)) for own in offsets]
+    return {f"course_{name}": jnp.asarray(line, jnp.float32) for name, line in zip(UNITS, lines, strict=True)}
+
+
+def play(runs: Runs, points: int) -> Callable[..., Any]:
+    """phi, hypers, rows -> (R, metrics, knobs, offsets of StateNet) at so many points of a run, mapped over runs.
+
+    phi and hypers are of each run; rows too where they have an axis more. Without StateNet the offsets are {}.
+    """
+    n = runs.steps // points
+
+    def run(phi, hypers, rows, data):
+        def part(state, xs):
+            state = runs.ahead(state, xs, hypers, data)
+            metrics = runs.measure(state, hypers, data)
+            r = runs.reference(state, hypers, data, jax.random.key(0))
+            return state, (r, {k: metrics[k] for k in NEAR}, state.knobs, _offsets(state))
+
+        xs = (jnp.arange(n * points, dtype=jnp.int32), {name: row[: n * points] for name, row in rows.items()})
+        xs = jax.tree.map(lambda x: x.reshape(points, n), xs)
+        return jax.lax.scan(part, runs.begin(phi, hypers), xs)[1]
+
+    def of_all(phi, hypers, rows):
+        own = 0 if next(iter(rows.values())).ndim == 2 else None
+        return mapped[own](phi, hypers, rows, runs.data)
+
+    mapped = {own: jax.jit(jax.vmap(run, (0, 0, own, None))) for own in (0, None)}
+    return of_all
+
+
+def _offsets(state):
+    return state.control["statenet"].offsets if "statenet" in state.control else {}
+
+
+def hypers_of(config: Any, seeds: Any, **changes: Any) -> Any:
+    """Of runs with these seeds. changes: arrays of one value a run, by key with __ for a dot."""
+    _, hypers = split(config)
+    hypers = jax.tree.map(lambda x: np.broadcast_to(x[:1], (len(seeds),)), hypers)
+    return functools.reduce(
+        lambda h, kv: replaced(h, kv[0].split("__"), kv[1]), {"seed": seeds, **changes}.items(), hypers
+    )
+
+
+def replaced(hypers: Any, path: list[str], value: Any) -> Any:
+    """The hypers with this value at a path of names."""
+    name, *rest = path
+    old = getattr(hypers, name)
+    return hypers._replace(**{name: replaced(old, rest, value) if rest else np.asarray(value, old.dtype)})
+
+
+def setting(config: Any, generation: int, n: int) -> Any:
+    """Hypers of 2n runs, of n seeds, learning rates and initial curvatures, each twice."""
+    rng = np.random.default_rng(generation)
+    twice = functools.partial(np.tile, reps=2)
+    rate = config.train.learning_rate * np.exp(rng.uniform(-0.5, 0.5, n))
+    c = config.model.c * np.exp(rng.uniform(-0.2, 0.2, n))
+    seeds = rng.integers(1_000, 10**8, n)
+    return hypers_of(config, twice(seeds), train__learning_rate=twice(rate), model__c=twice(c))
+
+
+def lowered(r: Any) -> Any:
+    """F of R at the quarters of a run, (..., 4) -> (...). What has diverged counts as R of 100."""
+    r = jnp.where(jnp.isfinite(r), r, 100)
+    return jnp.log(jnp.clip(r + 0.1, 1e-2, 100)) @ jnp.array([1.0, 1.0, 1.0, 3.0]) / 6
+
+
+def repeated(n: int, x: Any) -> Any:
+    """n times along a new first axis."""
+    return jnp.broadcast_to(x, (n, *jnp.shape(x)))
+
+
+# --- fixed schedules as a vector --------------------------------------------------------------------------------------
+
+
+def fixed(config: Any, vector: Any) -> dict[str, Any]:
+    """The keys of a config, and their values, that a vector of SCHEDULES stands for."""
+    found = {}
+    for (key, (kind, unit)), x in zip(SCHEDULES.items(), vector, strict=True):
+        before = value_at(config, key)
+        low, high = BOUNDS.get(key, (1e-6, 1e6))
+        found[key] = float(np.clip(before * np.exp(unit * x) if kind == "times" else before + unit * x, low, high))
+    levels = found.pop("schedules.rho.first"), found.pop("schedules.rho.second")
+    return found | {"schedules.rho.levels": (*levels, *config.schedules.rho.levels[2:])}
+
+
+def value_at(config: Any, key: str) -> Any:
+    """Of a key of the config, or of a level of rho."""
+    places = {"schedules.rho.first": 0, "schedules.rho.second": 1}
+    if key in places:
+        return config.schedules.rho.levels[places[key]]
+    return functools.reduce(getattr, key.split("."), config)
+
+
+def rows_of(runs: Runs, changes: dict[str, Any]) -> dict[str, Any]:
+    """The rows of a program whose schedules have been changed."""
+    given = ConfigDict(runs.config.schedules.to_dict())
+    given.update_from_flattened_dict({k: x for k, x in changes.items() if k.startswith("schedules.")}, "schedules.")
+    return runs.rows | {name: jnp.asarray(row) for name, row in exploration.rows(given, runs.steps).items()}

@@ -1,0 +1,120 @@
+"""The findings of an analysis as figures: metrics over time, and below them the events and phases of every run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ternary_jax.analysis import findings
+from ternary_jax.grokking import history
+
+COLORS = ("#2e86ab", "#c8553d", "#588157", "#8e6c8a", "#d99a2b", "#3d405b")
+SEVERITY = {"micro": "#d99a2b", "standard": "#c8553d", "major": "#7b1e3a", "none": "#888888"}
+FEW = 4  # up to so many runs have a color each; more are thin grey lines with their median
+PANELS = 6  # metrics that are drawn
+
+
+def draw(found: Mapping[str, Any], rows: Mapping[str, np.ndarray], folder: Path) -> list[Path]:
+    """A figure for each group of runs that differ by their seeds alone; -> the files.
+
+    found: of `findings.analyse`; rows: the columns of the log that it is of
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    of_run = {one.run: one for one in history.histories(rows)}
+    groups = findings.groups(found["runs"])
+    files = []
+    for k, (hypers, told) in enumerate(groups):
+        runs = [(one, of_run[one["run"]]) for one in told]
+        figure = _figure(plt, runs, [one["name"] for one in found["metrics"]][:PANELS], found["phases"], found["unit"])
+        about = ", ".join(f"{name} {value:g}" for name, value in hypers.items())
+        figure.suptitle(
+            f"{found['task']}: {len(runs)} run{'s' * (len(runs) > 1)}{', ' + about if about else ''}", fontsize=11
+        )
+        files.append(folder / (f"analysis_{k:03d}.png" if len(groups) > 1 else "analysis.png"))
+        figure.savefig(files[-1], dpi=120, facecolor="white")
+        plt.close(figure)
+    return files
+
+
+def _figure(plt, runs, metrics, phases, unit):
+    names = ["loss", *metrics, "gradient_norm"]
+    below = max(0.8, 0.16 * len(runs) + 0.5)
+    heights = [1.5] * len(names) + [below]
+    figure, axes = plt.subplots(
+        len(heights), 1, figsize=(10, sum(heights) + 0.8), sharex=True, height_ratios=heights, layout="constrained"
+    )
+    for ax, name in zip(axes, names, strict=False):
+        _curves(ax, name, runs, unit)
+    _raster(axes[-1], runs, unit)
+    axes[-1].set_xlabel(unit)
+    for k, phase in enumerate(phases):
+        for ax in axes:
+            ax.axvspan(phase["begin"], phase["end"], color="#2e86ab", alpha=0.07 * (k % 2), linewidth=0)
+        where = dict(xy=(phase["begin"], 1), xycoords=axes[0].get_xaxis_transform(), xytext=(2, 2))
+        axes[0].annotate(phase["shape"], **where, textcoords="offset points", fontsize=7, color="#2e86ab")
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.margins(x=0.01)
+    return figure
+
+
+def _curves(ax, name, runs, unit):
+    many = len(runs) > FEW
+    for k, (told, one) in enumerate(runs):
+        color, width = ("#b5bec6", 0.7) if many else (COLORS[k], 1.3)
+        ax.plot(one.columns[unit], one.columns[name], color=color, linewidth=width, label=f"run {told['run']}")
+        for rise in told["rises"]:
+            if rise["event"]:
+                ax.axvline(rise[unit], color=SEVERITY[rise["severity"]], linewidth=1, alpha=0.25 if many else 0.8)
+        if not many and name in told["transitions"]:
+            for place in told["transitions"][name]:
+                ax.axvline(place[unit], color=color, linewidth=0.8, linestyle=":")
+    if many:
+        ax.plot(*_median(name, runs, unit), color=COLORS[0], linewidth=1.6, label="median")
+    values = np.concatenate([one.columns[name] for _, one in runs])
+    values = values[np.isfinite(values)]
+    if name in ("loss", "gradient_norm") and values.size and values.min() > 0:
+        ax.set_yscale("log")
+    ax.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
+    ax.tick_params(labelsize=8)
+    if name == "loss" and 1 < len(runs) <= FEW:
+        ax.legend(fontsize=7, frameon=False, ncols=len(runs), loc="upper right")
+
+
+def _median(name, runs, unit):
+    """Over the runs that have not ended, at the evaluations of the longest."""
+    longest = max((one.columns[unit] for _, one in runs), key=len)
+    padded = [
+        np.pad(one.columns[name], (0, len(longest) - len(one.columns[name])), constant_values=np.nan) for _, one in runs
+    ]
+    each = np.array(padded).T
+    middle = [np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan for row in each]
+    return longest, middle
+
+
+def _raster(ax, runs, unit):
+    """A line for each run: plateaus as bars, events filled, rises that are explained hollow, phases as ticks."""
+    for y, (told, _) in enumerate(runs):
+        for plateau in told["plateaus"]:
+            begin, end = plateau["begin"][unit], plateau["end"][unit]
+            ax.barh(y, end - begin, left=begin, height=0.55, color="#dde3e8")
+        bends = sorted({place[unit] for each in told["transitions"].values() for place in each})
+        ax.plot(bends, [y] * len(bends), "|", color="#3d405b", markersize=5, markeredgewidth=0.8)
+        for rise in told["rises"]:
+            color = SEVERITY[rise["severity"]]
+            face = color if rise["event"] else "white"
+            ax.plot(rise[unit], y, "^", color=color, markerfacecolor=face, markersize=6)
+    ax.set_ylim(-0.7, len(runs) - 0.3)
+    few = max(1, len(runs) // 16)
+    ax.set_yticks(range(0, len(runs), few), [f"run {told['run']}" for told, _ in runs[::few]], fontsize=7)
+    ax.set_title(
+        "bars: plateaus; filled triangles: events (gold micro, red standard, dark red major); hollow: rises explained "
+        "otherwise; ticks: phase transitions",
+        fontsize=7,
+        loc="left",
+    )

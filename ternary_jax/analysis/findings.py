@@ -1,0 +1,257 @@
+"""What an analysis finds in a workdir, as data: numbers, texts, arrays, lists and dicts."""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ternary_jax.config import ConfigError, keys_of
+from ternary_jax.errors import WorkdirError
+from ternary_jax.grokking import definitions, history
+from ternary_jax.grokking.history import History
+from ternary_jax.metric import Criteria, Metric
+from ternary_jax.tables import cell, span
+from ternary_jax.workdir import Columns, Run
+
+
+class Evidence(NamedTuple):
+    """What the checklist and the levels of success are found from.
+
+    rows: of all runs; histories: the same, by run; runs: what was found of each run, and the last figure of each column
+    unit: what the run is counted in, "epoch" or "step"
+    """
+
+    run: Run
+    rows: Columns
+    summary: dict[str, Any]
+    metrics: dict[str, Metric]
+    histories: list[History]
+    runs: list[dict[str, Any]]
+    unit: str
+
+
+def analyse(run: Run, names: Sequence[str] = ()) -> dict[str, Any]:
+    """All findings. names: metrics to watch for events; if none, those of the detector, or all that have a scale."""
+    rows, unit = run.rows(), "epoch" if run.config["train.epochs"] else "step"
+    _check_analysable(run, rows, unit)
+    summary, metrics, criteria = run.summary, run.metrics, run.criteria
+    found, thresholds = history.histories(rows), _thresholds(run.config)
+    watched = _watched(run.config, metrics, found, names)
+    told = history.analyse(found, watched, metrics.values(), thresholds)
+    each = [
+        one | {"hypers": _hypers(run.config, summary, h.run), "final": _final(h)}
+        for one, h in zip(told, found, strict=True)
+    ]
+    evidence = Evidence(run, rows, summary, metrics, found, each, unit)
+    enough = len(watched) >= thresholds.together and min(one["evaluations"] for one in each) >= thresholds.least()
+    return {
+        "workdir": str(run.path),
+        "task": summary["task"] if summary else run.config["task"],
+        "finished": _finished(summary),
+        "unit": unit,
+        "now": float(np.max(rows[unit])),
+        "length": run.config[f"train.{unit}s"],
+        "phases": _phases(run.config),
+        "metrics": [one._asdict() for one in watched],
+        "thresholds": thresholds._asdict(),
+        "success": {one.name: _success(one, evidence) for one in criteria if one.levels},
+        "generalisation": [
+            {"runs": [one["run"] for one in group], "hypers": about, "metrics": history.over_runs(group)}
+            for about, group in groups(each)
+        ],
+        "checklist": _checklist(evidence, criteria, enough),
+        "runs": each,
+    }
+
+
+def groups(runs: Sequence[Mapping[str, Any]]) -> list[tuple[dict[str, float], list[Mapping[str, Any]]]]:
+    """The runs that differ by their seeds alone, data.split_seed too, in groups; each with what groups differ in."""
+    made: dict[tuple, list] = {}
+    for run in runs:
+        own = {name: value for name, value in run["hypers"].items() if not name.endswith("seed")}
+        made.setdefault(tuple(sorted(own.items())), []).append(run)
+    shared = set.intersection(*(set(own) for own in made))
+    return [({name: value for name, value in own if (name, value) not in shared}, runs) for own, runs in made.items()]
+
+
+def _check_analysable(run: Run, rows: Columns, unit: str) -> None:
+    """There is an evaluation, and the config has the thresholds of events."""
+    if "grokking.memory" not in run.config:
+        raise WorkdirError(f"{run.path} was trained before there was config.grokking: train again to have it analysed")
+    if not rows:
+        every = run.config["evaluate.cheap_every"]
+        raise WorkdirError(f"{run.path} has no evaluation yet: the first comes after {every} {unit}s; try again then")
+
+
+def _thresholds(config: Mapping[str, Any]) -> definitions.Thresholds:
+    """Those that the detector of the training has, or would have had."""
+    return definitions.thresholds({key.removeprefix("grokking."): value for key, value in config.items()})
+
+
+def _watched(config, metrics, found, names):
+    scaled = {name: one for name, metric in metrics.items() if (one := definitions.scaled(metric))}
+    if unknown := [name for name in names if name not in scaled]:
+        known = f"name some of {', '.join(scaled)}" if scaled else "no metric of this task has one"
+        raise ConfigError(f"--metrics={unknown[0]} has no scale, or is no metric: {known}")
+    names = names or (config["grokking.metrics"] if config["grokking.on"] else ()) or scaled
+    asked = [one for name, one in scaled.items() if name in names]
+    return history.distinct(asked, found, _thresholds(config).gains[0])
+
+
+def _hypers(config, summary, run):
+    """Of the summary; of a training that has none yet, what the config has one value of per run."""
+    if summary:
+        return summary["runs"][run]["hypers"]
+    table, _ = keys_of(config["task"])
+    per_run = {name: value for name, value in config.items() if table[name].traced and isinstance(value, list | tuple)}
+    return {name: value[run] for name, value in per_run.items()}
+
+
+def _phases(config):
+    """Of the schedule of the learning rate: shape, factor, begin and end; [] where it has one shape."""
+    if config["train.schedule"] != "phases":
+        return []
+    ends = np.cumsum(config["train.phase_epochs"]).tolist()
+    parts = zip(config["train.phase_shapes"], config["train.phase_rates"], [0, *ends], ends, strict=False)
+    return [dict(zip(("shape", "rate", "begin", "end"), part, strict=True)) for part in parts]
+
+
+def _finished(summary):
+    """Whether all runs have ended; a training that is under way has no summary."""
+    return bool(summary) and summary["finished"]
+
+
+def _final(one: History) -> dict[str, float]:
+    """The last finite figure of every column that has one."""
+    last = {name: x[np.isfinite(x)][-1:] for name, x in one.columns.items()}
+    return {name: float(x[0]) for name, x in last.items() if x.size}
+
+
+def _ends(e: Evidence, name: str) -> list[float]:
+    """The last figure of a metric in each run; nan where it was not measured."""
+    return [run["final"].get(name, math.nan) for run in e.runs]
+
+
+def _median(values: Iterable[float]) -> float | None:
+    values = [x for x in values if math.isfinite(x)]
+    return statistics.median(values) if values else None
+
+
+# --- success ----------------------------------------------------------------------------------------------------------
+
+
+def _success(criteria: Criteria, e: Evidence) -> dict[str, Any]:
+    """What each level asks for, how many runs have it, and whether it is possible; and the level that a run reached.
+
+    A run with a metric beyond its best has collapsed, and reached no level.
+    """
+    names = dict.fromkeys(name for asked in criteria.levels.values() for name in asked)
+    measured, ends = {name: e.metrics[name] for name in names if name in e.metrics}, {n: _ends(e, n) for n in names}
+
+    def met(name, target):
+        better = measured[name].better if name in measured else math.nan
+        return np.array([better * x >= better * target for x in ends[name]])
+
+    def level(asked):
+        beyond = [name for name, target in asked.items() if name in measured and measured[name].beyond(target)]
+        runs = {name: int(met(name, target).sum()) for name, target in asked.items()}
+        return {"asked": asked, "runs": runs, "not_possible": beyond}
+
+    gone = np.array([any(m.beyond(ends[name][k]) for name, m in measured.items()) for k in range(len(e.runs))])
+    passed = [np.all([met(*one) for one in asked.items()], 0) & ~gone for asked in criteria.levels.values()]
+    reached = np.max([np.where(good, k, 0) for k, good in enumerate(passed, 1)], 0)
+    order = ("none", *criteria.levels)
+    return {
+        "levels": {
+            name: level(asked) | {"reached": int((reached >= k).sum())}
+            for k, (name, asked) in enumerate(criteria.levels.items(), 1)
+        },
+        "best": {name: measured[name].best if name in measured else math.nan for name in names},
+        "median": {name: _median(ends[name]) for name in names},
+        "finals": ends,
+        "reached": [order[k] for k in reached],
+        "collapsed": [run["run"] for run, is_gone in zip(e.runs, gone, strict=True) if is_gone],
+        "not_measured": [name for name in names if not np.isfinite(ends[name]).any()],
+    }
+
+
+# --- checklist --------------------------------------------------------------------------------------------------------
+
+
+def _checklist(e: Evidence, criteria: Sequence[Criteria], enough: bool) -> list[dict[str, Any]]:
+    """{"item", "met": True, False, or None where it can't be told, "because"} each."""
+    asked = [_asked(e, name, target) for one in criteria for name, target in one.checklist.items()]
+    speeds = [_speed(e, one.samples_per_s) for one in criteria if one.samples_per_s]
+    return [_complete(e), _stable(e), _progress(e), *asked, _grokked(e, enough), *speeds, _files(e)]
+
+
+def _item(name, met, because):
+    return {"item": name, "met": met if met is None else bool(met), "because": because}
+
+
+def _of_runs(name, good, because):
+    return _item(name, all(good), f"{sum(good)} of {len(good)} runs: {because}" if len(good) > 1 else because)
+
+
+def _complete(e):
+    at, length = np.max(e.rows[e.unit]), e.run.config[f"train.{e.unit}s"]
+    return _item(
+        "finished", _finished(e.summary), f"{e.unit} {at:.0f} of {length}, after {span(np.max(e.rows['wall_s']))}"
+    )
+
+
+def _stable(e):
+    endings = [run["stop"] for run in e.summary["runs"]] if e.summary else []
+    bad = [f"run {k}: {end['reason']}, {end['detail']}" for k, end in enumerate(endings) if end["detail"]]
+    finite = np.isfinite(e.rows["loss"]).all()
+    said = "every loss was finite" + ("" if endings else " so far") if finite else "a loss was not finite"
+    return _item("stable: no divergence, no rollback", finite and not bad, bad[0] if bad else said)
+
+
+def _progress(e):
+    first, last = ([one.columns["loss"][k] for one in e.histories] for k in (0, -1))
+    because = f"median loss {cell(_median(first))} at first, {cell(_median(last))} now"
+    return _of_runs("progress: the loss fell", [y < x for x, y in zip(first, last, strict=True)], because)
+
+
+def _asked(e, name, target):
+    if name not in e.metrics:
+        return _item(f"{name} of {target:g}", None, "not measured")
+    metric, ends = e.metrics[name], _ends(e, name)
+    because = f"median {cell(_median(ends))}"
+    because += f", best possible {cell(metric.best)}" if math.isfinite(metric.best) else ""
+    gone = [str(run["run"]) for run, x in zip(e.runs, ends, strict=True) if metric.beyond(x)]
+    because += f"; a collapse in run {', '.join(gone)}" if gone else ""
+    least = "more" if metric.better > 0 else "less"
+    return _of_runs(
+        f"{name} of {target:.2f} or {least}, without collapse", [metric.meets(x, target) for x in ends], because
+    )
+
+
+def _grokked(e, enough):
+    item = "a confirmed grokking event"
+    if not enough:
+        return _item(item, None, "not looked for, see below")
+    confirmed = [sum(rise["confirmed"] for rise in run["rises"]) for run in e.runs]
+    events = sum(rise["event"] for run in e.runs for rise in run["rises"])
+    return _of_runs(item, [k > 0 for k in confirmed], f"{sum(confirmed)} confirmed of {events} events")
+
+
+def _speed(e, least):
+    # A row is of one run; all runs together are as many times as fast.
+    rate = len(e.runs) * float(np.median(e.rows["samples_per_s"]))
+    return _item(f"more than {least:,.0f} samples/s", rate > least, f"median {rate:,.0f}")
+
+
+def _files(e):
+    wanted = {"summary.json": 1, "checkpoints": 1}
+    wanted |= {"tensorboard": len(e.runs)} if e.run.config["log.tensorboard"] else {}
+
+    def there(name):
+        path = e.run.path / name
+        return len([*path.iterdir()]) if path.is_dir() else int(path.exists())
+
+    missing = [name for name, least in wanted.items() if there(name) < least]
+    return _item("logs and checkpoints", not missing, f"missing: {', '.join(missing)}" if missing else "all there")

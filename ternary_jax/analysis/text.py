@@ -1,0 +1,127 @@
+"""The findings of an analysis as text that a person reads."""
+
+import math
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from ternary_jax.grokking import definitions
+from ternary_jax.tables import cell, columns
+
+SHOWN = 12  # lines of rises, of all runs
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """All of `findings.analyse`."""
+    parts = [_head(found), _checklist(found["checklist"])]
+    parts += [_success(name, one, len(found["runs"])) for name, one in found["success"].items()]
+    parts += [_events(found), _changes(found), _generalisation(found)]
+    return "\n\n".join(parts)
+
+
+def _head(found):
+    state = (
+        "finished" if found["finished"] else f"not finished: {found['unit']} {found['now']:.0f} of {found['length']}"
+    )
+    counts = {run["evaluations"] for run in found["runs"]}
+    evaluations = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    n = len(found["runs"])
+    return f"{found['task']}, {n} run{'s' * (n > 1)}, {evaluations} evaluations each; {state}"
+
+
+def _checklist(items):
+    mark = {True: "yes", False: "no", None: "?"}
+    return "\n".join(["checklist", *(f"  {mark[one['met']]:3}  {one['item']}: {one['because']}" for one in items)])
+
+
+def _success(criteria, one, runs):
+    names = [*one["best"]]
+    lines = [[f"success of {criteria}", *names, "all of them"]]
+    for level, about in one["levels"].items():
+        cells = [f"{about['asked'][n]:g}: {about['runs'][n]} of {runs}" if n in about["asked"] else "" for n in names]
+        lines.append([level, *cells, "not possible" if about["not_possible"] else f"{about['reached']} of {runs}"])
+    lines.append(["median", *(cell(one["median"][name]) for name in names), ""])
+    lines.append(["best possible", *("-" if math.isnan(x) else f"{x:.5g}" for x in one["best"].values()), ""])
+    said = [columns(lines)]
+    for level, about in one["levels"].items():
+        for name in about["not_possible"]:
+            said.append(f"{level} asks for {name} {about['asked'][name]:g}; the best is {one['best'][name]:.5g}")
+    if one["collapsed"]:
+        gone = ", ".join(map(str, one["collapsed"]))
+        said.append(f"run {gone}: a metric is beyond its best, a collapse: values tie, so no level is reached")
+    said += [f"{name} was not measured, so no level is reached" for name in one["not_measured"]]
+    return "\n".join(said)
+
+
+def _events(found):
+    names, unit = ", ".join(one["name"] for one in found["metrics"]), found["unit"]
+    rises = [(run["run"], rise) for run in found["runs"] for rise in run["rises"]]
+    events = [rise for _, rise in rises if rise["event"]]
+    plateaus = [plateau["evaluations"] for run in found["runs"] for plateau in run["plateaus"]]
+    t = definitions.thresholds(found["thresholds"])
+    if len(found["metrics"]) < t.together:
+        return f"events: not looked for, as fewer than {t.together} metrics have a scale ({names or 'none'})"
+    longest = f", the longest of {max(plateaus)} evaluations" if plateaus else ""
+    short = any(run["evaluations"] < t.least() for run in found["runs"])
+    lines = [
+        f"events: {len(events)} of {len(rises)} rises, {sum(e['confirmed'] for e in events)} confirmed; "
+        f"{len(plateaus)} plateaus{longest}",
+        f"  watched: {names}",
+    ]
+    lines += [f"  too short to tell: an event needs {t.least()} evaluations at the least"] if short else []
+    lines += [f"  run {k}, {unit} {rise[unit]:.10g}: {_rise(rise)}" for k, rise in rises[:SHOWN]]
+    lines += [f"  and {len(rises) - SHOWN} more, in analysis.json"] if len(rises) > SHOWN else []
+    return "\n".join(lines)
+
+
+def _rise(rise):
+    what = f"{rise['severity']} event" if rise["event"] else "no event"
+    why = [bar for bar, outcome in rise["checked"].items() if outcome != "ruled out"]
+    about = f"explained by {', '.join(why)}" if why else f"ruled out: {', '.join(rise['checked'])}"
+    gain = f", gain {rise['gain']:.3f}" if rise["event"] else ""
+    return f"{what} after a plateau of {rise['plateau']} evaluations{gain}; {about}"
+
+
+def _changes(found):
+    """By series, where they are; of many runs, how many there are, and where the first is in the median."""
+    runs, unit = found["runs"], found["unit"]
+    told = [f"{one['shape']} x {one['rate']:g} to {unit} {one['end']}" for one in found["phases"]]
+    scheduled = f"phases of the schedule: {', '.join(told)}\n" if told else ""
+    lines = [[f"phases, by {unit}s", "phase transitions", "change points of the level"]]
+    for name in runs[0]["transitions"]:
+        kinds = ([run[kind][name] for run in runs] for kind in ("transitions", "change_points"))
+        lines.append([name, *(_places(each, unit) for each in kinds)])
+    regimes = _places([run["gradient_regimes"] for run in runs], unit)
+    return f"{scheduled}{columns(lines)}\nthe regime of the gradient changes: {regimes}"
+
+
+def _places(each, unit):
+    if not any(each):
+        return "-"
+    if len(each) == 1:
+        where = ", ".join(f"{place[unit]:.10g}" for place in each[0][:6])
+        return where + f" and {len(each[0]) - 6} more" * (len(each[0]) > 6)
+    counts = sorted({len(places) for places in each})
+    first = statistics.median(places[0][unit] for places in each if places)
+    return f"{counts[0]}{f' to {counts[-1]}' if len(counts) > 1 else ''} a run, from {first:.10g}"
+
+
+def _generalisation(found):
+    lines = ["generalisation, by held-out figures"]
+    for group in found["generalisation"]:
+        n, about = len(group["runs"]), ", ".join(f"{name} {value:g}" for name, value in group["hypers"].items())
+        lines += [f" {n} run{'s' * (n > 1)} of {about}"] if about else []
+        for name, one in group["metrics"].items():
+            counts = "; ".join(f"{k} of {n} runs {verdict}" for verdict, k in one["verdicts"].items())
+            lines.append(f"  {name + ': ' if name else ''}{counts}")
+            lines += _ratio(one["ratio"])
+    return "\n".join(lines)
+
+
+def _ratio(ratio):
+    if not ratio["runs"]:
+        return []
+    ends = ["never" if x == math.inf else f"{x:.2f}" for x in (ratio["median"], ratio["low"], ratio["high"])]
+    few = math.isnan(ratio["low"])
+    interval = "no interval from less than 6 runs" if few else f"[{ends[1]}, {ends[2]}] (95 %)"
+    return [f"  t_gen / t_fit of {ratio['runs']} runs that fit: median {ends[0]}, {interval}"]

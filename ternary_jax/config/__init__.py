@@ -1,0 +1,8 @@
+"""What a config may hold; reading, overriding and checking it; splitting it into static and traced values."""
+
+from ternary_jax.config.load import config_name, load_config, read
+from ternary_jax.config.split import differences, resolved, split
+from ternary_jax.config.table import keys_of
+from ternary_jax.errors import ConfigError
+
+__all__ = ["ConfigError", "config_name", "differences", "keys_of", "load_config", "read", "resolved", "split"]

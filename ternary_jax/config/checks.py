@@ -1,0 +1,93 @@
+"""Rules that involve several keys of the engine: one rule a function, each a ConfigError or nothing."""
+
+from typing import Any
+
+from ternary_jax.config.keys import Key, flat
+from ternary_jax.config.table import SHAPES
+from ternary_jax.errors import ConfigError
+
+
+def check(config: Any, table: dict[str, Key]) -> None:
+    """Raise the ConfigError of the first rule that the config breaks."""
+    check_values_per_run(config, table)
+    check_length(config.train)
+    check_microbatches(config.train)
+    check_cadences(config)
+    check_phases(config.train)
+
+
+def length(train: Any) -> int:
+    """How long a run is, in what its config counts in: epochs, or steps where train.steps is set."""
+    return train.steps or train.epochs
+
+
+def unit(train: Any) -> str:
+    """What lengths in the config are counted in: "epochs" or "steps"."""
+    return "steps" if train.steps else "epochs"
+
+
+def check_values_per_run(config: Any, table: dict[str, Key]) -> None:
+    """A traced key has one value, or one per run."""
+    for key, value in flat(config).items():
+        if table[key].traced and isinstance(value, tuple) and len(value) != config.runs:
+            raise ConfigError(
+                f"config.{key} has {len(value)} values for config.runs={config.runs}: give one, or one per run"
+            )
+
+
+def check_length(train: Any) -> None:
+    """A run is counted in epochs or in steps, not in both."""
+    if train.steps and train.epochs:
+        raise ConfigError(
+            f"config.train.epochs={train.epochs} and config.train.steps={train.steps} are both set, and a run is "
+            "counted in one of them: set the other to 0"
+        )
+    if not train.steps and not train.epochs:
+        raise ConfigError("config.train.epochs=0 and config.train.steps=0 leave nothing to train: set one of them")
+
+
+def check_microbatches(train: Any) -> None:
+    """Microbatches are equal parts of a batch."""
+    if train.batch_size % train.microbatches:
+        batch = f"config.train.batch_size={train.batch_size}"
+        raise ConfigError(f"config.train.microbatches={train.microbatches} has to divide {batch}")
+
+
+def check_cadences(config: Any) -> None:
+    """What is rare happens at evaluations."""
+    cheap = config.evaluate.cheap_every
+    for key, every in (
+        ("evaluate.costly_every", config.evaluate.costly_every),
+        ("checkpoint.every", config.checkpoint.every),
+    ):
+        if every % cheap:
+            fix = f"give a multiple, such as {-(-every // cheap) * cheap}"
+            raise ConfigError(f"config.{key}={every} is no multiple of evaluate.cheap_every={cheap}: {fix}")
+
+
+def check_phases(train: Any) -> None:
+    """There are phases where they are asked for, and they fill the run."""
+    shapes, lengths, rates = train.phase_shapes, train.phase_epochs, train.phase_rates
+    if train.schedule != "phases":
+        if shapes or lengths or rates:
+            raise ConfigError(
+                f"config.train.phase_... go with config.train.schedule=phases, which is {train.schedule}: set it"
+            )
+        return
+    if not shapes or not len(shapes) == len(lengths) == len(rates):
+        raise ConfigError(
+            "config.train.schedule=phases needs as many config.train.phase_shapes as .phase_epochs and .phase_rates: "
+            f"there are {len(shapes)}, {len(lengths)} and {len(rates)}"
+        )
+    if unknown := [shape for shape in shapes if shape not in SHAPES]:
+        raise ConfigError(f"config.train.phase_shapes has {', '.join(unknown)}: allowed are {', '.join(SHAPES)}")
+    if train.warmup_epochs >= lengths[0]:
+        raise ConfigError(
+            f"config.train.warmup_epochs={train.warmup_epochs} are not over before the end of the first phase, of "
+            f"{lengths[0]} {unit(train)}: give less, or a longer phase"
+        )
+    if sum(lengths) != length(train):
+        raise ConfigError(
+            f"config.train.phase_epochs={','.join(map(str, lengths))} are {sum(lengths)} {unit(train)} together, and "
+            f"config.train.{unit(train)}={length(train)}: give as many"
+        )

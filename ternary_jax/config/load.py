@@ -1,0 +1,100 @@
+"""A config file, read, overridden and checked: `load_config` gives a locked ConfigDict."""
+
+import os
+import runpy
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ternary_jax.config.checks import check
+from ternary_jax.config.keys import allowed, flat, nested, typed, value_of
+from ternary_jax.config.table import extensions, keys_of
+from ternary_jax.errors import ConfigError
+
+
+def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep: bool = False) -> Any:
+    """The config of a file, checked and locked, a ConfigDict.
+
+    path: a file with get_config(), or FILE:ARG for get_config(ARG)
+    overrides: {"a.b": value}, or texts "a.b=value" as they are typed
+    sweep: take the runs that sweep(add) of the file adds, each a dict of keys that may differ between runs
+    """
+    file, _ = _cut(path)
+    rows = _rows(file) if sweep else {}
+    changes = overrides if isinstance(overrides, Mapping) else typed(overrides)
+    layers = {f" in {file}": flat(read(path)), f" in sweep(add) of {file}": rows, "": changes}
+    given = {key: (value, where) for where, layer in layers.items() for key, value in layer.items()}
+    if "task" not in given:
+        raise ConfigError(f"{file} has no config.task: set it to the name of a task module; other configs do")
+    table, module = keys_of(given["task"][0])
+    if fixed := [key for key in rows if key in table and not (table[key].traced or key == "runs")]:
+        traced = ", ".join(key for key in table if table[key].traced)
+        raise ConfigError(f"sweep(add) of {file} sets config.{fixed[0]}, which is the same in all runs: set {traced}")
+    values = {key: value_of(key, value, where, table) for key, (value, where) in given.items()}
+    for key in table:
+        if key not in values:
+            raise ConfigError(f"{file} has no config.{key}: set it to {allowed(table[key])}")
+    config = ConfigDict(nested(values)).lock()
+    trains = not hasattr(module, "report")
+    if trains:
+        check(config, table)
+    for one in [*(extensions() if trains else []), module]:
+        if hasattr(one, "check"):
+            one.check(config)
+    return config
+
+
+def read(path: str | Path) -> Any:
+    """What get_config() of a file returns, unlocked and unchecked: a start for a config that differs from it."""
+    file, arg = _cut(path)
+    config = _call(file, _named(file, "get_config(arg)"), *[arg] if arg else [])
+    if not isinstance(config, ConfigDict):
+        raise ConfigError(f"get_config() of {file} returns no ml_collections.ConfigDict, but {type(config).__name__}")
+    return ConfigDict(nested(_call(file, flat, config)), type_safe=False)  # a tuple may replace one number
+
+
+def config_name(path: str | Path) -> str:
+    """The name of the file, without folder and ending, and ARG after it: v5_10_all of configs/v5_10.py:all."""
+    file, arg = _cut(path)
+    return "_".join(filter(None, (Path(file).stem, arg)))
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _cut(path: str | Path) -> tuple[str, str]:
+    """FILE.py:ARG -> FILE.py, ARG."""
+    stem, ending, arg = str(path).partition(".py:")
+    return stem + ending[:3], arg
+
+
+def _call(what: str, function: Callable, *args: Any) -> Any:
+    """A config is a program: whatever it raises is a ConfigError."""
+    try:
+        return function(*args)
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as e:
+        raise ConfigError(f"{what}: {type(e).__name__}: {' '.join(str(e).split())}") from e
+
+
+def _named(file: str, form: str) -> Any:
+    """The function of a config file that is called like this."""
+    if not os.path.isfile(file):
+        raise ConfigError(f"--config={file}: there is no such file; those of this repository are in configs/")
+    names = _call(file, runpy.run_path, os.path.abspath(file))
+    name = form.partition("(")[0]
+    if name not in names:
+        raise ConfigError(f"{file} has no {form}: define it, or name another file")
+    return names[name]
+
+
+def _rows(file: str) -> dict[str, Any]:
+    """The runs of a sweep: per key a tuple of one value per run."""
+    rows: list[dict] = []
+    _call(file, _named(file, "sweep(add)"), lambda row: rows.append(dict(row)))
+    if not rows or any(row.keys() != rows[0].keys() for row in rows):
+        raise ConfigError(f"sweep(add) of {file} has to call add once per run, each time with the same keys")
+    return {"runs": len(rows)} | {key: tuple(row[key] for row in rows) for key in rows[0]}

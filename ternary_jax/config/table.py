@@ -1,0 +1,84 @@
+"""The keys of the engine, and the table of all keys that the configs of a task may have.
+
+A task module brings `KEYS`, a table like the one here, of its own keys, and may bring `check(config)`, which raises a
+ConfigError for what involves several keys. One with `report(config)` trains nothing: its own KEYS are all there is.
+An extension is a module of the same kind, whose keys stand in every table, and which may change any task.
+Defaults live in configs/ only.
+"""
+
+import importlib
+from types import ModuleType
+
+from ternary_jax.config.keys import Key, choice, flag, integer, integers, real, reals, text, words
+from ternary_jax.errors import ConfigError
+
+# Modules that accompany a run of any task. By name, as tasks are: the configs know no package that is above them.
+EXTENSIONS = ("ternary_jax.grokking.extension",)
+
+SHAPES = ("constant", "cosine", "linear", "warm_restarts")  # of `schedules.learning_rate`
+
+KEYS = {
+    "task": text(),
+    "seed": integer(0, 10**9, traced=True),  # seed + runs - 1 is an int32
+    "runs": integer(1, 4096),
+    "train.epochs": integer(0, 10**7),
+    "train.steps": integer(0, 10**9),
+    "train.batch_size": integer(1, 10**7),
+    "train.learning_rate": real(0, 10, excluded=(0,), traced=True),
+    "train.weight_decay": real(0, 10, traced=True),
+    "train.schedule": choice(*SHAPES, "phases"),
+    "train.phase_shapes": words(),
+    "train.phase_epochs": integers(1, 10**7),
+    "train.phase_rates": reals(0, 1),
+    "train.warmup_epochs": integer(0, 10**7),
+    "train.final_rate": real(0, 1),
+    "train.cycle_epochs": integer(1, 10**7),
+    "train.cycle_growth": integer(1, 100),
+    "train.clip_norm": real(0, 10**9),
+    "train.dtype": choice("float32", "bfloat16"),
+    "train.remat": flag(),
+    "train.microbatches": integer(1, 10**6),
+    "train.on_nan": choice("stop", "rollback", free=True),
+    "train.max_rollbacks": integer(1, 100, free=True),
+    "evaluate.cheap_every": integer(1, 10**7),
+    "evaluate.costly_every": integer(0, 10**7),
+    "stop.watch": text(),
+    "stop.watch_threshold": real(),
+    "stop.watch_share": real(0, 1),
+    "stop.watch_patience": integer(0, 10**7),
+    "stop.loss_share": real(0, 1),
+    "stop.loss_patience": integer(0, 10**7),
+    "stop.divergence": real(0),
+    "stop.on_targets": flag(),
+    "checkpoint.every": integer(1, 10**7),
+    "checkpoint.latest": integer(1, 1000),
+    "checkpoint.best": integer(0, 1000),
+    "checkpoint.best_metric": text(),
+    "checkpoint.keep_every": integer(0, 10**7),
+    "log.tensorboard": flag(),
+    "log.tensorboard_share": real(0, 1),
+    "log.histograms": flag(),
+    "log.progress_s": real(0, 3600),
+    "compilation_cache": flag(),
+}
+
+
+def keys_of(task: str) -> tuple[dict[str, Key], ModuleType]:
+    """All keys of the configs of a task, and its module."""
+    what = f"config.task={task} has to be the name of a task module, such as ternary_jax.addition.task"
+    try:
+        module = importlib.import_module(task)
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as e:
+        raise ConfigError(f"{what}: {type(e).__name__}: {' '.join(str(e).split())}") from e
+    if not isinstance(getattr(module, "KEYS", None), dict):
+        raise ConfigError(f"{what}: this one has no KEYS")
+    if hasattr(module, "report"):
+        return {"task": KEYS["task"]} | module.KEYS, module
+    return KEYS | {key: kind for one in extensions() for key, kind in one.KEYS.items()} | module.KEYS, module
+
+
+def extensions() -> list[ModuleType]:
+    """The modules of EXTENSIONS."""
+    return [importlib.import_module(name) for name in EXTENSIONS]

@@ -1,0 +1,26 @@
+"""From a config to what is trained: the task that it names, with the extensions that it asks for."""
+
+from typing import Any
+
+from ternary_jax.config import keys_of, split
+from ternary_jax.config.table import extensions
+from ternary_jax.engine.columns import refuse_colliding_metrics
+from ternary_jax.engine.task import Task
+from ternary_jax.errors import ConfigError
+
+
+def assemble(config: Any) -> tuple[Task, Any, Any]:
+    """(task, static, hypers): the pure functions, what is compiled into them, the arrays that they take.
+
+    Nothing is compiled or trained. An extension is a module with `extend(task, static, hypers) -> task`; an extension
+    that the config does not ask for returns the task itself.
+    """
+    static, hypers = split(config)
+    _, module = keys_of(config.task)
+    if not hasattr(module, "make_task"):
+        raise ConfigError(f"config.task={config.task} has no make_task(static), so nothing can be trained")
+    task = module.make_task(static)
+    for extension in extensions():
+        task = extension.extend(task, static, hypers)
+    refuse_colliding_metrics(task)
+    return task, static, hypers

@@ -1,0 +1,58 @@
+"""How runs end, in words: for the terminal, for summary.json, and for the error of a run that diverged."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ternary_jax import terminal
+from ternary_jax.engine import stopping
+from ternary_jax.engine.program import Report
+from ternary_jax.engine.training import Training
+
+
+def warn(training: Training, report: Report) -> None:
+    """Say which runs met something that is not finite in the chunk."""
+    for k in np.flatnonzero(report.moved & ~report.counts):
+        stop = report.stop
+        went = f"back to step {stop.at[k]:,}, at {float(stop.rate[k]):g} of the learning rate"
+        said = went if stop.reason[k] == stopping.RUNNING else "it stops"
+        terminal.say(f"run {k} (seed {training.hypers.seed[k]}): {_bad(training, stop, k)}; {said}")
+
+
+def endings(training: Training, stop: Any) -> list[dict[str, Any]]:
+    """{"reason", "step", "detail"} of each run."""
+    out = []
+    for k, reason in enumerate(stop.reason):
+        detail = ""
+        if reason == stopping.GREW:
+            detail = f"its loss grew over {training.static.stop.divergence:g} times its first"
+        elif reason == stopping.NOT_FINITE:
+            detail = _bad(training, stop, k)
+        elif stop.rollbacks[k]:
+            detail = f"rolled back {stop.rollbacks[k]} times, last because {_bad(training, stop, k)}"
+        said = stopping.describe(int(reason), training.static.stop.watch, training.static.train)
+        out.append({"reason": said, "step": int(stop.at[k]), "detail": detail})
+    return out
+
+
+def what_to_do(training: Training, saved: Sequence[int], stop: Any) -> str:
+    """One sentence for runs that diverged, all of them: what happened, what is left, how to go on.
+
+    saved: steps of the checkpoints that there are
+    """
+    n, details = training.static.runs, [ending["detail"] for ending in endings(training, stop)]
+    what = "the run diverged: " if n == 1 else f"all {n} runs diverged, run 0 first in this list: "
+    what += "; ".join(dict.fromkeys(details[:3]))
+    good = f"the last good checkpoint is step {max(saved):,}" if saved else "there is no checkpoint yet"
+    fix = "start anew in another --workdir with a lower train.learning_rate"
+    if n == 1 and stop.reason[0] == stopping.NOT_FINITE:
+        fix = f"to go on from there at half the learning rate: {training.again} --config.train.on_nan=rollback"
+        if stop.rollbacks[0]:
+            more = f"--config.train.max_rollbacks={2 * training.static.train.max_rollbacks}"
+            fix = f"{stop.rollbacks[0]} rollbacks did not help; to go on at a still lower rate: {training.again} {more}"
+    return f"{what}; {good} in {training.workdir}; {fix}"
+
+
+def _bad(training: Training, stop: Any, run: Any) -> str:
+    return f"{training.observables[int(stop.bad_term[run])]} was not finite at step {stop.bad_step[run]:,}"

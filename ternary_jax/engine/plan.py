@@ -1,0 +1,74 @@
+"""How a run is cut, in steps; and its open-loop schedules, which have a row for each step."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ternary_jax.config.checks import length
+from ternary_jax.control import schedules
+from ternary_jax.errors import ConfigError
+
+
+class Plan(NamedTuple):
+    """All in steps.
+
+    unit: what the config counts in, an epoch or 1
+    total: the run; chunk: what one call of the program does
+    cheap, costly, checkpoint: what is due after every so many; costly is 0 where those metrics are never measured, or
+        at the end alone
+    """
+
+    unit: int
+    total: int
+    chunk: int
+    cheap: int
+    costly: int
+    checkpoint: int
+
+    def due(self, end: Any, every: int) -> Any:
+        """Whether something is due at step `end`, a number or an array: every so many steps, and at the end."""
+        return (end % every == 0) | (end == self.total)
+
+
+def plan(static: Any, samples_per_epoch: int | None) -> Plan:
+    """A chunk is the longest number of whole units that fits both `evaluate.cheap_every` and the length of the run.
+
+    So all chunks are one program, also where the length is no multiple of the cadence. The costly metrics are no part
+    of it where they are wanted at the end alone: to compile them takes seconds, in which no step is made.
+    """
+    units, cheap, costly = length(static.train), static.evaluate.cheap_every, static.evaluate.costly_every
+    unit = _steps_of_an_epoch(static.train, samples_per_epoch) if static.train.epochs else 1
+    at_end = costly >= units > cheap and not static.stop.on_targets
+    return Plan(
+        unit=unit,
+        total=unit * units,
+        chunk=unit * math.gcd(cheap, units),
+        cheap=unit * cheap,
+        costly=0 if at_end else unit * costly,
+        checkpoint=unit * static.checkpoint.every,
+    )
+
+
+def schedule_rows(given: Any, static: Any) -> dict[str, np.ndarray]:
+    """All open-loop schedules of a task, a row for each step: that of the learning rate, and those of its own."""
+    steps, t = plan(static, given.samples_per_epoch), static.train
+    warmup, cycle = t.warmup_epochs * steps.unit, t.cycle_epochs * steps.unit
+    phases = [schedules.Phase(t.schedule, steps.total, 1.0)]
+    if t.schedule == "phases":
+        lengths = [units * steps.unit for units in t.phase_epochs]
+        phases = [schedules.Phase(*phase) for phase in zip(t.phase_shapes, lengths, t.phase_rates, strict=True)]
+    rate = schedules.in_phases(phases, warmup, t.final_rate, cycle, t.cycle_growth)
+    for name, row in given.schedules.items():
+        if len(row) != steps.total or name == "learning_rate":
+            raise ValueError(f"schedule {name} has {len(row)} rows: it needs {steps.total}, and a name of its own")
+    return {"learning_rate": rate, **given.schedules}
+
+
+def _steps_of_an_epoch(train: Any, samples_per_epoch: int | None) -> int:
+    if samples_per_epoch is None:
+        raise ConfigError(
+            f"config.train.epochs={train.epochs}: runs of this task are counted in steps; set config.train.steps, and "
+            "config.train.epochs=0"
+        )
+    return math.ceil(samples_per_epoch / train.batch_size)

@@ -1,0 +1,189 @@
+"""A run as one program: a pure step, scanned over the steps of a chunk, vmapped over runs.
+
+chunk(state, first, hypers) -> state, report
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.flatten_util import ravel_pytree
+
+from ternary_jax.control import schedules
+from ternary_jax.control.chain import Control, Controls, chain
+from ternary_jax.control.look_ahead import rows_ahead
+from ternary_jax.engine import optimizer, stopping
+from ternary_jax.engine.columns import refuse_colliding_columns
+from ternary_jax.engine.plan import plan, schedule_rows
+from ternary_jax.engine.step import StepInfo, TrainState, first_bad, flat, keys, make_step
+from ternary_jax.engine.task import Context, Task
+from ternary_jax.metric import Metric
+
+SCHEDULE = "learning_rate"  # of the engine: the first controller of every chain, and the row that it follows
+
+
+class Report(NamedTuple):
+    """What the host reads of a chunk, of all runs.
+
+    info: means over its steps; metrics, stop: as carried at its end
+    moved: whether the run was not held; counts: whether it moved, and all was finite
+    """
+
+    info: StepInfo
+    metrics: dict[str, Array]
+    stop: stopping.StopState
+    moved: Array
+    counts: Array
+
+
+class Chunk(NamedTuple):
+    """chunk(state, first step, hypers) -> state, report.
+
+    program: jitted, or compiled ahead of the first call; shared: what it takes beside these, the same in every call
+    """
+
+    program: Any
+    shared: Any
+
+    def __call__(self, state: TrainState, first: Any, hypers: Any) -> tuple[TrainState, Report]:
+        return self.program(state, first, hypers, *self.shared)
+
+
+def measured(task: Task, static: Any) -> dict[str, Metric]:
+    """The metrics that a config measures, by name."""
+    return {m.name: m for m in task.metrics if static.evaluate.costly_every or not m.costly}
+
+
+def carried(task: Task, static: Any) -> dict[str, Metric]:
+    """Those of `measured` that a run carries: not the costly ones where they are measured at the end alone."""
+    costly = plan(static, task.samples_per_epoch).costly
+    return {name: m for name, m in measured(task, static).items() if costly or not m.costly}
+
+
+def controlled(task: Task) -> Control:
+    """The whole chain: the schedule of the learning rate, then the controllers of the task."""
+    if SCHEDULE in task.controllers:
+        raise ValueError(f"the task {task.name} has a controller called {SCHEDULE}, as the engine has: rename it")
+    return chain({SCHEDULE: schedules.follow(SCHEDULE), **task.controllers})
+
+
+def evaluation_context(state: TrainState, step: Any, hypers: Any, data: Any) -> Context:
+    """What the model of a state is measured by, after so many steps."""
+    return Context(step, None, Controls({}, None, state.knobs), hypers, data, state.task)
+
+
+def untrained(task: Task, hypers: Any, data: Any) -> tuple[Any, Context]:
+    """(params, Context) of a run before its first step, to measure it by."""
+    begun = beginning(task, optimizer.adamw_by_group(0.0), chain({}), {})(hypers)
+    return begun.params, evaluation_context(begun, jnp.int32(0), hypers, data)
+
+
+def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
+    """(init, chunk), jitted and mapped over runs: hypers -> state, and (state, first step, hypers) -> (state, report).
+
+    Every array of hypers, state and report has a leading axis of runs. The first step is a scalar, the same for all
+    runs and a multiple of the chunk. A chunk gives up its state to the next: the arrays that were passed in are gone.
+    """
+    steps, control = plan(static, task.samples_per_epoch), controlled(task)
+    shared = jax.device_put((schedule_rows(task, static), task.data))
+    tx = optimizer.adamw_by_group(static.train.clip_norm, differentiable=task.look_ahead is not None)
+    train_step, evaluate = make_step(task, static, tx, control), make_evaluate(task, static)
+
+    def train_chunk(state, first, hypers, table, data):
+        rows = {name: _rows(row, first, steps.chunk, task.look_ahead) for name, row in table.items()}
+        xs = (first + jnp.arange(steps.chunk, dtype=jnp.int32), rows)
+        key = keys(hypers)[1]
+        shape: list[Any] = []
+
+        def step(state, xs):  # scan stacks one vector of observations: it would compile each of fifty arrays by itself
+            state, info = train_step(state, xs, key, hypers, data)
+            row, back = ravel_pytree(info)
+            shape[:] = [back]
+            return state, row
+
+        after, rows = jax.lax.scan(step, state, xs)
+        infos = jax.vmap(shape[0])(rows)
+        refuse_colliding_columns(task, infos)
+        after = after._replace(stop=stopping.add(after.stop, infos.loss, steps.chunk))
+        after = evaluate(after, first + steps.chunk, hypers, data)
+        bad_step, bad_term = first_bad(infos, first)
+        undone = state._replace(stop=stopping.went_bad(state.stop, bad_step, bad_term, static))
+        # Held where they are: runs that have stopped, and those that are not where this chunk begins.
+        moves = (state.stop.reason == stopping.RUNNING) & (state.stop.at == first)
+        after = _select(moves, _select(bad_step >= 0, undone, after), state)
+        info = jax.tree.map(lambda x: jnp.mean(x, 0), infos)
+        return after, Report(info, after.metrics, after.stop, moves, moves & (bad_step < 0))
+
+    mapped = jax.jit(jax.vmap(train_chunk, in_axes=(0, None, 0, None, None)), donate_argnums=0)
+    return jax.jit(jax.vmap(beginning(task, tx, control, carried(task, static)))), Chunk(mapped, shared)
+
+
+def make_evaluate(task: Task, static: Any) -> Callable[..., TrainState]:
+    """state, end, hypers, data -> the state with the metrics that are due, and with what they say of stopping."""
+    steps, metrics_of = plan(static, task.samples_per_epoch), carried(task, static)
+
+    def evaluate(state, end, hypers, data):
+        context = evaluation_context(state, end, hypers, data)
+
+        def cheap(state):
+            metrics = state.metrics | _float32(_declared(task, task.evaluate(state.params, context), False))
+            if steps.costly:
+                metrics = jax.lax.cond(steps.due(end, steps.costly), costly, lambda metrics: metrics, metrics)
+            return state._replace(metrics=metrics, stop=stopping.evaluated(state.stop, metrics, metrics_of, static))
+
+        def costly(metrics):
+            return metrics | _float32(_declared(task, task.costly(state.params, context), True))
+
+        return jax.lax.cond(steps.due(end, steps.cheap), cheap, lambda state: state, state)
+
+    return evaluate
+
+
+def beginning(task: Task, tx: Any, control: Control, metrics: Mapping[str, Metric]) -> Callable[[Any], TrainState]:
+    """hypers -> the state of a run before its first step. control: the whole chain; metrics: those that are carried."""
+
+    def init(hypers):
+        key = keys(hypers)[0]
+        params = task.init(key, hypers)
+        return TrainState(
+            params=params,
+            opt_state=tx.init(flat(params)),
+            control=control.init(hypers),
+            last={name: jnp.float32(jnp.inf) for name in task.signals},
+            knobs={name: jnp.asarray(value, jnp.float32) for name, value in task.knobs(hypers).items()},
+            metrics={name: jnp.float32(-jnp.inf * metric.better) for name, metric in metrics.items()},
+            stop=stopping.init(),
+            # A stream of its own, so that the parameters of a task do not depend on whether it carries a state.
+            task=task.state.init(jax.random.fold_in(key, 1), hypers) if task.state else (),
+        )
+
+    return init
+
+
+def _rows(row, first, n, look_ahead):
+    """Of n steps, (n,); where a controller looks k steps ahead, the k from each on, (n, k)."""
+    if look_ahead is None:
+        return jax.lax.dynamic_slice_in_dim(row, first, n)
+    return rows_ahead(row, first, n, look_ahead.ahead)
+
+
+def _select(condition, if_true, if_false):
+    return jax.tree.map(functools.partial(jnp.where, condition), if_true, if_false)
+
+
+def _declared(task, found, costly):
+    """The metrics that a task has measured, if they are those that it has declared."""
+    declared = {metric.name for metric in task.metrics if metric.costly == costly}
+    if differing := sorted(found.keys() ^ declared):
+        function = "costly" if costly else "evaluate"
+        raise ValueError(
+            f"Task.metrics and Task.{function} of {task.name} differ in {', '.join(differing)}: name the same"
+        )
+    return found
+
+
+def _float32(metrics):
+    return {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}

@@ -1,0 +1,55 @@
+"""What accompanies a run of any task where its config asks for it: the detector of grokking, and emergence metrics."""
+
+from typing import Any
+
+from ternary_jax.config.keys import Key, flag, integer, integers, real, reals, words
+from ternary_jax.errors import ConfigError
+
+KEYS: dict[str, Key] = {
+    "emergence.weight_norm": flag(),
+    "emergence.weight_rank": flag(),
+    "emergence.representation_rank": flag(),
+    "emergence.local_complexity": flag(),
+    "emergence.radius": real(0, 10**6, excluded=(0,)),
+    "emergence.points": integer(1, 10**7),
+    "emergence.directions": integer(1, 10**7),
+    "grokking.on": flag(),
+    "grokking.metrics": words(),
+    "grokking.memory": integer(1, 10**4),
+    "grokking.flat": real(0, 1e6),
+    "grokking.floor": real(0, 1),
+    "grokking.plateaus": integers(1, 10**7),
+    "grokking.gains": reals(0, 1),
+    "grokking.within": integer(1, 1000),
+    "grokking.kept": integer(1, 1000),
+    "grokking.together": integer(1, 100),
+    "grokking.over": real(0, 1e6),
+    "grokking.jump": real(0, 1),
+    "grokking.steps": real(0, 1e6),
+}
+
+
+def check(config: Any) -> None:
+    """Raise a ConfigError where several keys contradict each other."""
+    for name in ("plateaus", "gains"):
+        levels = config.grokking[name]
+        if len(levels) != 3 or list(levels) != sorted(levels):
+            shown = ",".join(map(str, levels))
+            raise ConfigError(f"config.grokking.{name}={shown} has to be three numbers that rise: micro,standard,major")
+    least, memory = config.grokking.plateaus[0], config.grokking.memory
+    if memory < least:
+        raise ConfigError(f"config.grokking.memory={memory} is shorter than the least of .plateaus, {least}: give more")
+
+
+def extend(task: Any, static: Any, hypers: Any) -> Any:
+    """The task with what its config asks for. Where that is nothing, the task itself, and no module is imported."""
+    asked = static.emergence
+    if asked.weight_norm or asked.weight_rank or asked.representation_rank or asked.local_complexity:
+        from ternary_jax.grokking import emergence
+
+        task = emergence.measuring(task, static, hypers)
+    if static.grokking.on:
+        from ternary_jax.grokking import detection
+
+        task = detection.detecting(task, static)
+    return task

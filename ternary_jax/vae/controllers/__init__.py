@@ -1,0 +1,28 @@
+"""The controllers of the ternary task, one a file. Each module of this package that has a CONTROLLER is in the table.
+
+A new controller is a new file here, with a `declaration.Controller`, and the values of its keys in configs/vae.py.
+"""
+
+import importlib
+import pkgutil
+
+from ternary_jax.vae.controllers.declaration import Controller
+
+
+def _declared() -> tuple[Controller, ...]:
+    """All controllers, in the order of the chain."""
+    modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    table = sorted(
+        (module.CONTROLLER for module in modules if hasattr(module, "CONTROLLER")),
+        key=lambda one: (one.place, one.name),
+    )
+    for what, names in {
+        "the name": [one.name for one in table],
+        "a key": [key for one in table for key in one.keys],
+    }.items():
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two controllers declare {what} {', '.join(sorted(repeated))}: rename it in one of them")
+    return tuple(table)
+
+
+CONTROLLERS = _declared()

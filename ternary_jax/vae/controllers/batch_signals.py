@@ -1,0 +1,44 @@
+"""Cheap figures of a batch for controllers that act at every step: an evaluation would take the whole space."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ternary_jax import poincare, ternary
+from ternary_jax.vae import factors, streams
+from ternary_jax.vae.losses import entropy, masked, ranking
+from ternary_jax.vae.outputs import BranchOutput
+from ternary_jax.vae.streams import stream
+
+
+def observe(seen: Mapping[str, BranchOutput], terms: Mapping[str, Array], key: Array) -> dict[str, Array]:
+    """The figures of each branch, as sensed_NAME_BRANCH, and `radial`, the mean of the radial losses.
+
+    terms: of the losses, by name; key: of the loss of the step
+    """
+    rows = next(iter(seen.values())).batch.rows
+    shifts = jnp.stack(ranking.shifts(stream(key, streams.BATCH_RANKING), len(rows)))
+    found = {b: of_branch(one, shifts) for b, one in seen.items()}
+    signals = {f"sensed_{name}_{b}": x for b, own in found.items() for name, x in own.items()}
+    radial = [terms[name] for name in (f"{loss}_{b}" for loss in factors.RADIAL for b in seen) if name in terms]
+    return signals | {"radial": jnp.mean(jnp.stack(radial))}
+
+
+def of_branch(output: BranchOutput, shifts: Array) -> dict[str, Array]:
+    """entropy: of a digit, as it is decoded, nats; coverage: share of rows with all digits decoded right;
+    ranking: share of the batch's triplets (i, i - s, i - t) in order, for shifts (2,); chance 1/2, and that without any
+    """
+    rows, n_digits = output.batch.rows, output.n_digits
+    right = jnp.all(jnp.argmax(output.logits, -1) - 1 == output.batch.x, -1)
+    others = [[jnp.roll(a, shift, 0) for shift in shifts] for a in (output.points.z, rows)]
+    d_j, d_k = (jax.vmap(poincare.dist, (0, 0, None))(output.points.z, z, output.c) for z in others[0])
+    v_j, v_k = (ternary.pair_valuation(rows, other, n_digits) for other in others[1])
+    in_order = ((d_j < d_k) == (v_j > v_k)).astype(d_j.dtype)
+    found = {
+        "entropy": entropy.of_rows(output.logits),
+        "coverage": jnp.mean(right.astype(d_j.dtype)),
+        "ranking": 0.5 + masked.mean(in_order - 0.5, v_j != v_k),
+    }
+    return jax.lax.stop_gradient(found)

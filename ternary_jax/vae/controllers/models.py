@@ -1,0 +1,59 @@
+"""The networks of the learned controllers (flax linen), and how they read what they see."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ternary_jax.initializers import uniform
+
+
+def compressed(values: Sequence[Any]) -> Array:
+    """Scalars s -> (n,), x = sign(s) log(1 + |s|); 0 for what is not finite, as nothing is before the first step."""
+    s = jnp.stack(values)
+    s = jnp.where(jnp.isfinite(s), s, 0)
+    return jnp.sign(s) * jnp.log1p(jnp.abs(s))
+
+
+class StateNet(nn.Module):
+    """x (n,) -> corrections (outputs,) in (-1, 1), all 0 at the start.
+
+        a = softmax(dense(x)), a weight for each group of inputs
+        h = dense 14(relu(dense 64(tanh(layer norm(dense 64(a x))))))
+        tanh(dense(relu(dense 64(h))))
+
+    groups: the sizes of the groups of inputs, in the order of x
+    """
+
+    groups: tuple[int, ...]
+    outputs: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        attention = nn.softmax(_dense(len(self.groups), "attention")(x))
+        group_of = np.repeat(np.arange(len(self.groups), dtype=np.int32), self.groups)
+        h = nn.LayerNorm(name="norm")(_dense(64, "encoder_0")(attention[group_of] * x))
+        h = _dense(14, "encoder_2")(nn.relu(_dense(64, "encoder_1")(nn.tanh(h))))
+        h = nn.relu(_dense(64, "decoder_0")(h))
+        return nn.tanh(nn.Dense(self.outputs, kernel_init=nn.initializers.zeros, name="decoder_1")(h))
+
+
+class LearnedWeights(nn.Module):
+    """x (n,) -> corrections (outputs,) in (-1, 1), all 0 at the start: layer norm and silu, silu, tanh."""
+
+    widths: tuple[int, ...]
+    outputs: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        for k, width in enumerate(self.widths):
+            x = _dense(width, f"layer_{k}")(x)
+            x = nn.silu(nn.LayerNorm()(x) if k == 0 else x)
+        return jnp.tanh(nn.Dense(self.outputs, kernel_init=nn.initializers.zeros, name="out")(x))
+
+
+def _dense(width: int, name: str) -> nn.Dense:
+    return nn.Dense(width, name=name, kernel_init=uniform)

@@ -1,0 +1,69 @@
+"""Phases of training: reconstruction alone, then the structure losses, then the geodesic loss.
+
+The knobs structure and geometry are 0 until their phase has begun, then 1.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ternary_jax.config.checks import length, unit
+from ternary_jax.config.keys import integer, real
+from ternary_jax.control import schedules
+from ternary_jax.errors import ConfigError
+from ternary_jax.vae import factors
+from ternary_jax.vae.controllers.declaration import Controller, Part
+from ternary_jax.vae.factors import Factor
+
+
+def _make(static, scope):
+    begins = dict(structure=static.phases.structure_from, geometry=static.phases.geometry_from)
+    steps = np.arange(scope.plan.total)
+    rows = {name: (steps >= scope.plan.unit * at).astype("float32") for name, at in begins.items()}
+    return Part(schedules.follow(structure="structure", geometry="geometry"), rows)
+
+
+def _radial_from_geometry_on(geometry, hypers):
+    return 1 - (1 - hypers.phases.radial_after) * geometry
+
+
+def check(config: Any, losses: Any) -> None:
+    """Phases begin before the end of the run, and come in order."""
+    _check_reached(config)
+    _check_order(config.phases)
+
+
+def _check_reached(config):
+    lasts, begins = length(config.train), config.phases.geometry_from
+    if begins >= lasts:
+        raise ConfigError(
+            f"config.phases.geometry_from={begins} is never reached in config.train.{unit(config.train)}={lasts}: "
+            f"give an earlier one, or more {unit(config.train)}"
+        )
+
+
+def _check_order(phases):
+    if phases.geometry_from < phases.structure_from:
+        raise ConfigError(
+            f"config.phases.geometry_from={phases.geometry_from} comes before the structure that it follows, "
+            f"config.phases.structure_from={phases.structure_from}: give that epoch or a later one"
+        )
+
+
+CONTROLLER = Controller(
+    name="phases",
+    keys={
+        "phases.structure_from": integer(0, 10**7),
+        "phases.geometry_from": integer(0, 10**7),
+        "phases.radial_after": real(0, 1, traced=True),
+    },
+    on=lambda static: bool(static.phases.geometry_from),
+    make=_make,
+    place=20,
+    check=check,
+    factors=(
+        Factor("structure", factors.STRUCTURE),
+        Factor("geometry", ("radial",), value=_radial_from_geometry_on),
+        Factor("geometry", ("geodesic",)),
+    ),
+)

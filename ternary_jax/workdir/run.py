@@ -1,0 +1,198 @@
+"""Reads a workdir, also while it is trained in: `run = open(path)`.
+
+Nothing is written, and nothing is kept: what is asked for is read from disk at that moment.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ternary_jax.errors import ColumnError, ConfigError, WorkdirError
+from ternary_jax.metric import Criteria, Metric
+from ternary_jax.workdir import exports, files, summary
+from ternary_jax.workdir import rows as log
+
+RENAMED = {"gradient_ratio": "control/balance/ratio"}  # columns, old name -> new
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint, of all runs: a leading axis of every array.
+
+    step: optimizer steps done
+    state: the TrainState of the engine, nested dicts of numpy arrays
+    metadata: config, metrics of the last evaluation, versions, commit
+    """
+
+    step: int
+    state: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+class Model(NamedTuple):
+    """A trained model: `task.evaluate(params, context)` measures it.
+
+    task: the engine's Task, without the extensions that its config asks for
+    params, context: of one run, on the device; the context has the knobs, hypers, data and task state
+    """
+
+    task: Any
+    params: Any
+    context: Any
+
+
+class Columns(dict[str, np.ndarray]):
+    """The columns of metrics.jsonl by name, an entry for each row; a ColumnError for a name that no row has."""
+
+    def __init__(self, path: Path, rows: list[dict[str, Any]]):
+        names = dict.fromkeys(name for row in rows for name in row)
+        super().__init__({name: np.array([row.get(name, np.nan) for row in rows]) for name in names})
+        self.path = path
+
+    def __missing__(self, name: str) -> np.ndarray:
+        known = f"there are {', '.join(self)}" if self else "there are no rows yet"
+        if near := difflib.get_close_matches(str(name), self, 1):
+            known = f"the nearest is {near[0]!r}"
+        if name in RENAMED:
+            known = f"its name is {RENAMED[name]!r} now, where it is reported"
+        if older := [old for old, new in RENAMED.items() if new == name and old in self]:
+            known = f"this workdir was begun when its name was {older[0]!r}"
+        raise ColumnError(f"{self.path / 'metrics.jsonl'} has no column {name!r}: {known}")
+
+
+class Run(NamedTuple):
+    """A workdir. config: as resolved, by dotted key."""
+
+    path: Path
+    config: dict[str, Any]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Of summary.json; {} while there is none."""
+        return files.read_json(self.path / "summary.json") or {}
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """By name, from the summary; where there is none yet, from the task, which is made anew."""
+        if not (told := self.summary):
+            return {metric.name: metric for metric in self._task()[0].metrics}
+        try:
+            return summary.metrics_of(told)
+        except (KeyError, TypeError, AttributeError) as e:
+            raise WorkdirError(
+                f"{self.path / 'summary.json'} is of an earlier version, and does not say all of a metric: take "
+                "`.summary`, or train again in another workdir"
+            ) from e
+
+    @property
+    def criteria(self) -> tuple[Criteria, ...]:
+        """What the task asks of its runs, from the summary; where that does not say so yet, from the task."""
+        if "criteria" not in (told := self.summary):
+            return self._task()[0].criteria
+        return tuple(Criteria(**one) for one in told["criteria"])
+
+    def rows(self, run: int | None = None) -> Columns:
+        """The columns of metrics.jsonl, nan where a row lacks the figure. Of one run, if given: sorted by step."""
+        found = log.read(self.path)
+        if run is not None:
+            self._check(run)
+            found = sorted((row for row in found if row["run"] == run), key=lambda row: row["step"])
+        return Columns(self.path, found)
+
+    def checkpoint(self, at: str | int = "latest") -> Checkpoint:
+        """The newest, the one with the best `checkpoint.best_metric`, or that of a step."""
+        from ternary_jax.workdir import checkpoint  # imports jax, and orbax when it reads
+
+        folder = self.path / "checkpoints"
+        steps: list[Any] = checkpoint.steps(folder)
+        if not steps:
+            raise WorkdirError(f"{self.path} has no checkpoint yet: try again when one is written")
+        step = steps[-1] if at == "latest" else at
+        if at == "best":
+            ranked = checkpoint.ranked(checkpoint.metrics_of(folder))
+            step = next((step for step in ranked if step in steps), at)
+        if step not in steps:
+            raise WorkdirError(f"{folder} has no checkpoint {at!r}: take 'latest', or one of the steps {steps}")
+        try:
+            return Checkpoint(*checkpoint.load(folder, int(step)))
+        except checkpoint.CheckpointError as e:
+            if not (folder / str(step)).exists():  # the training has deleted it meanwhile
+                return self.checkpoint(at)
+            raise WorkdirError(f"{folder}: {e}") from e
+
+    def embeddings(self, k: int = 0) -> dict[str, np.ndarray]:
+        """The arrays that the task exported of run k, by name."""
+        self._check(k)
+        return exports.read(self.path, k)
+
+    def model(self, k: int = 0, at: str | int = "latest") -> Model:
+        """The task of the config, with the parameters of run k in a checkpoint."""
+        import jax
+
+        from ternary_jax.control.chain import Controls
+        from ternary_jax.engine.task import Context
+
+        self._check(k)
+        task, hypers = self._task()
+        saved = self.checkpoint(at).state
+        state = {name: saved.get(name, {}) for name in ("params", "knobs", "stop", "task")}
+        hypers, state = jax.tree.map(lambda x: jax.device_put(x[k]), (hypers, state))
+        key, own = jax.random.key(0), task.state.init if task.state else lambda *_: ()
+        params = self._as(jax.eval_shape(task.init, key, hypers), state["params"])
+        carried = self._as(jax.eval_shape(own, key, hypers), state["task"])
+        controls = Controls({}, None, state["knobs"])
+        context = Context(state["stop"]["at"], None, controls, hypers, jax.device_put(task.data), carried)
+        return Model(task, params, context)
+
+    def _check(self, k: int) -> None:
+        if k not in range(self.config["runs"]):
+            raise WorkdirError(f"{self.path} has no run {k}: there are {self.config['runs']}, numbered from 0")
+
+    def _task(self) -> tuple[Any, Any]:
+        """(task, hypers of all runs) of the config."""
+        from ml_collections import ConfigDict
+
+        from ternary_jax.config import keys_of, split
+        from ternary_jax.config.keys import nested
+
+        cannot = f"the task of {self.path} cannot be made"
+        try:
+            table, module = keys_of(self.config["task"])
+            if other := sorted(table.keys() ^ self.config.keys()):
+                names = ", ".join(other[:5])
+                raise WorkdirError(
+                    f"{cannot}: configs have other keys now ({names}): take `.checkpoint`, or its commit"
+                )
+            values = {key: tuple(v) if isinstance(v, list) else v for key, v in self.config.items()}
+            static, hypers = split(ConfigDict(nested(values)))
+            return module.make_task(static), hypers
+        except ConfigError as e:
+            raise WorkdirError(f"{cannot}: {e}") from e
+
+    def _as(self, like: Any, found: dict[str, Any]) -> Any:
+        """Nested dicts as the tree that they were before they were saved."""
+        import jax
+
+        from ternary_jax.workdir.checkpoint import fingerprint
+
+        there, here = fingerprint(found), fingerprint(like)
+        if there != here:
+            name = next(name for name in {**there, **here} if there.get(name) != here.get(name))
+            raise WorkdirError(
+                f"the checkpoint in {self.path} is of another model than its task makes now ({name}: "
+                f"{there.get(name, 'absent')} there, {here.get(name, 'absent')} here): take `.checkpoint` instead"
+            )
+        leaves = dict(zip(there, jax.tree.leaves(found), strict=True))
+        return jax.tree.structure(like).unflatten([leaves[name] for name in here])
+
+
+def open(path: str | Path) -> Run:
+    """The workdir at `path`, of a training that has ended, was interrupted or is under way."""
+    path = Path(path)
+    if not path.is_dir():
+        raise WorkdirError(f"{path} is no folder: give the --workdir of a training")
+    config = files.read_json(path / "config.json")
+    if config is None or not config.keys() >= {"task", "runs"}:
+        raise WorkdirError(f"{path} has no config.json of a training, so it is no workdir: give the --workdir of one")
+    return Run(path, {key: value for key, value in config.items() if key != "format"})

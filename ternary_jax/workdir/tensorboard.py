@@ -1,0 +1,125 @@
+"""TensorBoard files, one folder a run, written without SummaryWriter.
+
+On a full disk, the thread that SummaryWriter writes from ends, and some points later the run would wait for ever.
+"""
+
+import functools
+import math
+import struct
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ternary_jax.workdir import files
+from ternary_jax.workdir.rows import Log, Row
+
+
+class Board(NamedTuple):
+    """What is shown of the rows of a log.
+
+    log: for the wall clock of its rows
+    tags: the columns that are shown
+    watch: the column whose exponential mean is shown too
+    share: of its last shown value that a scalar must move by to be shown again
+    runs: for each run its event file, and tag -> (step, value) as measured, and as shown; empty without TensorBoard
+    """
+
+    log: Log
+    tags: tuple[str, ...]
+    watch: str
+    share: float
+    runs: list[tuple[Path, dict[str, tuple[int, float]], dict[str, tuple[int, float]]]]
+
+
+def open_board(
+    log: Log,
+    rows: Sequence[Row],
+    runs: Sequence[Row],
+    metrics: Sequence[str],
+    further: Sequence[str],
+    watch: str,
+    share: float | None,
+) -> Board:
+    """Event files in place of the old, which show `rows`: those up to the step that a run goes on from.
+
+    runs: {"run", "seed", "hypers": {key: number}} of each
+    metrics: columns that are shown, also beside the hyperparameters; further: other columns that are shown
+    share: None for no TensorBoard
+    """
+    opened = [] if share is None else [(_event_file(log.path.parent, run, metrics), {}, {}) for run in runs]
+    board = Board(log, (*further, *metrics), watch, share or 0.0, opened)
+    show(board, rows)
+    return board
+
+
+def show(board: Board, rows: Sequence[Row], histograms: Mapping[int, Mapping[str, np.ndarray]] | None = None) -> None:
+    """Show the scalars of rows that are finite and have moved. histograms: run -> name -> values."""
+    for row in rows if board.runs else []:
+        _show(board, row, (histograms or {}).get(row["run"], {}))
+
+
+def close(board: Board) -> None:
+    """Show the last value of every scalar that moved too little to be shown, at the step it is of."""
+    for file, measured, shown in board.runs:
+        for tag, (step, value) in measured.items():
+            if shown[tag][0] < step:
+                _record(file, step=step, summary={"value": [{"tag": tag, "simple_value": value}]})
+
+
+@functools.cache
+def _tensorboardx() -> Any:
+    """The package without torch, which it imports for seconds where it finds it, and then does not need."""
+    sys.modules.setdefault("torch", None)  # pyright: ignore[reportArgumentType]
+    import tensorboardX
+
+    if sys.modules["torch"] is None:
+        del sys.modules["torch"]
+    return tensorboardX
+
+
+def _event_file(workdir: Path, run: Row, metrics: Sequence[str]) -> Path:
+    """A new file in the run's folder, in place of the old, with its hyperparameters.
+
+    The points up to here are shown again: the usual purge_step is not honoured by TensorBoard's faster data server.
+    """
+    folder = workdir / "tensorboard" / f"run_{run['run']:03d}"
+    with files.full_disk_is_one_sentence(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("*tfevents*"):
+            old.unlink()
+    file = folder / f"events.out.tfevents.{time.time_ns()}"  # a new name, or a TensorBoard that looks on would miss it
+    hypers = {"seed": run["seed"], **run["hypers"]}
+    _record(file, file_version="brain.Event:2")
+    _record(file, session_log={"status": 1})  # START: a TensorBoard that looks on forgets the old file
+    for about in _tensorboardx().summary.hparams(hypers, dict.fromkeys(metrics))[:2]:  # the tab, and this run's line
+        _record(file, summary=about)
+    return file
+
+
+def _show(board: Board, row: Row, histograms: Mapping[str, np.ndarray]) -> None:
+    file, measured, shown = board.runs[row["run"]]
+    values = {k: float(row[k]) for k in board.tags if k in row and math.isfinite(row[k])}
+    if board.watch in values:
+        ema, value = f"{board.watch}_ema", values[board.watch]
+        _, before = measured.get(ema, (0, value))
+        values[ema] = before + 0.1 * (value - before)
+    measured.update({k: (row["step"], v) for k, v in values.items()})
+    moved = {k: v for k, v in values.items() if k not in shown or abs(v - shown[k][1]) > board.share * abs(shown[k][1])}
+    shown.update({k: measured[k] for k in moved})
+    drawn = [dict(tag=k, simple_value=v) for k, v in moved.items()]
+    finite = {name: a[np.isfinite(a)] for name, a in histograms.items()}
+    drawn += [_tensorboardx().summary.histogram(name, a, bins=30).value[0] for name, a in finite.items() if a.size]
+    if drawn:
+        _record(file, step=row["step"], wall_time=board.log.began + row["wall_s"], summary={"value": drawn})
+
+
+def _record(file: Path, **event: Any) -> None:
+    """Append an event as a TFRecord: its length and that one's checksum, itself and its checksum."""
+    crc = _tensorboardx().record_writer.masked_crc32c
+    data = _tensorboardx().proto.event_pb2.Event(**{"wall_time": time.time(), **event}).SerializeToString()
+    length = struct.pack("<Q", len(data))
+    files.append(file, length + struct.pack("<I", crc(length)) + data + struct.pack("<I", crc(data)))

@@ -1,0 +1,31 @@
+"""What made a result: this checkout, and this process."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ternary_jax.provenance import provenance
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_process_began_before_its_imports():
+    code = (
+        "import time; t = time.time(); time.sleep(0.3)\n"
+        "from ternary_jax.provenance import process_start; print(t, process_start())"
+    )
+    start = time.time()
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    first, began = map(float, told.split())
+    assert start - 0.05 < began < first
+
+
+def test_provenance_is_that_of_the_checkout():
+    told = provenance()
+    assert told["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert set(told["versions"]) == {"python", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ternary_jax"}
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    if head.returncode == 0:
+        changed = subprocess.run(["git", "diff", "--quiet", "HEAD"], cwd=ROOT).returncode
+        assert told["commit"] == head.stdout.strip() + "-dirty" * changed

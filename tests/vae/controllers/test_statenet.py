@@ -1,0 +1,426 @@
+"""StateNet: the network and the controller against numpy, what each output turns, bounds, intervals, gradients."""
+
+import contextlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxprs import equations
+
+from ternary_jax.control.chain import Controls, Signals
+from ternary_jax.vae.controllers import corrections, statenet
+from ternary_jax.vae.controllers.corrections import OUTPUTS, TURNS
+from ternary_jax.vae.controllers.statenet import GROUPS, INPUTS, Sources
+
+pytestmark = pytest.mark.usefixtures("strict_dtypes")
+
+OF_STEP = ("entropy_A", "entropy_B", "kl_A", "kl_B", "radius_A", "radius_B", "radial")
+RUNNING = ("coverage_A", "coverage_B", "ranking_A", "ranking_B")
+KNOBS = ("rho", "lambda_1", "lambda_2", "lambda_3", "sigma", "c", "tau")
+SOURCES = Sources(
+    {name: f"the_{name}" for name in OF_STEP},
+    {name: f"of_batch_{name}" for name in RUNNING},
+    ("encoder_A", "decoder_A"),
+    ("encoder_B",),
+)
+NORMS = ("gradient/encoder_A", "gradient/decoder_A", "gradient/encoder_B")
+STEPS, DECAY = 21, 0.8
+# What the knobs are set to where a test says nothing else: inside all bounds.
+SET: Any = dict(rho=0.2, lambda_1=0.7, lambda_2=0.6, lambda_3=0.3, ranking=0.4, sigma=0.8, c=1.1, tau=0.4)
+ALL: Any = SET | {"rate": 1.0}  # a factor on all rates, which is moved as the knobs are
+
+
+TRAINED = statenet.path_of("statenet.npz")
+
+
+def network(seed=0, size=1.0) -> Any:
+    """Parameters of which none is 0."""
+    rng, shapes = np.random.default_rng(seed), jax.eval_shape(statenet.init, jax.random.key(0))
+    return jax.tree.map(lambda x: np.float32(size * rng.normal(size=x.shape) / np.sqrt(x.shape[0])), shapes)
+
+
+def saying(values):
+    """Parameters of a network that says this, whatever it sees."""
+    params = jax.tree.map(np.zeros_like, network())
+    params["decoder_1"]["bias"] = np.float32(np.arctanh(values))
+    return params
+
+
+@contextlib.contextmanager
+def float64():
+    """Flax's layer norm needs float64 promoted with float32."""
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def world(seed=0):
+    """STEPS rows of all that is observed, by name; nothing before the first step, and before an evaluation later on."""
+    rng = np.random.default_rng(seed)
+    rows = {name: rng.lognormal(0, 1, STEPS).astype(np.float32) for name in SOURCES.signals()}
+    for name in SOURCES.signals():
+        rows[name][0] = np.inf
+    return rows
+
+
+def run(params, rows, interval, knobs, rise):
+    """Rates, knobs and offsets of each step, by name, (STEPS,); tau rises by `rise` at each step."""
+    member = statenet.statenet(lambda hypers: (hypers, 0.1), SOURCES, interval, DECAY)
+    dtype = rows[NORMS[0]].dtype
+
+    def step(state, xs):
+        n, row = xs
+        before = {name: jnp.asarray(x, dtype) for name, x in knobs.items()}
+        before["tau"] += rise * n.astype(dtype)
+        controls = Controls({"slope": jnp.asarray(2, dtype)}, None, before)
+        state, after, _ = member.update(state, Signals(n, {}, row, {}), controls)
+        return state, after.rates | after.knobs | {"offsets": jnp.stack(list(state.offsets.values()))}
+
+    return jax.lax.scan(step, member.init(params), (jnp.arange(STEPS, dtype=jnp.int32), rows))[1]
+
+
+QUICK: Any = {"xla_backend_optimization_level": 0}  # each program runs a few times, and compiles in half the time
+compiled = jax.jit(run, compiler_options=QUICK)
+says = jax.jit(statenet.delta, compiler_options=QUICK)
+start = jax.jit(statenet.init, compiler_options=QUICK)
+
+
+def ran(params, rows, interval, knobs=None, rise=0.0):
+    """What `run` returns, as numpy."""
+    return jax.device_get(compiled(params, rows, interval, knobs or SET, rise))
+
+
+# --- in numpy ---------------------------------------------------------------------------------------------------------
+
+
+def network_in_numpy(params, s):
+    """delta of the inputs s, (20,), float64."""
+    s = np.where(np.isfinite(s), s, 0)
+    x = np.sign(s) * np.log(1 + np.abs(s))
+
+    def dense(name, h):
+        layer = params[name]
+        return h @ np.asarray(layer["kernel"], np.float64) + np.asarray(layer["bias"], np.float64)
+
+    a = np.exp(dense("attention", x))
+    weight_of = {name: weight for group, weight in zip(GROUPS, a / a.sum(), strict=True) for name in group}
+    h = dense("encoder_0", np.array([weight_of[name] for name in INPUTS]) * x)
+    h = (h - h.mean()) / np.sqrt(h.var() + 1e-6)
+    h = np.tanh(h * np.float64(params["norm"]["scale"]) + np.float64(params["norm"]["bias"]))
+    h = dense("encoder_2", np.maximum(dense("encoder_1", h), 0))
+    return np.tanh(dense("decoder_1", np.maximum(dense("decoder_0", h), 0)))
+
+
+def moved_in_numpy(offsets, knobs, said):
+    """By the knobs, not by their offsets: each moves, and is held where its bound is."""
+    for (name, turn), delta in zip(TURNS.items(), said, strict=True):
+        v, times = knobs[name], name in ("rate", "ranking")
+        low, high = (turn.low * v, turn.high * v) if times else (min(v, turn.low), max(v, turn.high))
+        if name in ("lambda_1", "lambda_2", "lambda_3", "tau"):
+            offsets[name] = np.clip(v + offsets[name] + turn.scale * delta, low, high) - v
+        else:
+            factor = 1 + turn.scale * delta if times else np.exp(turn.scale * delta)
+            offsets[name] = np.clip(v * offsets[name] * factor, low, high) / v
+
+
+def knobs_in_numpy(offsets, knobs):
+    add = ("lambda_1", "lambda_2", "lambda_3", "tau")
+    return knobs | {name: knobs[name] + o if name in add else knobs[name] * o for name, o in offsets.items()}
+
+
+def none_yet():
+    return {name: 0.0 if turn.kind == "add" else 1.0 for name, turn in TURNS.items()}
+
+
+def looped(params, rows, interval):
+    """The controller by a loop over floats, of knobs that stay as they are set."""
+    offsets, found, running = none_yet(), [], dict.fromkeys(RUNNING, 0.0)
+    for n in range(len(rows[NORMS[0]])):
+        row = {name: float(x[n]) for name, x in rows.items()}
+        if n:
+            running = {name: DECAY * mean + (1 - DECAY) * row[f"of_batch_{name}"] for name, mean in running.items()}
+        if n % interval == 0:
+            knobs = knobs_in_numpy(offsets, ALL)
+            seen = {name: row[f"the_{name}"] for name in OF_STEP}
+            seen |= running | {name: knobs[name] for name in KNOBS}
+            seen["missing"] = 1 - max(seen["coverage_A"], seen["coverage_B"])
+            seen["gradient_ratio"] = row[NORMS[2]] / np.hypot(row[NORMS[0]], row[NORMS[1]]) if n else 0
+            said = network_in_numpy(params, np.array([seen[name] for name in INPUTS]))
+            moved_in_numpy(offsets, ALL, said)
+        now = knobs_in_numpy(offsets, ALL)
+        found.append(now | {"slope": 2 * now.pop("rate")})
+    return {name: [row[name] for row in found] for name in found[0]}
+
+
+def test_there_are_20_inputs_in_12_groups_and_8_outputs():
+    assert [len(group) for group in GROUPS] == [1, 1, 1, 1, 2, 3, 3, 2, 2, 2, 1, 1]
+    assert len(set(INPUTS)) == 20
+    assert OUTPUTS == ("rate", "lambda_1", "lambda_2", "lambda_3", "ranking", "sigma", "c", "tau")
+
+
+def test_there_are_8274_parameters():
+    """Those of the documents, 8,484, less two heads of attention, 126 and 84, whose weights nothing read."""
+    sizes = {name: sum(x.size for x in jax.tree.leaves(part)) for name, part in network().items()}
+    encoder = sum(size for name, size in sizes.items() if name.startswith(("encoder", "norm")))
+    decoder = sum(size for name, size in sizes.items() if name.startswith("decoder"))
+    assert (encoder, decoder, sizes["attention"]) == (6542, 1480, 252)
+    assert sum(sizes.values()) == 8274 == 8484 - 126 - 84
+
+
+@pytest.mark.parametrize("values", [1.0, 1e5, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_the_network_says_is_that_of_numpy(values, seed):
+    rng = np.random.default_rng(seed)
+    s = rng.normal(size=len(INPUTS)) * (values if np.isfinite(values) else 1)
+    s[rng.random(len(INPUTS)) < 0.3] = values
+    with float64():
+        params = jax.tree.map(np.float64, network(seed))
+        found = says(params, dict(zip(INPUTS, s, strict=True)))
+    np.testing.assert_allclose(found, network_in_numpy(params, s), rtol=1e-10)
+
+
+@pytest.mark.parametrize("interval", [1, 3, 7])
+def test_the_controller_is_that_of_a_loop(interval):
+    params, rows = network(1), world()
+    found, expected = ran(params, rows, interval), looped(params, rows, interval)
+    assert found.keys() - {"offsets"} == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, err_msg=name)
+
+
+# --- what it sees -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("params", [network(2), statenet.load(TRAINED)], ids=["random", "trained"])
+def test_each_input_is_read_where_its_source_says_and_changes_what_is_said(params):
+    rows = world()
+    of_step = {name: rows[name][1] for name in SOURCES.signals()}
+    so_far: Any = {name: np.float32(0.3 + 0.1 * k) for k, name in enumerate(RUNNING)}
+
+    @jax.jit
+    def seen(of_step, knobs):
+        signals = Signals(jnp.int32(0), {}, of_step, {})
+        running = statenet.followed(so_far, signals, SOURCES, DECAY)
+        by_name = statenet.observe(signals, running, knobs, SOURCES)
+        return by_name, statenet.delta(params, by_name)
+
+    before, said = seen(of_step, SET)
+    assert before.keys() == set(INPUTS)
+    changed = {f"the_{name}": {name} for name in OF_STEP} | {name: {"gradient_ratio"} for name in NORMS}
+    changed |= {f"of_batch_{name}": {name} for name in RUNNING} | {name: {name} for name in KNOBS}
+    greater = max(("coverage_A", "coverage_B"), key=lambda name: before[name])
+    changed[f"of_batch_{greater}"] |= {"missing"}
+    for source, expected in changed.items():
+        given = [part | {source: part[source] + 0.1} if source in part else part for part in (of_step, SET)]
+        now, later = seen(*given)
+        assert {name for name in INPUTS if now[name] != before[name]} == expected, source
+        assert (np.abs(later - said) > 1e-6).any(), source
+    assert set().union(*changed.values()) == set(INPUTS)
+
+
+def test_before_the_first_step_what_is_seen_is_finite():
+    unseen: Any = {name: rows[0] for name, rows in world().items()}
+    signals = Signals(jnp.int32(0), {}, unseen, {})
+    running = statenet.followed(dict.fromkeys(RUNNING, jnp.float32(0)), signals, SOURCES, DECAY)
+    assert not any(running.values())
+    seen = statenet.observe(signals, running, SET, SOURCES)
+    assert seen["gradient_ratio"] == 0
+    nothing = {name: SET.get(name, 0.0) for name in INPUTS} | {"missing": 1.0}
+    np.testing.assert_array_equal(says(network(), seen), says(network(), nothing))
+
+
+# --- what it turns ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shift", [0.0, -0.7, 3.0])
+def test_at_the_start_nothing_is_turned(shift):
+    """Not a bit of it, also where knobs are set beyond the bounds."""
+    knobs = {name: x + shift if name in ("lambda_1", "lambda_2", "lambda_3", "tau") else x for name, x in SET.items()}
+    knobs |= {name: knobs[name] * np.exp(shift) for name in ("ranking", "sigma", "c")}
+    found = ran(start(jax.random.key(3)), world(), 1, knobs)
+    for name, value in (knobs | {"slope": 2.0}).items():
+        np.testing.assert_array_equal(found[name], np.float32(value), err_msg=name)
+    assert not found["offsets"].any()
+
+
+@pytest.mark.parametrize("delta", [-0.9, -0.2, 0.2, 0.9])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_each_output_turns_what_it_is_named_after_and_nothing_else(output, delta):
+    said = delta * (np.array(OUTPUTS) == output)
+    found = ran(saying(said), world(), 7)
+    times = 1 + np.arange(STEPS) // 7
+    expected = {
+        "rate": 2 * np.clip((1 + 0.1 * delta) ** times, 0.02, 2.0),
+        "lambda_1": 0.7 + 0.02 * delta * times,
+        "lambda_2": 0.6 + 0.02 * delta * times,
+        "lambda_3": 0.3 + 0.02 * delta * times,
+        "ranking": 0.4 * np.clip((1 + 0.3 * delta) ** times, 0.1, 1.5),
+        "sigma": 0.8 * np.exp(0.05 * delta * times),
+        "c": 1.1 * np.exp(0.02 * delta * times),
+        "tau": 0.4 + 0.1 * delta * times,
+    }[output]
+    for name, value in (SET | {"slope": 2.0}).items():
+        if name == output or (name, output) == ("slope", "rate"):
+            np.testing.assert_allclose(found[name], expected, rtol=1e-5)
+        else:
+            np.testing.assert_array_equal(found[name], np.float32(value), err_msg=name)
+
+
+def test_corrections_add_up_within_bounds_as_in_a_loop():
+    """Of knobs that schedules move about, also beyond the bounds, and of runs of deltas that drive into these."""
+    rng, steps = np.random.default_rng(0), 400
+    said = np.tanh(rng.normal(size=(steps, 8)) + 3 * np.sign(np.sin(np.arange(steps) / 25))[:, None])
+    wave = 0.5 + 0.7 * np.sin(np.arange(steps) / 90)
+    knobs = {name: np.abs(wave * ALL[name] * 2) + 0.01 for name in TURNS}
+
+    @jax.jit
+    def run(said, knobs):
+        def step(offsets, row):
+            said, knobs = row
+            offsets = corrections.moved(knobs, offsets, said)
+            return offsets, corrections.corrections(knobs, offsets)
+
+        return jax.lax.scan(step, dict.fromkeys(TURNS, 0.0), (said, knobs))[1]
+
+    with float64():
+        found = jax.device_get(run(said, knobs))
+    offsets, met = none_yet(), {name: set() for name in TURNS}
+    for n in range(steps):
+        now = {name: x[n] for name, x in knobs.items()}
+        moved_in_numpy(offsets, now, said[n])
+        for name, value in knobs_in_numpy(offsets, now).items():
+            assert found[name][n] == pytest.approx(value, rel=1e-10), (name, n)
+            turn, v = TURNS[name], now[name]
+            ends = (turn.low * v, turn.high * v) if turn.kind == "multiply" else (turn.low, turn.high)
+            assert min(v, ends[0]) * (1 - 1e-12) <= value <= max(v, ends[1]) * (1 + 1e-12)
+            met[name] |= {end for end in ends if value == pytest.approx(end, rel=1e-9)}
+    assert all(met.values())
+
+
+# --- when -------------------------------------------------------------------------------------------------------------
+
+
+def test_corrections_are_held_between_renewals_while_knobs_follow_their_schedules():
+    found = ran(network(4), world(), 4, rise=0.01)
+    renewed = np.flatnonzero(np.any(np.diff(found["offsets"], axis=0) != 0, -1)) + 1
+    assert renewed.tolist() == [4, 8, 12, 16, 20]
+    assert found["offsets"][0].any()
+    offset = found["tau"] - (0.4 + 0.01 * np.arange(STEPS))
+    np.testing.assert_allclose(offset, np.repeat(offset[::4], 4)[:STEPS], atol=1e-6)
+    assert len(np.unique(found["lambda_1"])) == 6
+
+
+def test_a_schedule_that_drives_a_corrected_knob_to_its_bound_is_held_there_until_it_is_beyond_itself():
+    said = 0.9 * (np.array(OUTPUTS) == "tau")
+    v = 0.4 + 0.04 * np.arange(STEPS)
+    found = ran(saying(said), world(), 7, rise=0.04)["tau"]
+    expected = np.clip(v + 0.09 * (1 + np.arange(STEPS) // 7), 0, np.maximum(1, v))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert (expected == 1).sum() > 3
+    assert expected[-1] > 1
+
+
+def test_over_runs_a_renewal_is_a_branch_and_not_a_selection():
+    """As a selection the network would be computed at each step."""
+    shapes = jax.tree.map(lambda x: jnp.stack([x] * 2), network())
+    many = jax.make_jaxpr(jax.vmap(lambda params: run(params, world(), 2, SET, 0.0)))(shapes)
+    assert equations(many.jaxpr).count("cond") == 1
+
+
+def test_runs_with_networks_of_their_own_are_as_alone():
+    each = [network(seed) for seed in (5, 6, 7)]
+    rows = world()
+    together = jax.jit(jax.vmap(lambda params: run(params, rows, 2, SET, 0.0)), compiler_options=QUICK)(
+        jax.tree.map(lambda *x: jnp.stack(x), *each)
+    )
+    for k, params in enumerate(each):
+        alone = ran(params, rows, 2)
+        for name in alone:
+            np.testing.assert_allclose(together[name][k], alone[name], rtol=1e-5, atol=1e-6, err_msg=name)
+    assert len(np.unique(together["c"][:, -1])) == 3
+
+
+# --- gradients --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_turned_is_differentiable_in_all_parameters():
+    """Through the controller over several renewals, against differences, in float64."""
+    with float64():
+        params = jax.tree.map(np.float64, network(8))
+        rows = {name: np.where(np.isfinite(x), x, 0).astype(np.float64) for name, x in world().items()}
+
+        def value(params):
+            found = run(params, rows, 5, SET, 0.0)
+            return sum(jnp.sum(jnp.sin((k + 1) * found[name])) for k, name in enumerate(("slope", *SET)))
+
+        both = jax.jit(jax.value_and_grad(value), compiler_options=QUICK)
+        slope = both(params)[1]
+        assert all(np.any(np.abs(x) > 1e-8) for x in jax.tree.leaves(slope))
+        rng = np.random.default_rng(0)
+        for _ in range(3):
+            way = jax.tree.map(lambda x: rng.normal(size=x.shape), params)
+            ends = [jax.tree.map(lambda x, u, h=h: x + h * u, params, way) for h in (1e-5, -1e-5)]
+            ahead, behind = (float(both(end)[0]) for end in ends)
+            along = sum(np.sum(a * b) for a, b in zip(jax.tree.leaves(slope), jax.tree.leaves(way), strict=True))
+            assert (ahead - behind) / 2e-5 == pytest.approx(float(along), rel=1e-5)
+
+
+def test_a_network_that_says_nothing_yet_learns_by_its_last_layer():
+    params = start(jax.random.key(0))
+    seen: Any = dict.fromkeys(INPUTS, 0.3)
+    before: Any = dict.fromkeys(TURNS, 0.0)
+
+    def sigma(params):
+        said = statenet.delta(params, seen)
+        return corrections.corrections(ALL, corrections.moved(ALL, before, said))["sigma"]
+
+    slope = jax.jit(jax.grad(sigma), compiler_options=QUICK)(params)
+    reached = {name for name, part in slope.items() if any(np.any(x) for x in jax.tree.leaves(part))}
+    assert reached == {"decoder_1"}
+    np.testing.assert_allclose(slope["decoder_1"]["bias"], 0.05 * 0.8 * (np.array(OUTPUTS) == "sigma"), rtol=1e-5)
+
+
+# --- learning ---------------------------------------------------------------------------------------------------------
+
+
+def test_it_descends_by_adam():
+    member = statenet.statenet(lambda hypers: (hypers, 0.1), SOURCES, 1, DECAY)
+    with jax.numpy_dtype_promotion("standard"):  # optax relies on promotion
+        _descends(member.init(network(9)))
+
+
+def _descends(state):
+    rng = np.random.default_rng(0)
+    slopes = [jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), state.params) for _ in range(2)]
+    after = jax.jit(statenet.descend)(state, slopes[0])
+    after = jax.jit(statenet.descend)(after, slopes[1])
+    first, second = (np.float64(slope["decoder_1"]["kernel"]) for slope in slopes)
+    m, v = 0.09 * first + 0.1 * second, 0.000999 * first**2 + 0.001 * second**2
+    expected = state.params["decoder_1"]["kernel"] - 0.1 * first / (np.abs(first) + 1e-8)
+    expected -= 0.1 * m / (1 - 0.9**2) / (np.sqrt(v / (1 - 0.999**2)) + 1e-8)
+    np.testing.assert_allclose(after.params["decoder_1"]["kernel"], expected, rtol=1e-4, atol=5e-6)
+
+
+# --- in a file --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path):
+    params = network(10)
+    statenet.save(tmp_path / "net.npz", params)
+    jax.tree.map(np.testing.assert_array_equal, statenet.load(tmp_path / "net.npz"), params)
+
+
+@pytest.mark.parametrize("wrong", ["missing", "unknown", "shape"])
+def test_a_file_of_another_network_is_refused_by_what_differs(tmp_path, wrong):
+    params = jax.tree.map(np.asarray, network(10))
+    layer = "decoder_1"
+    if wrong == "missing":
+        del params[layer]["bias"]
+    elif wrong == "unknown":
+        params["decoder_2"] = params[layer]
+    else:
+        params[layer]["bias"] = np.zeros(9, np.float32)
+    statenet.save(tmp_path / "net.npz", params)
+    with pytest.raises(ValueError, match="decoder_2/bias, decoder_2/kernel in" if wrong == "unknown" else "_1/bias in"):
+        statenet.load(tmp_path / "net.npz")

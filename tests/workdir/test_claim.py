@@ -1,0 +1,62 @@
+"""Whose a workdir is: of one config, of one format, of one process."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ternary_jax.config import ConfigError, load_config, resolved
+from ternary_jax.errors import RunError
+from ternary_jax.workdir import claim, files
+
+CONFIG = Path(__file__).parents[1] / "toy_config.py"
+
+
+def begun(workdir, **changes):
+    """A workdir with this config.json, and no format in it if that is None."""
+    workdir.mkdir()
+    values = {k: v for k, v in (claim.contents(load_config(CONFIG)) | changes).items() if v is not None}
+    files.write_json(workdir / "config.json", values)
+    return workdir
+
+
+def test_a_claimed_workdir_has_the_format_and_the_config(tmp_path):
+    config = load_config(CONFIG)
+    with claim.claim(tmp_path / "run", config):
+        told = json.loads((tmp_path / "run/config.json").read_text())
+        assert told == claim.contents(config) == {"format": 2} | resolved(config)
+        with pytest.raises(RunError, match="another process is at work in"), claim.claim(tmp_path / "run", config):
+            pass
+    assert claim.finished(tmp_path / "run", config) is None
+
+
+def test_the_format_is_no_difference_between_configs(tmp_path):
+    there = begun(tmp_path / "run", **{"train.learning_rate": 0.5})
+    with pytest.raises(ConfigError, match=r"is of another config: train\.learning_rate is 0\.5 there"):
+        claim.finished(there, load_config(CONFIG))
+
+
+def test_a_workdir_begun_before_is_not_gone_on_with_and_a_finished_one_is_left_alone(tmp_path):
+    config = load_config(CONFIG)
+    # It has no format, a key that is gone, and not one that is new.
+    old = begun(tmp_path / "old", **{"format": None, "train.steps": None, "train.gone": 1})
+    for told in (None, {"finished": False}):
+        if told:
+            files.write_json(old / "summary.json", told)
+        before = {path: path.read_bytes() for path in old.iterdir()}
+        with pytest.raises(ConfigError, match=r"by an earlier version.* read with ternary_jax\.workdir\.open"):
+            claim.finished(old, config)
+        assert {path: path.read_bytes() for path in old.iterdir()} == before
+    files.write_json(old / "summary.json", {"finished": True, "steps": 80})
+    assert claim.finished(old, config) == {"finished": True, "steps": 80}
+    with pytest.raises(ConfigError, match="is of another config: runs is 1 there and 2 here"):
+        claim.finished(old, load_config(CONFIG, {"runs": 2}))
+
+
+def test_a_damaged_summary_is_none_and_a_damaged_config_is_refused(tmp_path):
+    there = begun(tmp_path / "run")
+    (there / "summary.json").write_text('{"finished": true')
+    assert claim.finished(there, load_config(CONFIG)) is None
+    (there / "config.json").write_text("{")
+    with pytest.raises(RunError, match=r"config\.json is damaged: put back a copy \(every checkpoint holds one\)"):
+        claim.finished(there, load_config(CONFIG))
