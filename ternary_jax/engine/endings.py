@@ -7,8 +7,8 @@ import numpy as np
 
 from ternary_jax import terminal
 from ternary_jax.engine import stopping
+from ternary_jax.engine.host_context import Training
 from ternary_jax.engine.program import Report
-from ternary_jax.engine.training import Training
 
 
 def warn(training: Training, report: Report) -> None:

@@ -16,10 +16,10 @@ import numpy as np
 from ternary_jax import terminal
 from ternary_jax.engine import endings, results, rows, saving, session, stopping
 from ternary_jax.engine.assembly import assemble
+from ternary_jax.engine.host_context import Clock, Training
 from ternary_jax.engine.plan import plan
 from ternary_jax.engine.program import make_train, measured
 from ternary_jax.engine.step import observables
-from ternary_jax.engine.training import Clock, Training
 from ternary_jax.errors import RunError
 from ternary_jax.workdir import checkpoint, claim, tensorboard
 

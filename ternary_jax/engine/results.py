@@ -7,10 +7,10 @@ import jax
 
 from ternary_jax.engine import stopping
 from ternary_jax.engine.endings import endings
+from ternary_jax.engine.host_context import Clock, Training
 from ternary_jax.engine.program import evaluation_context, untrained
 from ternary_jax.engine.rows import runs as described
 from ternary_jax.engine.step import TrainState
-from ternary_jax.engine.training import Clock, Training
 from ternary_jax.metric import Metric
 from ternary_jax.provenance import provenance
 from ternary_jax.workdir import exports, files, rows, summary, tensorboard

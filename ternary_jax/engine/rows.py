@@ -10,9 +10,9 @@ from ternary_jax import terminal
 from ternary_jax.config.checks import length, unit
 from ternary_jax.engine import stopping
 from ternary_jax.engine.columns import columns
+from ternary_jax.engine.host_context import Clock, Training
 from ternary_jax.engine.program import Report
 from ternary_jax.engine.step import TrainState
-from ternary_jax.engine.training import Clock, Training
 from ternary_jax.workdir import rows as log
 from ternary_jax.workdir import tensorboard
 

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 
 from ternary_jax.engine import stopping
+from ternary_jax.engine.host_context import Training
 from ternary_jax.engine.program import Report
 from ternary_jax.engine.step import TrainState
-from ternary_jax.engine.training import Training
 from ternary_jax.provenance import provenance
 from ternary_jax.workdir import checkpoint
 
