@@ -83,7 +83,7 @@ def _rise(rise):
 
 
 def _changes(found):
-    """By series, where they are; of many runs, how many there are, and where the first is in the median."""
+    """One line a series: where its changes are; of many runs, their number and the median place of the first."""
     runs, unit = found["runs"], found["unit"]
     told = [f"{one['shape']} x {one['rate']:g} to {unit} {one['end']}" for one in found["phases"]]
     scheduled = f"phases of the schedule: {', '.join(told)}\n" if told else ""

@@ -66,7 +66,7 @@ def check_cadences(config: Any) -> None:
 
 
 def check_phases(train: Any) -> None:
-    """There are phases where they are asked for, and they fill the run."""
+    """The schedule "phases" has phases that fill the run; other schedules have none."""
     shapes, lengths, rates = train.phase_shapes, train.phase_epochs, train.phase_rates
     if train.schedule != "phases":
         if shapes or lengths or rates:

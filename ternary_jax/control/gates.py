@@ -193,7 +193,7 @@ def _stalls(gate, progress):
 
 
 def _mean(past):
-    """Over what there is of a window; inf where there is nothing."""
+    """The mean of the finite values of a window; inf if it has none."""
     known = jnp.isfinite(past)
     return jnp.where(known.any(), jnp.sum(jnp.where(known, past, 0)) / jnp.maximum(known.sum(), 1), jnp.inf)
 

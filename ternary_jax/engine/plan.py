@@ -34,8 +34,8 @@ class Plan(NamedTuple):
 def plan(static: Any, samples_per_epoch: int | None) -> Plan:
     """A chunk is the longest number of whole units that fits both `evaluate.cheap_every` and the length of the run.
 
-    So all chunks are one program, also where the length is no multiple of the cadence. The costly metrics are no part
-    of it where they are wanted at the end alone: to compile them takes seconds, in which no step is made.
+    So all chunks are one program, also where the length is no multiple of the cadence. The costly metrics are not in it
+    if they are wanted at the end alone: to compile them takes seconds, in which no step is made.
     """
     units, cheap, costly = length(static.train), static.evaluate.cheap_every, static.evaluate.costly_every
     unit = _steps_of_an_epoch(static.train, samples_per_epoch) if static.train.epochs else 1

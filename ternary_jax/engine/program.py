@@ -58,7 +58,7 @@ def measured(task: Task, static: Any) -> dict[str, Metric]:
 
 
 def carried(task: Task, static: Any) -> dict[str, Metric]:
-    """Those of `measured` that a run carries: not the costly ones where they are measured at the end alone."""
+    """The metrics that a run carries: `measured`, without the costly ones if they are measured at the end alone."""
     costly = plan(static, task.samples_per_epoch).costly
     return {name: m for name, m in measured(task, static).items() if costly or not m.costly}
 

@@ -33,7 +33,8 @@ def record(
 ) -> tuple[Window, Clock]:
     """Write the rows of an evaluation and show the progress; -> the chunks that a later row still needs, the clock.
 
-    window: chunks up to the one with the evaluation. state: of then, where it is at hand, for histograms.
+    window: chunks up to the one with the evaluation
+    state: at that evaluation, for histograms; None if the next chunk has used it up
     """
     steps, now, batch = training.plan, time.time(), training.static.train.batch_size
     end, report = window[-1]

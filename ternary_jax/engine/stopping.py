@@ -19,7 +19,7 @@ DIVERGED = (GREW, NOT_FINITE)
 
 class StopState(NamedTuple):
     """reason: one of the above
-    at: the step that the run has come to. Runs are abreast but for those that a rollback has put back
+    at: the step that the run has come to. All runs are at the same step, except those that were rolled back
     rate: factor on the learning rate, halved by every rollback; rollbacks: how many
     bad_step: of the last loss or gradient that was not finite, -1 without one; bad_term: which of `step.observables`
     loss_sum, loss_steps: of the loss since the last evaluation
