@@ -147,7 +147,7 @@ def run_tests(copy: Path, tests: str, limit: float) -> tuple[int | None, str, fl
     # Most of a test is compiling. What a mutation does not change was compiled unmutated.
     own |= {"JAX_COMPILATION_CACHE_DIR": str(copy.parent / "compiled")}
     own |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
-    # XLA warns of every program that it takes from that cache (see ternary_jax/__init__.py); tests compare what is printed.
+    # XLA warns of every program that it takes from that cache, and tests compare what is printed.
     own |= {"TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [*PYTEST, f"--basetemp={copy.parent / 'pytest'}", *shlex.split(tests)]
     begun = time.monotonic()

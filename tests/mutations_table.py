@@ -34,6 +34,7 @@ STEP = (
     "or frozen or no_equation'"
 )
 CHUNKS = "tests/engine/test_program.py -k 'cadence or own_run or rollback or each_reason or row_for_every'"
+STOPPING = "tests/engine/test_stopping.py"
 HOST = "tests/engine/test_host.py -k 'what_happened or other_rules or run_alone or measured_in_full or falls_back'"
 AHEAD = "tests/control/test_look_ahead.py -k 'that_of_differences and not forwards'"
 BALANCE, PRIOR = (f"tests/vae/controllers/test_{name}.py" for name in ("balance", "prior"))
@@ -86,7 +87,7 @@ ROWS = (
      "jnp.where(length <= 1e-7, m, jnp.nan)", "jnp.where(length <= 1e7, m, jnp.nan)"),
     ("taylor_series_too_far", "ternary_jax/precision.py", SERIES,
      "small = w < 1 / 64", "small = w < 1 / 2"),
-    ("taylor_coefficient", "ternary_jax/precision.py", SERIES,
+    ("taylor_coefficient", "ternary_jax/precision.py", PRECISION,
      "1 / 2835,", "1 / 2385,"),
     ("safe_sqrt_without_inner_where", "ternary_jax/precision.py", PRECISION,
      "jnp.sqrt(jnp.where(zero, 1, w))", "jnp.sqrt(w)"),
@@ -179,24 +180,24 @@ ROWS = (
      "moves = state.stop.reason == stopping.RUNNING"),
     ("bad_chunks_count_in_rows", "ternary_jax/engine/program.py", HOST,
      "moves, moves & (bad_step < 0))", "moves, moves)"),
-    ("costly_targets_are_never_measured", "ternary_jax/engine/plan.py", CHUNKS,
+    ("costly_targets_are_never_measured", "ternary_jax/engine/plan.py", STOPPING,
      " and not static.stop.on_targets\n", "\n"),
     ("nothing_is_due_at_the_end", "ternary_jax/engine/plan.py", CHUNKS,
      "return (end % every == 0) | (end == self.total)", "return end % every == 0"),
-    ("best_checkpoint_is_the_worst", "ternary_jax/engine/saving.py", HOST,
+    ("best_checkpoint_is_the_worst", "ternary_jax/engine/saving.py", STOPPING,
      '"loss" else -training.metrics[name].better *', '"loss" else training.metrics[name].better *'),
     ("reference_of_the_same_batch", "ternary_jax/control/look_ahead.py", AHEAD,
      "sampled(last, number + own.ahead,", "sampled(last, number,"),
     ("reference_over_all_rows", "ternary_jax/control/look_ahead.py", AHEAD,
      "rows[: max(1, round(own.share * len(rows)))]", "rows[: len(rows)]"),
     # --- stopping
-    ("at_the_threshold_is_not_converged", "ternary_jax/engine/stopping.py", CHUNKS,
+    ("at_the_threshold_is_not_converged", "ternary_jax/engine/stopping.py", STOPPING,
      "& (watch >= threshold)", "& (watch > threshold)"),
     ("threshold_of_the_lower_the_better", "ternary_jax/engine/stopping.py", CHUNKS,
      "sign * metrics[s.watch], sign * s.watch_threshold", "sign * metrics[s.watch], s.watch_threshold"),
-    ("the_last_reason_wins", "ternary_jax/engine/stopping.py", CHUNKS,
+    ("the_last_reason_wins", "ternary_jax/engine/stopping.py", STOPPING,
      "in reversed(verdicts):", "in verdicts:"),
-    ("negative_loss_has_grown", "ternary_jax/engine/stopping.py", CHUNKS,
+    ("negative_loss_has_grown", "ternary_jax/engine/stopping.py", STOPPING,
      "loss > s.divergence * jnp.abs(first)", "loss > s.divergence * first"),
     ("one_rollback_more", "ternary_jax/engine/stopping.py", CHUNKS,
      "again = stop.rollbacks < allowed", "again = stop.rollbacks <= allowed"),

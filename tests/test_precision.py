@@ -2,9 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 
+from ternary_jax import precision
 from ternary_jax.precision import in_float64, safe_sqrt
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
@@ -261,3 +263,23 @@ def test_safe_sqrt_is_sqrt_with_a_flat_zero_and_hides_no_nan():
     np.testing.assert_allclose(jax.vmap(jax.grad(safe_sqrt))(w), [0, *(0.5 / np.sqrt(w[1:]))], rtol=1e-6)
     with jax.debug_nans(False):
         assert np.isnan(safe_sqrt(np.array([np.nan, -1.0], np.float32))).all()
+
+
+SMOOTH = {
+    "sinhc": lambda a: mpmath.sinh(a) / a,
+    "asinhc": lambda a: mpmath.asinh(a) / a,
+    "tanhc": lambda a: mpmath.tanh(a) / a,
+    "asinh_squared": lambda a: mpmath.asinh(a) ** 2,
+    "log_sinhc": lambda a: mpmath.log(mpmath.sinh(a) / a),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_functions_that_are_smooth_at_0_are_exact_on_both_sides_of_their_switch(name):
+    w = np.concatenate([np.logspace(-12, -2, 21), [0.999 / 64, 1.001 / 64, 0.1, 1, 9]])
+    with mpmath.workdps(50):
+        exact = np.array([float(SMOOTH[name](mpmath.sqrt(mpmath.mpf(x)))) for x in w])
+    with jax.enable_x64(True):
+        found = np.asarray(getattr(precision, name)(jnp.asarray(w)))
+    # log_sinhc subtracts logarithms of about 1 for a value of 1/400 at the switch, which leaves 13 digits.
+    np.testing.assert_allclose(found, exact, rtol=3e-13 if name == "log_sinhc" else 1e-15)

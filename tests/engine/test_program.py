@@ -433,9 +433,10 @@ def test_what_a_task_declares_is_what_it_gives():
             trained(wrong, static, hypers, chunks=1)
 
 
-def test_no_random_number_is_used_twice():
+@pytest.mark.parametrize("parts", [1, 4])
+def test_no_random_number_is_used_twice(parts):
     """By steps, runs, sampling, loss and microbatches: each has a key of its own."""
-    task, static, hypers = variant(runs=3, train__microbatches=4)
+    task, static, hypers = variant(runs=3, train__microbatches=parts)
     drawn = []
 
     def see(bits):
@@ -453,7 +454,7 @@ def test_no_random_number_is_used_twice():
 
     trained(task._replace(sample=sample, loss=loss), static, hypers, chunks=1)
     jax.effects_barrier()
-    assert len(drawn) == 3 * 8 * (16 + 4 * 2)
+    assert len(drawn) == 3 * 8 * (16 + parts * 2)
     assert len(set(drawn)) == len(drawn)
 
 

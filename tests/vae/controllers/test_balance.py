@@ -48,10 +48,11 @@ def ratios(rows, decay):
 
 
 def noisy(n, scale=2.0, seed=0):
-    """Norms of both branches that scatter; nothing before the first step, nor once later."""
+    """Norms of both branches that scatter; nothing before the first step, nor of either branch alone once later."""
     rows = np.random.default_rng(seed).lognormal(0, scale, (n, 5))
     rows[0] = np.inf
     rows[n // 2, 1] = np.inf
+    rows[n // 3, 4] = np.inf
     return rows
 
 
