@@ -149,9 +149,9 @@ def _decide_coverage(rule, anneal, state, inputs, step, awake):
     if anneal:
         move = rule.step * -_relaxation(gain)  # relaxing lowers the thresholds
         allowed = (move > 0) | ((move < 0) & (low + move >= rule.floor))
-        moved = jnp.minimum(low + move, 1 - GAP)
-        lower = jnp.where(allowed, moved, low)
-        upper = jnp.where(allowed, jnp.clip(high + move, moved + GAP, 1.0), high)
+        new_low = jnp.minimum(low + move, 1 - GAP)
+        lower = jnp.where(allowed, new_low, low)
+        upper = jnp.where(allowed, jnp.clip(high + move, new_low + GAP, 1.0), high)
         state = state._replace(freeze_below=lower, unfreeze_at=upper)
     return state._replace(coverage=gate)
 

@@ -81,9 +81,9 @@ def regimes(norms: np.ndarray, window: int = 20, share: float = 0.5) -> list[int
         return []
     mean = np.convolve(norms, np.full(window, 1 / window), "valid")
     last, later = mean[: n - 2 * window + 1], mean[window:]
-    moved = np.abs(later - last)
+    difference = np.abs(later - last)
     over = np.maximum(share * np.abs(last), 4 * noise(norms) * math.sqrt(2 / window))
-    return [k + window for k in _peaks(np.where(moved > over, moved, 0), 0.0, window)]
+    return [k + window for k in _peaks(np.where(difference > over, difference, 0), 0.0, window)]
 
 
 def _peaks(x, over, apart):

@@ -261,24 +261,24 @@ def begin(thresholds: Thresholds, metrics: int, controls: int, groups: int) -> M
 
 
 def observe(
-    m: Memory, seen: Evaluation, metrics: tuple[Watched, ...], thresholds: Thresholds
+    m: Memory, evaluation: Evaluation, metrics: tuple[Watched, ...], thresholds: Thresholds
 ) -> tuple[Memory, Verdict]:
     """The memory after one more evaluation, and its verdict."""
     better = jnp.array([one.better for one in metrics], jnp.float32)
-    figures = jnp.where(jnp.isfinite(seen.metrics), better * seen.metrics, jnp.inf)
+    figures = jnp.where(jnp.isfinite(evaluation.metrics), better * evaluation.metrics, jnp.inf)
     first = m.evaluations == 0
-    moved = jnp.abs(seen.controls - m.controls)
-    largest = jnp.maximum(jnp.abs(seen.controls), jnp.abs(m.controls))
+    change = jnp.abs(evaluation.controls - m.controls)
+    largest = jnp.maximum(jnp.abs(evaluation.controls), jnp.abs(m.controls))
     m = m._replace(
         evaluations=m.evaluations + 1,
-        loss=_pushed(m.loss, seen.loss),
+        loss=_pushed(m.loss, evaluation.loss),
         metrics=_pushed(m.metrics, figures),
-        jumped=_pushed(m.jumped, ~first & jnp.any(moved > thresholds.jump * largest)),
-        froze=_pushed(m.froze, ~first & jnp.any(jnp.abs(seen.frozen - m.frozen) > 1e-3)),  # a mean may be rounded
-        controls=seen.controls,
-        frozen=seen.frozen,
-        least=jnp.minimum(m.least, seen.loss),
-        most=jnp.maximum(m.most, seen.loss),
+        jumped=_pushed(m.jumped, ~first & jnp.any(change > thresholds.jump * largest)),
+        froze=_pushed(m.froze, ~first & jnp.any(jnp.abs(evaluation.frozen - m.frozen) > 1e-3)),  # a mean may be rounded
+        controls=evaluation.controls,
+        frozen=evaluation.frozen,
+        least=jnp.minimum(m.least, evaluation.loss),
+        most=jnp.maximum(m.most, evaluation.loss),
     )
     m = _measure_plateau(m, thresholds)
     rises, bars, gain, gains = _find_rise(m, metrics, thresholds)

@@ -97,9 +97,9 @@ def analyse(
 def _scanned(metrics: tuple[Watched, ...], thresholds: Thresholds, controls: int, groups: int):
     """Evaluation (R, E, ...) -> verdicts (R, E, ...)."""
 
-    def one(seen):
+    def one(evaluations):
         memory = definitions.begin(thresholds, len(metrics), controls, groups)
-        return jax.lax.scan(lambda m, x: definitions.observe(m, x, metrics, thresholds), memory, seen)[1]
+        return jax.lax.scan(lambda m, x: definitions.observe(m, x, metrics, thresholds), memory, evaluations)[1]
 
     return jax.jit(jax.vmap(one), compiler_options={"xla_backend_optimization_level": 0})  # run once
 
