@@ -38,10 +38,9 @@ class LookAhead(NamedTuple):
     ahead: int
     share: float
 
-    def apply(self, state: Any, change: Callable[[Any, Any], Any], value: Any) -> Any:
-        """The training state in which the controller's own state is `change(own state, value)`."""
-        own = change(state.control[self.controller], value)
-        return state._replace(control=state.control | {self.controller: own})
+    def changed(self, states: dict[str, Any], change: Callable[[Any, Any], Any], value: Any) -> dict[str, Any]:
+        """The states of the chain in which the controller's own state is `change(own state, value)`."""
+        return states | {self.controller: change(states[self.controller], value)}
 
 
 def learning(step: Callable[..., Any], sampled: Callable[..., Any], own: LookAhead) -> Callable[..., Any]:
@@ -59,7 +58,8 @@ def learning(step: Callable[..., Any], sampled: Callable[..., Any], own: LookAhe
         number, rows = xs
 
         def ahead(phi):
-            first, info = step(own.apply(state, own.put, phi), _first(xs), key, hypers, data)
+            begun = state._replace(control=own.changed(state.control, own.put, phi))
+            first, info = step(begun, _first(xs), key, hypers, data)
             last = first
             if own.ahead > 1:
                 later = jax.tree.map(lambda x: x[1:], (number + jnp.arange(own.ahead, dtype=jnp.int32), rows))
@@ -69,7 +69,8 @@ def learning(step: Callable[..., Any], sampled: Callable[..., Any], own: LookAhe
             return own.reference(last.params, some, context), (first, info)
 
         slope, (after, info) = jax.grad(ahead, has_aux=True)(own.get(state.control[own.controller]))
-        return own.apply(after, own.descend, slope), with_norm(info, optax.tree.norm(slope))
+        after = after._replace(control=own.changed(after.control, own.descend, slope))
+        return after, with_norm(info, optax.tree.norm(slope))
 
     def plain(state, xs, *rest):
         state, info = step(state, _first(xs), *rest)
