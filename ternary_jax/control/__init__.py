@@ -1,1 +1,1 @@
-"""Controllers of any task: pure `(init, update)` pairs over what they see and what they may turn, composed by name."""
+"""Controllers of any task: pure `(init, update)` pairs that read Signals and change Controls, composed by name."""

@@ -1,4 +1,4 @@
-"""What a controller is, what it sees, what it may turn, and how controllers compose by name."""
+"""The interface of a controller: its inputs (Signals), its outputs (Controls), and composition of several (chain)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -7,13 +7,13 @@ from jax import Array
 
 
 class Signals(NamedTuple):
-    """What a controller may see, of one run.
+    """The inputs of a controller, of one run.
 
     step: optimizer steps done; the same for all runs, so that a `cond` on it stays a branch under vmap
-    schedule: the rows of all open-loop schedules at this step, by name; the same for all runs
-    last: what the task named in `signals`, as the last step observed it; +inf before the first
-    metrics: of the last evaluation, which comes after every `Plan.cheap` steps; before the first, the infinity that is
-        worse than any value
+    schedule: the values of all open-loop schedules at this step, by name; the same for all runs
+    last: values from the last step of the signals that the task lists in `signals`; +inf before the first step
+    metrics: of the last evaluation, which comes every `Plan.cheap` steps; before the first evaluation, the infinity
+        that is worse than any value
     """
 
     step: Array
@@ -23,12 +23,12 @@ class Signals(NamedTuple):
 
 
 class Controls(NamedTuple):
-    """What a controller may turn, of one run. A group is a key of the parameters.
+    """The outputs of a controller, of one run. A group is a top-level key of the parameters.
 
-    rates: factor on the learning rate of each group; the first controller gets 0.5 ** rollbacks, which is 1 without any
-    frozen: bool of each group: its parameters and optimizer state stay as they are, its gradient is not in the clip
-        norm. None if no controller freezes a group: the optimizer then selects nothing
-    knobs: what the task reads in its sampling and its loss: weights, temperatures, permeability
+    rates: factor on the learning rate of each group; the first controller receives 0.5 ** rollbacks
+    frozen: a bool for each group: its parameters and optimizer state do not change, and the clip norm excludes its
+        gradient. None if no controller freezes a group: the optimizer then needs no select
+    knobs: values that the task reads in its sampling and its loss: weights, temperatures, permeability
     """
 
     rates: dict[str, Array]
@@ -39,9 +39,9 @@ class Controls(NamedTuple):
 class Control(NamedTuple):
     """A controller: carried state, and a pure update from one step to the next.
 
-    init: hypers -> state; a traced value that `update` needs is kept in the state
-    update: state, Signals, Controls of the one before it in the chain -> state, Controls, info: scalars by name that
-        are only observed. A row of the log has them as control/CONTROLLER/NAME
+    init: hypers -> state; a traced value that `update` needs is part of the state
+    update: state, Signals, Controls of the previous controller in the chain -> state, Controls, info. The info has
+        scalars by name for observation only; a row of the log shows them as control/CONTROLLER/NAME
     """
 
     init: Callable[[Any], Any]
@@ -49,9 +49,9 @@ class Control(NamedTuple):
 
 
 def chain(members: Mapping[str, Control]) -> Control:
-    """Members in the order of the mapping, each of which sees the Controls of the one before it.
+    """One controller made of members, in the order of the mapping: each receives the Controls of the previous one.
 
-    State and info are dicts by the names of the members. A chain of none changes nothing and carries nothing.
+    State and info are dicts by the names of the members. A chain without members leaves the Controls unchanged.
     """
 
     def init(hypers):

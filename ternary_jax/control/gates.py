@@ -1,20 +1,22 @@
-"""Gates that freeze groups of parameters and open again, by what an evaluation says of the model.
+"""Gates that freeze and unfreeze groups of parameters according to the metrics of each evaluation.
 
-Three gates, each with groups of parameters and inputs of its own. A gate that has changed stays so for a while.
+There are three gates, each with its own groups and inputs. A closed gate freezes its groups. A gate keeps its state
+for at least `hysteresis` steps.
 
-    coverage  open while coverage >= freeze_below; closed until coverage >= unfreeze_at and its order has stalled
-    plateau   open until its order has not gained for `patience` evaluations; closed until the order falls by `relapse`
-    quiet     open until the norm of its gradient has been under `quiet` for `quiet_patience` of them; closed until
-              the norm is over twice its mean over the window
+    coverage  closes when coverage < freeze_below; opens when coverage >= unfreeze_at and its order metric has stalled
+    plateau   closes when its order metric has stalled for `patience` evaluations; opens when that falls by `relapse`
+    quiet     closes when its gradient norm was below `quiet` for `quiet_patience` evaluations; opens when the norm
+              exceeds twice its mean over the window
 
-An order is a metric that is to grow. It stalls, or does not gain, where the last of a window of evaluations is not
-`progress` above the first. A gate that closes again ends a cycle. Where q, a figure of quality, has risen since the
-gate opened, the thresholds are relaxed by a step; where it has fallen by more than `WORSE`, they are tightened.
+An order metric increases with progress. It stalls when the last value of a window of evaluations is less than
+`progress` above the first. A cycle of a gate lasts from its opening to its next closing. With annealing, a cycle in
+which the quality q has risen relaxes the thresholds by a step; one in which q has fallen by more than `WORSE` tightens
+them.
 
-The machine is that of v5.12, where four things differed: the metrics of one branch decided for the other; the first
-cycle was judged against a q of 0, which always relaxes; an order upside down counted as progress; and a change of state
-made a new optimizer. Here a gate sets a freeze flag, and a coverage that was never reached does not close the gate:
-from scratch, the encoder would be frozen before it has learned anything.
+The state machine follows v5.12, with four corrections. There, the metrics of one branch decided for the other branch;
+the first cycle was compared with q = 0, which always relaxes; a reversed order counted as progress; and a change of
+state created a new optimizer. Here, the coverage gate also stays open until coverage has once reached unfreeze_at: a
+run from scratch would otherwise freeze its encoder before it has learned anything.
 """
 
 from collections.abc import Callable
@@ -26,21 +28,21 @@ from jax import Array
 
 from ternary_jax.control.chain import Control
 
-WORSE = 0.05  # of q, that a cycle may cost before the thresholds are tightened
-GAP = 0.005  # that unfreeze_at stays above freeze_below
+WORSE = 0.05  # a cycle in which q falls by more than this tightens the thresholds
+GAP = 0.005  # least difference of unfreeze_at and freeze_below
 LONG_AGO = -(10**9)
 
 
 class Rule(NamedTuple):
-    """Numbers or arrays. Times are in steps, patience in evaluations.
+    """The parameters of the gates, numbers or arrays; see the module. Times are in steps, patience in evaluations.
 
-    warmup: in which nothing changes; hysteresis: between two changes of a gate; ramp: from 0 to the full rate, once a
-        gate has opened, 0: at once
-    progress: of an order over a window
-    freeze_below, unfreeze_at, stall: of the coverage gate, at the start; floor: freeze_below is not relaxed below it
-    step: by which these two move
-    patience, patience_most, relapse: of the plateau gate
-    quiet, quiet_patience, quiet_most: of the quiet gate
+    warmup: steps before which no gate changes; hysteresis: least time between two changes of a gate
+    ramp: time in which the rates rise from 0 to their full value after a gate has opened; 0: at once
+    progress: least gain of an order metric over a window; a smaller gain is a stall
+    freeze_below, unfreeze_at: initial coverage thresholds; step: of their annealing; floor: least freeze_below
+    stall: evaluations without progress before the coverage gate may open
+    patience, patience_most: initial and greatest patience of the plateau gate; relapse: fall of its order that opens it
+    quiet: gradient norm of the quiet gate; quiet_patience, quiet_most: its initial and greatest patience
     """
 
     warmup: Any
@@ -61,7 +63,7 @@ class Rule(NamedTuple):
 
 
 class GateInputs(NamedTuple):
-    """What the three gates read of one evaluation, () each; 0 for a gate that does not exist."""
+    """The inputs of the three gates from one evaluation, () each; 0 for a gate that does not exist."""
 
     coverage: Any
     order: Any
@@ -75,8 +77,9 @@ class GateInputs(NamedTuple):
 class Gate(NamedTuple):
     """State of one gate.
 
-    closed: whether its groups are frozen; changed: the step of its last change; q: when it opened, inf where not known
-    waited: evaluations without progress; past: of its order or norm, (window,), the newest last, inf before the first
+    closed: whether its groups are frozen; changed: the step of its last change; q: q at its last opening, inf: unknown
+    waited: evaluations in a row that meet the condition which the gate counts
+    past: window of its order metric or norm, (window,), the newest last; inf before the first evaluation
     """
 
     closed: Array
@@ -87,7 +90,7 @@ class Gate(NamedTuple):
 
 
 class GatesState(NamedTuple):
-    """The gates, None without groups; whether the coverage was ever reached; and the thresholds as annealed."""
+    """The gates (None: a gate without groups); whether coverage has reached unfreeze_at; the annealed thresholds."""
 
     coverage: Gate | None
     plateau: Gate | None
@@ -108,7 +111,7 @@ class Gates(NamedTuple):
 
 
 def begin(rule: Rule, gates: Gates, window: int, closed: Any) -> GatesState:
-    """The state of a run that begins. closed: whether the coverage gate is, at first."""
+    """The state at step 0. closed: whether the coverage gate is closed then."""
     never = jnp.full(window, jnp.inf, jnp.float32)
     gate = Gate(jnp.asarray(False), jnp.int32(LONG_AGO), jnp.float32(jnp.inf), jnp.int32(0), never)
     return GatesState(
@@ -123,67 +126,65 @@ def begin(rule: Rule, gates: Gates, window: int, closed: Any) -> GatesState:
     )
 
 
-def decide(rule: Rule, anneal: bool, state: GatesState, seen: GateInputs, step: Array) -> GatesState:
-    """The state after an evaluation, at this step."""
+def decide(rule: Rule, anneal: bool, state: GatesState, inputs: GateInputs, step: Array) -> GatesState:
+    """The state after the evaluation at this step. anneal: whether a cycle changes the thresholds."""
     awake = step >= rule.warmup
     if state.coverage is not None:
-        state = _decide_coverage(rule, anneal, state, seen, step, awake)
+        state = _decide_coverage(rule, anneal, state, inputs, step, awake)
     if state.plateau is not None:
-        state = _decide_plateau(rule, anneal, state, seen, step, awake)
+        state = _decide_plateau(rule, anneal, state, inputs, step, awake)
     if state.quiet is not None:
-        state = _decide_quiet(rule, anneal, state, seen, step, awake)
+        state = _decide_quiet(rule, anneal, state, inputs, step, awake)
     return state
 
 
-def _decide_coverage(rule, anneal, state, seen, step, awake):
-    state = state._replace(reached=state.reached | (seen.coverage >= state.unfreeze_at))
-    gate = _heard(state.coverage, seen.order)
-    gate = gate._replace(waited=_counted(awake & _stalls(gate, rule.progress), gate.waited))
+def _decide_coverage(rule, anneal, state, inputs, step, awake):
+    state = state._replace(reached=state.reached | (inputs.coverage >= state.unfreeze_at))
+    gate = _observe(state.coverage, inputs.order)
+    gate = _count(gate, awake & _stalls(gate, rule.progress))
     low, high = state.freeze_below, state.unfreeze_at
-    closes = state.reached & (seen.coverage < low)
-    opens = (seen.coverage >= high) & (gate.waited >= rule.stall)
-    gate, cycle = _turned(gate, opens, closes, rule, step, awake, seen.q)
+    closes = state.reached & (inputs.coverage < low)
+    opens = (inputs.coverage >= high) & (gate.waited >= rule.stall)
+    gate, gain = _transition(gate, opens, closes, rule, step, awake, inputs.q)
     if anneal:
-        move = rule.step * -_verdict(cycle)  # down where it is relaxed
+        move = rule.step * -_relaxation(gain)  # relaxing lowers the thresholds
         allowed = (move > 0) | ((move < 0) & (low + move >= rule.floor))
-        moved = jnp.minimum(low + move, 1 - GAP)
-        lower = jnp.where(allowed, moved, low)
-        upper = jnp.where(allowed, jnp.clip(high + move, moved + GAP, 1.0), high)
+        new_low = jnp.minimum(low + move, 1 - GAP)
+        lower = jnp.where(allowed, new_low, low)
+        upper = jnp.where(allowed, jnp.clip(high + move, new_low + GAP, 1.0), high)
         state = state._replace(freeze_below=lower, unfreeze_at=upper)
     return state._replace(coverage=gate)
 
 
-def _decide_plateau(rule, anneal, state, seen, step, awake):
-    gate = _heard(state.plateau, seen.plateau_order)
-    waits = awake & _stalls(gate, rule.progress) & ~gate.closed
-    gate = gate._replace(waited=_counted(waits, gate.waited))
+def _decide_plateau(rule, anneal, state, inputs, step, awake):
+    gate = _observe(state.plateau, inputs.plateau_order)
+    gate = _count(gate, awake & _stalls(gate, rule.progress) & ~gate.closed)
     before, last = gate.past[-2], gate.past[-1]
     fell = jnp.isfinite(before) & (before - last > rule.relapse)
-    gate, cycle = _turned(gate, fell, gate.waited >= state.patience, rule, step, awake, seen.plateau_q)
+    gate, gain = _transition(gate, fell, gate.waited >= state.patience, rule, step, awake, inputs.plateau_q)
     if anneal:
-        patience = jnp.clip(state.patience + _verdict(cycle), rule.patience, rule.patience_most)
-        state = state._replace(patience=patience.astype(jnp.int32))
+        state = state._replace(patience=_annealed(state.patience, gain, rule.patience, rule.patience_most))
     return state._replace(plateau=gate)
 
 
-def _decide_quiet(rule, anneal, state, seen, step, awake):
+def _decide_quiet(rule, anneal, state, inputs, step, awake):
     mean = _mean(state.quiet.past)
-    gate = _heard(state.quiet, seen.norm)
-    gate = gate._replace(waited=_counted(awake & (seen.norm < rule.quiet) & ~gate.closed, gate.waited))
-    loud = seen.norm > 2 * mean
-    gate, cycle = _turned(gate, loud, gate.waited >= state.quiet_patience, rule, step, awake, seen.norm_q)
+    gate = _observe(state.quiet, inputs.norm)
+    gate = _count(gate, awake & (inputs.norm < rule.quiet) & ~gate.closed)
+    loud = inputs.norm > 2 * mean
+    gate, gain = _transition(gate, loud, gate.waited >= state.quiet_patience, rule, step, awake, inputs.norm_q)
     if anneal:
-        patience = jnp.clip(state.quiet_patience + _verdict(cycle), rule.quiet_patience, rule.quiet_most)
-        state = state._replace(quiet_patience=patience.astype(jnp.int32))
+        patience = _annealed(state.quiet_patience, gain, rule.quiet_patience, rule.quiet_most)
+        state = state._replace(quiet_patience=patience)
     return state._replace(quiet=gate)
 
 
-def _heard(gate, value):
+def _observe(gate, value):
     return gate._replace(past=jnp.concatenate([gate.past[1:], jnp.asarray(value, gate.past.dtype)[None]]))
 
 
-def _counted(goes_on, waited):
-    return jnp.where(goes_on, waited + 1, 0)
+def _count(gate, condition):
+    return gate._replace(waited=jnp.where(condition, gate.waited + 1, 0))
 
 
 def _stalls(gate, progress):
@@ -198,11 +199,11 @@ def _mean(past):
     return jnp.where(known.any(), jnp.sum(jnp.where(known, past, 0)) / jnp.maximum(known.sum(), 1), jnp.inf)
 
 
-def _turned(gate, opens, closes, rule, step, awake, q):
-    """The gate, and by how much q has changed in the cycle that has just ended, 0 where none has."""
+def _transition(gate, opens, closes, rule, step, awake, q):
+    """(gate, gain): gain is the change of q over the cycle if the gate closes now, else 0."""
     may = awake & (step - gate.changed >= rule.hysteresis)
     opens, closes = may & gate.closed & opens, may & ~gate.closed & closes
-    cycle = jnp.where(closes & jnp.isfinite(gate.q), q - jnp.where(jnp.isfinite(gate.q), gate.q, q), 0)
+    gain = jnp.where(closes & jnp.isfinite(gate.q), q - jnp.where(jnp.isfinite(gate.q), gate.q, q), 0)
     learns_unknown = awake & ~gate.closed & ~jnp.isfinite(gate.q)
     gate = gate._replace(
         closed=(gate.closed | closes) & ~opens,
@@ -210,48 +211,52 @@ def _turned(gate, opens, closes, rule, step, awake, q):
         q=jnp.where(opens | (learns_unknown & ~closes), q, gate.q),
         waited=jnp.where(opens | closes, 0, gate.waited),
     )
-    return gate, cycle
+    return gate, gain
 
 
-def _verdict(cycle):
+def _annealed(patience, gain, least, most):
+    return jnp.clip(patience + _relaxation(gain), least, most).astype(jnp.int32)
+
+
+def _relaxation(gain):
     """1: relax; -1: tighten; 0: neither."""
-    return jnp.where(cycle > 0, 1, jnp.where(cycle < -WORSE, -1, 0))
+    return jnp.where(gain > 0, 1, jnp.where(gain < -WORSE, -1, 0))
 
 
 def gated(
     rule: Rule,
     gates: Gates,
-    see: Callable[[Any], GateInputs],
+    read: Callable[[Any], GateInputs],
     every: int,
     window: int,
     closed: bool,
     anneal: bool,
 ) -> Control:
-    """Freeze the groups of closed gates, and set their rates to 0; gates are decided after every evaluation.
+    """Freeze the groups of closed gates, and set their rates to 0; the gates may change after every evaluation.
 
-    see: Signals -> GateInputs; every: steps from one evaluation to the next; window: of evaluations
-    closed: whether the coverage gate is at the start
+    read: Signals -> GateInputs; every: steps from one evaluation to the next; window: length, in evaluations
+    closed: whether the coverage gate is closed at step 0; anneal: whether a cycle changes the thresholds
     """
 
     def update(state, signals, controls):
         due = (signals.step > 0) & (signals.step % every == 0)
-        decided = lambda state: decide(rule, anneal, state, see(signals), signals.step)  # noqa: E731
+        decided = lambda state: decide(rule, anneal, state, read(signals), signals.step)  # noqa: E731
         state = jax.lax.cond(due, decided, lambda state: state, state)
         frozen = dict(controls.frozen or dict.fromkeys(controls.rates, jnp.asarray(False)))
         rates = dict(controls.rates)
         for name, groups in gates._asdict().items():
             gate = getattr(state, name)
             for group in groups:
-                share = _opened(gate, rule.ramp, signals.step)
+                factor = _rate_factor(gate, rule.ramp, signals.step)
                 frozen[group] = frozen[group] | gate.closed
-                rates[group] = rates[group] * share
-        return state, controls._replace(frozen=frozen, rates=rates), _reported(state)
+                rates[group] = rates[group] * factor
+        return state, controls._replace(frozen=frozen, rates=rates), _info(state)
 
     return Control(lambda hypers: begin(rule, gates, window, closed), update)
 
 
-def _reported(state):
-    """Of each gate whether it is closed, and its thresholds, float32."""
+def _info(state):
+    """Each gate's closed flag and thresholds, float32."""
     thresholds = dict(coverage=("freeze_below", "unfreeze_at"), plateau=("patience",), quiet=("quiet_patience",))
     info = {}
     for name, own in thresholds.items():
@@ -260,7 +265,7 @@ def _reported(state):
     return {name: x.astype(jnp.float32) for name, x in info.items()}
 
 
-def _opened(gate, ramp, step):
-    """Factor on the rates of a gate: 0 where it is closed, then from 0 to 1."""
+def _rate_factor(gate, ramp, step):
+    """Factor on the rates of a gate's groups: 0 while it is closed, then a ramp from 0 to 1."""
     rises = jnp.clip((step - gate.changed) / jnp.maximum(ramp, 1), 0, 1) if ramp else 1.0
     return jnp.where(gate.closed, 0.0, rises)

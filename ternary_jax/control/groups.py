@@ -1,4 +1,4 @@
-"""Controls that stay the same for a whole run: factors on the learning rates of groups, and frozen groups."""
+"""Controllers with constant outputs: factors on the learning rates of groups, and frozen groups."""
 
 import jax.numpy as jnp
 
@@ -6,7 +6,9 @@ from ternary_jax.control.chain import Control
 
 
 def scale(factors) -> Control:
-    """Multiply the rate of each group: factors(hypers) -> a factor by group, 1 where a group has none."""
+    """Multiply the rates by constant factors. factors: hypers -> {group: factor}; a group without an entry keeps its
+    rate.
+    """
 
     def update(state, signals, controls):
         rates = {group: rate * state[group] if group in state else rate for group, rate in controls.rates.items()}
@@ -16,7 +18,7 @@ def scale(factors) -> Control:
 
 
 def freeze(groups: tuple[str, ...]) -> Control:
-    """Keep these groups, and their optimizer state, as they are at the start."""
+    """Freeze these groups and their optimizer state for the whole run."""
 
     def update(state, signals, controls):
         before = controls.frozen or dict.fromkeys(controls.rates, jnp.array(False))

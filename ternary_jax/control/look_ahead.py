@@ -1,8 +1,8 @@
-"""A controller that learns by looking ahead: its parameters descend a reference objective, some steps further on.
+"""Look-ahead learning of a controller: its parameters phi descend a reference objective, k training steps later.
 
     phi <- descend(phi, d/dphi reference(theta_k(phi))),  theta_i+1 = step(theta_i, controls(phi))
 
-Differentiated through the controls, the losses, clipping and the optimizer.
+The gradient passes through the controls, the losses, gradient clipping and the optimizer.
 """
 
 from collections.abc import Callable
@@ -14,19 +14,19 @@ import optax
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
-LEARNER = "learner"  # beside the groups in the gradient norms of a step
+LEARNER = "learner"  # key of the controller's gradient norm, among those of the groups
 
 
 class LookAhead(NamedTuple):
     """How a controller of the chain learns.
 
     controller: its name in the chain
-    get: its state -> its parameters; put: its state, parameters -> its state
-    descend: its state, gradient of the parameters -> its state
-    reference: params, batch, Context -> the objective of constant weights that it is to lower. With the weights that it
-        turns it would win by lowering these
-    every: steps from one gradient to the next; ahead: k >= 1, the steps that each is taken through
-    share: of the rows of a batch, that the reference is taken over
+    get: controller state -> its parameters phi; put: controller state, phi -> controller state
+    descend: controller state, gradient of phi -> controller state
+    reference: params, batch, Context -> the objective to lower, with constant weights. If the controller could change
+        these weights, it would lower the objective by lowering the weights
+    every: steps from one gradient of phi to the next; ahead: k >= 1, the training steps that it passes through
+    share: fraction of the rows of a batch on which the reference is evaluated
     """
 
     controller: str
@@ -39,18 +39,19 @@ class LookAhead(NamedTuple):
     share: float
 
     def changed(self, states: dict[str, Any], change: Callable[[Any, Any], Any], value: Any) -> dict[str, Any]:
-        """The states of the chain with `change(own state, value)` for that of the controller."""
+        """The states of the chain in which the controller's own state is `change(own state, value)`."""
         return states | {self.controller: change(states[self.controller], value)}
 
 
 def learning(step: Callable[..., Any], sampled: Callable[..., Any], own: LookAhead) -> Callable[..., Any]:
-    """A step in which the controller learns, every so many steps, from the k that follow: the first of these is taken.
+    """A training step in which the controller also learns, at every `own.every`-th step.
 
     step: state, (number, schedule rows), key, hypers, data -> state, info; its gradient is `forward_over_reverse`
     sampled: state, number, key, hypers, data -> batch, Context of its loss
 
-    The schedule of a step has k rows, of the steps from there on. The reference is taken over the first rows of the
-    batch of the step after the last. Steps without a gradient of phi report 0 for its norm.
+    A learning step simulates k steps for the gradient of phi, and keeps the first of them. Its schedules have k rows,
+    from this step on. The reference is evaluated on the first rows of the batch after the k steps. The other steps
+    report 0 for the norm of the gradient of phi.
     """
 
     def learn(state, xs, key, hypers, data):
@@ -58,7 +59,7 @@ def learning(step: Callable[..., Any], sampled: Callable[..., Any], own: LookAhe
 
         def ahead(phi):
             begun = state._replace(control=own.changed(state.control, own.put, phi))
-            first, info = step(begun, _row(xs, 0), key, hypers, data)
+            first, info = step(begun, _first(xs), key, hypers, data)
             last = first
             if own.ahead > 1:
                 later = jax.tree.map(lambda x: x[1:], (number + jnp.arange(own.ahead, dtype=jnp.int32), rows))
@@ -69,45 +70,43 @@ def learning(step: Callable[..., Any], sampled: Callable[..., Any], own: LookAhe
 
         slope, (after, info) = jax.grad(ahead, has_aux=True)(own.get(state.control[own.controller]))
         after = after._replace(control=own.changed(after.control, own.descend, slope))
-        return after, seen(info, optax.tree.norm(slope))
+        return after, with_norm(info, optax.tree.norm(slope))
 
     def plain(state, xs, *rest):
-        state, info = step(state, _row(xs, 0), *rest)
-        return state, seen(info, jnp.float32(0))
+        state, info = step(state, _first(xs), *rest)
+        return state, with_norm(info, jnp.float32(0))
 
-    def seen(info, norm):
-        """With the norm of the gradient of what learns, which has to be finite as all the others."""
+    def with_norm(info, norm):
+        """The info with the norm of the gradient of phi: like the norms of the groups, it has to be finite."""
         return info._replace(gradient=info.gradient | {LEARNER: norm})
 
-    def learning_step(state, xs, key, hypers, data):
-        given = state, xs, key, hypers, data
-        if own.every == 1:
-            return learn(*given)
-        return jax.lax.cond(xs[0] % own.every == 0, learn, plain, *given)
+    def learning_step(state, xs, *rest):
+        return jax.lax.cond(xs[0] % own.every == 0, learn, plain, state, xs, *rest)
 
-    return learning_step
+    return learn if own.every == 1 else learning_step
 
 
 def rows_ahead(row: Array, first: Array, n: int, ahead: int) -> Array:
-    """Of n steps from `first` on the rows of the next `ahead`, (n, ahead), the last row of all repeated."""
+    """Windows (n, ahead) of a schedule (steps,), one a step from `first` on; past the end, the last value repeats."""
     steps = first + jnp.arange(n)[:, None] + jnp.arange(ahead)[None]
     return row[jnp.minimum(steps, len(row) - 1)]
 
 
-def _row(xs, k):
+def _first(xs):
+    """The number and the schedule values of the first of the k steps."""
     number, rows = xs
-    return number + k, {name: row[k] for name, row in rows.items()}
+    return number, {name: row[0] for name, row in rows.items()}
 
 
 def forward_over_reverse(f: Callable[..., tuple[Array, Any]]) -> Callable[..., tuple[Any, Any]]:
-    """x, *rest -> (df/dx, aux) as by jax.grad(f, has_aux=True), differentiated forwards, along the cotangent w:
+    """jax.grad(f, has_aux=True), x, *rest -> (df/dx, aux), whose own VJP along a cotangent w is a forward-mode JVP:
 
         d/dy (w . df/dx) = jvp of df/dy along w,  for y any part of x and rest
 
     Reverse-over-reverse would differentiate through the gradient of every weight; forward-over-reverse costs one JVP
-    per controller output. It is taken for the y that are asked for alone, and linearised where df/dx is first computed.
-    aux is differentiated backwards. f has to be differentiable by the rules of jax itself, as d/dy and d/dx are
-    exchanged; a jvp through the gradient is not possible.
+    per controller output. It covers only the y that need a gradient, and is linearised where df/dx is first computed.
+    aux is differentiated in reverse mode. f may have no custom derivative rules, as d/dy and d/dx are exchanged. A JVP
+    of the returned function is not possible.
     """
 
     def total(y, given):
@@ -119,31 +118,31 @@ def forward_over_reverse(f: Callable[..., tuple[Array, Any]]) -> Callable[..., t
 
     def forwards(*given):
         x, *rest = jax.tree.map(lambda one: one.value, given)
-        asked = jax.tree.map(lambda one: one.value if one.perturbed else None, given[1:])
+        perturbed = jax.tree.map(lambda one: one.value if one.perturbed else None, given[1:])
 
         def slopes(x):
-            return jax.grad(total, has_aux=True)((x, *asked), (x, *rest))
+            return jax.grad(total, has_aux=True)((x, *perturbed), (x, *rest))
 
-        found, along, said = jax.linearize(slopes, x, has_aux=True)
-        return (found[0], said), (along, x, rest, asked)
+        found, jvp, aux = jax.linearize(slopes, x, has_aux=True)
+        return (found[0], aux), (jvp, x, rest, perturbed)
 
-    def backwards(kept, cotangents):
-        along, x, rest, asked = kept
-        w, beside = _over(lambda w: None if isinstance(w, SymbolicZero) else w, cotangents)
-        found = along(_over(lambda w, x: jnp.zeros_like(x) if w is None else w, w, x))
-        if not jax.tree.leaves(beside):
+    def backwards(residuals, cotangents):
+        jvp, x, rest, perturbed = residuals
+        w, w_aux = _over(lambda w: None if isinstance(w, SymbolicZero) else w, cotangents)
+        found = jvp(_over(lambda w, x: jnp.zeros_like(x) if w is None else w, w, x))
+        if not jax.tree.leaves(w_aux):
             return found
 
-        def said(y):
-            parts = _over(lambda w, a: None if w is None else jnp.vdot(w, a), beside, total(y, (x, *rest))[1])
+        def weighted_aux(y):
+            parts = _over(lambda w, a: None if w is None else jnp.vdot(w, a), w_aux, total(y, (x, *rest))[1])
             return sum(jax.tree.leaves(parts))
 
-        return jax.tree.map(jnp.add, found, jax.grad(said)((x, *asked)))
+        return jax.tree.map(jnp.add, found, jax.grad(weighted_aux)((x, *perturbed)))
 
     gradient.defvjp(forwards, backwards, symbolic_zeros=True)
     return gradient
 
 
 def _over(f, *trees):
-    """Mapped over leaves, None among them."""
+    """jax.tree.map that passes None to f as a leaf."""
     return jax.tree.map(f, *trees, is_leaf=lambda a: a is None)

@@ -10,8 +10,8 @@ def mean_after(mean: Array, x: Any, decay: float, known: Any = None) -> Array:
     """The running mean after x, mean + (1 - decay) (x - mean), elementwise.
 
     decay: per step, in [0, 1)
-    known: where x counts; the mean stays as it is elsewhere. By default where x is finite, as nothing was observed
-        before the first step
+    known: mask of the values of x that count; elsewhere the mean does not change. By default the finite values, as
+        signals are +inf before the first step
     """
     known = jnp.isfinite(x) if known is None else known
     return mean + (1 - decay) * (jnp.where(known, x, mean) - mean)

@@ -1,7 +1,7 @@
-"""Open loop: schedules are arrays with one row a step, computed before the run, and enter the scan as unbatched xs.
+"""Open-loop schedules: arrays with one value a step, computed before the run, which enter the scan as unbatched xs.
 
-A schedule that counts in carried state would differ between vmapped runs as far as jax can tell, and every branch on
-it would be taken both ways.
+A counter in the carried state would be batched under vmap, and jax would then evaluate both sides of every `cond` on
+it.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ternary_jax.control.chain import Control
 
 
 class Phase(NamedTuple):
-    """shape: one of `learning_rate`; steps: how long; rate: factor on all of it."""
+    """A part of a run. shape: of `learning_rate`; steps: length of the phase; rate: constant factor on the phase."""
 
     shape: str
     steps: int
@@ -24,13 +24,13 @@ class Phase(NamedTuple):
 def learning_rate(
     shape: str, steps: int, warmup_steps: int, final: float, cycle_steps: int = 0, growth: int = 1
 ) -> np.ndarray:
-    """Factor on the learning rate, (steps,) float32: a linear rise over `warmup_steps`, then one of these.
+    """Factor on the learning rate, (steps,) float32: a linear warmup over `warmup_steps`, then one of these shapes.
 
     constant: 1
     linear: from 1 to final at the last step
-    cosine: final + (1 - final) (1 + cos(pi t)) / 2, with t from 0 at the end of the rise to 1 at the last step
-    warm_restarts: the same with t from 0 to 1 in each of many cycles, the first of `cycle_steps`, every later one
-        `growth` times as long as the one before it; the last may be cut short. Loshchilov & Hutter, arXiv 1608.03983
+    cosine: final + (1 - final) (1 + cos(pi t)) / 2, with t from 0 at the end of the warmup to 1 at the last step
+    warm_restarts: the cosine with t from 0 to 1 in each of many cycles: the first has `cycle_steps`, each later cycle
+        is `growth` times longer, the last may be cut short. Loshchilov & Hutter, arXiv 1608.03983
     """
     n = np.arange(steps)
     t = np.clip((n - warmup_steps) / max(1, steps - 1 - warmup_steps), 0, 1)
@@ -42,17 +42,16 @@ def learning_rate(
 
 
 def in_phases(phases: Sequence[Phase], warmup_steps: int, *rest: Any) -> np.ndarray:
-    """Factor on the learning rate, shape after shape; the rise is in the first. rest: as `learning_rate` takes it."""
-    rises = [warmup_steps] + [0] * (len(phases) - 1)
+    """Factor on the learning rate over consecutive phases; only the first has a warmup. rest: of `learning_rate`."""
     parts = [
-        phase.rate * learning_rate(phase.shape, phase.steps, rise, *rest)
-        for phase, rise in zip(phases, rises, strict=True)
+        phase.rate * learning_rate(phase.shape, phase.steps, 0 if k else warmup_steps, *rest)
+        for k, phase in enumerate(phases)
     ]
     return np.concatenate(parts).astype(np.float32)
 
 
 def _cycles(n, length, growth):
-    """How much of its cycle each of the steps n has behind it, in [0, 1)."""
+    """Position of each of the steps n within its cycle, in [0, 1)."""
     ends = [length]
     while ends[-1] <= n[-1]:
         ends.append(ends[-1] + length * growth ** len(ends))
@@ -62,9 +61,9 @@ def _cycles(n, length, growth):
 
 
 def follow(rate: str | None = None, /, **knob_of_schedule: str) -> Control:
-    """Turn the rates of all groups by the schedule `rate`, if there is one, and set knobs: knob="schedule".
+    """Multiply the rates of all groups by the schedule `rate`, if given, and set knobs to schedules: knob="schedule".
 
-    The engine follows "learning_rate" before the controllers of a task: these need not, and would square it.
+    The engine applies "learning_rate" before the controllers of a task: a second `follow` of it would square it.
     """
 
     def update(state, signals, controls):

@@ -1,17 +1,18 @@
-"""What a grokking event is: one set of definitions, as a pure state machine that takes one evaluation at a time.
+"""The definition of a grokking event, as a pure state machine that takes one evaluation at a time.
 
-The detector of a run under way and the analysis of a log use the same machine, so both give the same verdicts, from
-past values only. At evaluation t, "after" is the last `kept` = K evaluations, "before" is the K evaluations that end at
+The detector in a run and the analysis of a log use the same state machine, so both give the same verdicts, from past
+values only. At evaluation t, "after" is the last `kept` = K evaluations, "before" is the K evaluations that end at
 b = t - K - `within` + 1, and the past is all evaluations up to b that are in memory:
 
-    plateau     P: the most evaluations up to b in which the loss has changed by no more than flat max(noise, floor
-                span), with the noise of the same evaluations, and the span of all so far
+    plateau     P: the greatest number of evaluations up to b in which the range of the loss is at most
+                flat max(noise, floor span), with the noise of the same evaluations, and the span of all so far
     gain        of a metric: least value after - greatest value before, in units of its scale
-    rise        gain of the first value after, over max(gains[0], over movement), in `together` metrics, with P at b
-    event       a rise that was kept, and that nothing else explains: see BARS
-    severity    by P and gain, from a table; where the two disagree, the lower
+    rise        the gain of the first value after exceeds max(gains[0], over movement) in `together` metrics, with P at
+                b at least that of a micro plateau
+    event       a rise that lasted for K evaluations, and that has no other explanation, see BARS
+    severity    by P and gain, from a table; the lower of the two
 
-Metrics are signed, so that more is better. A rise lasts for as long as evaluations in a row show one, and is one event.
+Metrics are signed, so that more is better. Consecutive evaluations that show a rise belong to one rise, and one event.
 """
 
 import math
@@ -26,27 +27,27 @@ from ternary_jax.metric import Metric
 
 SEVERITIES = ("none", "micro", "standard", "major")
 CONFIRMED = SEVERITIES.index("standard")
-# Other explanations of a rise, any of which makes it no event. schedule: a rate or knob has jumped. freeze: a group was
-# frozen or unfrozen. spike: the rise was not kept. precision: the rise is a few steps of the finest resolution seen, or
-# the loss is flat because it no longer changes at all.
+# Other explanations of a rise; a rise with one of them is no event. schedule: a rate or knob has jumped. freeze: a
+# group was frozen or unfrozen. spike: the rise did not last. precision: the rise is a few steps of the finest
+# resolution of the metric, or the loss is exactly constant.
 BARS = ("schedule", "freeze", "spike", "precision")
 DEVIATION = 0.6745  # median of |x| of a standard normal
 
 
 class Thresholds(NamedTuple):
-    """Lengths in evaluations.
+    """The thresholds of an event; lengths in evaluations.
 
-    memory: that are looked back at, before a rise; the greatest length of a plateau that is made sure of
-    flat: the range of the loss on a plateau, in standard deviations of its noise
-    floor: the least such deviation, as a share of all that the loss has gone through: a series without noise has none
-    plateaus: from which a plateau is micro, standard, major
-    gains: over which a gain is, as a share of the scale of a metric
-    within: that a rise takes at most
-    kept: that it is kept at least, and that it is compared with
-    together: metrics that have to rise
-    over: a gain, in deviations of what the metric moves by `within` anyway
-    jump: of a rate or knob between two evaluations, as a share of the greater value: a schedule change
-    steps: a gain, in steps of the finest resolution seen of a metric
+    memory: length of the past before a rise; up to this length, plateaus are measured exactly
+    flat: greatest range of the loss on a plateau, in standard deviations of its noise
+    floor: least such deviation, as a fraction of the range of all losses so far, for a series without noise
+    plateaus: least lengths of a micro, standard and major plateau
+    gains: gains above which a rise is micro, standard, major, as fractions of the scale of a metric
+    within: greatest duration of a rise
+    kept: time for which a rise has to last; also the length of "before" and "after"
+    together: number of metrics that have to rise
+    over: least gain, in deviations of the usual movement of the metric over `within` evaluations
+    jump: change of a rate or knob between two evaluations, relative to the greater value, that counts as a schedule
+    steps: least gain, in steps of the finest resolution of the metric
     """
 
     memory: int
@@ -62,23 +63,22 @@ class Thresholds(NamedTuple):
     steps: float
 
     def held(self) -> int:
-        """Evaluations that have to be remembered."""
+        """The number of evaluations that the memory holds."""
         return self.memory + self.within + self.kept - 1
 
     def least(self) -> int:
-        """The first evaluation that can know of an event: the noise has to be known by three differences before it."""
+        """The first evaluation that can show an event: the noise needs three second differences before it."""
         return max(self.plateaus[0], 5, self.within + 3) + self.within + self.kept - 1
 
 
 def thresholds(given: Mapping[str, Any]) -> Thresholds:
-    """The thresholds among the values of the group `grokking` of a config, by key."""
-    named = ((name, given[name]) for name in Thresholds._fields)
-    values: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in named}
-    return Thresholds(**values)
+    """Thresholds from the values of the config group `grokking`, by key."""
+    values: list[Any] = [given[name] for name in Thresholds._fields]
+    return Thresholds(*(tuple(x) if isinstance(x, list) else x for x in values))
 
 
 class Watched(NamedTuple):
-    """A metric: its name, +1 where higher is better or -1, and the scale that gains are a share of."""
+    """A metric of the detector. better: +1 if higher is better, else -1; scale: the unit of its gains."""
 
     name: str
     better: int
@@ -86,18 +86,18 @@ class Watched(NamedTuple):
 
 
 def scaled(metric: Metric) -> Watched | None:
-    """The metric with its scale, |best - chance|, or |best - untrained| without a chance; None where it has none."""
+    """The metric with its scale, |best - chance|, or |best - untrained| without a chance; None if both are unknown."""
     low = metric.untrained if math.isnan(metric.chance) else metric.chance
     scale = math.nan if low is None else abs(metric.best - low)
     return Watched(metric.name, metric.better, scale) if math.isfinite(scale) and scale > 0 else None
 
 
 class Evaluation(NamedTuple):
-    """What the machine sees of one evaluation.
+    """The input of the state machine.
 
-    loss: mean since the evaluation before it
-    metrics (M,): as measured; not finite where there is no figure
-    controls (C,), frozen (G,): means of rates and knobs, and of the flags of frozen groups, since the one before
+    loss: mean since the previous evaluation
+    metrics (M,): as measured; not finite where unknown
+    controls (C,), frozen (G,): means of rates and knobs, and of the frozen flags of groups, since the previous one
     """
 
     loss: Array
@@ -107,12 +107,12 @@ class Evaluation(NamedTuple):
 
 
 class Rise(NamedTuple):
-    """A rise under way; all 0 without one.
+    """The current rise; all 0 without one.
 
     length: evaluations that have shown it
-    plateau: P when it began
-    bars (4,): what has barred it, in the order of BARS: the first two for good, the others until they no longer hold
-    event: whether it is an event; gain, severity: of that, the greatest so far
+    plateau: P at its first evaluation
+    bars (4,): its other explanations, in the order of BARS: the first two are final, the others may stop to hold
+    event: whether it is an event; gain, severity: the greatest of the event so far
     """
 
     length: Array
@@ -124,14 +124,14 @@ class Rise(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """The carried state. H = Thresholds.held(), the newest last; +inf before the first evaluation.
+    """The carried state. Arrays over H = Thresholds.held() evaluations have the newest last.
 
-    loss (H,), metrics (M, H) signed, plateaus (H,) int32, 0 without one, jumped (H,), froze (H,) bool
-    evaluations: so far
-    least, most: of all losses
+    loss (H,), metrics (M, H) signed: +inf before the first evaluation
+    plateaus (H,): length of the plateau at each, int32, 0 without one; jumped, froze (H,): whether a control changed
+    evaluations: count so far; least, most: of all losses
     controls, frozen: of the last evaluation
-    rise: under way
-    events, confirmed, excluded: how many there were; severity: of the last event
+    rise: the current one
+    events, confirmed, excluded: counts; severity: of the last event
     """
 
     loss: Array
@@ -152,8 +152,10 @@ class Memory(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What an evaluation says, for a history: the length of the plateau, and the rise that is under way, or has just
-    ended with `ended`; gains (M,): of the metrics, in units of their scale, -inf: none.
+    """The output of the state machine for one evaluation.
+
+    plateau: its length; rise: the current rise, or with `ended` the one that has just ended
+    gains (M,): of the metrics, in units of their scale; -inf: no lasting gain
     """
 
     plateau: Array
@@ -170,13 +172,13 @@ def noise(x: Array) -> Array:
 
         median |x_i+1 - 2 x_i + x_i-1| / (0.6745 sqrt 6)
 
-    So a trend is no noise, and a jump counts as two values of many. What is not finite is left out.
+    A linear trend does not count as noise; a jump affects only two differences. Values that are not finite are ignored.
     """
     return _median(*_second(x)) / (DEVIATION * math.sqrt(6))
 
 
 def movement(x: Array, lag: int) -> Array:
-    """What a series moves by in `lag` steps anyway, by noise, slow waves or a slope, as a deviation of each value.
+    """The usual movement of a series over `lag` steps, from noise, slow waves or a slope, as a standard deviation.
 
     median |x_i - x_i-lag| / (0.6745 sqrt 2);  +inf with less than three of these
     """
@@ -186,7 +188,7 @@ def movement(x: Array, lag: int) -> Array:
 
 
 def resolution(x: Array) -> Array:
-    """The least difference between neighbours that is not 0, and at least that of float32, of (..., n)."""
+    """The least nonzero difference between neighbours in (..., n), and at least the rounding of float32."""
     ok = jnp.isfinite(x)
     x = jnp.where(ok, x, 0)
     step = jnp.abs(x[..., 1:] - x[..., :-1])
@@ -196,21 +198,21 @@ def resolution(x: Array) -> Array:
 
 
 def severity(plateau: Array, gain: Array, thresholds: Thresholds) -> Array:
-    """0 to 3, a place in SEVERITIES."""
+    """Index into SEVERITIES, 0 to 3."""
     long = jnp.sum(jnp.stack([plateau >= least for least in thresholds.plateaus]), 0)
     great = jnp.sum(jnp.stack([gain > over for over in thresholds.gains]), 0)
     return jnp.minimum(long, great).astype(jnp.int32)
 
 
 def _second(x):
-    """|second differences| of (..., n), and which are known."""
+    """(|second differences| of (..., n), mask of those that are known)."""
     ok = jnp.isfinite(x)
     x = jnp.where(ok, x, 0)
     return jnp.abs(x[..., 2:] - 2 * x[..., 1:-1] + x[..., :-2]), ok[..., 2:] & ok[..., 1:-1] & ok[..., :-2]
 
 
 def _nested_noise(x):
-    """`noise` of the last 1, 2, ... n values of (n,), as (n,), 0 where it is not known; by one sort of them all."""
+    """`noise` of the last 1, 2, ... n values of (n,), as (n,), 0 where unknown; one sort serves all lengths."""
     second, known = _second(x)
     order = jnp.argsort(jnp.where(known, second, jnp.inf))
     second, known, age = second[order], known[order], jnp.arange(len(x) - 2)[::-1][order]
@@ -224,7 +226,7 @@ def _nested_noise(x):
 
 
 def _median(x, ok):
-    """Over the last axis, of what is ok; +inf where that are less than three."""
+    """Median over the last axis of the values with `ok`; +inf with less than three of them."""
     n = jnp.sum(ok, -1, keepdims=True)
     x = jnp.sort(jnp.where(ok, x, jnp.inf), -1)
     middle = [jnp.take_along_axis(x, jnp.maximum(n - k, 0) // 2, -1) for k in (1, 0)]
@@ -235,7 +237,7 @@ def _median(x, ok):
 
 
 def begin(thresholds: Thresholds, metrics: int, controls: int, groups: int) -> Memory:
-    """Before the first evaluation, of so many metrics, rates and knobs, and groups that may be frozen."""
+    """The memory before the first evaluation, for so many metrics, controls (rates and knobs) and groups."""
     if metrics < thresholds.together:
         raise ValueError(f"an event needs {thresholds.together} metrics that rise together, and {metrics} are watched")
     h, zero, false, inf = thresholds.held(), jnp.int32(0), jnp.array(False), jnp.float32(jnp.inf)
@@ -259,28 +261,28 @@ def begin(thresholds: Thresholds, metrics: int, controls: int, groups: int) -> M
 
 
 def observe(
-    m: Memory, seen: Evaluation, metrics: tuple[Watched, ...], thresholds: Thresholds
+    m: Memory, evaluation: Evaluation, metrics: tuple[Watched, ...], thresholds: Thresholds
 ) -> tuple[Memory, Verdict]:
-    """After one more evaluation."""
+    """The memory after one more evaluation, and its verdict."""
     better = jnp.array([one.better for one in metrics], jnp.float32)
-    figures = jnp.where(jnp.isfinite(seen.metrics), better * seen.metrics, jnp.inf)
+    figures = jnp.where(jnp.isfinite(evaluation.metrics), better * evaluation.metrics, jnp.inf)
     first = m.evaluations == 0
-    moved = jnp.abs(seen.controls - m.controls)
-    largest = jnp.maximum(jnp.abs(seen.controls), jnp.abs(m.controls))
+    change = jnp.abs(evaluation.controls - m.controls)
+    largest = jnp.maximum(jnp.abs(evaluation.controls), jnp.abs(m.controls))
     m = m._replace(
         evaluations=m.evaluations + 1,
-        loss=_pushed(m.loss, seen.loss),
+        loss=_pushed(m.loss, evaluation.loss),
         metrics=_pushed(m.metrics, figures),
-        jumped=_pushed(m.jumped, ~first & jnp.any(moved > thresholds.jump * largest)),
-        froze=_pushed(m.froze, ~first & jnp.any(jnp.abs(seen.frozen - m.frozen) > 1e-3)),  # a mean may be rounded
-        controls=seen.controls,
-        frozen=seen.frozen,
-        least=jnp.minimum(m.least, seen.loss),
-        most=jnp.maximum(m.most, seen.loss),
+        jumped=_pushed(m.jumped, ~first & jnp.any(change > thresholds.jump * largest)),
+        froze=_pushed(m.froze, ~first & jnp.any(jnp.abs(evaluation.frozen - m.frozen) > 1e-3)),  # a mean may be rounded
+        controls=evaluation.controls,
+        frozen=evaluation.frozen,
+        least=jnp.minimum(m.least, evaluation.loss),
+        most=jnp.maximum(m.most, evaluation.loss),
     )
-    m = _plateau(m, thresholds)
-    rises, bars, gain, gains = _rise(m, metrics, thresholds)
-    m, ended, rise = _counted(m, rises, bars, gain, thresholds)
+    m = _measure_plateau(m, thresholds)
+    rises, bars, gain, gains = _find_rise(m, metrics, thresholds)
+    m, ended, rise = _update_rise(m, rises, bars, gain, thresholds)
     return m, Verdict(m.plateaus[-1], rise, ended, gains)
 
 
@@ -288,8 +290,8 @@ def _pushed(x, value):
     return jnp.concatenate([x[..., 1:], jnp.asarray(value, x.dtype)[..., None]], -1)
 
 
-def _plateau(m, thresholds):
-    """The longest plateau up to now. The range is that of medians of three: a single spike ends no plateau."""
+def _measure_plateau(m, thresholds):
+    """Add the longest plateau that ends now. Its range is that of medians of three: a single spike ends no plateau."""
     n = thresholds.memory
     a, b, c = m.loss[-n - 2 : -2], m.loss[-n - 1 : -1], m.loss[-n:]
     middle = jnp.maximum(jnp.minimum(a, b), jnp.minimum(jnp.maximum(a, b), c))
@@ -304,8 +306,8 @@ def _plateau(m, thresholds):
     return m._replace(plateaus=_pushed(m.plateaus, length))
 
 
-def _rise(m, metrics, t):
-    """Whether there is one now, what bars it, the least of the `together` greatest gains, and that of each metric."""
+def _find_rise(m, metrics, t):
+    """(whether there is a rise now, its bars, the least of the `together` greatest gains, the gain of each metric)."""
     scale = jnp.array([one.scale for one in metrics], jnp.float32)
     past = m.metrics[:, : t.memory]
     before, after = past[:, -t.kept :], m.metrics[:, -t.kept :]
@@ -332,8 +334,8 @@ def _rise(m, metrics, t):
     return rises, bars, jax.lax.top_k(lasting, t.together)[0][-1], lasting
 
 
-def _counted(m, rises, bars, gain, t):
-    """The rise goes on, begins or ends; events and what was excluded are counted."""
+def _update_rise(m, rises, bars, gain, t):
+    """Start, continue or end the rise, and count events and excluded rises. -> memory, ended, rise of the Verdict."""
     old = m.rise
     begins = rises & (old.length == 0)
     lasting = jnp.array([True, True, False, False])
@@ -343,20 +345,20 @@ def _counted(m, rises, bars, gain, t):
     gain = jnp.maximum(old.gain, jnp.where(here, gain, 0))
     plateau = jnp.where(begins, m.plateaus[t.memory - 1], old.plateau)
     level = jnp.where(event, severity(plateau, gain, t), 0)
-    # A bar that no longer holds was overcome: an event shows none.
+    # An event has no bars left: those that stopped to hold are cleared.
     now = Rise(old.length + 1, plateau, bars & ~event, event, gain, level)
     ended = ~rises & (old.length > 0)
     none = jax.tree.map(jnp.zeros_like, old)
     rise = jax.tree.map(lambda a, b: jnp.where(rises, a, b), now, none)
     m = m._replace(
         rise=rise,
-        events=_more(m.events, rises & event & ~old.event),
-        confirmed=_more(m.confirmed, rises & (level >= CONFIRMED) & (old.severity < CONFIRMED)),
-        excluded=_more(m.excluded, ended & ~old.event),
+        events=_incremented(m.events, rises & event & ~old.event),
+        confirmed=_incremented(m.confirmed, rises & (level >= CONFIRMED) & (old.severity < CONFIRMED)),
+        excluded=_incremented(m.excluded, ended & ~old.event),
         severity=jnp.where(rises & event, level, m.severity),
     )
     return m, ended, jax.tree.map(lambda a, b: jnp.where(ended, a, b), old, rise)
 
 
-def _more(count, condition):
+def _incremented(count, condition):
     return jnp.where(condition, count + 1, count)

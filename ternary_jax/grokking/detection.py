@@ -1,4 +1,4 @@
-"""The detector of grokking, as a config asks for it, behind the controllers of any task."""
+"""Adds the grokking detector to any task, as the config asks for it, behind the task's controllers."""
 
 from typing import Any
 
@@ -14,55 +14,50 @@ from ternary_jax.errors import ConfigError
 from ternary_jax.grokking import definitions, generalisation, online
 from ternary_jax.grokking.definitions import Watched
 
-NAME = "grokking"  # in the chain of controllers, and so in the columns control/grokking/...
-LOSS = "loss"  # the total, among the signals of the last step
+NAME = "grokking"  # the detector's name in the chain, and in the columns control/grokking/...
+LOSS = "loss"  # the signal of the last step with the total loss
 
 
 def detecting(task: Task, static: Any) -> Task:
-    """The task with the detector as its last controller: it turns nothing, and sees what the others have turned."""
+    """The task with the detector as its last controller: it reads the Controls of the others and changes nothing."""
     metrics, thresholds = metrics_of(task, static), definitions.thresholds(static.grokking._asdict())
     measured, control = tuple(carried(task, static)), chain(task.controllers)
     signals = Signals(jnp.int32(0), _zeros(schedule_rows(task, static)), _zeros(task.signals), _zeros(measured))
 
-    def turned(hypers):
-        """Shapes of the Controls as the other controllers leave them."""
+    def controls(hypers):
+        """Shapes of the Controls after the other controllers."""
         rates = _zeros(jax.eval_shape(task.init, jax.random.key(0), hypers))
         given = Controls(rates, None, task.knobs(hypers))
         return jax.eval_shape(lambda: control.update(control.init(hypers), signals, given)[1])
 
     pairs = generalisation.pairs((m for m in task.metrics if not m.costly), measured)
     every = plan(static, task.samples_per_epoch).cheap
-    detector = online.detector(turned, LOSS, metrics, pairs, every, thresholds)
+    detector = online.detector(controls, LOSS, metrics, pairs, every, thresholds)
     return task._replace(
         controllers={**task.controllers, NAME: detector}, signals=tuple(dict.fromkeys([*task.signals, LOSS]))
     )
 
 
 def metrics_of(task: Task, static: Any) -> tuple[Watched, ...]:
-    """What the detector goes by: the metrics of the config, or all that every evaluation measures, of a scale."""
+    """The metrics of the detector: those of the config, or all cheap metrics that have a scale."""
     scaled = {m.name: one for m in task.metrics if not m.costly and (one := definitions.scaled(m))}
-    check_evaluations(static)
-    check_metrics(static.grokking, scaled)
+    _check_evaluations(static)
+    _check_metrics(static.grokking, scaled)
     return tuple(scaled[name] for name in static.grokking.metrics or scaled)
 
 
-def check_evaluations(static: Any) -> None:
-    """There are enough evaluations for an event to be found."""
-    least, every = definitions.thresholds(static.grokking._asdict()).least(), static.evaluate.cheap_every
-    evaluations = length(static.train) // every
+def _check_evaluations(static):
+    least, total = definitions.thresholds(static.grokking._asdict()).least(), length(static.train)
+    evaluations, most = total // static.evaluate.cheap_every, total // (least + 1)
     if evaluations <= least:
-        most = length(static.train) // (least + 1)
-        fix = (
-            f"evaluate.cheap_every to {most} or less" if most else f"train.{unit(static.train)} to {least + 1} or more"
-        )
+        fix = f"evaluate.cheap_every to {most}" if most else f"train.{unit(static.train)} to {least + 1}"
         raise ConfigError(
             f"config.grokking.on=True needs more than {least} evaluations, and there are {evaluations}: set "
-            f"config.{fix}, or config.grokking.on to false"
+            f"config.{fix} or {'less' if most else 'more'}, or config.grokking.on to false"
         )
 
 
-def check_metrics(own: Any, scaled: dict[str, Watched]) -> None:
-    """The metrics that are named have a scale and differ, and there are enough of them to rise together."""
+def _check_metrics(own, scaled):
     there = f"there are {', '.join(scaled)}; name some of these, or set config.grokking.on to false"
     if unknown := [name for name in own.metrics if name not in scaled]:
         raise ConfigError(

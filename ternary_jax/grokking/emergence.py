@@ -1,7 +1,7 @@
-"""What a network is made of, measured on request: norm and rank of its weights, rank of what it shows, its folds.
+"""Emergence metrics, on request: norm and rank of weights, rank of representations, local complexity.
 
-Pure functions of arrays; and `measuring`, which has a task measure, at every evaluation, what its config asks for. The
-norm of the gradient before clipping needs no request: the engine always reports it.
+They are pure functions of arrays; `measuring` adds those that a config asks for to the cheap metrics of a task. The
+gradient norm before clipping is not among them: the engine always reports it.
 """
 
 from collections.abc import Callable
@@ -18,42 +18,37 @@ from ternary_jax.engine.task import Inner, Network, Task
 from ternary_jax.errors import ConfigError
 from ternary_jax.metric import Metric
 
-SEED = 0  # of the inputs and directions of local complexity: the same in all runs and at all evaluations
-
-
-def weight_norm(params: Any) -> Array:
-    """The root of the sum of the squares of all parameters, ()."""
-    return optax.tree.norm(params)
+SEED = 0  # seed of the inputs and directions of local complexity, the same in all runs and at all evaluations
 
 
 def effective_rank(a: Array) -> Array:
-    """(sum s)^2 / sum s^2 of the singular values s of a (n, m) -> (), from 1 to min(n, m); 0 of a matrix of zeros.
+    """(sum s)^2 / sum s^2 of the singular values s of a (n, m) -> (), from 1 to min(n, m); 0 for a matrix of zeros.
 
-    It is k where k singular values are equal and the others 0, and no scale changes it. Rows are taken as they are: an
-    offset that all have in common is a direction of its own.
+    It is k if k singular values are equal and the others 0, and it does not depend on the scale. Rows are not centred:
+    an offset that all rows share counts as a direction.
     """
-    # The roots of the eigenvalues of a'a would be sooner there. But where s is 0, rounding leaves an eigenvalue of
-    # eps max(s)^2, and its root, sqrt(eps) max(s), counts as much as what is measured where there are many of them.
+    # The square roots of the eigenvalues of a'a would be faster. But for s = 0, rounding leaves an eigenvalue of
+    # eps max(s)^2; many of its roots, sqrt(eps) max(s), would dominate the sum.
     s = jnp.linalg.svd(a.astype(jnp.float32), compute_uv=False)
-    share = s / jnp.where(s[0] == 0, 1, s[0])  # squares of s may not be floats
+    share = s / jnp.where(s[0] == 0, 1, s[0])  # s squared may overflow or underflow
     return jnp.sum(share) ** 2 / jnp.where(s[0] == 0, 1, jnp.sum(share * share))
 
 
 def matrices(tree: Any) -> list[Array]:
-    """Those of at least two rows and two columns; of one row or column, the rank is 1 whatever is learned."""
+    """The matrices of a tree with at least two rows and columns; the rank of a single row or column is always 1."""
     return [leaf for leaf in jax.tree.leaves(tree) if leaf.ndim == 2 and min(leaf.shape) > 1]
 
 
 def local_complexity(
     preactivations: Callable[[Array], dict[str, Array]], points: Array, key: Array, radius: float, directions: int
 ) -> dict[str, Array]:
-    """How many units of a layer are active at some vertices x +- radius v_p and not at all of them, the mean over x.
+    """The number of units of each layer that are active at some vertices x +- radius v_p but not at all: mean over x.
 
-    points (n, d): the x; v_1, .., v_directions: orthonormal, drawn anew for each x
-    preactivations: inputs (m, d) -> {layer: (m, units)}, of which what is above 0 is active; -> {layer: ()}
+    points (n, d): the x; v_1, .., v_directions: orthonormal, drawn independently for each x
+    preactivations: inputs (m, d) -> {layer: (m, units)}; a unit is active above 0. Returns {layer: ()}
 
-    Where units are relus, this counts the folds of the network that pass between the vertices of a cross-polytope
-    around x (Humayun, Balestriero and Baraniuk, arXiv 2402.15555). Of others it counts where they cross 0.
+    For relu units, this counts the folds of the network that pass between the vertices of a cross-polytope around x
+    (Humayun, Balestriero and Baraniuk, arXiv 2402.15555). For other units it counts sign changes.
     """
     n, d = points.shape
     v = radius * jnp.swapaxes(jax.random.orthogonal(key, d, (n,), m=directions), 1, 2)
@@ -68,20 +63,20 @@ def local_complexity(
 
 
 def measuring(task: Task, static: Any, hypers: Any) -> Task:
-    """The task with what `static.emergence` asks for among its cheap metrics.
+    """The task with the metrics that `static.emergence` asks for among its cheap metrics.
 
-    hypers: of all runs. These figures have no chance, no best and no preferred direction: `better = -1` only decides
-    which value is stored as the best. A ConfigError where the task does not offer what is asked for.
+    hypers: of all runs. These metrics have no chance, no best and no preferred direction: `better = -1` only decides
+    which value is stored as the best. A ConfigError if the task does not offer a metric.
     """
     asked = static.emergence
 
     def measure(params, context):
-        found = {"weight_norm": weight_norm(params)} if asked.weight_norm else {}
+        found = {"weight_norm": optax.tree.norm(params)} if asked.weight_norm else {}
         if asked.weight_rank:
             found |= _of_weights(task, params)
         if asked.representation_rank:
-            shown = _inner(task, "representation_rank").representations(params, context)
-            found |= {f"representation_rank_{name}": effective_rank(x) for name, x in shown.items()}
+            representations = _inner(task, "representation_rank").representations(params, context)
+            found |= {f"representation_rank_{name}": effective_rank(x) for name, x in representations.items()}
         if asked.local_complexity:
             networks = _inner(task, "local_complexity").networks(params, context)
             for name, network in networks.items():
@@ -89,7 +84,7 @@ def measuring(task: Task, static: Any, hypers: Any) -> Task:
         return found
 
     first = jax.tree.map(lambda x: x[0], hypers)
-    # Traced for the names: nothing is computed.
+    # Only traced, for the names of the metrics.
     names = jax.eval_shape(lambda hypers, data: measure(*untrained(task, hypers, data)), first, task.data)
 
     def evaluate(params, context):
@@ -104,22 +99,20 @@ def measuring(task: Task, static: Any, hypers: Any) -> Task:
 
 
 def _of_weights(task: Task, params: dict[str, Any]) -> dict[str, Array]:
-    """The mean over the matrices of each group that has one."""
-    found = {group: matrices(tree) for group, tree in params.items()}
-    if not any(found.values()):
+    """The mean rank of the matrices of each group that has matrices."""
+    found = {group: some for group, tree in params.items() if (some := matrices(tree))}
+    if not found:
         raise ConfigError(
             f"config.emergence.weight_rank=True needs matrices among the parameters of {task.name}, which has none: "
             "leave it False"
         )
     return {
-        f"weight_rank_{group}": jnp.mean(jnp.stack([effective_rank(a) for a in some]))
-        for group, some in found.items()
-        if some
+        f"weight_rank_{group}": jnp.mean(jnp.stack([effective_rank(a) for a in some])) for group, some in found.items()
     }
 
 
 def _of_network(name: str, network: Network, asked: Any) -> dict[str, Array]:
-    """Of all layers together, and of each where there are several."""
+    """Local complexity of all layers together, and of each if there are several."""
     n, d = network.inputs.shape
     for key, given, most in (("points", asked.points, n), ("directions", asked.directions, d)):
         if given > most:
@@ -134,7 +127,7 @@ def _of_network(name: str, network: Network, asked: Any) -> dict[str, Array]:
 def _inner(task: Task, flag: str) -> Inner:
     if task.inner is None:
         raise ConfigError(
-            f"config.emergence.{flag}=True needs a task that shows what is inside it (Task.inner), and {task.name} "
-            "shows nothing: leave it False"
+            f"config.emergence.{flag}=True needs a task that exposes its activations (Task.inner), and {task.name} "
+            "has none: leave it False"
         )
     return task.inner

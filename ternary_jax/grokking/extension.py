@@ -1,4 +1,4 @@
-"""What accompanies a run of any task where its config asks for it: the detector of grokking, and emergence metrics."""
+"""The extension of any task by the grokking detector and by emergence metrics, as the config asks for them."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ KEYS: dict[str, Key] = {
 
 
 def check(config: Any) -> None:
-    """Raise a ConfigError where several keys contradict each other."""
+    """Check the order of the thresholds, and that the memory holds the shortest plateau."""
     for name in ("plateaus", "gains"):
         levels = config.grokking[name]
         if len(levels) != 3 or list(levels) != sorted(levels):
@@ -42,7 +42,7 @@ def check(config: Any) -> None:
 
 
 def extend(task: Any, static: Any, hypers: Any) -> Any:
-    """The task with what its config asks for. Where that is nothing, the task itself, and no module is imported."""
+    """The task with the parts that its config asks for; without any, the task itself, and no module is imported."""
     asked = static.emergence
     if asked.weight_norm or asked.weight_rank or asked.representation_rank or asked.local_complexity:
         from ternary_jax.grokking import emergence

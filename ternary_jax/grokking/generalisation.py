@@ -1,7 +1,7 @@
-"""Generalisation, by held-out figures alone: when a run fits, when it generalises, and how far the second lies behind.
+"""Generalisation from held-out metrics: the step at which a run fits, the step at which it generalises, and the delay.
 
-A curve is a share of the way from chance to the best: 0 knows nothing, 1 is perfect. Without a held-out set nothing is
-assessed. `verdict` is the one rule; `assess` applies it to a whole log, `progress` after every evaluation of a run.
+A curve is a metric scaled so that 0 is chance and 1 is the best. Without a held-out set there is no assessment.
+`verdict` is the rule; `assess` applies it to a whole log, `progress` after every evaluation of a run.
 """
 
 import math
@@ -23,10 +23,12 @@ RECENT = 5  # evaluations whose median is the level of the held-out curve
 
 
 class Levels(NamedTuple):
-    """reached: the share at which a curve has arrived, the same for both, so that the ratio compares like with like
+    """The thresholds of a verdict.
+
+    reached: level at which a curve counts as fit or generalised; the same for both, so that their ratio is meaningful
     delay: t_gen / t_fit above which generalisation is delayed
-    apart: the least number of evaluations between the two; a ratio of fewer evaluations says nothing
-    lost: a fall of the held-out curve below its highest level, at the end, above which the run has forgotten
+    apart: least number of evaluations between the two for a delay; with fewer, the ratio is not reliable
+    lost: fall of the held-out curve from its highest level to the end, above which the run has forgotten
     """
 
     reached: float
@@ -35,21 +37,21 @@ class Levels(NamedTuple):
     lost: float
 
 
-# A micro plateau is 5 evaluations; the rest is not in the definitions: 95 % is grokking's usual level, and twice the
-# time is beyond what one evaluation more or less makes of a ratio.
+# A micro plateau has 5 evaluations. 95 % is the usual level in work on grokking; a ratio of 2 exceeds the effect of one
+# evaluation more or less.
 STANDARD = Levels(0.95, 2.0, 5, 0.1)
 
 
 class Generalisation(NamedTuple):
-    """nan, and an empty curve: not known, or never.
+    """The assessment of one run; nan or an empty curve where unknown or never reached.
 
     verdict: one of VERDICTS
     t_fit, t_gen: steps at which the curves first reach their level, and hold it at the next evaluation
     ratio: t_gen / t_fit
-    final: of the held-out curve, the median of the last RECENT evaluations
+    final: median of the last RECENT held-out values
     gap: fit - held-out at every evaluation; area: its mean over steps, from the first evaluation to the last
-    sharpness: of the rise of the held-out curve from a tenth to nine tenths of its way, as a multiple of the slope of a
-        straight line from the first evaluation to the last; at most what two neighbouring evaluations can show
+    sharpness: slope of the held-out curve from 10 % to 90 % of its rise, relative to a straight line from the first
+        evaluation to the last; limited by the distance of two evaluations
     """
 
     verdict: str
@@ -63,9 +65,9 @@ class Generalisation(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A held-out metric, and where the same figure over the training data is: the metric `fit`, or held_out + `gap`.
+    """A held-out metric and its counterpart on the training data: the metric `fit`, or held_out + `gap`.
 
-    chance, best: the figures that lie at 0 and at 1 of a curve
+    chance, best: the values at 0 and at 1 of a curve
     """
 
     held_out: str
@@ -75,16 +77,16 @@ class Pair(NamedTuple):
     best: float
 
     def curves(self, figures: Mapping[str, Any]) -> tuple[Any, Any]:
-        """(fit, held_out), as shares, of figures by name: columns of a log, or those of one evaluation."""
+        """The curves (fit, held_out). figures: metrics by name, columns of a log or values of one evaluation."""
         held_out = figures[self.held_out]
         fit = held_out + figures[self.gap] if self.gap else figures[self.fit]
         return tuple((x - self.chance) / (self.best - self.chance) for x in (fit, held_out))
 
 
 def pairs(metrics: Iterable[Metric], measured: Container[str]) -> tuple[Pair, ...]:
-    """The held-out metrics that are measured with their counterpart (Metric.held_out_of, Metric.gap).
+    """The measured held-out metrics whose counterpart is measured too (Metric.held_out_of, Metric.gap).
 
-    Only metrics that have chance and a best, and of which more is better: a loss may lie any distance beyond chance.
+    A metric needs a chance, a best and `better = 1`: a loss may lie any distance beyond chance.
     """
     return tuple(
         Pair(m.name, m.held_out_of, m.gap, m.chance, m.best)
@@ -95,11 +97,11 @@ def pairs(metrics: Iterable[Metric], measured: Container[str]) -> tuple[Pair, ..
 
 
 def verdict(known: Any, t_fit: Any, t_gen: Any, apart: Any, lost: Any, levels: Levels, xp: Any = np) -> Any:
-    """A place in VERDICTS, from figures of one run so far: numbers, or arrays of `xp`, which is numpy or jax.numpy.
+    """Index into VERDICTS, of one run so far. Arguments: numbers, or arrays of `xp`, which is numpy or jax.numpy.
 
-    known: evaluations that have both figures
-    t_fit, t_gen: steps at which the curves reach their level; not finite where they do not
-    apart: evaluations between these two; lost: how far the held-out curve is below its highest level
+    known: number of evaluations with both values
+    t_fit, t_gen: steps at which the curves reach their level; not finite if they do not
+    apart: evaluations between these two; lost: distance of the held-out curve below its highest level
     """
     cases = (
         (known == 0, NOT_ASSESSABLE),
@@ -117,7 +119,7 @@ def verdict(known: Any, t_fit: Any, t_gen: Any, apart: Any, lost: Any, levels: L
 def assess(
     steps: np.ndarray, fit: np.ndarray, held_out: np.ndarray | None, levels: Levels = STANDARD
 ) -> Generalisation:
-    """Of one run: steps, fit, held_out (n,), of which held_out is None where nothing is held out."""
+    """The assessment of one run. steps, fit, held_out: (n,); held_out is None without a held-out set."""
     nan = math.nan
     known = np.zeros(len(steps), bool) if held_out is None else np.isfinite(fit) & np.isfinite(held_out)
     if held_out is None or not known.any():
@@ -132,43 +134,44 @@ def assess(
     gap = fit - held_out
     span = float(steps[-1] - steps[0])
     area = float(np.trapezoid(gap, steps)) / span if span > 0 else nan
-    told = VERDICTS[int(place)]
-    return Generalisation(told, t_fit, t_gen, t_gen / t_fit, final, gap, area, sharpness(steps, held_out))
+    name = VERDICTS[int(place)]
+    return Generalisation(name, t_fit, t_gen, t_gen / t_fit, final, gap, area, sharpness(steps, held_out))
 
 
 def sharpness(steps: np.ndarray, curve: np.ndarray) -> float:
-    """0.8 (last step - first) / (t_90 - t_10), where t_q is when (n,) first is q of the way from its least before its
-    highest to that; nan where it does not rise by a tenth of the whole scale.
+    """Sharpness of the rise of a curve (n,): 0.8 (last step - first) / (t_90 - t_10); nan if it rises by less than 0.1.
+
+    The rise is from the minimum before the maximum to the maximum; t_q is the step of its first q %.
     """
     top = int(np.argmax(curve))
     low = int(np.argmin(curve[: top + 1]))
     rise = curve[top] - curve[low]
     if top == low or rise < 0.1:
         return math.nan
-    place = (curve - curve[low]) / rise
-    way, t = np.maximum.accumulate(place[low : top + 1]), steps[low : top + 1]
-    t10, t90 = (_when(t, way, q) for q in (0.1, 0.9))
-    least = float(np.min(np.diff(steps))) * 0.8  # a jump from one evaluation to the next took no longer than that
+    fraction = np.maximum.accumulate(((curve - curve[low]) / rise)[low : top + 1])
+    t10, t90 = (_crossing(steps[low : top + 1], fraction, q) for q in (0.1, 0.9))
+    least = float(np.min(np.diff(steps))) * 0.8  # of a jump between two evaluations
     return 0.8 * float(steps[-1] - steps[0]) / max(t90 - t10, least)
 
 
-def _when(t, way, q):
-    k = int(np.argmax(way >= q))
-    return float(t[k - 1] + (t[k] - t[k - 1]) * (q - way[k - 1]) / (way[k] - way[k - 1])) if k else float(t[0])
+def _crossing(t, x, q):
+    """The time at which x, rising over times t, first reaches q, by linear interpolation."""
+    k = int(np.argmax(x >= q))
+    return float(t[k - 1] + (t[k] - t[k - 1]) * (q - x[k - 1]) / (x[k] - x[k - 1])) if k else float(t[0])
 
 
 def _reached(curve, level):
-    """The first place at which the curve is at the level, and at the next, or is the last; None without one."""
+    """The first index at which the curve is at the level, and at the next one too if there is one; None without one."""
     there = curve >= level
     there &= np.append(there[1:], True)
     return int(np.argmax(there)) if there.any() else None
 
 
 def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
-    """(median, low, high) over seeds, by order statistics: exact for any distribution, so +inf may stand for never.
+    """(median, low, high) over seeds, by order statistics: exact for any distribution, and valid with +inf for never.
 
-    The k-th least and k-th greatest of n, for the greatest k with 2 P(Binomial(n, 1/2) < k) <= 1 - confidence; nan for
-    both where n is less than 6, as not even the least and the greatest then are such an interval.
+    low and high: the k-th least and k-th greatest of n, for the greatest k with
+    2 P(Binomial(n, 1/2) < k) <= 1 - confidence; nan if there is no such k >= 1, which for 95 % is n < 6.
     """
     x = np.sort(np.asarray(values, float))
     n = len(x)
@@ -184,6 +187,6 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
 
 
 def ratios(found: Sequence[Generalisation]) -> tuple[float, float, float]:
-    """(median, low, high) of t_gen / t_fit over the runs that fit; one that has not generalised counts as +inf."""
+    """(median, low, high) of t_gen / t_fit over the runs that fit; a run that does not generalise counts as +inf."""
     each = [one.ratio for one in found if math.isfinite(one.t_fit)]
     return median_interval([math.inf if math.isnan(ratio) else ratio for ratio in each])

@@ -1,7 +1,7 @@
-"""What the rows of a log say of grokking, with hindsight: events and their other explanations, changes, generalisation.
+"""Analysis of the rows of a log: grokking events and their other explanations, change points, generalisation.
 
-Events are those of the machine in `definitions`, which here sees every evaluation: those that the detector of the run
-saw, and the last one. The answers are made of numbers, texts, arrays, lists and dicts.
+Events come from the state machine in `definitions`, which here reads every evaluation: those of the detector in the
+run, and the last one. The results are numbers, strings, arrays, lists and dicts.
 """
 
 import functools
@@ -19,24 +19,24 @@ from ternary_jax.grokking.generalisation import Generalisation
 from ternary_jax.grokking.online import FROZEN
 from ternary_jax.metric import Metric
 
-DETECTOR = "control/grokking/"  # columns of the detector of the run
+DETECTOR = "control/grokking/"  # prefix of the columns of the detector in the run
 
 
 class History(NamedTuple):
-    """The evaluations of a run by step: columns (n,) float64 by name, nan where a row has no such figure."""
+    """The evaluations of a run by step: columns (n,) float64 by name, nan where a row has no value."""
 
     run: int
     seed: int
     columns: dict[str, np.ndarray]
 
     def at(self, k: int) -> dict[str, Any]:
-        """Where evaluation k is: its step, and its epoch if the run has epochs."""
+        """The step of evaluation k, and its epoch if the run has epochs."""
         step = {"step": int(self.columns["step"][k])}
         return step | {"epoch": float(self.columns["epoch"][k])} if "epoch" in self.columns else step
 
 
 def histories(rows: Mapping[str, np.ndarray]) -> list[History]:
-    """Of every run, in order. rows: the columns of a log, with `run`, `seed` and `step`; every run has all columns."""
+    """The History of every run. rows: columns of a log, with `run`, `seed` and `step`; every run has all columns."""
     found = []
     for run in np.unique(rows["run"]):
         own = np.flatnonzero(rows["run"] == run)
@@ -47,11 +47,11 @@ def histories(rows: Mapping[str, np.ndarray]) -> list[History]:
 
 
 def distinct(metrics: Sequence[Watched], found: Sequence[History], within: float) -> tuple[Watched, ...]:
-    """The metrics that are worth watching together.
+    """The metrics that can confirm each other.
 
-    Each has a figure at every evaluation of the runs that measure it at all: a run without a held-out set measures no
-    held-out metric. A metric that is within this share of its scale of an earlier one, wherever both are measured, is
-    left out: they rise together, so that the one does not confirm the other.
+    A metric needs a value at every evaluation of each run that measures it: a run without a held-out set measures no
+    held-out metric. A metric is left out if it equals an earlier one, wherever both are measured, up to `within` times
+    its scale: a copy confirms nothing.
     """
     kept: list[tuple[Watched, np.ndarray]] = []
     for one in metrics:
@@ -73,7 +73,7 @@ def _same(x, y, within):
 def analyse(
     found: Sequence[History], watched: tuple[Watched, ...], metrics: Iterable[Metric], thresholds: Thresholds
 ) -> list[dict[str, Any]]:
-    """Of each run. watched: for events, as `distinct` gives them; metrics: of the run, for generalisation."""
+    """The analysis of each run. watched: metrics for events, from `distinct`; metrics: those for generalisation."""
     enough = len(watched) >= thresholds.together
     judged = rises(found, watched, thresholds) if enough else [{"plateaus": [], "rises": []} for _ in found]
     pairs = generalisation.pairs(metrics, found[0].columns)
@@ -97,19 +97,19 @@ def analyse(
 def _scanned(metrics: tuple[Watched, ...], thresholds: Thresholds, controls: int, groups: int):
     """Evaluation (R, E, ...) -> verdicts (R, E, ...)."""
 
-    def one(seen):
+    def one(evaluations):
         memory = definitions.begin(thresholds, len(metrics), controls, groups)
-        return jax.lax.scan(lambda m, x: definitions.observe(m, x, metrics, thresholds), memory, seen)[1]
+        return jax.lax.scan(lambda m, x: definitions.observe(m, x, metrics, thresholds), memory, evaluations)[1]
 
     return jax.jit(jax.vmap(one), compiler_options={"xla_backend_optimization_level": 0})  # run once
 
 
 def rises(found: Sequence[History], metrics: tuple[Watched, ...], thresholds: Thresholds) -> list[dict[str, Any]]:
-    """{"plateaus": [...], "rises": [...]} of each run; a rise says whether it is an event, and how it is explained."""
+    """{"plateaus": [...], "rises": [...]} of each run; a rise has a flag `event`, and the explanations `checked`."""
     longest = max(len(one.columns["step"]) for one in found)
 
     def stacked(names):
-        """(R, longest, len(names)) float32; a shorter run is padded with its last value, and nothing reads that."""
+        """(R, longest, len(names)) float32; shorter runs are padded with their last value, which nothing reads."""
         out = np.zeros((len(found), longest, len(names)), np.float32)
         for k, one in enumerate(found):
             for j, name in enumerate(names):
@@ -123,23 +123,23 @@ def rises(found: Sequence[History], metrics: tuple[Watched, ...], thresholds: Th
     frozen = sorted(name for name in found[0].columns if name.startswith(DETECTOR + FROZEN))
     figures = stacked([one.name for one in metrics])
     figures = np.where(np.isfinite(figures), figures, np.float32(np.inf))
-    # Without a detector no row has these flags; the rate of a frozen group is 0.
+    # Without a detector the rows have no frozen flags, but the rate of a frozen group is 0.
     rest = flags(frozen) if frozen else flags([name for name in controls if name.startswith("rate/")]) == 0
     series = (stacked(["loss"])[..., 0], figures, flags(controls), rest.astype(np.float32))
-    seen = Evaluation(*map(jnp.asarray, series))
-    verdicts = jax.device_get(_scanned(metrics, thresholds, len(controls), rest.shape[-1])(seen))
+    scan = _scanned(metrics, thresholds, len(controls), rest.shape[-1])
+    verdicts = jax.device_get(scan(Evaluation(*map(jnp.asarray, series))))
     return [
         _of_run(one, jax.tree.map(lambda x, k=k: x[k], verdicts), metrics, thresholds) for k, one in enumerate(found)
     ]
 
 
 def _is_control(name):
-    """Rates are rate/GROUP and knobs control/NAME; control/CONTROLLER/NAME is what a controller reports."""
+    """Whether a column is a rate, rate/GROUP, or a knob, control/NAME. control/CONTROLLER/NAME is info."""
     return name.startswith("rate/") or (name.startswith("control/") and name.count("/") == 1)
 
 
 def _of_run(history, verdict, metrics, t):
-    """The plateaus and rises of a run; verdict: of each of its evaluations, and of the padding behind them."""
+    """The plateaus and rises of a run. verdict: of each of its evaluations and of the padding."""
     n, at = len(history.columns["step"]), history.at
     plateaus = [
         {"begin": at(begin), "end": at(end), "evaluations": end - begin + 1}
@@ -170,7 +170,7 @@ def _of_run(history, verdict, metrics, t):
 
 
 def _apart(lengths):
-    """(first, last) of plateaus that share no evaluation, the longest first chosen, in order; lengths: at each."""
+    """(first, last) of disjoint plateaus, in order; longer ones have priority. lengths: that end at each evaluation."""
     chosen: list[tuple[int, int]] = []
     for end in sorted(range(len(lengths)), key=lambda k: -lengths[k]):
         begin = end - lengths[end] + 1
@@ -179,7 +179,7 @@ def _apart(lengths):
     return sorted(chosen)
 
 
-# --- changes, with hindsight ------------------------------------------------------------------------------------------
+# --- changes ----------------------------------------------------------------------------------------------------------
 
 
 def _changes(history, metrics):
@@ -201,7 +201,7 @@ def _changes(history, metrics):
 
 
 def _generalisation(history: History, pairs: Iterable[generalisation.Pair]) -> dict[str, Generalisation]:
-    """By the held-out metric of each pair that the run has measured; "" where there is none."""
+    """Assessments by the held-out metric of each pair that the run measures; under "" if there is none."""
     step, found = history.columns["step"], {}
     for pair in pairs:
         fit, held_out = pair.curves(history.columns)
@@ -210,11 +210,11 @@ def _generalisation(history: History, pairs: Iterable[generalisation.Pair]) -> d
     return found or {"": generalisation.assess(step, step, None)}
 
 
-def over_runs(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """By held-out metric: how many runs have each verdict, and the median of t_gen / t_fit with its 95 % interval."""
+def over_runs(analyses: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """By held-out metric: the number of runs with each verdict, the median of t_gen / t_fit, its 95 % interval."""
     out = {}
-    for name in dict.fromkeys(name for one in told for name in one["generalisation"]):
-        each = [Generalisation(**one["generalisation"][name]) for one in told if name in one["generalisation"]]
+    for name in dict.fromkeys(name for one in analyses for name in one["generalisation"]):
+        each = [Generalisation(**one["generalisation"][name]) for one in analyses if name in one["generalisation"]]
         counts = {verdict: sum(g.verdict == verdict for g in each) for verdict in generalisation.VERDICTS}
         ratio = dict(zip(("median", "low", "high"), generalisation.ratios(each), strict=True))
         ratio |= {"runs": sum(math.isfinite(g.t_fit) for g in each)}

@@ -1,9 +1,8 @@
-"""The detector of a run under way: a controller that turns nothing, and reports what it has found.
+"""The grokking detector in a run: a controller that leaves the Controls unchanged, and reports its findings as info.
 
-A row of metrics.jsonl has its info as control/grokking/...: what was known in the steps since the evaluation before it.
-For each held-out metric whose figure over what is trained on is known, the info has a verdict, as its place in
-`generalisation.VERDICTS`, with t_fit and t_gen: null while there is none.
-The last evaluation of a run has no step after it, and is not judged here; the analysis of the log judges it.
+A row of metrics.jsonl has the info as control/grokking/...: the findings up to the previous evaluation. For each
+`generalisation.Pair`, the info has a verdict, as its index in `generalisation.VERDICTS`, with t_fit and t_gen: null
+while there is none. The last evaluation of a run has no step after it: only the analysis of the log judges it.
 """
 
 from collections.abc import Callable
@@ -20,12 +19,14 @@ from ternary_jax.grokking.generalisation import STANDARD, Levels, Pair
 from ternary_jax.grokking.progress import Progress, begin, observe, verdict
 
 REPORTED = ("plateau", "events", "confirmed", "severity", "excluded")
-FROZEN = "frozen/"  # and a group: 1 where it was frozen. No other column says so, and the analysis asks
+FROZEN = "frozen/"  # frozen/GROUP is 1 if the group was frozen: the analysis needs it, and no other column has it
 
 
 class Detector(NamedTuple):
-    """memory: of the evaluations; progress: of each pair; the sums over the steps since the last evaluation: loss (),
-    controls (C,), frozen (G,).
+    """The carried state.
+
+    memory: of the evaluations; progress: of each pair
+    loss (), controls (C,), frozen (G,): sums over the steps since the last evaluation
     """
 
     memory: Memory
@@ -36,7 +37,7 @@ class Detector(NamedTuple):
 
 
 def detector(
-    turned: Callable[[Any], Controls],
+    controls: Callable[[Any], Controls],
     loss: str,
     metrics: tuple[Watched, ...],
     pairs: tuple[Pair, ...],
@@ -44,42 +45,42 @@ def detector(
     thresholds: Thresholds,
     levels: Levels = STANDARD,
 ) -> Control:
-    """See `definitions`; to be the last of a chain, as it sees what the ones before it have turned.
+    """The detector of the events in `definitions`. It has to be the last of a chain, to read the final Controls.
 
-    turned: hypers -> Controls as the ones before it leave them, or their shapes: all rates, knobs and freezing are
-        watched for what else explains a rise
-    loss: the name of the total among the signals of the last step
-    metrics: of the evaluations, for events; pairs: of them, for the verdict on generalisation
-    every: steps from one evaluation to the next. Between these, it adds to sums, and no more
+    controls: hypers -> the Controls after the preceding controllers, or their shapes. The detector checks all rates,
+        knobs and frozen flags as other explanations of a rise
+    loss: the signal of the last step with the total loss
+    metrics: for events; pairs: for the verdict on generalisation
+    every: steps from one evaluation to the next; between evaluations, the detector only adds to sums
     """
 
     def init(hypers):
-        rates, _, knobs = turned(hypers)
+        rates, _, knobs = controls(hypers)
         memory = definitions.begin(thresholds, len(metrics), len(rates) + len(knobs), len(rates))
         progress = tuple(begin() for _ in pairs)
         return Detector(
             memory, progress, jnp.float32(0), jnp.zeros_like(memory.controls), jnp.zeros_like(memory.frozen)
         )
 
-    def judged(state, step, measured):
+    def evaluated(state, step, measured):
         figures = jnp.stack([measured[one.name] for one in metrics])
-        seen = Evaluation(state.loss / every, figures, state.controls / every, state.frozen / every)
-        memory, _ = definitions.observe(state.memory, seen, metrics, thresholds)
+        means = Evaluation(state.loss / every, figures, state.controls / every, state.frozen / every)
+        memory, _ = definitions.observe(state.memory, means, metrics, thresholds)
         both = zip(state.progress, pairs, strict=True)
         progress = tuple(observe(known, step, *pair.curves(measured), levels) for known, pair in both)
         return Detector(memory, progress, *(jnp.zeros_like(x) for x in state[2:]))
 
     def update(state, signals, controls):
-        signals, given = jax.lax.stop_gradient((signals, controls))
-        seen = jnp.where(signals.step > 0, signals.last[loss], 0)  # before the first step, +inf
-        state = state._replace(loss=state.loss + seen)
+        signals, (rates, frozen, knobs) = jax.lax.stop_gradient((signals, controls))
+        last = jnp.where(signals.step > 0, signals.last[loss], 0)  # +inf before the first step
+        state = state._replace(loss=state.loss + last)
         due = (signals.step > 0) & (signals.step % every == 0)
-        state = jax.lax.cond(due, judged, lambda state, *_: state, state, signals.step, signals.metrics)
+        state = jax.lax.cond(due, evaluated, lambda state, *_: state, state, signals.step, signals.metrics)
         state = state._replace(
-            controls=state.controls + _stacked([*_in_order(given.rates), *_in_order(given.knobs)]),
-            frozen=state.frozen + (_stacked(_in_order(given.frozen)) if given.frozen is not None else 0),
+            controls=state.controls + _vector(rates, knobs),
+            frozen=state.frozen + (_vector(frozen) if frozen is not None else 0),
         )
-        return state, controls, _info(state, pairs, levels, given.frozen or {})
+        return state, controls, _info(state, pairs, levels, frozen or {})
 
     return Control(init, update)
 
@@ -94,9 +95,6 @@ def _info(state, pairs, levels, frozen):
     return {name: jnp.asarray(x, jnp.float32) for name, x in found.items()}
 
 
-def _in_order(values):
-    return [values[name] for name in sorted(values)]
-
-
-def _stacked(values):
-    return jnp.stack([jnp.asarray(x, jnp.float32) for x in values])
+def _vector(*parts):
+    """The values of dicts, each in the order of its names, as one float32 array."""
+    return jnp.stack([jnp.asarray(part[name], jnp.float32) for part in parts for name in sorted(part)])

@@ -1,6 +1,6 @@
-"""The verdict on generalisation of a run under way: `generalisation.assess` of the evaluations so far.
+"""The verdict of `generalisation.assess` on the evaluations so far, from a carried state of constant size.
 
-It goes by carried arrays of constant size, so that it can be part of the detector.
+It runs inside the detector.
 """
 
 from typing import NamedTuple
@@ -14,10 +14,10 @@ from ternary_jax.grokking.generalisation import RECENT, Levels
 
 
 class Reached(NamedTuple):
-    """The first evaluation at a level that the next one holds, or that has no next one yet.
+    """The first evaluation at a level that the next evaluation confirms, or that has no next one yet.
 
-    step, place: its step, and its number among the evaluations; inf and 0 without one
-    sure: the next evaluation held the level; here: the newest evaluation is at the level
+    step, place: its step and its index among the evaluations; inf and 0 without one
+    sure: the next evaluation confirmed it; here: the newest evaluation is at the level
     """
 
     step: Array
@@ -27,11 +27,11 @@ class Reached(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Of one held-out metric.
+    """The carried state, of one held-out metric.
 
-    known: evaluations that had both figures
-    fit, gen: when the curves reach their level
-    recent (RECENT,): held-out figures, the newest last, inf before the first; top: their greatest median so far
+    known: number of evaluations with both values
+    fit, gen: first evaluations at which the curves reach their level
+    recent (RECENT,): held-out values, the newest last, inf before the first; top: their greatest median so far
     """
 
     known: Array
@@ -42,14 +42,14 @@ class Progress(NamedTuple):
 
 
 def begin() -> Progress:
-    """Before the first evaluation."""
+    """The state before the first evaluation."""
     false, zero, inf = jnp.array(False), jnp.int32(0), jnp.float32(jnp.inf)
     none = Reached(inf, zero, false, false)
     return Progress(zero, none, none, jnp.full(RECENT, jnp.inf, jnp.float32), -inf)
 
 
 def observe(p: Progress, step: Array, fit: Array, held_out: Array, levels: Levels) -> Progress:
-    """After one more evaluation, at this step; an evaluation with a figure that is not finite changes nothing."""
+    """The state after one more evaluation; an evaluation with a value that is not finite does not change it."""
     ok = jnp.isfinite(fit) & jnp.isfinite(held_out)
     fit, held_out = jnp.where(ok, fit, 0), jnp.where(ok, held_out, 0)
     recent = jnp.concatenate([p.recent[1:], held_out[None].astype(p.recent.dtype)])
@@ -58,14 +58,14 @@ def observe(p: Progress, step: Array, fit: Array, held_out: Array, levels: Level
         fit=_reached(p.fit, step, p.known, fit >= levels.reached),
         gen=_reached(p.gen, step, p.known, held_out >= levels.reached),
         recent=recent,
-        top=jnp.maximum(p.top, _middle(recent)),
+        top=jnp.maximum(p.top, _median(recent)),
     )
     return jax.tree.map(lambda a, b: jnp.where(ok, a, b), after, p)
 
 
 def verdict(p: Progress, levels: Levels) -> Array:
-    """A place in VERDICTS, of the evaluations so far."""
-    apart, lost = p.gen.place - p.fit.place, p.top - _middle(p.recent)
+    """Index into VERDICTS, for the evaluations so far."""
+    apart, lost = p.gen.place - p.fit.place, p.top - _median(p.recent)
     return generalisation.verdict(p.known, p.fit.step, p.gen.step, apart, lost, levels, jnp)
 
 
@@ -79,7 +79,7 @@ def _reached(r, step, place, here):
     )
 
 
-def _middle(recent):
-    """The median of what there is; -inf of nothing."""
+def _median(recent):
+    """The median of the finite values; -inf without any."""
     n, x = jnp.sum(jnp.isfinite(recent)), jnp.sort(recent)
     return jnp.where(n > 0, (x[jnp.maximum(n - 1, 0) // 2] + x[jnp.minimum(n // 2, RECENT - 1)]) / 2, -jnp.inf)

@@ -315,7 +315,7 @@ def test_a_name_without_a_file_is_one_of_the_assets():
     stored = statenet.load(Path(ternary_jax.__file__).parent / "assets" / "statenet.npz")
     jax.tree.map(np.testing.assert_array_equal, made.controllers["statenet"].init(hypers).params, stored)
     with pytest.raises(
-        ConfigError, match=r"results/statenet.npz has come into .*: set config.statenet.params=statenet.npz"
+        ConfigError, match=r"results/statenet.npz is now an asset .*: set config.statenet.params=statenet.npz"
     ):
         small.setting(**STATENET, statenet__params="results/statenet.npz")
 
@@ -334,14 +334,14 @@ WRONG = [
     ),
     (dict(control="schedules"), "turns the permeability: set config.model.cross_injection=True"),
     (dict(curriculum__on=True), "config.curriculum.on=True follows the radial losses"),
-    (STATENET | dict(losses__alignment__on="none"), "turns sigma and lambda_3: set config.losses.prior.on=AB"),
-    (STATENET | dict(losses__ranking__on="none"), "turns the mix of radial and ranking losses"),
+    (STATENET | dict(losses__alignment__on="none"), "changes sigma and lambda_3: set config.losses.prior.on=AB"),
+    (STATENET | dict(losses__ranking__on="none"), "changes the mix of radial and ranking losses"),
     (
         STATENET | dict(control="statenet", train__schedule="cosine"),
         "config.control=statenet has no fixed schedule: set config.train.schedule=constant, which is cosine",
     ),
-    (dict(statenet__learn="lookahead"), "are of a StateNet, which there is not with config.control=none"),
-    (dict(statenet__params="net.npz"), "are of a StateNet, which there is not with config.control=none"),
+    (dict(statenet__learn="lookahead"), "need a StateNet, and there is none with config.control=none"),
+    (dict(statenet__params="net.npz"), "need a StateNet, and there is none with config.control=none"),
     (STATENET | dict(statenet__learn="lookahead", statenet__share=0.1), "leaves no triplets for the reference"),
     (dict(schedules__rho__at=(0.2, 0.1, 0.3)), "config.schedules.rho.at=0.2,0.1,0.3 has to be in rising order"),
     (dict(schedules__rho__levels=(0.2, 0.1)), "to have a time for each of config.schedules.rho.levels=0.2,0.1"),

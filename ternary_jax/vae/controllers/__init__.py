@@ -1,6 +1,6 @@
-"""The controllers of the ternary task, one a file. Each module of this package that has a CONTROLLER is in the table.
+"""The controllers of the ternary task, one a file. CONTROLLERS has the CONTROLLER of each module of this package.
 
-A new controller is a new file here, with a `declaration.Controller`, and the values of its keys in configs/vae.py.
+To add a controller, add a file here that defines CONTROLLER (see `declaration`), and its config keys to configs/vae.py.
 """
 
 import importlib
@@ -12,10 +12,8 @@ from ternary_jax.vae.controllers.declaration import Controller
 def _declared() -> tuple[Controller, ...]:
     """All controllers, in the order of the chain."""
     modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
-    table = sorted(
-        (module.CONTROLLER for module in modules if hasattr(module, "CONTROLLER")),
-        key=lambda one: (one.place, one.name),
-    )
+    declared = [module.CONTROLLER for module in modules if hasattr(module, "CONTROLLER")]
+    table = sorted(declared, key=lambda one: (one.place, one.name))
     for what, names in {
         "the name": [one.name for one in table],
         "a key": [key for one in table for key in one.keys],

@@ -1,7 +1,7 @@
 """Balance of the two branches by the norms of their gradients, measured before clipping.
 
-The norm of a branch is the root of the summed squares over its groups, and r = B / A the ratio of the running means of
-the two norms: 1 until both were seen, and where either is 0. r is reported as control/balance/ratio.
+The norm of a branch is the root of the summed squares over its groups. r = B / A is the ratio of the running means of
+the two norms; r = 1 until both norms are known, and where either is 0. The log shows r as control/balance/ratio.
 """
 
 import functools
@@ -22,7 +22,7 @@ from ternary_jax.vae.factors import Factor
 
 
 class Norms(NamedTuple):
-    """Running sums of the norms of both branches, (): as both began with 0, their ratio is that of means."""
+    """Running means of the gradient norms of both branches, (). Both start at 0: this bias cancels in their ratio."""
 
     A: Array
     B: Array
@@ -34,10 +34,10 @@ class Norms(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """How the weights of the branches' losses are moved against r.
+    """The rule that changes the weights of the branches' losses.
 
-    every: steps between two moves; rate: of a move
-    band: r within it moves nothing; bounds: of the weights
+    every: steps between two changes; rate: size of a change
+    band: interval of r in which the weights do not change; bounds: of the weights
     """
 
     every: int
@@ -47,19 +47,19 @@ class Weights(NamedTuple):
 
 
 class BalanceState(NamedTuple):
-    """norms: of both branches; moved: lambda_1 and lambda_2 less what they were set to, (2,); None where they stay."""
+    """norms: of both branches; moved: the offsets of lambda_1 and lambda_2, (2,); None if the weights do not change."""
 
     norms: Norms
     moved: Array | None
 
 
 def names(groups: Sequence[str]) -> tuple[str, ...]:
-    """The signals of the last step that hold the norms of these groups."""
+    """The names of the signals with the gradient norms of these groups."""
     return tuple(f"gradient/{group}" for group in groups)
 
 
 def norm(signals: Signals, groups: Sequence[str]) -> Array:
-    """Norm of the gradient of these groups together, in the last step; +inf before the first."""
+    """Gradient norm of these groups together, in the last step; +inf before the first."""
     return functools.reduce(jnp.hypot, [signals.last[name] for name in names(groups)])
 
 
@@ -70,14 +70,14 @@ def balance(
     bounds: tuple[float, float] | None = None,
     weights: Weights | None = None,
 ) -> Control:
-    """Scale the losses of the branches against r, or move their weights, or both.
+    """Scale the losses of the branches by r, or change their weights according to r, or both.
 
     bounds: sets the knobs balance_A = clip(r, *bounds) and balance_B = clip(1/r, *bounds), factors on the losses
-    weights: moves the knobs lambda_1 of A and lambda_2 of B, see `_moved`
-    decay: of the running means, per step; with `bounds` more than 1/3. For with these factors on the losses, r is a
-        ratio of norms that have them in it. Where r0 is the one without, and the factors are on all losses of a branch,
-        log r moves by (1 - decay)(log r0 - 3 log r) a step, to first order: it settles at r0^(1/3), with the gradients
-        of A still the smaller where r0 > 1, and at 1/3 it would swing.
+    weights: changes the knobs lambda_1 of A and lambda_2 of B, see `_new_weights`
+    decay: of the running means, per step; with `bounds`, more than 1/3. The factors are part of the gradients whose
+        ratio is r. If r0 is the ratio without factors, and the factors apply to all losses of a branch, log r changes
+        by (1 - decay)(log r0 - 3 log r) a step, to first order. It converges to r0^(1/3), where A still has the smaller
+        gradients if r0 > 1; a decay of 1/3 would oscillate.
     """
 
     def init(hypers):
@@ -85,38 +85,38 @@ def balance(
         return BalanceState(norms, None if weights is None else jnp.zeros(2, jnp.float32))
 
     def update(state, signals, controls):
-        norms, moved, knobs = _followed(state.norms, signals, groups_A, groups_B, decay), state.moved, controls.knobs
-        r = norms.ratio()
+        norms = _updated_norms(state.norms, signals, groups_A, groups_B, decay)
+        r, offsets, knobs = norms.ratio(), state.moved, controls.knobs
         if bounds is not None:
             knobs = knobs | {"balance_A": jnp.clip(r, *bounds), "balance_B": jnp.clip(1 / r, *bounds)}
         if weights is not None:
             before = jnp.stack([knobs["lambda_1"], knobs["lambda_2"]])
-            after = _moved(weights, r, before, moved, signals.step)
-            knobs, moved = knobs | {"lambda_1": after[0], "lambda_2": after[1]}, after - before
-        return BalanceState(norms, moved), controls._replace(knobs=knobs), {"ratio": r}
+            after = _new_weights(weights, r, before, offsets, signals.step)
+            knobs, offsets = knobs | {"lambda_1": after[0], "lambda_2": after[1]}, after - before
+        return BalanceState(norms, offsets), controls._replace(knobs=knobs), {"ratio": r}
 
     return Control(init, update)
 
 
-def _moved(rule: Weights, r: Array, before: Array, moved: Array, step: Array) -> Array:
-    """lambda_1 and lambda_2, (2,), that were set to `before`, and are off it by `moved` so far.
+def _new_weights(rule: Weights, r: Array, before: Array, offsets: Array, step: Array) -> Array:
+    """lambda_1 and lambda_2, (2,). before: their values without this controller; offsets: its changes so far.
 
-    Once in `every` steps: where r > band[1], lambda_1 += rate and lambda_2 -= rate; where r < band[0] the reverse; each
-    within `bounds`, or where it was set to if that is outside. So the branch with the smaller gradients gains. In the
-    originals it was the one with the larger, which feeds on itself; but there the rule never ran.
+    Once in `every` steps: where r > band[1], lambda_1 += rate and lambda_2 -= rate; where r < band[0] the reverse. Each
+    stays within `bounds`, extended to its own value in `before`. So the branch with the smaller gradients gains weight.
+    The rule of the originals gave weight to the larger gradients, a positive feedback; but it never ran there.
     """
     due = step % rule.every == 0
     sign = jnp.where(due & (r > rule.band[1]), 1, jnp.where(due & (r < rule.band[0]), -1, 0))
     move = rule.rate * jnp.stack([sign, -sign]).astype(before.dtype)
     low, high = jnp.minimum(before, rule.bounds[0]), jnp.maximum(before, rule.bounds[1])
-    return jnp.clip(before + moved + move, low, high)
+    return jnp.clip(before + offsets + move, low, high)
 
 
-def _followed(norms: Norms, signals: Signals, groups_A, groups_B, decay) -> Norms:
-    """The norms after the last step; without both of them, as before the first, what they were."""
-    seen = Norms(norm(signals, groups_A), norm(signals, groups_B))
-    both = jnp.isfinite(seen.A) & jnp.isfinite(seen.B)
-    return Norms(*(mean_after(old, new, decay, both) for new, old in zip(seen, norms, strict=True)))
+def _updated_norms(norms: Norms, signals: Signals, groups_A, groups_B, decay) -> Norms:
+    """The running means after the last step; unchanged unless the norms of both branches are finite."""
+    latest = Norms(norm(signals, groups_A), norm(signals, groups_B))
+    both = jnp.isfinite(latest.A) & jnp.isfinite(latest.B)
+    return Norms(*(mean_after(old, new, decay, both) for new, old in zip(latest, norms, strict=True)))
 
 
 # --- of the ternary task ----------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def _knobs(static, hypers):
 
 
 def check(config: Any, losses: Any) -> None:
-    """The bounds of the weights are in order."""
+    """Check that the lower bound of the weights is less than the upper."""
     own = config.balance
     if own.least >= own.greatest:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Cheap figures of a batch for controllers that act at every step: an evaluation would take the whole space."""
+"""Cheap measurements on a batch, for controllers that act at every step: an evaluation covers the whole space."""
 
 from collections.abc import Mapping
 
@@ -13,22 +13,25 @@ from ternary_jax.vae.outputs import BranchOutput
 from ternary_jax.vae.streams import stream
 
 
-def observe(seen: Mapping[str, BranchOutput], terms: Mapping[str, Array], key: Array) -> dict[str, Array]:
-    """The figures of each branch, as sensed_NAME_BRANCH, and `radial`, the mean of the radial losses.
+def observe(outputs: Mapping[str, BranchOutput], terms: Mapping[str, Array], key: Array) -> dict[str, Array]:
+    """The measurements of each branch, as sensed_NAME_BRANCH, and `radial`, the mean of the radial losses.
 
-    terms: of the losses, by name; key: of the loss of the step
+    outputs: of the model, by branch; terms: of the losses, by name; key: of the loss of the step
     """
-    rows = next(iter(seen.values())).batch.rows
+    rows = next(iter(outputs.values())).batch.rows
     shifts = jnp.stack(ranking.shifts(stream(key, streams.BATCH_RANKING), len(rows)))
-    found = {b: of_branch(one, shifts) for b, one in seen.items()}
+    found = {b: of_branch(one, shifts) for b, one in outputs.items()}
     signals = {f"sensed_{name}_{b}": x for b, own in found.items() for name, x in own.items()}
-    radial = [terms[name] for name in (f"{loss}_{b}" for loss in factors.RADIAL for b in seen) if name in terms]
+    radial = [terms[name] for name in (f"{loss}_{b}" for loss in factors.RADIAL for b in outputs) if name in terms]
     return signals | {"radial": jnp.mean(jnp.stack(radial))}
 
 
 def of_branch(output: BranchOutput, shifts: Array) -> dict[str, Array]:
-    """entropy: of a digit, as it is decoded, nats; coverage: share of rows with all digits decoded right;
-    ranking: share of the batch's triplets (i, i - s, i - t) in order, for shifts (2,); chance 1/2, and that without any
+    """The measurements of one branch.
+
+    entropy: of the decoder's distribution of a digit, nats; coverage: fraction of rows with all digits decoded right
+    ranking: fraction of the batch's triplets (i, i - s, i - t) in the right order, for shifts (2,); 1/2 by chance, and
+        without triplets
     """
     rows, n_digits = output.batch.rows, output.n_digits
     right = jnp.all(jnp.argmax(output.logits, -1) - 1 == output.batch.x, -1)

@@ -1,4 +1,4 @@
-"""How outputs of StateNet move knobs: by offsets that add up, each within the bounds of its knob."""
+"""How the outputs of StateNet change knobs: through accumulated offsets, each within the bounds of its knob."""
 
 import math
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from ternary_jax.control.chain import Controls
 
 
 class Turn(NamedTuple):
-    """How delta moves a knob, by an offset o that begins as 0; v is what the knob was set to.
+    """How an output delta changes a knob of value v, through an offset o that starts at 0.
 
-    kind: "add", v + o, with o += scale delta; "grow", v exp(o), with o += scale delta; "multiply", v exp(o), with
-        o += log(1 + scale delta)
-    low, high: of the knob; of "multiply", of exp(o). Where v itself is beyond them, it is the bound
+    kind: "add": v + o, with o += scale delta; "grow": v exp(o), with o += scale delta;
+        "multiply": v exp(o), with o += log(1 + scale delta)
+    low, high: bounds of the knob; of exp(o) for "multiply". If v itself is outside, v replaces the bound
     """
 
     kind: str
@@ -23,9 +23,10 @@ class Turn(NamedTuple):
     high: float
 
 
-# Scales and bounds are those of v5.10; of sigma and c, those that it had and never applied, by logarithms. There the
-# ranking weight itself was held in 0.1 .. 1.5, here the factor on it is. Of the rate the bounds are ours. Where a
-# homeostat has brought sigma beyond 2, as in configs/v5_10.py, it can only be lowered.
+# Scales and bounds are those of v5.10, except for the bounds of the rate. v5.10 declared those of sigma and c, but
+# never applied them; here sigma and c change by logarithms. v5.10 bounded the ranking weight itself by 0.1 and 1.5;
+# here the factor on it has these bounds. If a homeostat sets sigma above 2, as in configs/v5_10.py, StateNet can only
+# lower it.
 TURNS = {
     "rate": Turn("multiply", 0.1, 0.02, 2.0),
     "lambda_1": Turn("add", 0.02, 0.5, 0.95),
@@ -39,15 +40,15 @@ TURNS = {
 OUTPUTS = tuple(TURNS)
 
 
-def moved(knobs: dict[str, Array], offsets: dict[str, Array], said: Array) -> dict[str, Array]:
-    """The offsets once the network has said this, (8,), of knobs that were set to these.
+def new_offsets(knobs: dict[str, Array], offsets: dict[str, Array], outputs: Array) -> dict[str, Array]:
+    """The offsets after another output of the network, (8,). knobs: their values without offsets.
 
-    An offset ends where its knob meets a bound, so that the next move away from there counts in full.
+    An offset stops where its knob meets a bound, so the next move away from the bound counts in full.
     """
     after = {}
-    for (name, turn), one in zip(TURNS.items(), said, strict=True):
-        move = jnp.log1p(turn.scale * one) if turn.kind == "multiply" else turn.scale * one
-        after[name] = jnp.clip(offsets[name] + move, *_room(turn, knobs[name]))
+    for (name, turn), delta in zip(TURNS.items(), outputs, strict=True):
+        move = jnp.log1p(turn.scale * delta) if turn.kind == "multiply" else turn.scale * delta
+        after[name] = jnp.clip(offsets[name] + move, *_offset_bounds(turn, knobs[name]))
     return after
 
 
@@ -55,20 +56,20 @@ def corrections(knobs: dict[str, Array], offsets: dict[str, Array]) -> dict[str,
     """The knobs with these offsets, within their bounds."""
     after = {}
     for name, turn in TURNS.items():
-        offset = jnp.clip(offsets[name], *_room(turn, knobs[name]))
+        offset = jnp.clip(offsets[name], *_offset_bounds(turn, knobs[name]))
         after[name] = knobs[name] + offset if turn.kind == "add" else knobs[name] * jnp.exp(offset)
     return knobs | after
 
 
 def turned(controls: Controls, offsets: dict[str, Array]) -> Controls:
-    """All rates and the knobs of TURNS moved by these offsets."""
+    """The Controls with these offsets on the knobs of TURNS; "rate" is a factor on all rates."""
     knobs = corrections(controls.knobs | {"rate": jnp.ones([])}, offsets)
     factor = knobs.pop("rate")
     return controls._replace(rates={group: factor * rate for group, rate in controls.rates.items()}, knobs=knobs)
 
 
-def _room(turn, v):
-    """The least and the greatest offset of a knob that was set to v, with 0 between them."""
+def _offset_bounds(turn, v):
+    """The least and the greatest offset of a knob of value v; 0 lies between them."""
     if turn.kind == "add":
         low, high = turn.low - v, turn.high - v
     elif turn.kind == "grow":

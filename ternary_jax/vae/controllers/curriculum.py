@@ -2,11 +2,12 @@
 
     tau <- clip(tau + rate clip(1 - radial / aim, -1, 1), 0, 1)
 
-While the radial loss is over its aim tau falls, back to the radii; under it tau rises, by up to `rate` a step, and the
-ranking takes over. Where the loss is weighed by 1 - tau, this closes a loop: as the radii lose weight their loss grows,
-until it is at the aim and tau rests, or tau is 1 and the radii hold by themselves. A rule by time would leave them
-whether they are in order or not. The error is bounded, as one bad batch is to cost no more than a step; tau sums up all
-of them, so no running mean is needed. In the originals an untrained network moved tau, and the ranking was always 0.
+While the radial loss exceeds its aim, tau falls and the radial losses gain weight; below the aim, tau rises by up to
+`rate` a step and the ranking losses gain weight. As the weight of the radial losses is 1 - tau, this is a feedback
+loop: they grow as they lose weight, until they are at the aim and tau is constant, or tau is 1. A schedule by time
+would drop the radial losses whether the radii are in order or not. The clipped error limits the effect of one bad batch
+to one step; tau integrates the errors, so no running mean is needed. In the originals, an untrained network set tau,
+and the ranking loss was always 0.
 """
 
 from collections.abc import Callable
@@ -22,10 +23,10 @@ from ternary_jax.vae.controllers.declaration import Controller, Part
 
 
 def curriculum(start: Callable[[Any], Any], rate: float, aim: float, radial: tuple[str, ...]) -> Control:
-    """Set the knob tau, and carry it, (). start: hypers -> tau before the first step.
+    """Set the knob tau from the carried tau, (). start: hypers -> tau before the first step.
 
-    rate: per step, small: 1 / rate steps at least lie between all radii and all ranking
-    aim: of the radial loss, positive; radial: its names among the signals of the last step, which are averaged
+    rate: greatest change of tau per step; tau takes at least 1 / rate steps from 0 to 1
+    aim: target of the radial loss, positive; radial: signals of the last step whose mean is the radial loss
     """
 
     def update(tau, signals, controls):
@@ -47,7 +48,7 @@ def _make(static, scope):
 
 
 def check(config: Any, losses: Any) -> None:
-    """A curriculum has radial losses to follow, and knobs to turn."""
+    """Check that the radial losses are on, and that the config has the knob tau."""
     if config.curriculum.on and (losses.keys().isdisjoint(factors.RADIAL) or config.control == "none"):
         raise ConfigError(
             "config.curriculum.on=True follows the radial losses, and mixes them with the ranking: set the `on` of one "

@@ -1,4 +1,4 @@
-"""What a controller of the ternary task declares in its own file, as CONTROLLER."""
+"""The declaration of a controller of the ternary task, which its file holds as CONTROLLER."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -10,12 +10,12 @@ from ternary_jax.vae.factors import Factor
 
 
 class Scope(NamedTuple):
-    """What a controller is made for, beside the config.
+    """The inputs of `Controller.make` beside the config.
 
     groups: names of the groups of parameters, by branch
-    plan: lengths in steps, the `engine.plan.Plan` of the run
-    losses: loss -> the branches that it is on for; without the losses that are off
-    reference: params, batch, Context -> the objective by the weights of the config, for a controller that looks ahead
+    plan: the `engine.plan.Plan` of the run, lengths in steps
+    losses: {loss: its branches}, of the losses that are on
+    reference: params, batch, Context -> the objective with the weights of the config, for a `LookAhead`
     """
 
     groups: Mapping[str, tuple[str, ...]]
@@ -25,12 +25,12 @@ class Scope(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What a controller adds to a task.
+    """The parts of a controller that a task takes.
 
-    control: its member of the chain; None for a controller that acts in the loss alone
-    schedules: arrays of one row a step, by name
+    control: its member of the chain; None for a controller that acts only in the loss
+    schedules: arrays with one row a step, by name
     signals: names that it reads in `Signals.last`
-    look_ahead: how it learns from the steps that follow, if it does
+    look_ahead: its learning rule, for a controller that learns by looking ahead
     """
 
     control: Control | None
@@ -47,14 +47,15 @@ class Controller(NamedTuple):
     """A controller of the ternary task.
 
     name: in the chain; a row of the log shows its info as control/NAME/...
-    keys: of its config, by dotted name
+    keys: its config keys, by dotted name
     on: config, or its static values -> whether a run has this controller
     make: static values, Scope -> Part
-    place: in the chain, ascending; StateNet, which corrects what the others have set, is the last, at 100
-    check: config, the losses that are on; raises a ConfigError if keys contradict each other, whether it is on or not
+    place: position in the chain, ascending; StateNet corrects the outputs of all others, so it has the last, 100
+    check: config, losses that are on; raises a ConfigError if keys contradict each other. It runs for every config,
+        also if the controller is off
     knobs: static values, hypers -> the knobs that it needs, with their values before any controller
-    factors: what its knobs do to the weights of the losses
-    observe: {branch: what its losses see}, loss terms, key of the loss -> signals that are computed for it alone
+    factors: how its knobs scale the weights of the losses
+    observe: {branch: BranchOutput}, loss terms, key of the loss -> signals that only this controller needs
     """
 
     name: str

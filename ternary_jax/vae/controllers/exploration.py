@@ -1,9 +1,9 @@
-"""Open-loop schedules of v5.10: how freely the two branches explore, over t, the share of the run that is done.
+"""Open-loop schedules of v5.10 over t, the completed fraction of the run: permeability, temperatures, KL weights.
 
-t = e / E at epoch e, a real number, of E epochs: (steps,), from `done`. All lengths and times are shares of the run
-too, as those of the originals were epochs of 300. Each function returns (steps,) float32, a row for each step.
-All schedules are continuous in t. In the originals the KL weight of branch B came in one step from 0 to 0.21, which
-cost it the order it had learned, and the swing of the temperature grew fivefold within an epoch.
+t = e / E at epoch e, a real number, of E epochs: (steps,), from `done`. All lengths and times are fractions of the run;
+the originals gave them in epochs of 300. Each function returns (steps,) float32, a value for each step. All schedules
+are continuous in t. In the originals, the KL weight of branch B jumped from 0 to 0.21 in one step, which destroyed the
+order that it had learned, and the amplitude of the temperature grew fivefold within an epoch.
 """
 
 import itertools
@@ -36,56 +36,56 @@ def done(steps: int) -> np.ndarray:
 
 
 def permeability(t: np.ndarray, boundaries: Sequence[float], levels: Sequence[float]) -> np.ndarray:
-    """rho: levels[0] until boundaries[0], from each boundary straight to the next level, levels[-1] after the last.
+    """rho: linear from (boundaries[k], levels[k]) to the next such point; constant before the first and after the last.
 
-    In the originals 0.1, 0.3 and 0.7 at epochs 40, 120 and 250 of 300.
+    Originals: 0.1, 0.3 and 0.7 at epochs 40, 120 and 250 of 300.
     """
-    return _through(t, boundaries, levels)
+    return _interpolated(t, boundaries, levels)
 
 
 def temperature(t: np.ndarray, first: float, last: float, lag: float, period: float, amplitude: float) -> np.ndarray:
     """T(s) = (first + (last - first) s) (1 + amplitude cos(2 pi s / period)) at s = max(0, t - lag).
 
-    amplitude: as a share of the level, less than 1, so that T > 0 needs no floor. A branch with a lag does later what
-    one without does, and does not come to its end. In the originals A went from 1 to 0.3, with 0.1 of it in swings of
-    30 epochs of 300; B from 0.9 to 0.39 at epoch 250, at a lag of 30, and 0.3 from there, without swings.
+    amplitude: relative, less than 1, so that T > 0 without a floor; lag: delay of the branch, whose schedule is cut off
+    at the end of the run. Originals: A from 1 to 0.3, with an amplitude of 0.1 and a period of 30 epochs of 300; B from
+    0.9 to 0.39 at epoch 250, with a lag of 30, then 0.3, without oscillation.
     """
     s = np.maximum(0, t - lag)
-    return _row((first + (last - first) * s) * (1 + amplitude * np.cos(2 * np.pi * s / period)))
+    return ((first + (last - first) * s) * (1 + amplitude * np.cos(2 * np.pi * s / period))).astype(np.float32)
 
 
 def kl_weight(t: np.ndarray, warmup: float, level: float, final: float) -> np.ndarray:
-    """beta: from 0 straight to `level` at t = warmup, from there straight to `final` at t = 1.
+    """beta: linear from 0 to `level` at t = warmup, then linear to `final` at t = 1.
 
-    In the originals 0.3 at epoch 50 of 300, and 0.8 at the end.
+    Originals: 0.3 at epoch 50 of 300, and 0.8 at the end.
     """
-    return _through(t, (0, warmup, 1), (0, level, final))
+    return _interpolated(t, (0, warmup, 1), (0, level, final))
 
 
 def kl_weight_behind(t: np.ndarray, ahead: np.ndarray, lag: float, ramp: float, share: float) -> np.ndarray:
-    """beta of a branch that follows another's, `ahead`: share min(1, max(0, t - lag) / ramp) ahead.
+    """beta of a branch from that of the other branch, `ahead`: share min(1, max(0, t - lag) / ramp) ahead.
 
-    In the originals, which had no ramp, sin(pi / 4) of it from epoch 50 of 300 on.
+    Originals: share sin(pi / 4) from epoch 50 of 300 on, without a ramp.
     """
-    return _row(_through(t, (lag, lag + ramp), (0, share)) * ahead)
+    return (_interpolated(t, (lag, lag + ramp), (0, share)) * ahead).astype(np.float32)
 
 
 def entropy_alignment(t: np.ndarray, mean: float, amplitude: float, period: float) -> np.ndarray:
-    """lambda_3 = mean - amplitude sin(2 pi t / period): 0.3, 0.15 and 30 epochs of 300 in the originals."""
-    return _row(mean - amplitude * np.sin(2 * np.pi * t / period))
+    """lambda_3 = mean - amplitude sin(2 pi t / period). Originals: 0.3, 0.15 and 30 epochs of 300."""
+    return (mean - amplitude * np.sin(2 * np.pi * t / period)).astype(np.float32)
 
 
 def rows(given: Any, steps: int) -> dict[str, np.ndarray]:
     """The schedules of the group `schedules` of a config, (steps,) each, by knob."""
     t, beta = done(steps), given.beta
-    warmth = {
-        f"temperature_{b}": temperature(t, own.first, own.last, own.lag, own.period, own.amplitude)
-        for b, own in (("A", given.temperature_A), ("B", given.temperature_B))
-    }
     beta_A = kl_weight(t, beta.warmup, beta.level, beta.final)
+    temperatures = {b: getattr(given, f"temperature_{b}") for b in BRANCHES}
     return {
         "rho": permeability(t, given.rho.at, given.rho.levels),
-        **warmth,
+        **{
+            f"temperature_{b}": temperature(t, own.first, own.last, own.lag, own.period, own.amplitude)
+            for b, own in temperatures.items()
+        },
         "beta_A": beta_A,
         "beta_B": kl_weight_behind(t, beta_A, beta.lag_B, beta.ramp_B, beta.share_B),
         "lambda_3": entropy_alignment(t, given.alignment.mean, given.alignment.amplitude, given.alignment.period),
@@ -93,7 +93,7 @@ def rows(given: Any, steps: int) -> dict[str, np.ndarray]:
 
 
 def check(config: Any, losses: Any) -> None:
-    """The permeability has a level for each of its times, and these rise."""
+    """Check that the permeability has a level for each of its times, and that the times rise."""
     rho = config.schedules.rho
     if not 0 < len(rho.at) == len(rho.levels) or any(a >= b for a, b in itertools.pairwise(rho.at)):
         raise ConfigError(
@@ -102,15 +102,11 @@ def check(config: Any, losses: Any) -> None:
         )
 
 
-def _through(t, at, levels):
-    """Straight from point to point, level outside; at: increasing."""
+def _interpolated(t, at, levels):
+    """Linear interpolation between points, constant outside; at: increasing."""
     if len(at) != len(levels) or not np.all(np.diff(at) > 0):
         raise ValueError(f"a schedule through {tuple(levels)} at {tuple(at)}: give one time for each, in rising order")
-    return _row(np.interp(t, at, levels))
-
-
-def _row(values):
-    return np.asarray(values, np.float32)
+    return np.interp(t, at, levels).astype(np.float32)
 
 
 CONTROLLER = Controller(

@@ -1,7 +1,7 @@
-"""Homeostasis of the two branches: gates that freeze groups and open again, by what an evaluation says of them.
+"""Homeostasis of the two branches: `control.gates` that freeze and unfreeze groups according to evaluation metrics.
 
-The coverage gate goes by the metrics of A, the plateau gate by those of B, the quiet gate by q of B and the norm of the
-gradient of the learned controller. Orders are -hierarchy, as a hierarchy is the better the lower.
+The coverage gate reads the metrics of A, the plateau gate those of B, the quiet gate q of B and the gradient norm of
+the learned controller. The order metrics are -hierarchy, as a lower hierarchy is better.
 """
 
 from typing import Any
@@ -25,22 +25,22 @@ def _make(static, scope):
     rest = {name: getattr(own, name) for name in gates.Rule._fields if name not in times}
     groups = gates.Gates(own.coverage_groups, own.plateau_groups, own.quiet_groups)
 
-    def see(signals):
-        found = signals.metrics
+    def read(signals):
+        metrics = signals.metrics
         zero = jnp.zeros([])
-        q = {b: found[f"q_{b}"] if own.anneal else zero for b in BRANCHES}
+        q = {b: metrics[f"q_{b}"] if own.anneal else zero for b in BRANCHES}
         return gates.GateInputs(
-            coverage=found["coverage_A"],
-            order=-found["hierarchy_A"],
+            coverage=metrics["coverage_A"],
+            order=-metrics["hierarchy_A"],
             q=q["A"],
-            plateau_order=-found["hierarchy_B"],
+            plateau_order=-metrics["hierarchy_B"],
             plateau_q=q["B"],
             norm=signals.last[NORM] if groups.quiet else zero,
             norm_q=q["B"],
         )
 
     rule = gates.Rule(**times, **rest)
-    control = gates.gated(rule, groups, see, plan.cheap, own.window, own.begins_frozen, own.anneal)
+    control = gates.gated(rule, groups, read, plan.cheap, own.window, own.begins_frozen, own.anneal)
     return Part(control, signals=(NORM,) if groups.quiet else ())
 
 
@@ -48,52 +48,32 @@ def _make(static, scope):
 
 
 def check(config: Any, losses: Any) -> None:
-    """Gates have groups of the model, thresholds are in order, and a gate can change within the run."""
-    own = config.homeostasis
-    if own.on:
-        named = [group for gate in GATES for group in own[f"{gate}_groups"]]
-        _check_there_are_gates(named)
-        _check_groups(config, named)
-        _check_groups_differ(named)
-        _check_quiet(config)
-        _check_thresholds(own)
-        _check_patience(own)
-        _check_q(config)
+    """Check the groups of the gates, the order of the thresholds, and that a gate can change within the run."""
+    if config.homeostasis.on:
+        _check_groups(config)
+        _check_thresholds(config.homeostasis)
+        _check_lengths(config)
         _check_evaluations(config)
-        _check_warmup(config)
 
 
-def _check_there_are_gates(named):
-    if not named:
-        raise ConfigError(
-            "config.homeostasis.on=True has no gate: give groups to one of config.homeostasis.coverage_groups, "
-            ".plateau_groups and .quiet_groups"
-        )
-
-
-def _check_groups(config, named):
+def _check_groups(config):
+    named = [group for gate in GATES for group in config.homeostasis[f"{gate}_groups"]]
     there = [name for name in config.rates if name not in ("curvature", "controller")]
     there += ["curvature"] if config.model.curvature == "learned" else []
     there += ["controller"] if config.controller.on else []
+    keys = "config.homeostasis.coverage_groups, .plateau_groups and .quiet_groups"
+    if not named:
+        raise ConfigError(f"config.homeostasis.on=True has no gate, as {keys} are empty: give groups to one of them")
     if unknown := [group for group in named if group not in there]:
         raise ConfigError(
             f"config.homeostasis names {', '.join(unknown)}, which is no group here: there are {', '.join(there)}"
         )
-
-
-def _check_groups_differ(named):
     if len({*named}) != len(named):
-        raise ConfigError(
-            "config.homeostasis.coverage_groups, .plateau_groups and .quiet_groups have a group in common: give it to "
-            "one of them"
-        )
-
-
-def _check_quiet(config):
+        raise ConfigError(f"{keys} have a group in common: give it to one of them")
     if config.homeostasis.quiet_groups and not config.controller.on:
         raise ConfigError(
-            "config.homeostasis.quiet_groups goes by the gradient of the controller: set config.controller.on=True, or "
-            "leave the groups out"
+            "config.homeostasis.quiet_groups needs the gradient of the learned controller: set "
+            "config.controller.on=True, or leave the groups out"
         )
 
 
@@ -103,22 +83,22 @@ def _check_thresholds(own):
             f"config.homeostasis.floor={own.floor}, .freeze_below={own.freeze_below} and .unfreeze_at="
             f"{own.unfreeze_at} have to be in this order"
         )
+    for least, most in (("patience", "patience_most"), ("quiet_patience", "quiet_most")):
+        if own[least] > own[most]:
+            raise ConfigError(f"config.homeostasis.{least}={own[least]} is over .{most}={own[most]}: give less")
 
 
-def _check_patience(own):
-    if own.patience > own.patience_most or own.quiet_patience > own.quiet_most:
+def _check_lengths(config):
+    every, warmup, total = config.evaluate.costly_every, config.homeostasis.warmup, length(config.train)
+    if config.homeostasis.anneal and not 0 < every < total:
         raise ConfigError(
-            f"config.homeostasis.patience={own.patience} is over .patience_most={own.patience_most}, or "
-            f".quiet_patience={own.quiet_patience} over .quiet_most={own.quiet_most}: give less"
+            f"config.homeostasis.anneal=True reads q, which is measured after config.evaluate.costly_every={every} of "
+            f"{total} {unit(config.train)}: give fewer, or set config.homeostasis.anneal=False"
         )
-
-
-def _check_q(config):
-    every, lasts = config.evaluate.costly_every, length(config.train)
-    if config.homeostasis.anneal and not 0 < every < lasts:
+    if warmup >= total:
         raise ConfigError(
-            f"config.homeostasis.anneal=True goes by q, which is measured after config.evaluate.costly_every={every} "
-            f"of {lasts} {unit(config.train)}: give fewer, or set config.homeostasis.anneal=False"
+            f"config.homeostasis.warmup={warmup} ends after the last of config.train.{unit(config.train)}={total}: "
+            "give less"
         )
 
 
@@ -130,15 +110,6 @@ def _check_evaluations(config):
         raise ConfigError(
             f"config.homeostasis.on=True needs {least} evaluations for a gate to close, and there are {evaluations}: "
             "give less config.evaluate.cheap_every, or less config.homeostasis.window and .patience"
-        )
-
-
-def _check_warmup(config):
-    warmup, lasts = config.homeostasis.warmup, length(config.train)
-    if warmup >= lasts:
-        raise ConfigError(
-            f"config.homeostasis.warmup={warmup} ends after the last of config.train.{unit(config.train)}={lasts}: "
-            "give less"
         )
 
 

@@ -1,16 +1,16 @@
-"""A learned controller of loss weights: what it sees, what it turns and how far, and what it learns from.
+"""A learned controller of loss weights: its inputs, its outputs with their bounds, and its objective.
 
-It learns by looking one step ahead. With F(theta, u) the weighted losses under the controls u and F_0 the reference, F
-by the weights of the config, a step along -grad F changes F_0 by -rate <grad F_0, grad F(theta, u)>. The loss of the
-controller is minus that inner product, a derivative of F in one direction, relative to |grad F_0|^2:
+It learns from the effect of one gradient step. F(theta, u) is the weighted loss under the controls u; the reference F_0
+is F with the weights of the config in the current phase. A step along -grad F changes F_0 by
+-rate <grad F_0, grad F(theta, u)>. The loss of the controller is minus that inner product, a directional derivative of
+F, relative to |grad F_0|^2:
 
     J(phi) = -d/dt F(theta + t grad F_0(theta), u(phi)) / |grad F_0(theta)|^2  at t = 0
 
-Were it to minimise F itself, it would win by lowering the weights. F_0 has the weights of the config in the phase that
-the run is in. A step is taken as one along grad F: clipping and Adam are left out, so J is linear in the weights, and
-only their bounds keep those from growing that help F_0.
+A controller that minimised F itself would only lower the weights. J ignores clipping and Adam, so it is linear in the
+weights: those that help F_0 grow up to their bounds.
 
-Its parameters are the group "controller" of the model, and it acts in the loss: it has no member in the chain.
+The parameters phi are the group "controller" of the model. The controller acts in the loss, not in the chain.
 """
 
 from collections.abc import Callable
@@ -28,10 +28,10 @@ from ternary_jax.errors import ConfigError
 from ternary_jax.vae.controllers.declaration import Controller, Part
 from ternary_jax.vae.controllers.models import LearnedWeights, compressed
 
-# Of J in the loss. Adam does not see it; but gradients are clipped together, and J is not to crowd the model out.
+# Weight of J in the total loss. Adam is invariant to it, but the clip norm is shared: J must not dominate it.
 WEIGHT = 1e-3
 
-# The least and greatest value of each: permeability, factors on losses, and the share of the geodesic loss in a mix.
+# Bounds of the outputs: permeability rho, factors on losses, and tau, the share of the geodesic loss in its mix.
 BOUNDS = {
     "rho": (0.0, 0.5),
     "geodesic": (0.1, 10.0),
@@ -40,48 +40,47 @@ BOUNDS = {
     "kl_B": (0.5, 5.0),
     "tau": (0.0, 1.0),
 }
-# Of the last step, and of the last evaluation.
+# Inputs: signals of the last step, and metrics of the last evaluation.
 SEES = ("radius_A", "radius_B", "kl_A", "kl_B", "geodesic_B", "radial_B")
 SEES_METRICS = ("hierarchy_A", "hierarchy_B")
 
 
 def neutral(rho: Any) -> dict[str, Array]:
-    """The values of the controls that change nothing."""
-    return {"rho": jnp.asarray(rho), "tau": jnp.float32(0.5)} | {
-        name: jnp.float32(1) for name in BOUNDS if name not in ("rho", "tau")
-    }
+    """The neutral controls, which leave the weights of the config unchanged."""
+    ones = {name: jnp.float32(1) for name in BOUNDS}
+    return ones | {"rho": jnp.asarray(rho), "tau": jnp.float32(0.5)}
 
 
 def init(key: Array, hidden: tuple[int, ...]) -> Any:
-    """The parameters, with which nothing is turned yet."""
+    """Initial parameters; the output layer is 0, so the controls are neutral."""
     return LearnedWeights(hidden, len(BOUNDS)).init(key, jnp.zeros(len(SEES) + len(SEES_METRICS)))["params"]
 
 
 def controls(params: Any, hidden: tuple[int, ...], signals: Signals, rest: dict[str, Array]) -> dict[str, Array]:
-    """Each control between its bounds, at its `rest` where the network says 0: rest + (bound - rest) tanh(...)."""
-    seen = compressed([signals.last[name] for name in SEES] + [signals.metrics[name] for name in SEES_METRICS])
-    said: Any = LearnedWeights(hidden, len(BOUNDS)).apply({"params": params}, seen)
+    """The controls within their bounds: rest + (bound - rest) tanh(...), which is `rest` at an output of 0."""
+    inputs = compressed([signals.last[name] for name in SEES] + [signals.metrics[name] for name in SEES_METRICS])
+    outputs: Any = LearnedWeights(hidden, len(BOUNDS)).apply({"params": params}, inputs)
     turned = {}
-    for (name, (low, high)), x in zip(BOUNDS.items(), said, strict=True):
+    for (name, (low, high)), x in zip(BOUNDS.items(), outputs, strict=True):
         room = jnp.where(x >= 0, high - rest[name], rest[name] - low)
         turned[name] = rest[name] + room * x
     return turned
 
 
 def factors_of(turned: dict[str, Array]) -> dict[str, Array]:
-    """Factors on the weights of the losses. The mix tau counts twice, so that a half changes nothing."""
+    """Factors on the weights of the losses. tau enters as 2 tau and 2 (1 - tau), so that 1/2 is neutral."""
     mix = {"radial": 2 * (1 - turned["tau"]), "geodesic": 2 * turned["tau"]}
     return {name: x * mix.get(name, 1) for name, x in turned.items() if name not in ("tau", "rho")}
 
 
-def lookahead(
+def one_step_objective(
     objective: Callable[[Any, dict[str, Array]], Array], params: Any, turned: dict[str, Array], rest: dict[str, Array]
 ) -> Array:
-    """J of the controls `turned`, with F_0 the objective at `rest`. params: of the model, of which J is no function."""
+    """J of the controls `turned`; F_0 is the objective at `rest`. params: of the model; J has no gradient in these."""
     params, rest = jax.lax.stop_gradient((params, rest))
-    towards = jax.lax.stop_gradient(jax.grad(objective)(params, rest))
-    change = jax.jvp(lambda params: objective(params, turned), (params,), (towards,))[1]
-    square = optax.tree.norm(towards, squared=True)
+    slope = jax.lax.stop_gradient(jax.grad(objective)(params, rest))
+    change = jax.jvp(lambda params: objective(params, turned), (params,), (slope,))[1]
+    square = optax.tree.norm(slope, squared=True)
     return -change / jnp.where(square > 0, square, 1)
 
 
@@ -92,14 +91,14 @@ def loss(
     signals: Signals,
     rho: Any,
 ) -> tuple[Array, Array, dict[str, Array], Any]:
-    """(total, J, the controls, what `weighted` gives beside its total). Model and controller learn from one total.
+    """(total, J, the controls, aux). The model and the controller learn from one total.
 
-    weighted: params, controls -> the weighted losses of the model, and more; rho: the permeability of the config
+    weighted: params, controls -> (weighted loss of the model, aux); rho: the permeability of the config
     """
     rest = neutral(rho)
     turned = controls(params["controller"], hidden, signals, rest)
     total, more = weighted(params, jax.lax.stop_gradient(turned))
-    ahead = lookahead(lambda params, turned: weighted(params, turned)[0], params, turned, rest)
+    ahead = one_step_objective(lambda params, turned: weighted(params, turned)[0], params, turned, rest)
     return total + WEIGHT * ahead, ahead, turned, more
 
 
@@ -107,34 +106,25 @@ def loss(
 
 
 def check(config: Any, losses: Any) -> None:
-    """What it sees and what it turns is on, it begins within its bounds, and nothing else turns the weights."""
-    if config.controller.on:
-        _check_losses(config, losses)
-        _check_rho(config.model.rho)
-        _check_alone(config.control)
-
-
-def _check_losses(config, losses):
+    """Check that the inputs and outputs of the controller are on, rho's bound, and that no other controller is on."""
+    if not config.controller.on:
+        return
     on_b = "B" in losses.get("radial", "") and "B" in losses.get("geodesic", "")
     if not (config.model.cross_injection and on_b and losses.get("kl") == "AB"):
         raise ConfigError(
-            "config.controller.on=True turns and sees what is off: it needs config.model.cross_injection=True, "
-            "config.losses.radial.on and .geodesic.on of B or AB, and config.losses.kl.on=AB"
+            "config.controller.on=True reads and scales losses that are off: it needs config.model.cross_injection="
+            "True, config.losses.radial.on and .geodesic.on of B or AB, and config.losses.kl.on=AB"
         )
-
-
-def _check_rho(rho):
-    most = BOUNDS["rho"][1]
+    rho, most = config.model.rho, BOUNDS["rho"][1]
     if np.max(rho) > most:
         raise ConfigError(
-            f"config.model.rho={rho} is where config.controller.on=True begins, and it goes to {most} at most: give "
-            f"{most} or less"
+            f"config.model.rho={rho} is the initial value for config.controller.on=True, which goes to {most} at most: "
+            f"give {most} or less"
         )
-
-
-def _check_alone(control):
-    if control != "none":
-        raise ConfigError(f"config.control={control} and config.controller.on=True both turn weights: set one of them")
+    if config.control != "none":
+        raise ConfigError(
+            f"config.control={config.control} and config.controller.on=True both set weights: set one of them"
+        )
 
 
 CONTROLLER = Controller(

@@ -1,4 +1,4 @@
-"""The networks of the learned controllers (flax linen), and how they read what they see."""
+"""The networks of the learned controllers (flax linen), and the compression of their inputs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,14 +12,14 @@ from ternary_jax.initializers import uniform
 
 
 def compressed(values: Sequence[Any]) -> Array:
-    """Scalars s -> (n,), x = sign(s) log(1 + |s|); 0 for what is not finite, as nothing is before the first step."""
+    """Scalars s -> (n,), x = sign(s) log(1 + |s|); 0 for values that are not finite, as before the first step."""
     s = jnp.stack(values)
     s = jnp.where(jnp.isfinite(s), s, 0)
     return jnp.sign(s) * jnp.log1p(jnp.abs(s))
 
 
 class StateNet(nn.Module):
-    """x (n,) -> corrections (outputs,) in (-1, 1), all 0 at the start.
+    """x (n,) -> corrections (outputs,) in (-1, 1), initially 0, as the last kernel is.
 
         a = softmax(dense(x)), a weight for each group of inputs
         h = dense 14(relu(dense 64(tanh(layer norm(dense 64(a x))))))
@@ -42,7 +42,7 @@ class StateNet(nn.Module):
 
 
 class LearnedWeights(nn.Module):
-    """x (n,) -> corrections (outputs,) in (-1, 1), all 0 at the start: layer norm and silu, silu, tanh."""
+    """x (n,) -> corrections (outputs,) in (-1, 1), initially 0. Layers: dense, layer norm, silu; dense, silu; tanh."""
 
     widths: tuple[int, ...]
     outputs: int

@@ -1,6 +1,6 @@
-"""Phases of training: reconstruction alone, then the structure losses, then the geodesic loss.
+"""Phases of training: reconstruction alone, then also the structure losses, then also the geodesic loss.
 
-The knobs structure and geometry are 0 until their phase has begun, then 1.
+The knobs `structure` and `geometry` are 0 before their phase begins, then 1.
 """
 
 from typing import Any
@@ -23,26 +23,14 @@ def _make(static, scope):
     return Part(schedules.follow(structure="structure", geometry="geometry"), rows)
 
 
-def _radial_from_geometry_on(geometry, hypers):
-    return 1 - (1 - hypers.phases.radial_after) * geometry
-
-
 def check(config: Any, losses: Any) -> None:
-    """Phases begin before the end of the run, and come in order."""
-    _check_reached(config)
-    _check_order(config.phases)
-
-
-def _check_reached(config):
-    lasts, begins = length(config.train), config.phases.geometry_from
-    if begins >= lasts:
+    """Check that the phases begin before the end of the run, and in order."""
+    total, phases = length(config.train), config.phases
+    if phases.geometry_from >= total:
         raise ConfigError(
-            f"config.phases.geometry_from={begins} is never reached in config.train.{unit(config.train)}={lasts}: "
-            f"give an earlier one, or more {unit(config.train)}"
+            f"config.phases.geometry_from={phases.geometry_from} is never reached in config.train."
+            f"{unit(config.train)}={total}: give an earlier one, or more {unit(config.train)}"
         )
-
-
-def _check_order(phases):
     if phases.geometry_from < phases.structure_from:
         raise ConfigError(
             f"config.phases.geometry_from={phases.geometry_from} comes before the structure that it follows, "
@@ -63,7 +51,7 @@ CONTROLLER = Controller(
     check=check,
     factors=(
         Factor("structure", factors.STRUCTURE),
-        Factor("geometry", ("radial",), value=_radial_from_geometry_on),
+        Factor("geometry", ("radial",), value=lambda knob, hypers: 1 - (1 - hypers.phases.radial_after) * knob),
         Factor("geometry", ("geodesic",)),
     ),
 )

@@ -1,4 +1,4 @@
-"""Factors on the learning rates of the groups of parameters, constant over a run."""
+"""Constant factors on the learning rates of the groups of parameters."""
 
 from functools import partial
 

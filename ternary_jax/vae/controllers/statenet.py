@@ -1,11 +1,12 @@
-"""StateNet: a network that sees the state of a training and corrects its controls, a little at a time.
+"""StateNet: a network that reads the state of a training run and corrects its controls in small steps.
 
-Attention over groups of inputs, a bottleneck of 14, and 8 corrections (8,274 parameters), see `models.StateNet`. That
-of the documents has two more heads of attention, of 126 and 84 parameters, whose weights nothing reads; they are left
-out. The last layer begins as 0, and then nothing is turned. A factor on all rates and seven knobs are moved, by
-`TURNS`, off what the controllers before this one have set them to, and moves add up. The factor of the originals, 1 +
-0.1 delta, did not: without a schedule, no network could have brought a rate down. There nothing trained the network;
-here `delta`, `moved`, `corrections` and the update of the Control are differentiable in its parameters.
+It has attention over groups of inputs, a bottleneck of 14, and 8 outputs (8,274 parameters), see `models.StateNet`. The
+network of the documents has two more attention heads, of 126 and 84 parameters, whose weights nothing reads; they are
+left out. The last layer starts at 0, so that an untrained network changes nothing. The outputs change a factor on all
+rates, and seven knobs, relative to the values from the preceding controllers, by `TURNS`. The changes accumulate. In
+the originals, the factor 1 + 0.1 delta did not: without a schedule, no network could lower a rate for good. The
+originals never trained the network; here `delta`, `new_offsets`, `corrections` and `Control.update` are differentiable
+in its parameters.
 """
 
 from collections.abc import Callable
@@ -26,11 +27,11 @@ from ternary_jax.errors import ConfigError
 from ternary_jax.vae import factors
 from ternary_jax.vae.branch import BRANCHES
 from ternary_jax.vae.controllers import balance, batch_signals
-from ternary_jax.vae.controllers.corrections import OUTPUTS, TURNS, corrections, moved, turned
+from ternary_jax.vae.controllers.corrections import OUTPUTS, TURNS, corrections, new_offsets, turned
 from ternary_jax.vae.controllers.declaration import Controller, Part
 from ternary_jax.vae.controllers.models import StateNet, compressed
 
-# What is seen, in order; the inputs of a group share a weight.
+# The inputs, in order; the inputs of a group share an attention weight.
 GROUPS = (
     ("entropy_A",),
     ("entropy_B",),
@@ -50,11 +51,11 @@ ADAM = optax.scale_by_adam()
 
 
 class Sources(NamedTuple):
-    """The names of the signals that are inputs. All other inputs are knobs.
+    """The signals behind the inputs. An input without a source is a knob.
 
-    last: of the last step: entropy_A, entropy_B, kl_A, kl_B, radius_A, radius_B, radial
-    running: of the last step too, whose running means are seen: coverage_A, coverage_B, ranking_A, ranking_B
-    groups_A, groups_B: of parameters, whose gradients make gradient_ratio, B / A
+    last: input -> signal of the last step, for entropy_A, entropy_B, kl_A, kl_B, radius_A, radius_B, radial
+    running: the same for inputs that are running means: coverage_A, coverage_B, ranking_A, ranking_B
+    groups_A, groups_B: groups of parameters whose gradient norms give the input gradient_ratio, B / A
     """
 
     last: dict[str, str]
@@ -63,20 +64,16 @@ class Sources(NamedTuple):
     groups_B: tuple[str, ...]
 
     def signals(self) -> tuple[str, ...]:
-        """What a task lists in its signals for these."""
-        return (
-            *self.last.values(),
-            *self.running.values(),
-            *balance.names(self.groups_A),
-            *balance.names(self.groups_B),
-        )
+        """The names of all signals that the task has to report."""
+        groups = (*self.groups_A, *self.groups_B)
+        return (*self.last.values(), *self.running.values(), *balance.names(groups))
 
 
 class StateNetState(NamedTuple):
-    """What StateNet carries.
+    """The carried state of StateNet.
 
-    params: of the network; adam: of its optimizer; rate: that it learns at
-    running: means of `Sources.running`, by the name of the input
+    params: of the network; adam: state of its optimizer; rate: its learning rate
+    running: running means of `Sources.running`, by input
     offsets: of each of TURNS, ()
     """
 
@@ -91,7 +88,7 @@ NETWORK = StateNet(tuple(map(len, GROUPS)), len(OUTPUTS))
 
 
 def init(key: Array) -> Any:
-    """The parameters, with which nothing is turned yet."""
+    """Initial parameters, with which StateNet changes nothing."""
     return NETWORK.init(key, jnp.zeros(len(INPUTS), jnp.float32))["params"]
 
 
@@ -102,7 +99,7 @@ def save(path: Path, params: Any) -> None:
 
 
 def load(path: Path) -> Any:
-    """The parameters that `save` has written. A ValueError where they are not those of this network."""
+    """The parameters that `save` has written. A ValueError if they do not fit this network, or are not finite."""
     with np.load(path) as file:
         found = {name: np.float32(file[name]) for name in file.files}
     layers = jax.eval_shape(init, jax.random.key(0))
@@ -115,33 +112,34 @@ def load(path: Path) -> Any:
     return {layer: {name: found[f"{layer}/{name}"] for name in part} for layer, part in layers.items()}
 
 
-def delta(params: Any, seen: dict[str, Array]) -> Array:
-    """What the network says, (8,), in the order of OUTPUTS; seen: each of INPUTS, ()."""
-    said: Any = NETWORK.apply({"params": params}, compressed([seen[name] for name in INPUTS]))
-    return said
+def delta(params: Any, inputs: dict[str, Array]) -> Array:
+    """The outputs of the network, (8,), in the order of OUTPUTS; inputs: each of INPUTS, ()."""
+    outputs: Any = NETWORK.apply({"params": params}, compressed([inputs[name] for name in INPUTS]))
+    return outputs
 
 
-def followed(running: dict[str, Array], signals: Signals, sources: Sources, decay: float) -> dict[str, Array]:
-    """The running means after the last step; what is not finite, as before the first, is not counted."""
+def updated_means(running: dict[str, Array], signals: Signals, sources: Sources, decay: float) -> dict[str, Array]:
+    """The running means after the last step; a value that is not finite leaves its mean unchanged."""
     return {name: mean_after(mean, signals.last[sources.running[name]], decay) for name, mean in running.items()}
 
 
 def observe(signals: Signals, running: dict[str, Array], knobs: dict[str, Array], sources: Sources) -> dict[str, Array]:
-    """Each of INPUTS; those without a source are knobs."""
-    seen = {name: signals.last[found] for name, found in sources.last.items()} | running
-    of_A, of_B = balance.norm(signals, sources.groups_A), balance.norm(signals, sources.groups_B)
-    known = jnp.isfinite(of_A) & jnp.isfinite(of_B) & (of_A > 0)
-    seen["gradient_ratio"] = jnp.where(known, of_B, 0) / jnp.where(known, of_A, 1)
-    seen["missing"] = 1 - jnp.maximum(seen["coverage_A"], seen["coverage_B"])
-    return {name: seen[name] if name in seen else knobs[name] for name in INPUTS}
+    """Each of INPUTS; an input without a source is a knob."""
+    inputs = {name: signals.last[signal] for name, signal in sources.last.items()} | running
+    norm_A, norm_B = balance.norm(signals, sources.groups_A), balance.norm(signals, sources.groups_B)
+    known = jnp.isfinite(norm_A) & jnp.isfinite(norm_B) & (norm_A > 0)
+    inputs["gradient_ratio"] = jnp.where(known, norm_B, 0) / jnp.where(known, norm_A, 1)
+    inputs["missing"] = 1 - jnp.maximum(inputs["coverage_A"], inputs["coverage_B"])
+    return {name: inputs[name] if name in inputs else knobs[name] for name in INPUTS}
 
 
 def statenet(begin: Callable[[Any], tuple[Any, Any]], sources: Sources, interval: int, decay: float) -> Control:
-    """Correct the rates and knobs anew at every `interval`-th step, and hold corrections in between.
+    """Correct the rates and knobs. The offsets are updated at every `interval`-th step and constant in between.
 
-    begin: hypers -> parameters of the network, and the rate that it learns at. It sees the knobs with the corrections
-        so far.
-    decay: of the running means, per step; they begin as 0
+    begin: hypers -> parameters of the network, and its learning rate
+    decay: of the running means, per step; they start at 0
+
+    The network reads the knobs with the corrections so far.
     """
 
     def start(hypers):
@@ -155,22 +153,22 @@ def statenet(begin: Callable[[Any], tuple[Any, Any]], sources: Sources, interval
         )
 
     def update(state, signals, controls):
-        state = state._replace(running=followed(state.running, signals, sources, decay))
+        state = state._replace(running=updated_means(state.running, signals, sources, decay))
         knobs = controls.knobs | {"rate": jnp.ones([])}
 
-        def renewed(state):
+        def corrected(state):
             now = corrections(knobs, state.offsets)
-            said = delta(state.params, observe(signals, state.running, now, sources))
-            return state._replace(offsets=moved(knobs, state.offsets, said))
+            outputs = delta(state.params, observe(signals, state.running, now, sources))
+            return state._replace(offsets=new_offsets(knobs, state.offsets, outputs))
 
-        state = jax.lax.cond(signals.step % interval == 0, renewed, lambda state: state, state)
+        state = jax.lax.cond(signals.step % interval == 0, corrected, lambda state: state, state)
         return state, turned(controls, state.offsets), {}
 
     return Control(start, update)
 
 
 def descend(state: StateNetState, slope: Any) -> StateNetState:
-    """The state after a step of Adam along the gradient of the parameters."""
+    """The state after a step of Adam. slope: the gradient of the parameters."""
     updates, adam = ADAM.update(slope, state.adam)
     params = jax.tree.map(lambda p, u: p - state.rate * u, state.params, updates)
     return state._replace(params=params, adam=adam)
@@ -180,11 +178,11 @@ def descend(state: StateNetState, slope: Any) -> StateNetState:
 
 
 ASSETS = Path(__file__).parents[2] / "assets"
-MOVED = "results/statenet.npz"  # where the trained network was before it came into the package
+MOVED = "results/statenet.npz"  # the former path of the trained network, which is now an asset of the package
 
 
 def sources_of(groups: Any) -> Sources:
-    """The signals of a ternary task that StateNet sees; groups: of parameters, by branch."""
+    """The sources of StateNet's inputs in the ternary task; groups: of parameters, by branch."""
     last = {f"entropy_{b}": f"sensed_entropy_{b}" for b in BRANCHES}
     last |= {f"radius_{b}": f"radius_{b}" for b in BRANCHES}
     last |= {f"kl_{b}": f"prior_{b}" for b in BRANCHES} | {"radial": "radial"}
@@ -193,10 +191,11 @@ def sources_of(groups: Any) -> Sources:
 
 
 def path_of(name: str) -> Path:
-    """The file of the parameters: a path that exists, or else a name among the assets of the package."""
+    """The file of the parameters: a path that exists, or else an asset of the package by name."""
     if name == MOVED and not Path(name).is_file():
         raise ConfigError(
-            f"config.statenet.params={name} has come into the package: set config.statenet.params={Path(name).name}"
+            f"config.statenet.params={name} is now an asset of the package: set config.statenet.params="
+            f"{Path(name).name}"
         )
     return Path(name) if Path(name).is_file() else ASSETS / name
 
@@ -206,13 +205,23 @@ def _make(static, scope):
     loaded = _loaded(own.params)
 
     def begin(hypers):
-        # The network of the file, or one of the seed, which says nothing yet. 0 and 1 make the keys of the parameters
-        # and of the steps, as `split` does.
+        # Without a file, a new network of the seed. The streams 0 and 1 of the seed belong to the parameters and the
+        # steps, as in `split`.
         params = loaded or init(jax.random.fold_in(jax.random.key(hypers.seed), 2))
         return jax.tree.map(jnp.asarray, params), hypers.statenet.learning_rate
 
     control = statenet(begin, sources, own.interval, own.decay)
-    return Part(control, signals=sources.signals(), look_ahead=_look_ahead(own, scope.reference))
+    ahead = LookAhead(
+        controller="statenet",
+        get=lambda state: state.params,
+        put=lambda state, params: state._replace(params=params),
+        descend=descend,
+        reference=scope.reference,
+        every=own.interval,
+        ahead=own.ahead,
+        share=own.share,
+    )
+    return Part(control, signals=sources.signals(), look_ahead=None if own.learn == "none" else ahead)
 
 
 def _loaded(name):
@@ -225,77 +234,42 @@ def _loaded(name):
     except Exception as e:
         raise ConfigError(
             f"config.statenet.params={name} can't be used: {e}. Give a file that experiments/meta_train_statenet.py "
-            "has written, the name of one in ternary_jax/assets, or an empty text to begin with a network that turns "
-            "nothing"
+            "has written, the name of one in ternary_jax/assets, or an empty text to start with an untrained network"
         ) from e
 
 
-def _look_ahead(own, reference):
-    """It learns at every renewal, from the steps that follow."""
-    if own.learn == "none":
-        return None
-    return LookAhead(
-        controller="statenet",
-        get=lambda state: state.params,
-        put=lambda state, params: state._replace(params=params),
-        descend=descend,
-        reference=reference,
-        every=own.interval,
-        ahead=own.ahead,
-        share=own.share,
-    )
-
-
 def check(config: Any, losses: Any) -> None:
-    """StateNet has what it sees and turns, and its keys are set only where it is on."""
-    if "statenet" not in config.control:
-        _check_unused(config)
-        return
-    _check_schedule(config)
-    _check_prior_and_alignment(config, losses)
-    _check_mix(config, losses)
-    _check_share(config)
-
-
-def _check_unused(config):
-    if config.statenet.params or config.statenet.learn != "none":
+    """Check the keys of StateNet, and that the losses behind its inputs and outputs are on."""
+    own, train = config.statenet, config.train
+    if "statenet" in config.control:
+        _check_losses(config.control, losses)
+    elif own.params or own.learn != "none":
         raise ConfigError(
-            "config.statenet.params and .learn are of a StateNet, which there is not with config.control="
-            f"{config.control}: set config.control=schedules+statenet"
+            f"config.statenet.params={own.params} and .learn={own.learn} need a StateNet, and there is none with "
+            f"config.control={config.control}: set config.control=schedules+statenet"
         )
-
-
-def _check_schedule(config):
-    train = config.train
     if config.control == "statenet" and (train.schedule != "constant" or train.warmup_epochs):
         raise ConfigError(
             f"config.control=statenet has no fixed schedule: set config.train.schedule=constant, which is "
             f"{train.schedule}, and config.train.warmup_epochs=0, or config.control=schedules+statenet"
         )
+    if own.learn != "none" and own.share * train.batch_size < 6:
+        raise ConfigError(
+            f"config.statenet.share={own.share} of config.train.batch_size={train.batch_size} leaves no triplets for "
+            "the reference: give more"
+        )
 
 
-def _check_prior_and_alignment(config, losses):
+def _check_losses(control, losses):
     if losses.get("prior") != "AB" or "alignment" not in losses:
         raise ConfigError(
-            f"config.control={config.control} turns sigma and lambda_3: set config.losses.prior.on=AB and "
+            f"config.control={control} changes sigma and lambda_3: set config.losses.prior.on=AB and "
             "config.losses.alignment.on=AB"
         )
-
-
-def _check_mix(config, losses):
     if losses.keys().isdisjoint(factors.RADIAL) or losses.keys().isdisjoint(factors.RANKING):
         raise ConfigError(
-            f"config.control={config.control} turns the mix of radial and ranking losses: set the `on` of one of "
+            f"config.control={control} changes the mix of radial and ranking losses: set the `on` of one of "
             f"{', '.join(factors.RADIAL)}, and of one of {', '.join(factors.RANKING)}"
-        )
-
-
-def _check_share(config):
-    own, rows = config.statenet, config.train.batch_size
-    if own.learn != "none" and own.share * rows < 6:
-        raise ConfigError(
-            f"config.statenet.share={own.share} of config.train.batch_size={rows} leaves no triplets for the "
-            "reference: give more"
         )
 
 

@@ -107,7 +107,7 @@ def toy_value(theta, u):
 
 def ahead(theta, turned) -> tuple[Any, Any]:
     with jax.enable_x64(True):
-        return jax.value_and_grad(learned_weights.lookahead, (1, 2, 3))(
+        return jax.value_and_grad(learned_weights.one_step_objective, (1, 2, 3))(
             toy, {"theta": jnp.asarray(theta)}, turned, REST
         )
 
@@ -140,7 +140,7 @@ def test_at_rest_it_is_minus_1_and_without_a_slope_0():
     def bowl(params, u):
         return u["a"] * (params["theta"] ** 2).sum()
 
-    level = learned_weights.lookahead(bowl, {"theta": jnp.zeros(3)}, TURNED, REST)
+    level = learned_weights.one_step_objective(bowl, {"theta": jnp.zeros(3)}, TURNED, REST)
     assert float(level) == 0
 
 

@@ -201,7 +201,7 @@ def test_each_input_is_read_where_its_source_says_and_changes_what_is_said(param
     @jax.jit
     def seen(of_step, knobs):
         signals = Signals(jnp.int32(0), {}, of_step, {})
-        running = statenet.followed(so_far, signals, SOURCES, DECAY)
+        running = statenet.updated_means(so_far, signals, SOURCES, DECAY)
         by_name = statenet.observe(signals, running, knobs, SOURCES)
         return by_name, statenet.delta(params, by_name)
 
@@ -222,7 +222,7 @@ def test_each_input_is_read_where_its_source_says_and_changes_what_is_said(param
 def test_before_the_first_step_what_is_seen_is_finite():
     unseen: Any = {name: rows[0] for name, rows in world().items()}
     signals = Signals(jnp.int32(0), {}, unseen, {})
-    running = statenet.followed(dict.fromkeys(RUNNING, jnp.float32(0)), signals, SOURCES, DECAY)
+    running = statenet.updated_means(dict.fromkeys(RUNNING, jnp.float32(0)), signals, SOURCES, DECAY)
     assert not any(running.values())
     seen = statenet.observe(signals, running, SET, SOURCES)
     assert seen["gradient_ratio"] == 0
@@ -278,7 +278,7 @@ def test_corrections_add_up_within_bounds_as_in_a_loop():
     def run(said, knobs):
         def step(offsets, row):
             said, knobs = row
-            offsets = corrections.moved(knobs, offsets, said)
+            offsets = corrections.new_offsets(knobs, offsets, said)
             return offsets, corrections.corrections(knobs, offsets)
 
         return jax.lax.scan(step, dict.fromkeys(TURNS, 0.0), (said, knobs))[1]
@@ -373,7 +373,7 @@ def test_a_network_that_says_nothing_yet_learns_by_its_last_layer():
 
     def sigma(params):
         said = statenet.delta(params, seen)
-        return corrections.corrections(ALL, corrections.moved(ALL, before, said))["sigma"]
+        return corrections.corrections(ALL, corrections.new_offsets(ALL, before, said))["sigma"]
 
     slope = jax.jit(jax.grad(sigma), compiler_options=QUICK)(params)
     reached = {name for name, part in slope.items() if any(np.any(x) for x in jax.tree.leaves(part))}
