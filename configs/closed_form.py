@@ -3,10 +3,7 @@
 from ml_collections import ConfigDict
 
 
-def get_config(arg: str = "") -> ConfigDict:
-    """`arg` is what follows a colon in --config=FILE:ARG; this config has no variants."""
-    if arg:
-        raise ValueError(f"configs/closed_form.py has no variant {arg!r}")
+def get_config() -> ConfigDict:
     config = ConfigDict()
     config.task = "ternary_jax.vae.baselines"  # the module that main.py runs
     config.n_digits = 9  # 3^9 = 19,683 operations, the ternary functions of two ternary variables

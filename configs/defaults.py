@@ -8,10 +8,7 @@ sets config.task, adds the groups of its task, and changes what it has to.
 from ml_collections import ConfigDict
 
 
-def get_config(arg: str = "") -> ConfigDict:
-    """`arg` is what follows a colon in --config=FILE:ARG; this config has no variants."""
-    if arg:
-        raise ValueError(f"configs/defaults.py has no variant {arg!r}")
+def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0  # of run 0; run k has seed + k, unless there is a tuple of one per run
     config.runs = 1  # trained at once, in one program

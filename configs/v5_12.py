@@ -11,10 +11,7 @@ from ml_collections import ConfigDict
 from ternary_jax.config import read
 
 
-def get_config(arg: str = "") -> ConfigDict:
-    """`arg` is what follows a colon in --config=FILE:ARG; this config has no variants."""
-    if arg:
-        raise ValueError(f"configs/v5_12.py has no variant {arg!r}")
+def get_config() -> ConfigDict:
     config = read(Path(__file__).with_name("vae.py"))
     # Two cosines: after the first, of 12 epochs, coverage and hierarchy are there (after 10, one seed in 16 was an
     # operation short); the second, of 84, is for the tree.

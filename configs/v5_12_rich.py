@@ -11,10 +11,7 @@ from ml_collections import ConfigDict
 from ternary_jax.config import read
 
 
-def get_config(arg: str = "") -> ConfigDict:
-    """`arg` is what follows a colon in --config=FILE:ARG; this config has no variants."""
-    if arg:
-        raise ValueError(f"configs/v5_12_rich.py has no variant {arg!r}")
+def get_config() -> ConfigDict:
     config = read(Path(__file__).with_name("v5_12.py"))
     config.losses.bands.outer = 0.945  # max_radius is 0.95
     config.losses.bands.between = 0.25

@@ -14,10 +14,7 @@ from ml_collections import ConfigDict
 from ternary_jax.config import read
 
 
-def get_config(arg: str = "") -> ConfigDict:
-    """`arg` is what follows a colon in --config=FILE:ARG; this config has no variants."""
-    if arg:
-        raise ValueError(f"configs/vae.py has no variant {arg!r}")
+def get_config() -> ConfigDict:
     config = read(Path(__file__).with_name("defaults.py"))
     config.task = "ternary_jax.vae.task"  # the module with make_task
     config.stop.watch = "coverage_B"

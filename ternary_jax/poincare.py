@@ -99,7 +99,7 @@ def log(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
 @in_float64
 def exp0(u: ArrayLike, c: ArrayLike) -> Array:
     """exp_0(u) = tanh(sqrt(c)|u|) u / (sqrt(c)|u|). From sqrt(c)|u| = 9 on it rounds to the edge itself in float32."""
-    return _valid(c) * tanhc(c * _sq(u)) * u
+    return jnp.where(c > 0, 1.0, jnp.nan) * tanhc(c * _sq(u)) * u
 
 
 @in_float64
@@ -111,8 +111,14 @@ def log0(x: ArrayLike, c: ArrayLike) -> Array:
 
 @in_float64
 def transport(x: ArrayLike, y: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
-    """Parallel transport along the geodesic from x to y: (lambda_x / lambda_y) gyr[y, -x] u."""
-    return _transport(x, y, u, c)
+    """Parallel transport along the geodesic from x to y: (lambda_x / lambda_y) gyr[y, -x] u.
+
+    The gyration is regrouped in s = y - x, as `_add` is in x + y.
+    """
+    s = _difference(y, x)
+    n, gap_x, gap_y, xu, su = c * _sq(s), _gap(x, c), _gap(y, c), jnp.sum(x * u), jnp.sum(s * u)
+    turn = (gap_x * su - n * xu) * x - ((1 - gap_x) * su + (gap_y + n) * xu) * s
+    return gap_y / gap_x * (u + 2 * c / (gap_x * gap_y + n) * turn)
 
 
 @in_float64
@@ -311,10 +317,6 @@ def _weighted_sum(weights, rows):
     return jnp.sum(weights.reshape(-1, *[1] * (rows.ndim - 1)) * rows, 0)
 
 
-def _valid(c):
-    return jnp.where(c > 0, 1.0, jnp.nan)
-
-
 def _gap(x, c):
     g = 1 - c * _sq(x)
     return jnp.where((g > 0) & (c > 0), g, jnp.nan)
@@ -390,11 +392,3 @@ def _log(x, y, c):
     n, gap_x, gap_y = c * _sq(s), _gap(x, c), _gap(y, c)
     w = n / (gap_x * gap_y)
     return asinhc(w) / jnp.sqrt(1 + w) / gap_y * (gap_x * s - n * x)
-
-
-def _transport(x, y, u, c):
-    """(gap_y / gap_x) gyr[y, -x] u, the gyration regrouped in s = y - x as `_add` is in x + y."""
-    s = _difference(y, x)
-    n, gap_x, gap_y, xu, su = c * _sq(s), _gap(x, c), _gap(y, c), jnp.sum(x * u), jnp.sum(s * u)
-    turn = (gap_x * su - n * xu) * x - ((1 - gap_x) * su + (gap_y + n) * xu) * s
-    return gap_y / gap_x * (u + 2 * c / (gap_x * gap_y + n) * turn)

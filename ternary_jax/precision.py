@@ -45,6 +45,11 @@ def safe_sqrt(w: ArrayLike) -> Array:
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, w)))
 
 
+def exact_matmul(a: Array, b: Array) -> Array:
+    """a @ b in the full precision of its dtype: the default of a GPU rounds float32 factors to ten bits."""
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+
+
 def _analytic(f: Callable[[Any], Array], taylor: Sequence[float]) -> Callable[[Any], Array]:
     """g(w) = f(sqrt w) for an even f, smooth at w = 0: its Taylor series in w below 1/64, where f(sqrt w) is not."""
 

@@ -5,7 +5,7 @@ With weight decay and few pairs it knows those that it is trained on long before
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,12 +25,6 @@ KEYS = {
     "model.heads": integer(1, 1024),
     "targets.accuracy": real(0, 1),
 }
-
-
-class Tables(NamedTuple):
-    """What all runs share, on the device. orders: (splits, m^2) int32, of `data.orders`."""
-
-    orders: Any
 
 
 def check(config: Any) -> None:
@@ -75,7 +69,7 @@ def make_task(static: Any) -> Task:
 
     return Task(
         name=f"a + b mod {modulus}",
-        data=Tables(data.orders(static.data.splits if static.data.split == "random" else 1, n)),
+        data=data.orders(static.data.splits if static.data.split == "random" else 1, n),
         metrics=evaluate.references(static),
         init=init,
         sample=sample,
@@ -90,9 +84,9 @@ def make_task(static: Any) -> Task:
 def split(static: Any, n: int, context: Context) -> tuple[Any, Any]:
     """All n pairs in the order of the run, (n,), and how many of the first it trains on."""
     if static.data.split == "none":
-        return context.data.orders[0], jnp.int32(n)
+        return context.data[0], jnp.int32(n)
     given = context.hypers.data
-    return context.data.orders[given.split_seed], data.n_train(given.train_share, n)
+    return context.data[given.split_seed], data.n_train(given.train_share, n)
 
 
 def _export(forward: Any, static: Any, modulus: int, params: Any, context: Context) -> dict[str, Any]:

@@ -1,14 +1,12 @@
 """The controllers of a run: those of the table `controllers` that its config asks for, as a task takes them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 
 from ternary_jax.config.keys import Key, choice, real
-from ternary_jax.control.chain import Control
-from ternary_jax.control.look_ahead import LookAhead
 from ternary_jax.errors import ConfigError
 from ternary_jax.vae import factors
 from ternary_jax.vae.branch import BRANCHES
@@ -24,23 +22,14 @@ KEYS: dict[str, Key] = {
 }
 
 
-class Controlled(NamedTuple):
-    """What a task takes of its controllers: see the fields of `engine.task.Task` with the same names."""
-
-    controllers: dict[str, Control]
-    schedules: dict[str, Any]
-    signals: tuple[str, ...]
-    look_ahead: LookAhead | None
-
-
-def make_control(static: Any, scope: Scope) -> Controlled:
-    """The controllers that are on, each of which sees what the ones before it have turned."""
+def make_control(static: Any, scope: Scope) -> dict[str, Any]:
+    """The fields controllers, schedules, signals and look_ahead of the Task: the controllers that are on, in order."""
     parts = {one.name: one.make(static, scope) for one in _on(static)}
     ahead = [part.look_ahead for part in parts.values() if part.look_ahead]
     if len(ahead) > 1:
         names = ", ".join(one.controller for one in ahead)
         raise ConfigError(f"{names} learn by looking ahead, and one controller of a run can: turn the others off")
-    return Controlled(
+    return dict(
         controllers={name: part.control for name, part in parts.items() if part.control},
         schedules={name: row for part in parts.values() for name, row in part.schedules.items()},
         signals=tuple(dict.fromkeys(name for part in parts.values() for name in part.signals)),

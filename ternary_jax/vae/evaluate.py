@@ -232,12 +232,6 @@ def spearman(a: ArrayLike, b: ArrayLike) -> Array:
     return _spearman(a, _ranks(b))
 
 
-@in_float64
-def average_ranks(a: ArrayLike) -> Array:
-    """Ranks 1 .. n of a (n,), ties sharing their mean rank; all NaN where a holds a NaN."""
-    return _ranks(a) / 2 + 1
-
-
 def measure(z: ArrayLike, prediction: ArrayLike, c: ArrayLike, samples: Samples) -> dict[str, float]:
     """All metrics of one embedding, on the host, by name. A float64 z, as of a file, is taken as it is, x64 or not."""
     with jax.enable_x64(jnp.result_type(float) == jnp.float64 or np.asarray(z).dtype == np.float64):

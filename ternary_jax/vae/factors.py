@@ -18,10 +18,6 @@ AUTOENCODER, KL, RADIAL, RANKING = map(registry.family, ("autoencoder", "kl", "r
 STRUCTURE = tuple(name for name in registry.table() if name not in ("reconstruction", *KL))
 
 
-def _itself(knob: Array, hypers: Any) -> Array:
-    return knob
-
-
 class Factor(NamedTuple):
     """What a knob does to the weights of losses.
 
@@ -34,7 +30,7 @@ class Factor(NamedTuple):
     knob: str
     losses: tuple[str, ...]
     branch: str = ""
-    value: Callable[[Array, Any], Any] = _itself
+    value: Callable[[Array, Any], Any] = lambda knob, hypers: knob
 
 
 # lambda_1 and lambda_2 weigh what makes a branch a variational autoencoder, as in v5.10. tau mixes radial and ranking

@@ -55,12 +55,10 @@ def richness_best(n_digits: int = 9, p: int = 3) -> float:
     return float(((t // 2) * (t - t // 2) / t**2).max()) / (n_digits + 1)  # m members in odd number: (1 - 1/m^2) / 4
 
 
-def levels(
-    n_digits: int = 9, p: int = 3, samples: evaluate.Samples | None = None, n_draws: int | None = None
-) -> dict[str, Reference]:
+def levels(n_digits: int = 9, p: int = 3, samples: evaluate.Samples | None = None) -> dict[str, Reference]:
     """Chance, untrained level and best value of every metric, by name, in the order of the table.
 
-    Correlations of samples have ceilings by the ties of these very samples. n_draws: those of prior coverage (N).
+    The ceiling of a correlation over `samples` follows from the ties of these samples. Prior coverage is of N draws.
     Untrained levels were measured for 9 trits; tests/vae/test_evaluate.py makes those again that have an exact recipe.
     """
     n = ternary.n_operations(n_digits, p)
@@ -77,7 +75,7 @@ def levels(
         "coverage": Reference(guess, measured(0.0), 1.0, "chance p^-D"),
         "held_out_coverage": Reference(guess, measured(0.0), 1.0, "chance p^-D"),
         "prior_coverage": Reference(
-            evaluate.uniform_coverage(n if n_draws is None else n_draws, n),
+            evaluate.uniform_coverage(n, n),
             nan,
             nan,
             "chance: uniform draws; an untrained decoder does as well",

@@ -72,7 +72,7 @@ def make_task(static: Any) -> Task:
         inner=_inner(branches, static),
         criteria=criteria.CRITERIA,
         notes=(_about_split(static, tables),),
-        **control.make_control(static, scope)._asdict(),
+        **control.make_control(static, scope),
     )
 
 

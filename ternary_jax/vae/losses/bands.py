@@ -51,9 +51,6 @@ def spread(r: Array, x: Array, outer: ArrayLike, between: ArrayLike, c0: ArrayLi
     return masked.mean((r - target) ** 2, x[:, 0] >= 0)
 
 
-# --- as a loss of the config ------------------------------------------------------------------------------------------
-
-
 def _bands(output: BranchOutput, h: Any) -> Parts:
     rows, v, x, *_ = output.batch
     n_digits, n = output.n_digits, len(v) // 2

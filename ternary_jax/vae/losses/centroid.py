@@ -74,9 +74,6 @@ def _sums(rows, ball, n_balls):
     return jax.ops.segment_sum(rows, ball, n_balls)
 
 
-# --- as a loss of the config ------------------------------------------------------------------------------------------
-
-
 def _centroid(output: BranchOutput, h: Any) -> Parts:
     below = [k for k in LEVELS if k < output.n_digits]  # a ball of level D is one operation
     of_level = {k: squared(output.points.z, output.batch.rows, k, output.c) for k in below}

@@ -36,9 +36,6 @@ def _entropy(log_p):
     return -jnp.sum(jnp.exp(log_p) * log_p, -1)
 
 
-# --- as losses of the config ------------------------------------------------------------------------------------------
-
-
 def _of_branch(output: BranchOutput, _: Any) -> Parts:
     return {"entropy": (1, -of_mean(output.logits))}
 

@@ -43,9 +43,6 @@ def smooth_l1(d: Array, pair_v: Array, targets: Array) -> Array:
     return masked.mean(error, pair_v < targets.shape[0] - 1)
 
 
-# --- as a loss of the config ------------------------------------------------------------------------------------------
-
-
 def _geodesic(output: BranchOutput, h: Any) -> Parts:
     d, v = pairs.distances(output, output.points.z, poincare.dist)
     return {"geodesic": (1, smooth_l1(d, v, targets(h.furthest, h.scale, output.n_digits)))}

@@ -3,7 +3,9 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
+
+from ternary_jax.precision import exact_matmul
 
 
 class Levels(NamedTuple):
@@ -21,9 +23,9 @@ def statistics(r: Array, v: Array, n_digits: int) -> Levels:
     """
     member = (v[:, None] == jnp.arange(n_digits + 1, dtype=v.dtype)[None, :]).astype(r.dtype)
     size = jnp.sum(member, 0)
-    mean = _matmul(r, member) / jnp.maximum(size, 1)
-    deviation = r - _matmul(member, mean)
-    return Levels(size, mean, _matmul(jnp.square(deviation), member) / jnp.maximum(size - 1, 1))
+    mean = exact_matmul(r, member) / jnp.maximum(size, 1)
+    deviation = r - exact_matmul(member, mean)
+    return Levels(size, mean, exact_matmul(jnp.square(deviation), member) / jnp.maximum(size - 1, 1))
 
 
 def adjacent(levels: Levels) -> Array:
@@ -36,7 +38,3 @@ def adjacent(levels: Levels) -> Array:
 def at(table: Array, v: Array) -> Array:
     """table[v], (D + 1,) and (n,) -> (n,); NaN for a level beyond the table, which plain indexing would clamp."""
     return table.at[v].get(mode="fill", fill_value=jnp.nan)
-
-
-def _matmul(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)  # a GPU would round the radii to ten bits

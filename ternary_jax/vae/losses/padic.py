@@ -30,9 +30,6 @@ def squared(length: Array, v: Array, targets: Array) -> Array:
     return jnp.mean(jnp.square(length - levels.at(targets, v)))
 
 
-# --- as losses of the config ------------------------------------------------------------------------------------------
-
-
 def _metric(output: BranchOutput, h: Any) -> Parts:
     d, v = pairs.distances(output, output.points.u, pairs.euclidean)
     return {"metric": (1, squared(d, v, targets(h.scale, output.n_digits)))}

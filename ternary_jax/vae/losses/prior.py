@@ -36,9 +36,6 @@ def _of_draw(v, u, scale, sigma, c):
     return normal + (u.size - 1) * bent
 
 
-# --- as a loss of the config ------------------------------------------------------------------------------------------
-
-
 def _prior(output: BranchOutput, _: Any) -> Parts:
     scale = jnp.exp(output.latent.log_variance / 2)  # pyright: ignore[reportOptionalOperand]
     return {"prior": (1, wrapped_kl(scale * output.noise, output.drawn.u, scale, output.sigma, output.c))}

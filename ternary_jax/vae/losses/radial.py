@@ -85,9 +85,6 @@ def _difference(table: Array) -> Array:
     return table[:, None] - table[None, :]
 
 
-# --- as losses of the config ------------------------------------------------------------------------------------------
-
-
 def _radial(output: BranchOutput, h: Any) -> Parts:
     of_pairs = pairs.radii(output)
     return {

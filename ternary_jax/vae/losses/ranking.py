@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 
 from ternary_jax import poincare, ternary
 from ternary_jax.config.keys import real
+from ternary_jax.precision import exact_matmul
 from ternary_jax.vae.losses import masked, pairs
 from ternary_jax.vae.losses.registry import LossSpec, Parts, weight
 from ternary_jax.vae.outputs import BranchOutput
@@ -118,7 +119,7 @@ class Measure(NamedTuple):
 
 def _squared(x, points, _):
     """|x - y|^2."""
-    return jnp.sum(jnp.square(points), -1) + jnp.sum(jnp.square(x)) - 2 * _product(points, x)
+    return jnp.sum(jnp.square(points), -1) + jnp.sum(jnp.square(x)) - 2 * exact_matmul(points, x)
 
 
 def _chord(x, points, c):
@@ -126,15 +127,8 @@ def _chord(x, points, c):
     return _squared(x, points, c) / (1 - c * jnp.sum(jnp.square(points), -1))
 
 
-def _product(points, x):
-    return jnp.matmul(points, x, precision=lax.Precision.HIGHEST)  # a GPU would round to ten bits
-
-
 EUCLIDEAN = Measure(pairs.euclidean, _squared)  # of tangent vectors, whatever c
 HYPERBOLIC = Measure(poincare.dist, _chord)
-
-
-# --- as losses of the config ------------------------------------------------------------------------------------------
 
 
 def _ranking(output: BranchOutput, h: Any) -> Parts:

@@ -45,9 +45,6 @@ def _of_rows(logits, x):
     return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, x.astype(jnp.int32) + 1), -1)
 
 
-# --- as losses of the config ------------------------------------------------------------------------------------------
-
-
 def _reconstruction(output: BranchOutput, _: Any) -> Parts:
     return {"reconstruction": (1, cross_entropy(output.logits, output.batch.x))}
 

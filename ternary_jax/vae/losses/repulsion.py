@@ -21,9 +21,6 @@ def gaussian(d: Array, pair_v: Array, width: ArrayLike, n_digits: int) -> Array:
     return masked.mean(jnp.exp(-jnp.square(d / width)), pair_v < n_digits)
 
 
-# --- as a loss of the config ------------------------------------------------------------------------------------------
-
-
 def _repulsion(output: BranchOutput, h: Any) -> Parts:
     d, v = pairs.distances(output, output.points.u, pairs.euclidean)
     return {"repulsion": (1, gaussian(d, v, h.width, output.n_digits))}

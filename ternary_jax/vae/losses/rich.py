@@ -51,9 +51,6 @@ def separation(levels: Levels, gap: ArrayLike) -> Array:
     return jnp.sum(jnp.where(adjacent(levels), crossed, 0))
 
 
-# --- as a loss of the config ------------------------------------------------------------------------------------------
-
-
 def _rich(output: BranchOutput, h: Any) -> Parts:
     found = statistics(output.points.r, output.batch.v, output.n_digits)
     return {

@@ -53,9 +53,6 @@ def _centred(a: Array) -> Array:
     return unit - jnp.mean(unit)
 
 
-# --- as a loss of the config ------------------------------------------------------------------------------------------
-
-
 def _zero(output: BranchOutput, h: Any) -> Parts:
     return {
         "zero": (h.pull, pull(output.points.r, output.batch.x, output.targets)),
