@@ -62,7 +62,7 @@ def sampled_stress(
 
 
 def stress(points: Array, targets: Array, c: ArrayLike, n_digits: int = 9, p: int = 3) -> Array:
-    """The expectation of `sampled_stress` over `draw_pairs`, -> (): all N^2 pairs, the D valuations weighted equally."""
+    """The expectation of `sampled_stress` over `draw_pairs`, -> (): all N^2 pairs, each valuation of equal weight."""
     n = ternary.n_operations(n_digits, p)
     every = np.arange(n)
 
