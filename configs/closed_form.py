@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config.tree.scale = 0.55  # sqrt(c) times the length of digit 0; the tree stays inside radius 0.61
     config.tree.ratio = 0.42  # length of a digit over that of the one before it: below 1/2 subtrees stay apart
 
-    # The closed form `rich`: hierarchy at its ceiling, and level 0 at both ends of the radius, along the first coordinate u.
+    # The closed form `rich`: hierarchy at its ceiling, level 0 at both ends of the first coordinate, u.
     config.rich = ConfigDict()
     config.rich.scale = 0.3  # sqrt(c) times the length of digit 0, if the tail had one: digit 1 has 0.3 * 0.42
     config.rich.ratio = 0.42  # length of a digit over that of the one before it, as in `tree`

@@ -51,7 +51,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.B.decoder_hidden = (128, 128)
 
     config.control = "schedules"  # tau stays at 0.5; with curriculum.on it follows the radial loss
-    # In the documents rho ends at 0.7, where neither branch decodes alone. Here it is 0 before the end, as metrics need.
+    # In the documents rho ends at 0.7, where neither branch decodes alone. Here it falls to 0, as the metrics need.
     config.schedules.rho.levels = (0.1, 0.3, 0.0)
     config.schedules.rho.at = (0.1, 0.2, 0.4)
     config.schedules.beta.final = 0.05  # at 0.8, as in the documents, the noise grows and destroys the last digits

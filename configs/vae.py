@@ -199,8 +199,8 @@ def get_config() -> ConfigDict:
     config.balance.least = 0.5  # with balance.weights: lower bound of the weights
     config.balance.greatest = 0.95  # with balance.weights: upper bound of the weights
 
-    # Metrics of the detector. hierarchy_rounded is not one: it equals hierarchy unless radii collapse, and would confirm
-    # every rise of it.
+    # Metrics of the detector. hierarchy_rounded is not among them: it equals hierarchy unless radii collapse, and would
+    # confirm every rise of it.
     config.grokking.metrics = tuple(f"{metric}_{b}" for metric in ("coverage", "hierarchy") for b in "AB")
 
     # Gates that freeze groups of parameters and open again, after every evaluation: see ternary_jax/control/gates.py.

@@ -7,9 +7,9 @@
 
 The original scripts load checkpoints that reconstruct, or whose radii are in order, and train one branch further. Here
 nothing is loaded. The networks and learning rates are those of branch B of v5_12, because the original rates are low to
-keep the loaded weights. Radii are shares of the ball; in the originals since v5.12.2 they are geodesic lengths, and 0.95
-is a point at 0.44 of the ball. Reconstruction counts per operation, nine times the originals' mean over digits, whose
-weights suit loaded networks.
+keep the loaded weights. Radii are shares of the ball; in the originals since v5.12.2 they are geodesic lengths, and
+0.95 is a point at 0.44 of the ball. Reconstruction counts per operation, nine times the originals' mean over digits,
+whose weights suit loaded networks.
 """
 
 from pathlib import Path
@@ -41,11 +41,11 @@ def get_config(arg: str = "") -> ConfigDict:
 def homeostatic_rich(config: Any) -> None:
     """train_homeostatic_rich: RichHierarchy with its weights 5, 1, 2 and 3, its radii, and the gate of encoder A.
 
-    The original trains branch A alone, so its gate of encoder B has no effect. Here both branches have the losses; A has
-    the coverage gate, and B the plateau gate. The learning rate is constant as in the original: under a cosine, coverage
-    does not fall and the hierarchy does not stall, so no gate changes. Two defects are fixed: the original makes a new
-    optimizer at every epoch, and the reference of its richness floor is a variance in other units, which makes the floor
-    inactive. Thresholds are constant; in the original they follow q, which is costly.
+    The original trains branch A alone, so its gate of encoder B has no effect. Here both branches have the losses; A
+    has the coverage gate, and B the plateau gate. The learning rate is constant as in the original: under a cosine,
+    coverage does not fall and the hierarchy does not stall, so no gate changes. Two defects are fixed: the original
+    makes a new optimizer at every epoch, and the reference of its richness floor is a variance in other units, which
+    makes the floor inactive. Thresholds are constant; in the original they follow q, which is costly.
     """
     _lasts(config, 60)
     config.train.schedule = "constant"

@@ -1,8 +1,8 @@
-"""The closed forms to beat: embeddings at the ceilings that need no training, with decoders that read the points.
+"""Two closed forms, `Tree` and `Rich`: embeddings at the ceilings of the metrics, without training, and their decoders.
 
-Both lay digits out as a self-similar tree: e(0) = 0, e(1) and e(2) unit vectors at 120 degrees, digit k in the plane
-k mod m of the m = dim // 2 coordinate planes, each digit smaller than the one before it by the factor `ratio`. Points
-are float32, those of c = 1 divided by sqrt(c); their metrics but for lengths do not depend on c. p = 3 only.
+Both are self-similar trees: e(0) = 0, e(1) and e(2) are unit vectors at 120 degrees, digit k is in the plane k mod m of
+the m = dim // 2 coordinate planes, and each digit is smaller than the one before it by the factor `ratio`. Points are
+float32, those of c = 1 divided by sqrt(c), so only lengths depend on c. p = 3 only.
 """
 
 import itertools
@@ -27,9 +27,9 @@ class Tree(NamedTuple):
     """z(i) = scale / sqrt(c) sum_k ratio^k e(x_k): hierarchy at its ceiling, and nearly the best Q.
 
     n_digits: D
-    dim: of the ball; an odd last coordinate stays 0
+    dim: dimension of the ball; an odd last coordinate is 0
     scale: sqrt(c) times the length of digit 0
-    ratio: of the length of a digit to that of the digit before it
+    ratio: length of a digit over that of the digit before it
     """
 
     n_digits: int = 9
@@ -41,11 +41,11 @@ class Tree(NamedTuple):
 class Rich(NamedTuple):
     """z(i) = centre(x_0) (+) tail(i), tail(i) = scale / sqrt(c) sum_{k>=1} ratio^k e(x_k): at the ceiling, and rich.
 
-    Centres are multiples of u = e(1) in the plane of digit 0, which the tail leaves free but for digit m, the smallest
-    of them for D = 9: there the Mobius sum moves the radii of a level 0 branch together, and of both branches apart.
+    Centres are multiples of u = e(1) in the plane of digit 0. Of the tail, only digit m lies in this plane, for D = 9
+    the smallest digit. The Mobius sum brings the radii of one branch of level 0 together, and those of two branches apart.
 
     n_digits, dim, ratio: as in `Tree`
-    scale: sqrt(c) times the length of a digit 0 that the tail does not have
+    scale: sqrt(c) times the length of digit 0, if the tail had one
     centre_0, centre_1, centre_2: sqrt(c) times the coordinate along u of the centre for x_0 = 0, 1, 2
     """
 
@@ -64,7 +64,7 @@ def tree(form: Tree, c: ArrayLike = 1.0) -> Array:
 
 
 def decode_tree(z: ArrayLike, form: Tree, c: ArrayLike = 1.0) -> Array:
-    """The digits that points (n, dim) were made from, as trits (n, D) int8: in each plane the nearest lattice point."""
+    """Points (n, dim) -> trits (n, D) int8: those of the nearest lattice point in each plane."""
     x, _ = _nearest(jnp.sqrt(c) * jnp.asarray(z), form, 0)
     return (x - 1).astype(jnp.int8)
 
@@ -77,9 +77,9 @@ def rich(form: Rich, c: ArrayLike = 1.0) -> Array:
 
 
 def decode_rich(z: ArrayLike, form: Rich, c: ArrayLike = 1.0) -> Array:
-    """The digits that points (n, dim) were made from, as trits (n, D) int8.
+    """Points (n, dim) -> trits (n, D) int8.
 
-    (-centre) (+) z is the tail if x_0 is right (left cancellation): x_0 is the one that leaves it nearest to a tail.
+    (-centre) (+) z is the tail if x_0 is right (left cancellation), so x_0 is the digit with the nearest tail.
     """
 
     def tail_from(centre):
@@ -95,22 +95,22 @@ def decode_rich(z: ArrayLike, form: Rich, c: ArrayLike = 1.0) -> Array:
 # --- the task of configs/closed_form.py -------------------------------------------------------------------------------
 
 KEYS = {
-    "n_digits": integer(2, 12),  # there are 3^n_digits rows
-    "dim": integer(2, 1024),  # a digit takes a plane
+    "n_digits": integer(2, 12),  # an embedding has 3^n_digits rows
+    "dim": integer(2, 1024),  # a digit needs a plane of two coordinates
     "c": real(1e-6, 1e6),  # the ball has radius 1/sqrt(c)
     "seed": integer(0),
     "tree.scale": real(0, excluded=(0,)),
-    "tree.ratio": real(0, 1, excluded=(0, 1)),  # digits get smaller
+    "tree.ratio": real(0, 1, excluded=(0, 1)),  # below 1, so that digits get smaller
     "rich.scale": real(0, excluded=(0,)),
     "rich.ratio": real(0, 1, excluded=(0, 1)),
-    "rich.centre_0": real(-1, 1, excluded=(-1, 1)),  # the edge of the ball
+    "rich.centre_0": real(-1, 1, excluded=(-1, 1)),  # within the ball
     "rich.centre_1": real(-1, 1, excluded=(-1, 1)),
     "rich.centre_2": real(-1, 1, excluded=(-1, 1)),
 }
 
 
 def check(config: Any) -> None:
-    """Raise a ConfigError where digits share too few planes, or a tree meets the edge of the ball."""
+    """Raise a ConfigError if too many digits share a plane, or if a tree reaches the edge of the ball."""
     n, dim = config.n_digits, config.dim
     shared = max(map(len, _planes(n, dim, 0)))
     if n + shared > 18:
@@ -127,7 +127,7 @@ def check(config: Any) -> None:
 
 
 def report(config: Any) -> str:
-    """The metrics of both closed forms beside chance, untrained and best, and what they mean, as text."""
+    """Text: the metrics of both closed forms beside chance, untrained and best values, and their verdicts."""
     n_digits, c = config.n_digits, jnp.float32(config.c)
     samples = evaluate.draw_samples(n_digits, 3, config.seed)
     tree_form = Tree(n_digits, config.dim, **config.tree)
@@ -146,7 +146,7 @@ def report(config: Any) -> str:
 
 
 def _planes(n_digits: int, dim: int, first: int) -> list[list[int]]:
-    """The digits from `first` on by the plane that holds them; planes without one are left out."""
+    """The digits from `first` on, by plane, without the planes that hold none."""
     m = dim // 2
     planes = ([k for k in range(first, n_digits) if k % m == plane] for plane in range(m))
     return [digits for digits in planes if digits]
@@ -164,8 +164,7 @@ def _lattice(form: Tree | Rich, first: int) -> np.ndarray:
 def _nearest(z: Array, form: Tree | Rich, first: int) -> tuple[Array, Array]:
     """Digits (n, D - first) of the lattice point nearest to each z (n, dim), and the squared distance to it (n,).
 
-    Planes are independent of each other. The digits that share one are not: they are read together, from all their
-    3^(number of them) sums.
+    Planes are independent of each other. The k digits of one plane are decoded together, from all 3^k sums of them.
     """
     digits, off = {}, jnp.sum(z[:, 2 * (form.dim // 2) :] ** 2, -1)
     for ks in _planes(form.n_digits, form.dim, first):
@@ -184,13 +183,13 @@ def _nearest(z: Array, form: Tree | Rich, first: int) -> tuple[Array, Array]:
 
 @jax.jit
 def _nearest_of(points: Array, sums: Array) -> tuple[Array, Array]:
-    """Which of sums (m, 2) is nearest to each of points (n, 2), and the squared distance, (n,) each."""
+    """Index of the row of sums (m, 2) nearest to each of points (n, 2), and the squared distance, (n,) each."""
 
     def one(point):
         squares = jnp.sum((point[None] - sums) ** 2, -1)
         return jnp.argmin(squares), jnp.min(squares)
 
-    # All rows at once where few digits share a plane, 2^22 distances at a time where many do.
+    # At most 2^22 distances at a time: all rows if few digits share a plane.
     return jax.lax.map(one, points, batch_size=max(1, 2**22 // len(sums)))
 
 

@@ -1,4 +1,4 @@
-"""The controllers of a run: those of the table `controllers` that its config asks for, as a task takes them."""
+"""The controllers of a run: those of the table `CONTROLLERS` that are on in its config, as fields of its Task."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,7 +28,7 @@ def make_control(static: Any, scope: Scope) -> dict[str, Any]:
     ahead = [part.look_ahead for part in parts.values() if part.look_ahead]
     if len(ahead) > 1:
         names = ", ".join(one.controller for one in ahead)
-        raise ConfigError(f"{names} learn by looking ahead, and one controller of a run can: turn the others off")
+        raise ConfigError(f"{names} learn by looking ahead, but only one of a run can: turn the others off")
     return dict(
         controllers={name: part.control for name, part in parts.items() if part.control},
         schedules={name: row for part in parts.values() for name, row in part.schedules.items()},
@@ -38,7 +38,7 @@ def make_control(static: Any, scope: Scope) -> dict[str, Any]:
 
 
 def knobs(static: Any, hypers: Any) -> dict[str, Array]:
-    """The knobs of a config, as they are before any controller: those of the model, of `knobs`, of the controllers."""
+    """The initial values of all knobs: those of the model, of the group `knobs` and of the controllers that are on."""
     found = {}
     if static.model.curvature == "controlled":
         found["c"] = hypers.model.c
@@ -52,14 +52,11 @@ def knobs(static: Any, hypers: Any) -> dict[str, Array]:
 
 
 def observed(static: Any, seen: Mapping[str, Any], terms: Mapping[str, Array], key: Array) -> dict[str, Array]:
-    """The signals that are computed for the controllers alone.
-
-    seen: what the losses see, by branch; terms: of the losses; key: of the loss of the step
-    """
+    """The signals that only controllers read. seen: BranchOutput by branch; terms: of the losses; key: of the step."""
     return {name: x for one in _on(static) for name, x in one.observe(seen, terms, key).items()}
 
 
-# Products of three are rounded in this order: shared knobs, then those of the controllers, the last of the chain first.
+# The order fixes the rounding of products: shared knobs, then those of the controllers, the last of the chain first.
 _FACTORS = (*factors.SHARED, *(factor for one in reversed(CONTROLLERS) for factor in one.factors))
 if _unknown := {name for factor in _FACTORS for name in factor.losses} - registry.table().keys():
     raise ValueError(
@@ -68,7 +65,7 @@ if _unknown := {name for factor in _FACTORS for name in factor.losses} - registr
 
 
 def factors_of(turned: Mapping[str, Array], losses: Mapping[str, str], hypers: Any) -> factors.Factors:
-    """The factors of these knobs on the weights of the losses that are on."""
+    """The factors of the knobs `turned` on the weights of the losses that are on."""
     return factors.of(_FACTORS, turned, losses, hypers)
 
 
