@@ -42,7 +42,7 @@ class Rich(NamedTuple):
     """z(i) = centre(x_0) (+) tail(i), tail(i) = scale / sqrt(c) sum_{k>=1} ratio^k e(x_k): at the ceiling, and rich.
 
     Centres are multiples of u = e(1) in the plane of digit 0. Of the tail, only digit m lies in this plane, for D = 9
-    the smallest digit. The Mobius sum brings the radii of one branch of level 0 together, and those of two branches apart.
+    the smallest digit. The Mobius sum brings the radii of each branch of level 0 together, and the branches apart.
 
     n_digits, dim, ratio: as in `Tree`
     scale: sqrt(c) times the length of digit 0, if the tail had one

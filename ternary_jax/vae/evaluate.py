@@ -4,7 +4,7 @@ z (N, dim) holds the points of the ball of curvature parameter c, row i that of 
 decoded digits about their middle (trits for p = 3), as `ternary.operations` does. D and p follow from the shapes. All
 metric functions are pure: jit them, and vmap them over runs.
 
-A point has two radii: r = d(0, z), the geodesic one, and s = sqrt(c)|z| in [0, 1), of which r is an increasing function.
+A point has two radii: r = d(0, z), the geodesic one, and s = sqrt(c)|z| in [0, 1); r is an increasing function of s.
 Ranks of radii come from s: sums, products and square roots round alike everywhere, so equal radii stay equal. The
 arcsinh of a vector unit does not guarantee this.
 
@@ -315,7 +315,7 @@ def _distortion(d, level, p):
 
 
 def _spearman(a, ranks_b):
-    """Spearman of a with values of doubled ranks `ranks_b`. One sort carries both: the sums do not depend on the order."""
+    """Spearman of a with values of doubled ranks `ranks_b`. One sort carries both, as the sums ignore the order."""
     ranks_b = jnp.broadcast_to(jnp.asarray(ranks_b), jnp.shape(a))
     a = jnp.asarray(a, jnp.float64)
     ordered, ranks_b = jax.lax.sort((a, ranks_b), num_keys=1)

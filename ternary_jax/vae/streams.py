@@ -11,7 +11,7 @@ DROPOUT = 1  # 1 to 99: one for each call of a network with dropout, in the orde
 NOISE = {"A": 100, "B": 101}  # the draws from the posterior of each branch
 LOSSES = 200  # the key of the losses
 TRIPLETS = 0  # of the key of the losses: random triplets, the same in every loss and branch
-BATCH_RANKING = 201  # triplets of the signal `ranking` of the controllers
+BATCH_RANKING = 201  # triplets of the ranking that controllers observe
 
 
 def stream(key: Array, number: int) -> Array:

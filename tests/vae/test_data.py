@@ -184,7 +184,10 @@ def test_splits_are_those_of_older_checkpoints():
             "residue_held_out=27 leaves nothing to train: give 1 to 26",
         ),
         ({"split": "residue_balls", "residue_held_out": 0}, "residue_held_out=0 holds nothing out: give 1 to 26"),
-        ({"split": "digit_box", "box_digits": 1}, "box_digits=1 .*would never be seen: give 2 or more"),
+        (
+            {"split": "digit_box", "box_digits": 1},
+            "box_digits=1 .*never see a value of the digit: give 2 or more",
+        ),
         ({"split": "digit_box", "box_digits": 0}, "box_digits=0 is not allowed"),
         ({"split": "digit_box", "box_digits": 10}, r"box_digits=10 .*data\.n_digits=9"),
     ],

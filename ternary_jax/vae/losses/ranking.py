@@ -1,7 +1,7 @@
-"""Triplets: of two rows beside an anchor, the one of higher valuation to it is to be nearer than the other.
+"""Ranking losses on triplets: the row of higher pair valuation to the anchor belongs nearer to it than the other row.
 
-Rows i, j, k; d_j = d(z_i, z_j) and v_j = v(|i - j|), likewise k, (n,) each. The positive is the one of higher
-valuation. Which triplets: at random, or the worst that the batch has.
+Rows i (the anchor), j, k; d_j = d(z_i, z_j) and v_j = v(|i - j|), likewise k, (n,) each. The positive is the row of
+higher valuation. Triplets are random, or the worst of the batch.
 """
 
 from collections.abc import Callable
@@ -21,14 +21,11 @@ from ternary_jax.vae.outputs import BranchOutput
 from ternary_jax.vae.streams import TRIPLETS, stream
 
 Order = Callable[[Any, Any, Any], Array]
-BLOCK = 1 << 18  # distances that `mine` looks at together, 1 MB: all at 512 rows, those of 64 anchors at 4,096
+BLOCK = 1 << 18  # distances that `mine` computes at once, 1 MB: all at 512 rows, those of 64 anchors at 4,096
 
 
 class Triplets(NamedTuple):
-    """Beside each anchor the numbers of two other rows; all (anchors,).
-
-    positive, negative: int32; found: whether the anchor has both
-    """
+    """positive, negative (anchors,) int32: row numbers; found (anchors,) bool: whether the anchor has both."""
 
     positive: Array
     negative: Array
@@ -46,7 +43,7 @@ def margin(v_j: Array, v_k: Array, least: ArrayLike, slope: ArrayLike) -> Array:
 def ordered(d_j: Array, d_k: Array, v_j: Array, v_k: Array, margin: ArrayLike) -> Array:
     """max(0, d(positive) - d(negative) + margin), mean over triplets with v_j != v_k, -> (); margin () or (n,).
 
-    The positive may be j or k; the originals dropped the triplets in which it is k. PAdicRankingLoss, margin 0.1.
+    The positive may be j or k; the originals drop triplets in which it is k. PAdicRankingLoss, margin 0.1.
     """
     sign = jnp.sign(v_j - v_k).astype(d_j.dtype)
     return masked.mean(jax.nn.relu(sign * (d_j - d_k) + margin), v_j != v_k)
@@ -55,7 +52,7 @@ def ordered(d_j: Array, d_k: Array, v_j: Array, v_k: Array, margin: ArrayLike) -
 def violated(d_p: Array, d_n: Array, found: Array, margin: ArrayLike) -> Array:
     """d_p - d_n + margin, mean over the triplets found where it is above 0, -> (): semi-hard ones, or harder.
 
-    Those that keep their margin are not in the mean, so that the last ones that do not are not diluted.
+    Triplets that keep their margin are not in the mean, where they would dilute the last violations.
     """
     short = d_p - d_n + margin
     return masked.mean(short, found & (short > 0))
@@ -65,9 +62,9 @@ def violated(d_p: Array, d_n: Array, found: Array, margin: ArrayLike) -> Array:
 
 
 def shifts(key: Array, n: int) -> tuple[Array, Array]:
-    """Two different shifts s, t uniform in [1, n), n >= 3: (i, i - s mod n, i - t mod n) are n triplets, and no gather.
+    """Two different shifts s, t uniform in [1, n), n >= 3: (i, i - s mod n, i - t mod n) are n triplets, by rolls.
 
-    Distinct by construction: of three rows drawn freely two may be one, which the originals moved on by a row.
+    Their rows are distinct by construction; the originals draw three rows and move an equal one on by one.
     """
     key, other = jax.random.split(key)
     s = jax.random.randint(key, (), 1, n)
@@ -75,13 +72,13 @@ def shifts(key: Array, n: int) -> tuple[Array, Array]:
 
 
 def mine(points: Array, rows: Array, anchors: int, c: ArrayLike, order: Order, n_digits: int) -> Triplets:
-    """The worst triplet of each of the first rows, by the distances to all, which carry no gradient.
+    """The worst triplet of each of the first `anchors` rows, by their distances to all rows, without a gradient.
 
-    points (n, dim), rows (n,) int32 their operations; of `anchors` of them. The positive is the furthest of the rows of
-    highest valuation to the anchor, the negative the nearest of those of lower valuation than it. A row of the anchor's
-    own operation is neither: it is the same point. `BLOCK` distances or so exist at a time, as n^2 of 4,096 rows are
-    64 MB for each of a few arrays; the loss then takes the distances of the triplets alone, with their gradients.
-    In the originals, loops over single numbers on the host.
+    points (n, dim), rows (n,) int32 their operations. The positive is the furthest of the rows of highest valuation to
+    the anchor, the negative the nearest of the rows of lower valuation than that. A row of the anchor's own operation
+    is
+    neither: it is the same point. About `BLOCK` distances exist at a time, because all n^2 of 4,096 rows are 64 MB per
+    array. The loss then computes the distances of the triplets alone, with gradients. The originals loop on the host.
     """
     points, c = lax.stop_gradient((points, c))
 
@@ -98,9 +95,7 @@ def mine(points: Array, rows: Array, anchors: int, c: ArrayLike, order: Order, n
 
 
 def _first(x):
-    """The place of the greatest, the first of those, (n,) -> (). On CPU argmax is no vector operation, and four times
-    as slow.
-    """
+    """argmax, (n,) -> (), the first place of the maximum. On CPU jnp.argmax is not vectorised, and 4 times as slow."""
     places = jnp.arange(len(x), dtype=jnp.int32)
     return jnp.min(jnp.where(x == jnp.max(x), places, len(x) - 1))
 
@@ -109,8 +104,9 @@ def _first(x):
 
 
 class Measure(NamedTuple):
-    """distance: of two points (dim,), and c, -> (), with its gradient; order: a point, points (n, dim), c -> (n,), what
-    rises with the distance between them, by a matrix product. It is off by rounding where two are near each other.
+    """distance: of two points, differentiable; order: a point, points (n, dim), c -> (n,), increasing in the distance.
+
+    order is a matrix product, and has rounding errors between near points.
     """
 
     distance: pairs.Distance
@@ -127,7 +123,7 @@ def _chord(x, points, c):
     return _squared(x, points, c) / (1 - c * jnp.sum(jnp.square(points), -1))
 
 
-EUCLIDEAN = Measure(pairs.euclidean, _squared)  # of tangent vectors, whatever c
+EUCLIDEAN = Measure(pairs.euclidean, _squared)  # of tangent vectors, independent of c
 HYPERBOLIC = Measure(poincare.dist, _chord)
 
 
@@ -163,14 +159,14 @@ def _half_mined(output: BranchOutput, h: Any, points: Array, measure: Measure) -
 
 
 def _at_random(output: BranchOutput, points: Array, measure: Measure) -> tuple[Array, ...]:
-    """n random triplets, the same ones in every loss and branch of a step; a key is used once, so by its fold."""
+    """n random triplets, the same in every loss and branch of a step."""
     moved = shifts(stream(output.batch.key, TRIPLETS), len(output.batch.rows))
     of_points, of_rows = ((a, *(jnp.roll(a, shift, 0) for shift in moved)) for a in (points, output.batch.rows))
     return _of_triplets(output, of_points, of_rows, measure)
 
 
 def _of_triplets(output: BranchOutput, points: Any, rows: Any, measure: Measure) -> tuple[Array, ...]:
-    """(d_j, d_k, v_j, v_k) of anchors to two others each; points, rows: of the three."""
+    """(d_j, d_k, v_j, v_k) of triplets; points, rows: of anchor, j and k."""
     (x, *others), (i, *other_rows) = points, rows
     return *(pairs.each(measure.distance, x, y, output.c) for y in others), *(
         ternary.pair_valuation(i, j, output.n_digits) for j in other_rows
