@@ -233,10 +233,9 @@ def get_config() -> ConfigDict:
     config.controller.hidden = (32, 32)  # widths of this network
 
     config.rates = ConfigDict()  # factor on the learning rate of each group of parameters
-    for group in ("encoder_A", "encoder_B", "projection_A", "projection_B", "decoder_A", "decoder_B"):
+    branches = ("encoder_A", "encoder_B", "projection_A", "projection_B", "decoder_A", "decoder_B")
+    for group in (*branches, "curvature", "controller"):
         config.rates[group] = 1.0
-    config.rates.curvature = 1.0
-    config.rates.controller = 1.0
 
     config.start = ConfigDict()
     config.start.workdir = ""  # a workdir of this program: start from its newest checkpoint; "": from scratch

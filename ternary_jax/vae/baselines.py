@@ -142,9 +142,6 @@ def report(config: Any) -> str:
     return "\n".join([references.table(rows, references.levels(n_digits, 3, samples)), "", *verdicts])
 
 
-# --- inside -----------------------------------------------------------------------------------------------------------
-
-
 def _planes(n_digits: int, dim: int, first: int) -> list[list[int]]:
     """The digits from `first` on, by plane, without the planes that hold none."""
     m = dim // 2

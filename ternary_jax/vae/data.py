@@ -289,9 +289,6 @@ def partner(key: Array, i: ArrayLike, level: ArrayLike, balls: Balls) -> Array:
     return jnp.where(count > 0, balls.order[jnp.where(place < gap, place, place + (resume - gap))], i)
 
 
-# --- inside -----------------------------------------------------------------------------------------------------------
-
-
 def _below(key: Array, count: Array) -> Array:
     """Uniform integers in [0, count), of the shape of count, int32; 0 where count is 0.
 

@@ -176,16 +176,6 @@ def costly(z: ArrayLike, c: ArrayLike, samples: Samples) -> Costly:
     return _costly(jnp.asarray(z), jnp.asarray(c, float), samples)
 
 
-@in_float64
-def held_out_coverage(prediction: ArrayLike, train_mask: ArrayLike) -> Array:
-    """Coverage over the rows with train_mask False, (N, D) and (N,) bool -> (); NaN where nothing is held out."""
-    prediction, held_out = _trits(prediction), ~jnp.asarray(train_mask, bool)
-    if held_out.shape != prediction.shape[:1]:
-        raise ValueError(f"train_mask is {prediction.shape[:1]}, one bool an operation, not {held_out.shape}")
-    count = jnp.sum(held_out, dtype=jnp.float64)
-    return _ratio(jnp.sum(_decoded(prediction) & held_out, dtype=jnp.float64), count)
-
-
 def rows_held_out(train_mask: np.ndarray, n_digits: int = 9, p: int = 3) -> HeldOut:
     """The operations with train_mask False, (N,) bool, on the host."""
     row = np.flatnonzero(~train_mask)
@@ -226,20 +216,11 @@ def uniform_coverage(n_draws: int, n: int) -> float:
     return -math.expm1(n_draws * math.log1p(-1 / n))
 
 
-@in_float64
-def spearman(a: ArrayLike, b: ArrayLike) -> Array:
-    """Pearson correlation of the average ranks of a and b, (n,) each; NaN where one is constant or holds a NaN."""
-    return _spearman(a, _ranks(b))
-
-
 def measure(z: ArrayLike, prediction: ArrayLike, c: ArrayLike, samples: Samples) -> dict[str, float]:
     """All metrics of one embedding, on the host, by name. A float64 z, as from a file, stays float64 without x64."""
     with jax.enable_x64(jnp.result_type(float) == jnp.float64 or np.asarray(z).dtype == np.float64):
         both = jax.device_get((cheap(z, prediction, c), costly(z, c, samples)))
     return {name: float(value) for metrics in both for name, value in metrics._asdict().items()}
-
-
-# --- inside -----------------------------------------------------------------------------------------------------------
 
 
 @in_float64
@@ -315,20 +296,13 @@ def _distortion(d, level, p):
 
 
 def _spearman(a, ranks_b):
-    """Spearman of a with values of doubled ranks `ranks_b`. One sort carries both, as the sums ignore the order."""
+    """Spearman of a with values of doubled ranks `ranks_b`. NaN if one is constant or has a NaN."""
     ranks_b = jnp.broadcast_to(jnp.asarray(ranks_b), jnp.shape(a))
     a = jnp.asarray(a, jnp.float64)
-    ordered, ranks_b = jax.lax.sort((a, ranks_b), num_keys=1)
+    ordered, ranks_b = jax.lax.sort((a, ranks_b), num_keys=1)  # one sort for both: the sums ignore the order of pairs
     mean = a.size - 1  # of doubled ranks, exactly: with a computed mean, a constant would have a spread by rounding
     x, y = _ranks_in_order(ordered) - mean, jnp.asarray(ranks_b, a.dtype) - mean
     return _ratio(jnp.sum(x * y), jnp.sqrt(jnp.sum(x * x) * jnp.sum(y * y)))
-
-
-def _ranks(a):
-    """Doubled average ranks, less 1, in the order of the elements."""
-    a = jnp.asarray(a, jnp.float64)
-    ordered, place = jax.lax.sort((a, jnp.arange(a.size)), num_keys=1)
-    return jax.lax.sort((place, _ranks_in_order(ordered)), num_keys=1)[1]
 
 
 def _ranks_in_order(ordered):
