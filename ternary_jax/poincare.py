@@ -98,7 +98,7 @@ def log(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
 @in_float64
 def exp0(u: ArrayLike, c: ArrayLike) -> Array:
     """exp_0(u) = tanh(sqrt(c)|u|) u / (sqrt(c)|u|). From sqrt(c)|u| = 9 on it rounds to the edge itself in float32."""
-    return jnp.where(c > 0, 1.0, jnp.nan) * tanhc(c * _sq(u)) * u
+    return jnp.where(jnp.greater(c, 0), 1.0, jnp.nan) * tanhc(c * _sq(u)) * u
 
 
 @in_float64

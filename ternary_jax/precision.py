@@ -50,7 +50,7 @@ def exact_matmul(a: Array, b: Array) -> Array:
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
-def _analytic(f: Callable[[Any], Array], taylor: Sequence[float]) -> Callable[[Any], Array]:
+def _smooth_at_zero(f: Callable[[Any], Array], taylor: Sequence[float]) -> Callable[[Any], Array]:
     """g(w) = f(sqrt w) for an even f, smooth at w = 0: below w = 1/64 it is the Taylor series in w."""
 
     def g(w):
@@ -69,17 +69,17 @@ def _tanhc_taylor(n: int) -> list[float]:
     return t
 
 
-sinhc = _analytic(lambda a: jnp.sinh(a) / a, [1 / math.factorial(2 * k + 1) for k in range(9)])
-asinhc = _analytic(
+sinhc = _smooth_at_zero(lambda a: jnp.sinh(a) / a, [1 / math.factorial(2 * k + 1) for k in range(9)])
+asinhc = _smooth_at_zero(
     lambda a: jnp.arcsinh(a) / a,
     [(-1 / 4) ** k * math.comb(2 * k, k) / (2 * k + 1) for k in range(10)],
 )
-tanhc = _analytic(lambda a: jnp.where(a < jnp.inf, jnp.tanh(a) / a, jnp.nan), _tanhc_taylor(10))
-asinh_squared = _analytic(
+tanhc = _smooth_at_zero(lambda a: jnp.where(a < jnp.inf, jnp.tanh(a) / a, jnp.nan), _tanhc_taylor(10))
+asinh_squared = _smooth_at_zero(
     lambda a: jnp.arcsinh(a) ** 2,
     [0, *((-1) ** (k - 1) * 4**k / (2 * k**2 * math.comb(2 * k, k)) for k in range(1, 11))],
 )
-log_sinhc = _analytic(
+log_sinhc = _smooth_at_zero(
     lambda a: a + jnp.log1p(-jnp.exp(-2 * a)) - jnp.log(2 * a),
     [0, 1 / 6, -1 / 180, 1 / 2835, -1 / 37800, 1 / 467775, -691 / 3831077250, 2 / 127702575],
 )

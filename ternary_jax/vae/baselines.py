@@ -20,7 +20,7 @@ from ternary_jax.config.keys import integer, real
 from ternary_jax.errors import ConfigError
 from ternary_jax.vae import evaluate, references
 
-E = np.array([[0.0, 0.0], [1.0, 0.0], [-0.5, math.sqrt(3) / 2]])
+DIGIT_VECTORS = np.array([[0.0, 0.0], [1.0, 0.0], [-0.5, math.sqrt(3) / 2]])
 
 
 class Tree(NamedTuple):
@@ -154,7 +154,7 @@ def _lattice(form: Tree | Rich, first: int) -> np.ndarray:
     x = ternary.operations(form.n_digits) + 1
     z = np.zeros((len(x), form.dim))
     for k in range(first, form.n_digits):
-        z[:, _columns(k, form)] += form.scale * form.ratio**k * E[x[:, k]]
+        z[:, _columns(k, form)] += form.scale * form.ratio**k * DIGIT_VECTORS[x[:, k]]
     return z
 
 
@@ -166,9 +166,11 @@ def _nearest(z: Array, form: Tree | Rich, first: int) -> tuple[Array, Array]:
     digits, off = {}, jnp.sum(z[:, 2 * (form.dim // 2) :] ** 2, -1)
     for ks in _planes(form.n_digits, form.dim, first):
         choices = np.array(list(itertools.product(range(3), repeat=len(ks))))
-        sums = jnp.asarray(sum(form.scale * form.ratio**k * E[choices[:, j]] for j, k in enumerate(ks)), z.dtype)
+        sums = jnp.asarray(
+            sum(form.scale * form.ratio**k * DIGIT_VECTORS[choices[:, j]] for j, k in enumerate(ks)), z.dtype
+        )
 
-        choice, squares = _nearest_of(z[:, _columns(ks[0], form)], sums)
+        choice, squares = _nearest_row(z[:, _columns(ks[0], form)], sums)
         off += squares
         digits |= {k: jnp.asarray(choices[:, j])[choice] for j, k in enumerate(ks)}
     for plane in range(form.dim // 2):
@@ -179,7 +181,7 @@ def _nearest(z: Array, form: Tree | Rich, first: int) -> tuple[Array, Array]:
 
 
 @jax.jit
-def _nearest_of(points: Array, sums: Array) -> tuple[Array, Array]:
+def _nearest_row(points: Array, sums: Array) -> tuple[Array, Array]:
     """Index of the row of sums (m, 2) nearest to each of points (n, 2), and the squared distance, (n,) each."""
 
     def one(point):

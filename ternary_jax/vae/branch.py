@@ -147,7 +147,7 @@ def make_branch(name: str, static: Any) -> Branch:
         scale = jnp.exp(latent.log_variance / 2)
         if own.posterior == "gaussian":
             return project(params, latent.mean + scale * noise, c, key)
-        return jax.vmap(_moved, (0, 0, None))(points.z, scale * noise / 2, c)
+        return jax.vmap(_wrapped_draw, (0, 0, None))(points.z, scale * noise / 2, c)
 
     def decode(params, u, key=None):
         return call("decoder", decoder, params, u, key).reshape(-1, n_digits, 3)
@@ -185,7 +185,7 @@ def _from_tangent(y: Array, c: Array) -> Points:
     return Points(poincare.exp0(u, c), u, 2 * jnp.where(beyond, longest, norm))
 
 
-def _moved(z: Array, s: Array, c: Array) -> Points:
+def _wrapped_draw(z: Array, s: Array, c: Array) -> Points:
     """exp_z of the transport of s (dim,), a tangent vector at 0, to z."""
     z = poincare.project(poincare.translate(z, s, c), c)
     return Points(z, poincare.log0(z, c), poincare.dist0(z, c))

@@ -24,7 +24,7 @@ KEYS: dict[str, Key] = {
 
 def make_control(static: Any, scope: Scope) -> dict[str, Any]:
     """The fields controllers, schedules, signals and look_ahead of the Task: the controllers that are on, in order."""
-    parts = {one.name: one.make(static, scope) for one in _on(static)}
+    parts = {one.name: one.make(static, scope) for one in _controllers_on(static)}
     ahead = [part.look_ahead for part in parts.values() if part.look_ahead]
     if len(ahead) > 1:
         names = ", ".join(one.controller for one in ahead)
@@ -46,14 +46,14 @@ def knobs(static: Any, hypers: Any) -> dict[str, Array]:
         found["sigma"] = hypers.prior.sigma
     if static.control != "none":
         found |= hypers.knobs._asdict() | {"rho": hypers.model.rho}
-    for one in _on(static):
+    for one in _controllers_on(static):
         found |= one.knobs(static, hypers)
     return {name: jnp.asarray(value) for name, value in found.items()}
 
 
 def observed(static: Any, seen: Mapping[str, Any], terms: Mapping[str, Array], key: Array) -> dict[str, Array]:
     """The signals that only controllers read. seen: BranchOutput by branch; terms: of the losses; key: of the step."""
-    return {name: x for one in _on(static) for name, x in one.observe(seen, terms, key).items()}
+    return {name: x for one in _controllers_on(static) for name, x in one.observe(seen, terms, key).items()}
 
 
 # The order fixes the rounding of products: shared knobs, then those of the controllers, the last of the chain first.
@@ -93,5 +93,5 @@ def _check_injection(config):
         )
 
 
-def _on(static: Any) -> Iterator[Controller]:
+def _controllers_on(static: Any) -> Iterator[Controller]:
     return (one for one in CONTROLLERS if one.on(static))

@@ -80,7 +80,7 @@ def random_mask(seed: int, n_digits: int, share: float) -> np.ndarray:
     """True for round(share N) operations, (N,). At one seed a larger share contains a smaller one."""
     n = ternary.n_operations(n_digits)
     mask = np.zeros(n, bool)
-    mask[_shuffled(_raw(seed, n))[: round(share * n)]] = True
+    mask[_shuffled(_random_words(seed, n))[: round(share * n)]] = True
     return mask
 
 
@@ -90,7 +90,7 @@ def residue_mask(seed: int, n_digits: int, level: int, held_out: int) -> np.ndar
     Training never sees a digit value that only the held-out balls have; at level 1 there always is one.
     """
     residue = ternary.residue(np.arange(ternary.n_operations(n_digits)), level, n_digits)
-    return ~np.isin(residue, _shuffled(_raw(seed, 3**level))[:held_out])
+    return ~np.isin(residue, _shuffled(_random_words(seed, 3**level))[:held_out])
 
 
 def box_mask(seed: int, n_digits: int, n_box_digits: int) -> np.ndarray:
@@ -98,7 +98,7 @@ def box_mask(seed: int, n_digits: int, n_box_digits: int) -> np.ndarray:
 
     If n_box_digits >= 2, training sees each of these values, but never all at once.
     """
-    raw = _raw(seed, n_digits + n_box_digits)
+    raw = _random_words(seed, n_digits + n_box_digits)
     digits = _shuffled(raw[:n_digits])[:n_box_digits]
     values = (raw[n_digits:] % 3).astype(int)
     x = ternary.digits(np.arange(ternary.n_operations(n_digits)), n_digits)
@@ -169,7 +169,7 @@ def make_strata(train: np.ndarray, n_digits: int, batch_size: int, budget: float
 
 def stratified(key: Array, strata: Strata) -> Array:
     """A batch of operations, with replacement: row b is uniform in its stratum. (batch_size,) int32."""
-    return strata.order[strata.first + _below(key, strata.count)]
+    return strata.order[strata.first + _uniform_below(key, strata.count)]
 
 
 # --- batches ----------------------------------------------------------------------------------------------------------
@@ -285,11 +285,11 @@ def partner(key: Array, i: ArrayLike, level: ArrayLike, balls: Balls) -> Array:
     begin, end = ball(level)
     gap, resume = ball(jnp.minimum(level + 1, len(balls.width) - 1))
     count = end - begin - (resume - gap)
-    place = begin + _below(key, count)
+    place = begin + _uniform_below(key, count)
     return jnp.where(count > 0, balls.order[jnp.where(place < gap, place, place + (resume - gap))], i)
 
 
-def _below(key: Array, count: Array) -> Array:
+def _uniform_below(key: Array, count: Array) -> Array:
     """Uniform integers in [0, count), of the shape of count, int32; 0 where count is 0.
 
     The relative error of uniformity of a 32-bit word modulo count is count / 2^32, 5e-6 for 3^9. That of floor(u count)
@@ -299,7 +299,7 @@ def _below(key: Array, count: Array) -> Array:
     return (word % jnp.maximum(count, 1).astype(jnp.uint32)).astype(jnp.int32)
 
 
-def _raw(seed: int, n: int) -> np.ndarray:
+def _random_words(seed: int, n: int) -> np.ndarray:
     """n random words, uint64, of the raw stream.
 
     numpy may change the stream of `Generator.permutation` in any release (NEP 19). An old checkpoint would then have

@@ -164,7 +164,7 @@ def draw_samples(n_digits: int = 9, p: int = 3, seed: int = 0) -> Samples:
 
 def cheap(z: ArrayLike, prediction: ArrayLike, c: ArrayLike) -> Cheap:
     """The metrics that need one sort of N radii. z (N, dim), prediction (N, D) integers, c () -> scalars."""
-    z, prediction = jnp.asarray(z), _trits(prediction)
+    z, prediction = jnp.asarray(z), _checked_prediction(prediction)
     _digits_and_p(z.shape[0], prediction.shape[-1])
     return _cheap(z, prediction, jnp.asarray(c, float), 8 * float(jnp.finfo(z.dtype).eps))
 
@@ -187,7 +187,7 @@ def rows_held_out(train_mask: np.ndarray, n_digits: int = 9, p: int = 3) -> Held
 def on_held_out(z: ArrayLike, prediction: ArrayLike, c: ArrayLike, held_out: HeldOut) -> OnHeldOut:
     """The metrics of one or more held-out rows. z (N, dim), prediction (N, D), c () -> scalars."""
     s, _ = _radii(z, c)
-    decoded = jnp.where(jnp.isnan(s[0]), jnp.nan, jnp.asarray(_decoded(_trits(prediction)), s.dtype))
+    decoded = jnp.where(jnp.isnan(s[0]), jnp.nan, jnp.asarray(_decoded(_checked_prediction(prediction)), s.dtype))
     m, held = held_out.row.shape[0], decoded[held_out.row]
     coverage = jnp.mean(held)
     trained = _ratio(jnp.sum(decoded) - jnp.sum(held), jnp.asarray(s.shape[0] - m, s.dtype))
@@ -199,7 +199,7 @@ def prior_coverage(prediction_of_draws: ArrayLike, p: int = 3) -> PriorCoverage:
 
     Compare `share` with `uniform`: a prior through an untrained decoder reaches as much as a trained one.
     """
-    x = _trits(prediction_of_draws) + (p - 1) // 2
+    x = _checked_prediction(prediction_of_draws) + (p - 1) // 2
     n_draws, n_digits = x.shape
     if not n_draws:
         raise ValueError("prior coverage needs at least one draw")
@@ -335,7 +335,7 @@ def _decoded(prediction):
     return jnp.all(prediction == ternary.operations(n_digits, p), -1)
 
 
-def _trits(prediction: Any) -> Array:
+def _checked_prediction(prediction: Any) -> Array:
     prediction = jnp.asarray(prediction)
     if prediction.ndim != 2 or not jnp.issubdtype(prediction.dtype, jnp.integer):
         raise TypeError(f"a prediction holds integers, one row an operation, not {prediction.dtype} {prediction.shape}")

@@ -80,7 +80,7 @@ def cross_injected(u: dict[str, Array], rho: Any) -> dict[str, Array]:
     return {b: (1 - rho) * u[b] + rho * jax.lax.stop_gradient(other[b]) for b in u}
 
 
-def drops_out(static: Any, b: str) -> bool:
+def has_dropout(static: Any, b: str) -> bool:
     """Whether the encoder, projection or decoder of a branch has dropout."""
     own = getattr(static.model, b)
     theirs = static.model.A if own.decoder == "shared" else own
@@ -92,5 +92,5 @@ def drops_out(static: Any, b: str) -> bool:
 def _dropout_keys(static: Any, key: Array) -> Callable[[str], Any]:
     """branch -> the key for its next call of a network; None if the branch has no dropout."""
     number = itertools.count(streams.DROPOUT)
-    drops = {b: drops_out(static, b) for b in BRANCHES}
+    drops = {b: has_dropout(static, b) for b in BRANCHES}
     return lambda b: stream(key, next(number)) if drops[b] else None

@@ -462,7 +462,7 @@ def test_a_draw_consumes_its_key(draw):
 def test_a_count_near_two_to_the_23_is_drawn_evenly():
     """Where floor(u count) with a float32 u would leave out one number in three."""
     count = jnp.full(40_000, 3 * 2**22, jnp.int32)
-    drawn = np.asarray(data._below(jax.random.key(0), count))
+    drawn = np.asarray(data._uniform_below(jax.random.key(0), count))
     assert 0 <= drawn.min() <= drawn.max() < 3 * 2**22
     for part in (drawn % 2, drawn % 3, drawn >> 20):
         assert stats.chisquare(np.bincount(part)).pvalue > 0.001

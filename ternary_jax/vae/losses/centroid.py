@@ -26,8 +26,8 @@ def squared(z: Array, rows: Array, level: int, c: ArrayLike) -> Array:
     balls of the tree.
     """
     ball, n_balls = rows % 3**level, 3**level
-    still, c_still = lax.stop_gradient((z, c))
-    m = means(still, ball, n_balls, c_still)
+    z_constant, c_constant = lax.stop_gradient((z, c))
+    m = means(z_constant, ball, n_balls, c_constant)
     d2 = jax.vmap(poincare.squared_dist, (0, 0, None))(z, m[ball], c)
     return masked.mean(d2, _size(z, ball, n_balls)[ball] >= 2)
 
@@ -37,7 +37,7 @@ def means(z: Array, ball: Array, n_balls: int, c: ArrayLike) -> Array:
 
     `STEPS` steps from the gyromidpoints, by segment sums over all balls at once.
     """
-    return lax.fori_loop(0, STEPS, lambda _, m: nearer(m, z, ball, c), midpoints(z, ball, n_balls, c))
+    return lax.fori_loop(0, STEPS, lambda _, m: step_to_means(m, z, ball, c), midpoints(z, ball, n_balls, c))
 
 
 def midpoints(z: Array, ball: Array, n_balls: int, c: ArrayLike) -> Array:
@@ -51,7 +51,7 @@ def midpoints(z: Array, ball: Array, n_balls: int, c: ArrayLike) -> Array:
     return s / (t + jnp.sqrt(jnp.maximum(t**2 - c * jnp.sum(s * s, -1), size**2)))[:, None]
 
 
-def nearer(m: Array, z: Array, ball: Array, c: ArrayLike) -> Array:
+def step_to_means(m: Array, z: Array, ball: Array, c: ArrayLike) -> Array:
     """exp_m(mean_i log_m(z_i) / mean_i(t_i coth t_i)), t_i = sqrt(c) d(m, z_i), (n_balls, dim): a step to the means.
 
     The divisor bounds the Hessian (cosine rule of Zhang and Sra, arXiv 1602.06053, for curvature bounded below), so no

@@ -75,12 +75,12 @@ def monotonic(r: Array, v: Array, targets: Array, share: ArrayLike, softness: Ar
     MonotonicRadialLoss, softness 0.05, pull 0.5, share 1 (its least margin of 0.02 has no effect in its own range).
     """
     levels = by_level.statistics(r, v, targets.shape[0] - 1)
-    short = share * _difference(targets) - _difference(levels.mean)
+    short = share * _pairwise_difference(targets) - _pairwise_difference(levels.mean)
     order = masked.mean(jnp.multiply(softness, jax.nn.softplus(short / softness)), by_level.adjacent(levels))
     return order + pull * rich.level_means(levels, targets)
 
 
-def _difference(table: Array) -> Array:
+def _pairwise_difference(table: Array) -> Array:
     return table[:, None] - table[None, :]
 
 

@@ -88,13 +88,13 @@ def mine(points: Array, rows: Array, anchors: int, c: ArrayLike, order: Order, n
         v = ternary.pair_valuation(row, rows, n_digits)
         highest = jnp.max(jnp.where(v < n_digits, v, -1))
         lower = v < highest
-        positive, negative = _first(jnp.where(v == highest, d, -jnp.inf)), _first(jnp.where(lower, -d, -jnp.inf))
+        positive, negative = _argmax(jnp.where(v == highest, d, -jnp.inf)), _argmax(jnp.where(lower, -d, -jnp.inf))
         return Triplets(positive, negative, jnp.any(lower))
 
     return lax.map(of_anchor, (points[:anchors], rows[:anchors]), batch_size=max(1, BLOCK // len(rows)))
 
 
-def _first(x):
+def _argmax(x):
     """argmax, (n,) -> (), the first place of the maximum. On CPU jnp.argmax is not vectorised, and 4 times as slow."""
     places = jnp.arange(len(x), dtype=jnp.int32)
     return jnp.min(jnp.where(x == jnp.max(x), places, len(x) - 1))
@@ -128,21 +128,21 @@ HYPERBOLIC = Measure(poincare.dist, _chord)
 
 
 def _ranking(output: BranchOutput, h: Any) -> Parts:
-    d_j, d_k, v_j, v_k = _at_random(output, output.points.u, EUCLIDEAN)
+    d_j, d_k, v_j, v_k = _random_triplets(output, output.points.u, EUCLIDEAN)
     return {"ranking": (1, ordered(d_j, d_k, v_j, v_k, h.margin))}
 
 
 def _ranking_v2(output: BranchOutput, h: Any) -> Parts:
-    mined, drawn = _half_mined(output, h, output.points.u, EUCLIDEAN)
+    mined, drawn = _mined_and_random(output, h, output.points.u, EUCLIDEAN)
     return {"ranking_v2_mined": mined, "ranking_v2_random": drawn}
 
 
 def _ranking_hyperbolic(output: BranchOutput, h: Any) -> Parts:
-    mined, drawn = _half_mined(output, h, output.points.z, HYPERBOLIC)
+    mined, drawn = _mined_and_random(output, h, output.points.z, HYPERBOLIC)
     return {"ranking_hyperbolic_mined": mined, "ranking_hyperbolic_random": drawn}
 
 
-def _half_mined(output: BranchOutput, h: Any, points: Array, measure: Measure) -> tuple[tuple, tuple]:
+def _mined_and_random(output: BranchOutput, h: Any, points: Array, measure: Measure) -> tuple[tuple, tuple]:
     """The worst triplets of the first half of the batch, and random ones, each with its share of the weight."""
     rows, half = output.batch.rows, max(1, len(output.batch.rows) // 2)
     positive, negative, found = mine(points, rows, half, output.c, measure.order, output.n_digits)
@@ -150,22 +150,22 @@ def _half_mined(output: BranchOutput, h: Any, points: Array, measure: Measure) -
     def worst(a):
         return a[:half], a[positive], a[negative]
 
-    d_p, d_n, v_p, v_n = _of_triplets(output, worst(points), worst(rows), measure)
-    d_j, d_k, v_j, v_k = _at_random(output, points, measure)
+    d_p, d_n, v_p, v_n = _distances_and_valuations(output, worst(points), worst(rows), measure)
+    d_j, d_k, v_j, v_k = _random_triplets(output, points, measure)
     return (
         (h.hard_share, violated(d_p, d_n, found, margin(v_p, v_n, h.margin, h.slope))),
         (1 - h.hard_share, ordered(d_j, d_k, v_j, v_k, margin(v_j, v_k, h.margin, h.slope))),
     )
 
 
-def _at_random(output: BranchOutput, points: Array, measure: Measure) -> tuple[Array, ...]:
+def _random_triplets(output: BranchOutput, points: Array, measure: Measure) -> tuple[Array, ...]:
     """n random triplets, the same in every loss and branch of a step."""
     moved = shifts(stream(output.batch.key, TRIPLETS), len(output.batch.rows))
     of_points, of_rows = ((a, *(jnp.roll(a, shift, 0) for shift in moved)) for a in (points, output.batch.rows))
-    return _of_triplets(output, of_points, of_rows, measure)
+    return _distances_and_valuations(output, of_points, of_rows, measure)
 
 
-def _of_triplets(output: BranchOutput, points: Any, rows: Any, measure: Measure) -> tuple[Array, ...]:
+def _distances_and_valuations(output: BranchOutput, points: Any, rows: Any, measure: Measure) -> tuple[Array, ...]:
     """(d_j, d_k, v_j, v_k) of triplets; points, rows: of anchor, j and k."""
     (x, *others), (i, *other_rows) = points, rows
     return *(pairs.each(measure.distance, x, y, output.c) for y in others), *(
