@@ -76,9 +76,9 @@ def mine(points: Array, rows: Array, anchors: int, c: ArrayLike, order: Order, n
 
     points (n, dim), rows (n,) int32 their operations. The positive is the furthest of the rows of highest valuation to
     the anchor, the negative the nearest of the rows of lower valuation than that. A row of the anchor's own operation
-    is
-    neither: it is the same point. About `BLOCK` distances exist at a time, because all n^2 of 4,096 rows are 64 MB per
-    array. The loss then computes the distances of the triplets alone, with gradients. The originals loop on the host.
+    is neither: it is the same point. About `BLOCK` distances exist at a time, because all n^2 of 4,096 rows are 64 MB
+    per array. The loss then computes the distances of the triplets alone, with gradients. The originals loop on the
+    host.
     """
     points, c = lax.stop_gradient((points, c))
 
