@@ -4,10 +4,10 @@ One meaning of c > 0 everywhere: sectional curvature -c, ball radius 1/sqrt(c), 
 lambda_x = 2 / (1 - c|x|^2). c is the last argument, traced, and has a gradient.
 
 Precision. 1 - c|x|^2 cancels near the edge: float32 has no digit of it at |x| = 1 - 1e-7, and the gradients of x (+) y
-and log_x(y) cancel once more. So functions of a point run in float64 for any dtype of the argument, and round once, at
-the end. Functions of a pair (`dist`, `squared_dist`, `tangent_dist`) run in the dtype of the argument, in forms that do
-not cancel, from the float64 gaps of the two points. Compensated float32 sums give exact values but no exact gradients,
-with three times the code: see `experiments/accuracy_geometry.py`.
+and log_x(y) cancel once more. So functions run in float64 for any dtype of the argument, and round once, at the end.
+Only the distances of pairs, which are many (`dist`, `squared_dist`, `tangent_dist`), run in the dtype of the argument,
+in forms that do not cancel, from the float64 gaps of the two points. Compensated float32 sums give exact values but no
+exact gradients, with three times the code: see `experiments/accuracy_geometry.py`.
 
 Validity. Only `project` moves its input to make it valid. A point on or outside the edge, a NaN, or c <= 0 gives NaN;
 `check` raises an error with the reason. At singular points, `where` selects the input of a formula, not its output.
