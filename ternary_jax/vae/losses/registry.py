@@ -66,7 +66,7 @@ def table() -> dict[str, LossSpec]:
 
 
 def _check_declaration(loss: LossSpec, names: list[str]) -> None:
-    """Refuse an unknown word, without which a loss would miss its draws or controllers."""
+    """Refuse an unknown use or family: the loss would miss its draws or its controllers."""
     if names.count(loss.name) > 1:
         raise ValueError(f"two losses are called {loss.name!r}: rename one")
     if unknown := {*loss.uses} - {*get_args(Use)}:
