@@ -1,97 +1,94 @@
-"""What every training starts from. Not a config to run, as it names no task; another one begins with
+"""The keys and values that all training configs share. It names no task, so it cannot run; another config begins with
 
     config = read(Path(__file__).with_name("defaults.py"))  # read: from ternary_jax.config
 
-sets config.task, adds the groups of its task, and changes what it has to.
+sets config.task, adds the groups of its task, and overrides values.
 """
 
 from ml_collections import ConfigDict
 
 
-def get_config(arg: str = "") -> ConfigDict:
-    """`arg` is what follows a colon in --config=FILE:ARG; this config has no variants."""
-    if arg:
-        raise ValueError(f"configs/defaults.py has no variant {arg!r}")
+def get_config() -> ConfigDict:
     config = ConfigDict()
-    config.seed = 0  # of run 0; run k has seed + k, unless there is a tuple of one per run
-    config.runs = 1  # trained at once, in one program
-    config.compilation_cache = True  # in the cache folder of the user: a second start need not compile
+    config.seed = 0  # seed of run 0; run k has seed + k; a tuple gives one seed per run
+    config.runs = 1  # number of runs, trained at once in one vmapped program
+    config.compilation_cache = True  # True: a second start loads the compiled programs from the user's cache folder
 
     config.train = ConfigDict()
-    config.train.epochs = 100  # length of a run; 0 where train.steps is set
-    config.train.steps = 0  # length of a run in optimizer steps; then every length below that says epochs is in steps
-    config.train.batch_size = 512  # samples a step, of each run
-    config.train.learning_rate = 1e-3  # at its highest; a tuple has one per run
-    config.train.weight_decay = 0.0  # per unit of learning rate; a tuple has one per run
-    config.train.schedule = "cosine"  # to final_rate at the end; "linear"; "warm_restarts"; "constant"; "phases":
-    config.train.phase_shapes = ()  # these, one after the other,
-    config.train.phase_epochs = ()  # for so many epochs each, all epochs together,
-    config.train.phase_rates = ()  # each with this factor
-    config.train.warmup_epochs = 0  # during which the learning rate rises from 0
-    config.train.final_rate = 0.0  # share of the learning rate that a cosine ends with
-    config.train.cycle_epochs = 20  # of warm_restarts, the first cosine; each of the others is as long,
-    config.train.cycle_growth = 2  # times this
-    config.train.clip_norm = 1.0  # limit of the norm of all gradients together; 0.0: no clipping
-    config.train.dtype = "float32"  # of the networks; "bfloat16" is for accelerators, geometry stays float32
-    config.train.remat = False  # True: activations are computed again instead of kept, for memory
-    config.train.microbatches = 1  # parts of a batch, one after the other, for memory; divides batch_size
-    config.train.on_nan = "stop"  # or "rollback": back to where all was finite, and again at half the learning rate
-    config.train.max_rollbacks = 3  # then it stops
+    config.train.epochs = 100  # length of a run in epochs; 0 where train.steps is set
+    config.train.steps = 0  # length of a run in optimizer steps; if set, the lengths below in epochs are in steps
+    config.train.batch_size = 512  # samples per step of each run
+    config.train.learning_rate = 1e-3  # peak learning rate; a tuple gives one per run
+    config.train.weight_decay = 0.0  # decoupled weight decay, per unit of learning rate; a tuple gives one per run
+    config.train.schedule = "cosine"  # or "linear", "warm_restarts", "constant", "phases"
+    config.train.phase_shapes = ()  # schedule "phases": the schedule of each phase, such as ("cosine", "constant")
+    config.train.phase_epochs = ()  # schedule "phases": the epochs of each phase; their sum is train.epochs
+    config.train.phase_rates = ()  # schedule "phases": the factor of each phase on the learning rate
+    config.train.warmup_epochs = 0  # epochs in which the learning rate rises from 0
+    config.train.final_rate = 0.0  # share of the learning rate at the end of a cosine
+    config.train.cycle_epochs = 20  # schedule "warm_restarts": epochs of the first cosine
+    config.train.cycle_growth = 2  # schedule "warm_restarts": length of each cosine over that of the one before it
+    config.train.clip_norm = 1.0  # upper limit of the norm of all gradients together; 0.0: no clipping
+    config.train.dtype = "float32"  # of the networks; "bfloat16" is for accelerators; the geometry stays float32
+    config.train.remat = False  # True: the backward pass recomputes activations, which saves memory
+    config.train.microbatches = 1  # parts of a batch that are computed one by one to save memory; divides batch_size
+    config.train.on_nan = "stop"  # or "rollback": go back to the last finite state and halve the learning rate
+    config.train.max_rollbacks = 3  # rollbacks of a run; after them a NaN stops the run
 
     config.evaluate = ConfigDict()
-    config.evaluate.cheap_every = 10  # epochs; also the shortest time between two looks of the host
-    config.evaluate.costly_every = 50  # epochs, a multiple of cheap_every; 0: never
+    config.evaluate.cheap_every = 10  # epochs between cheap evaluations; the host sees a run no more often
+    config.evaluate.costly_every = 50  # epochs between costly evaluations, a multiple of cheap_every; 0: never
 
-    # Measured with the cheap metrics where True, see ternary_jax/grokking/emergence.py. That every row has the norm of
-    # the gradient before clipping, gradient_norm, needs no flag: it is what is checked to be finite.
+    # Emergence metrics, see ternary_jax/grokking/emergence.py: every cheap evaluation measures those that are True. The
+    # norm of the gradient before clipping, gradient_norm, needs no flag: every row has it.
     config.emergence = ConfigDict()
-    config.emergence.weight_norm = False  # of all parameters
-    config.emergence.weight_rank = False  # effective rank of the matrices of each group
-    config.emergence.representation_rank = False  # and of what the task represents its inputs by
-    config.emergence.local_complexity = False  # units that switch within a radius around an input, see also below
-    config.emergence.radius = 0.1  # in units of what the network reads
-    config.emergence.points = 64  # of its inputs, drawn once
-    config.emergence.directions = 8  # orthonormal ones, each both ways; as many as an input has coordinates, at most
+    config.emergence.weight_norm = False  # norm of all parameters together
+    config.emergence.weight_rank = False  # effective rank of the weight matrices of each group
+    config.emergence.representation_rank = False  # effective rank of the representations of the inputs
+    config.emergence.local_complexity = False  # units that switch within a radius around an input
+    config.emergence.radius = 0.1  # of local_complexity: the radius, in units of the network's input
+    config.emergence.points = 64  # of local_complexity: number of inputs, drawn once
+    config.emergence.directions = 8  # of local_complexity: orthonormal directions, each both ways; at most input size
 
     config.stop = ConfigDict()
-    config.stop.watch = "coverage"  # the metric that has to be high before a plateau of the loss is "converged"
-    config.stop.watch_threshold = 0.999  # what is high
-    config.stop.watch_share = 1e-3  # change of the watched metric that counts as progress
-    config.stop.watch_patience = 0  # evaluations without it before the run stops; 0: off
-    config.stop.loss_share = 1e-3  # improvement of the loss, as a share of it, that counts as progress
-    config.stop.loss_patience = 0  # evaluations without it before the run stops; 0: off
-    config.stop.divergence = 100.0  # times the first loss, over which the run stops; 0.0: off
-    config.stop.on_targets = False  # True: stops when all of targets.* are met
+    config.stop.watch = "coverage"  # metric that has to be high before a plateau of the loss is "converged"
+    config.stop.watch_threshold = 0.999  # value from which the watched metric is high
+    config.stop.watch_share = 1e-3  # least change of the watched metric that counts as progress
+    config.stop.watch_patience = 0  # evaluations without progress of the watched metric before a stop; 0: off
+    config.stop.loss_share = 1e-3  # least improvement of the loss that counts as progress, as a share of the loss
+    config.stop.loss_patience = 0  # evaluations without progress of the loss before a stop; 0: off
+    config.stop.divergence = 100.0  # a run stops where its loss exceeds this multiple of its first loss; 0.0: off
+    config.stop.on_targets = False  # True: a run stops when it meets all of targets.*
 
     config.checkpoint = ConfigDict()
-    config.checkpoint.every = 50  # epochs, a multiple of cheap_every; what a killed session loses at most
-    config.checkpoint.latest = 2  # newest ones that are kept: one, and one more should it be broken
-    config.checkpoint.best = 1  # best ones that are kept
-    config.checkpoint.best_metric = "loss"  # or a metric of the task: what best is measured by
-    config.checkpoint.keep_every = 0  # every k-th is kept for good; 0: none
+    config.checkpoint.every = 50  # epochs between checkpoints, a multiple of cheap_every: the most that a kill loses
+    config.checkpoint.latest = 2  # number of newest checkpoints that are kept; 2, in case the newest is damaged
+    config.checkpoint.best = 1  # number of best checkpoints that are kept
+    config.checkpoint.best_metric = "loss"  # ranks the best checkpoints: "loss", or a metric of the task
+    config.checkpoint.keep_every = 0  # k: every k-th checkpoint is kept for good; 0: none
 
-    # What a grokking event is, see ternary_jax/grokking/definitions.py; `analyze` goes by it, too. Lengths are in
-    # evaluations. The range of 40 normal values, each a median of three, is 3 deviations, but these are measured
-    # roughly: 10 leave room for that. 4 deviations of what a metric moves by anyway are four times any steady slope as
-    # well, so no straight line rises.
+    # The definition of a grokking event, for the detector and for `analyze`: see ternary_jax/grokking/definitions.py.
+    # Lengths are in evaluations. The reason for flat = 10: the range of 40 normal values, each a median of three, is 3
+    # deviations, but the deviation is a rough estimate. The reason for over = 4: 4 deviations of the usual movement of
+    # a metric are also four times any steady slope, so no straight line counts as a rise.
     grokking = config.grokking = ConfigDict()
-    grokking.on = False  # True: a detector goes with the run, and reports control/grokking/...
-    grokking.metrics = ()  # that it watches, no two of which are one; (): all of a scale that every evaluation measures
-    grokking.memory = 40  # that are looked back at, before a rise
-    grokking.flat = 10.0  # range of the loss on a plateau, in standard deviations of its noise
-    grokking.floor = 1e-3  # the least such deviation, as a share of all the loss has gone through: 1 % is flat
-    grokking.plateaus = (5, 15, 26)  # lengths from which a plateau is micro, standard, major
-    grokking.gains = (0.01, 0.03, 0.08)  # over which a gain is, as a share of the scale of a metric
-    grokking.within = 3  # that a rise takes at most
-    grokking.kept = 5  # that it is kept at least
-    grokking.together = 2  # metrics that have to rise
-    grokking.over = 4.0  # a gain, in deviations of what the metric moves by anyway
-    grokking.jump = 0.2  # of a rate or knob, as a share of it, that counts as a change of the schedule
-    grokking.steps = 4.0  # a gain, in steps of the finest resolution of a metric
+    grokking.on = False  # True: a detector runs within the training and reports control/grokking/...
+    grokking.metrics = ()  # metrics of the detector, each a different figure; (): all cheap ones with a scale
+    grokking.memory = 40  # evaluations before a rise that the detector looks back at
+    grokking.flat = 10.0  # greatest range of the loss on a plateau, in standard deviations of its noise
+    grokking.floor = 1e-3  # least deviation of the noise, as a share of the loss's whole range: so 1 % is flat
+    grokking.plateaus = (5, 15, 26)  # lengths in evaluations from which a plateau is micro, standard, major
+    grokking.gains = (0.01, 0.03, 0.08)  # least gains of the three sizes of a rise, as shares of the metric's scale
+    grokking.within = 3  # evaluations that a rise takes at most
+    grokking.kept = 5  # evaluations for which a metric keeps its rise at least
+    grokking.together = 2  # number of metrics that have to rise together
+    grokking.over = 4.0  # least gain, in deviations of the usual movement of the metric
+    grokking.jump = 0.2  # relative jump of a rate or knob that counts as a change of the schedule
+    grokking.steps = 4.0  # least gain, in steps of the finest resolution of the metric
 
     config.log = ConfigDict()
-    config.log.tensorboard = True  # written beside metrics.jsonl, which has everything
-    config.log.tensorboard_share = 0.01  # a scalar is written again when it moved by more than this share
-    config.log.histograms = False  # of the parameters; large files
-    config.log.progress_s = 2.0  # seconds between two lines of progress where there is no terminal
+    config.log.tensorboard = True  # True: TensorBoard files too; metrics.jsonl has every value in any case
+    config.log.tensorboard_share = 0.01  # TensorBoard gets a scalar again when it has moved by more than this share
+    config.log.histograms = False  # True: histograms of the parameters in TensorBoard; large files
+    config.log.progress_s = 2.0  # seconds between two progress lines where the output is no terminal
     return config

@@ -4,9 +4,9 @@
     --config=configs/v5_10.py:VARIANT     a row of the documents' table of trade-offs: disabled, prior, ranking, all
     --config=configs/v5_10.py:statenet    natural exploration, with a trained StateNet, on the schedules of its training
 
-Their networks, schedules and losses, with their defects fixed: every controller is in the gradient path, points stay in
-the ball at any c, the KL counts once, the tree is that of the leading digits, and what is measured decodes each branch
-by itself.
+Networks, schedules and losses are those of the documents, with these defects fixed: every controller is in the gradient
+path, points stay in the ball at any c, the KL counts once, the tree is that of the leading digits, and the metrics
+decode each branch by itself.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from ternary_jax.config import read
 
-# Exploration / structure, as the documents put it.
+# Variant -> hyperbolic losses. The comments give exploration / structure, in the words of the documents.
 VARIANTS = {
     "": (),
     "statenet": (),
@@ -39,39 +39,38 @@ def get_config(arg: str = "") -> ConfigDict:
     config.evaluate.costly_every = 120
     config.checkpoint.every = 60
 
-    config.data.partners = True  # at random, a batch holds few pairs that agree in more than three digits
+    config.data.partners = True  # random batches have few pairs that agree in more than three digits
     config.model.inputs = "trits"
     config.model.cross_injection = True
     for branch in (config.model.A, config.model.B):
         branch.encoder = "plain"
         branch.projection = "exp_map"
         branch.posterior = "wrapped"
-        branch.decoder_gain = 10.0  # the last digit moves a point by a hundredth of what the first does
+        branch.decoder_gain = 10.0  # the last digit moves a point a hundredth as far as the first digit
     config.model.B.decoder = "relu_residual"
     config.model.B.decoder_hidden = (128, 128)
 
-    config.control = "schedules"  # tau stays at 0.5; curriculum.on has it follow the radial loss
-    # The documents end at 0.7, where neither branch decodes without the other; here they part in time to be measured.
+    config.control = "schedules"  # tau stays at 0.5; with curriculum.on it follows the radial loss
+    # In the documents rho ends at 0.7, where neither branch decodes alone. Here it falls to 0, as the metrics need.
     config.schedules.rho.levels = (0.1, 0.3, 0.0)
     config.schedules.rho.at = (0.1, 0.2, 0.4)
-    config.schedules.beta.final = 0.05  # to 0.8, as theirs, the noise grows to the end, and takes the last digits
+    config.schedules.beta.final = 0.05  # at 0.8, as in the documents, the noise grows and destroys the last digits
     config.balance.gradients = True
     config.prior.homeostat = True
     config.model.curvature = "controlled"
 
     config.targets.hierarchy_B = -0.80
-    config.losses.reconstruction.weight = 8.0  # at 4, three runs of sixteen ended some operations short
+    config.losses.reconstruction.weight = 8.0  # at 4.0, three of sixteen runs ended without full coverage
     config.losses.prior.on = "AB"
-    # Of nats in 16 coordinates; at 1 the code is that of the prior, and says nothing.
-    config.losses.prior.weight = 0.005
+    config.losses.prior.weight = 0.005  # on nats of 16 coordinates; at 1.0 the posterior collapses to the prior
     config.losses.stratification.on = "AB"
     config.losses.stratification.weight = 0.3
     config.losses.alignment.on = "AB"
-    config.losses.alignment.weight = 1.0  # times lambda_3
+    config.losses.alignment.weight = 1.0  # the schedule of lambda_3 multiplies it
     config.losses.entropy.on = "B"
     config.losses.ranking_v2.on = "AB"
     config.losses.ranking_v2.weight = 2.0
-    config.losses.ranking_v2.slope = 0.05  # 0.15 a level is more than a ball of this size has room for
+    config.losses.ranking_v2.slope = 0.05  # at 0.15 the margins do not fit into a ball of this size
     if arg == "statenet":
         _steered(config)
     elif arg:
@@ -80,10 +79,10 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def _steered(config: Any) -> None:
-    """By a network that experiments/meta_train_statenet.py has trained, on top of the schedules that it has tuned."""
+    """Add the StateNet of experiments/meta_train_statenet.py, and set the values that were tuned with it."""
     config.control = "schedules+statenet"
     config.statenet.params = "statenet.npz"
-    config.statenet.interval = 93  # 50 renewals in a run, as in its training: its moves add up
+    config.statenet.interval = 93  # 50 corrections in a run, as in its training: corrections add up
     config.knobs.ranking, config.knobs.tau = 1.147, 0.394
     config.knobs.lambda_1, config.knobs.lambda_2 = 0.592, 0.657
     config.schedules.alignment.mean = 0.277
@@ -93,7 +92,7 @@ def _steered(config: Any) -> None:
 
 
 def _only(config: Any, losses: tuple[str, ...]) -> None:
-    """Of the hyperbolic losses these alone."""
+    """Turn on these hyperbolic losses, and no others."""
     config.losses.ranking_v2.on = "none"
     for name in losses:
         config.losses[name].on = "AB"

@@ -1,14 +1,15 @@
 """The specialised scripts of the infrastructure audit, each as a config of this engine, from scratch.
 
     --config=configs/variants.py:homeostatic_rich    hierarchy and richness together, with gates that freeze and open
-    --config=configs/variants.py:hierarchy_focused   the order of radii before all else
-    --config=configs/variants.py:radial_target       every radius to a target of its own
-    --config=configs/variants.py:quick               five epochs, to see that everything runs; also without a variant
+    --config=configs/variants.py:hierarchy_focused   mainly the order of the radii
+    --config=configs/variants.py:radial_target       each radius to the target of its level
+    --config=configs/variants.py:quick               five epochs, to check that everything runs; the default
 
-Theirs begin with checkpoints that reconstruct, or are ordered already, and train one branch further. Here the networks
-are those of branch B of v5_12, and nothing is loaded; so are the learning rates, as theirs were to keep what was there.
-Radii are shares of the ball: since v5.12.2 theirs were geodesic lengths, and 0.95 of them a point at 0.44 of the ball.
-Reconstruction is counted per operation, nine times their mean over digits: their weights of it are for what is loaded.
+The original scripts load checkpoints that reconstruct, or whose radii are in order, and train one branch further. Here
+nothing is loaded. The networks and learning rates are those of branch B of v5_12, because the original rates are low to
+keep the loaded weights. Radii are shares of the ball; in the originals since v5.12.2 they are geodesic lengths, and
+0.95 is a point at 0.44 of the ball. Reconstruction counts per operation, nine times the originals' mean over digits,
+whose weights suit loaded networks.
 """
 
 from pathlib import Path
@@ -29,7 +30,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.weight_decay = 1e-4
     config.data.partners = False
     config.data.shifts = 4
-    config.data.budget = 0.25  # as in the v5.12 documents: of 512 uniform draws, six are of the levels from 4 on
+    config.data.budget = 0.25  # as in the v5.12 documents; of 512 uniform draws, only six have a level from 4 on
     config.model.A = ConfigDict(config.model.B.to_dict())
     for loss in ("reconstruction", "kl", "radial", "bands"):
         config.losses[loss].on = "none"
@@ -38,13 +39,13 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def homeostatic_rich(config: Any) -> None:
-    """train_homeostatic_rich: RichHierarchy by its weights 5, 1, 2 and 3, its radii, and the gate of encoder A.
+    """train_homeostatic_rich: RichHierarchy with its weights 5, 1, 2 and 3, its radii, and the gate of encoder A.
 
-    Theirs trained branch A alone, so the gate of encoder B had nothing to hold; here both branches have the losses, A
-    the gate of coverage and B the one of plateaus. The rate is constant, as theirs was: under a cosine, coverage does
-    not fall and order does not stall, and no gate turns. Their optimizer was new at every epoch, and the reference of
-    the richness a variance in other units, under which the floor asked for nothing: both are mended. Thresholds stay
-    as they are; theirs moved by q, which is costly.
+    The original trains branch A alone, so its gate of encoder B has no effect. Here both branches have the losses; A
+    has the coverage gate, and B the plateau gate. The learning rate is constant as in the original: under a cosine,
+    coverage does not fall and the hierarchy does not stall, so no gate changes. Two defects are fixed: the original
+    makes a new optimizer at every epoch, and the reference of its richness floor is a variance in other units, which
+    makes the floor inactive. Thresholds are constant; in the original they follow q, which is costly.
     """
     _lasts(config, 60)
     config.train.schedule = "constant"
@@ -55,8 +56,8 @@ def homeostatic_rich(config: Any) -> None:
     config.losses.reconstruction.on = "AB"
     config.losses.reconstruction.weight = 1.0
     config.losses.rich.on = "AB"
-    config.phases.structure_from = 10  # what theirs had from a checkpoint
-    config.phases.geometry_from = 10  # of no loss that is on
+    config.phases.structure_from = 10  # reconstruction first, in place of the original's checkpoint
+    config.phases.geometry_from = 10  # equal to structure_from; the geodesic loss is off
     config.homeostasis.on = True
     config.homeostasis.unfreeze_at = 0.999
     config.homeostasis.warmup = 10
@@ -64,10 +65,10 @@ def homeostatic_rich(config: Any) -> None:
 
 
 def hierarchy_focused(config: Any) -> None:
-    """train_hierarchy_focused: 10 (Pearson(r, v) + 1)^2, 5 times the hinge between means of levels, 0.5 of the rest.
+    """train_hierarchy_focused: 10 (Pearson(r, v) + 1)^2, 5 x the hinge between mean radii, 0.5 x the reconstruction.
 
-    The correlation asks for radii on a line, so for ties inside levels; `rank`, which stands for it, asks for the order
-    of pairs. The hinge is the one of `rich`, its gap of 0.02 at our span of radii.
+    The loss `rank`, on the order of pairs, replaces the correlation, which pulls radii onto a line and so into ties
+    inside levels. The hinge is that of `rich`, and its gap is the original's 0.02 at our span of radii.
     """
     _alone(config, 40)
     config.losses.reconstruction.weight = 0.5
@@ -81,9 +82,9 @@ def hierarchy_focused(config: Any) -> None:
 
 
 def radial_target(config: Any) -> None:
-    """train_radial_target: 10 times the stratification of radii between 0.05 and 0.95, 0.1 of the reconstruction.
+    """train_radial_target: 10 x the stratification of radii between 0.05 and 0.95, 0.1 x the reconstruction.
 
-    Theirs was the square of the error; ours is linear beyond 1, which radii of this range begin with.
+    The original squares the error. Ours is linear beyond an error of 1, where radii of this range begin.
     """
     _alone(config, 40)
     config.model.max_radius = 0.99
@@ -95,7 +96,7 @@ def radial_target(config: Any) -> None:
 
 
 def quick(config: Any) -> None:
-    """quick_train: radii between 0.1 and 0.85, and then distances too, which theirs let in by a ramp."""
+    """quick_train: radii between 0.1 and 0.85, from epoch 2 on distances too, for which the original has a ramp."""
     _alone(config, 5)
     config.evaluate.cheap_every = 1
     config.radii.inner = 0.1
@@ -104,7 +105,7 @@ def quick(config: Any) -> None:
     config.losses.radial.weight = 2.0
     config.losses.geodesic.on = "B"
     config.losses.geodesic.weight = 1.0
-    config.losses.geodesic.furthest = 2.51  # the radius of the outer level
+    config.losses.geodesic.furthest = 2.51  # target at pair valuation 0: the radius of the outer level
     config.phases.geometry_from = 2
     config.phases.radial_after = 1.0
 
@@ -113,7 +114,7 @@ VARIANTS = {one.__name__: one for one in (homeostatic_rich, hierarchy_focused, r
 
 
 def sweep(add):
-    """Four seeds."""
+    """Four seeds of a variant."""
     for seed in range(4):
         add({"seed": seed})
 
@@ -126,7 +127,7 @@ def _lasts(config: Any, epochs: int) -> None:
 
 
 def _alone(config: Any, epochs: int) -> None:
-    """Branch B alone is trained; A, which stands idle, is as small as it can be."""
+    """Train branch B alone; A is idle, and as small as possible."""
     _lasts(config, epochs)
     config.model.A.hidden = config.model.A.decoder_hidden = ()
     config.model.A.decoder = "plain"

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import lab
+import lab_table
 import numpy as np
 import optax
 from jax import Array
@@ -25,7 +26,7 @@ from jax import Array
 from ternary_jax import poincare, terminal, ternary
 from ternary_jax.riemannian import keep_inside, riemannian_adam, riemannian_sgd
 from ternary_jax.tables import columns
-from ternary_jax.vae import baselines, evaluate
+from ternary_jax.vae import evaluate
 
 C = 1.0
 N_DIGITS = 5
@@ -91,18 +92,18 @@ class Outcome(NamedTuple):
 
 def fit(optimizer: Optimizer, dim: int, args: argparse.Namespace) -> Outcome:
     """Run rates x seeds as one program, in chunks that report progress."""
-    targets = baselines.table_targets(args.edge, N_DIGITS)
+    targets = lab_table.targets_of_tree(args.edge, N_DIGITS)
 
     def transformation(rate):
         return optimizer.make(lambda n: rate * 0.5 * (1 + jnp.cos(jnp.pi * n / args.steps)))
 
     def start(rate, key):
-        points = baselines.table_init(jax.random.fold_in(key, 0), dim, C, N_DIGITS)
-        return baselines.TableState(points, transformation(rate).init(points))
+        points = lab_table.init(jax.random.fold_in(key, 0), dim, C, N_DIGITS)
+        return lab_table.State(points, transformation(rate).init(points))
 
     def chunk(state, steps, rate, key):
         key = jax.random.fold_in(key, 1)
-        return baselines.table_fit(state, steps, key, transformation(rate), targets, C, args.pairs, N_DIGITS)
+        return lab_table.fit(state, steps, key, transformation(rate), targets, C, args.pairs, N_DIGITS)
 
     n_runs = len(optimizer.rates) * args.seeds
     rates = jnp.repeat(jnp.array(optimizer.rates), args.seeds)
@@ -135,7 +136,7 @@ def fit(optimizer: Optimizer, dim: int, args: argparse.Namespace) -> Outcome:
 
 @jax.jit
 def _stress(points, targets):
-    return jax.lax.map(lambda z: baselines.table_stress(z, targets, C, N_DIGITS), points)
+    return jax.lax.map(lambda z: lab_table.stress(z, targets, C, N_DIGITS), points)
 
 
 @jax.jit

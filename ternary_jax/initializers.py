@@ -1,6 +1,6 @@
-"""What the weights of a dense layer are at first."""
+"""The initial weights of a dense layer."""
 
 import jax
 
-# Of variance 1 / fan_in, as flax's default; but that is a truncated normal, and thirty of them take seconds to compile.
+# Variance 1 / fan_in, as flax's default, which is a truncated normal: thirty of those take seconds to compile.
 uniform = jax.nn.initializers.variance_scaling(1.0, "fan_in", "uniform")

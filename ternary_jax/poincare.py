@@ -3,15 +3,14 @@
 One meaning of c > 0 everywhere: sectional curvature -c, ball radius 1/sqrt(c), conformal factor
 lambda_x = 2 / (1 - c|x|^2). c is the last argument, traced, and has a gradient.
 
-Precision. 1 - c|x|^2 cancels near the edge: float32 leaves nothing of it at |x| = 1 - 1e-7, and the gradient of
-x (+) y or log_x(y) cancels once more by as much. So what is computed once per point runs in float64 whatever the dtype
-of the argument, and is rounded once, at the end; what is computed once per pair (`dist`, `squared_dist`,
-`tangent_dist`) runs in the dtype of the argument, from the float64 gaps of the two points, in forms that do not cancel.
-Compensated float32 sums give exact values alone, with three times the code: see `experiments/accuracy_geometry.py`.
+Precision. 1 - c|x|^2 cancels near the edge: float32 has no digit of it at |x| = 1 - 1e-7, and the gradients of x (+) y
+and log_x(y) cancel once more. So functions run in float64 for any dtype of the argument, and round once, at the end.
+Only the distances of pairs, which are many (`dist`, `squared_dist`, `tangent_dist`), run in the dtype of the argument,
+in forms that do not cancel, from the float64 gaps of the two points. Compensated float32 sums give exact values but no
+exact gradients, with three times the code: see `experiments/accuracy_geometry.py`.
 
-Validity. No function but `project` moves its input to make it valid. A point on or outside the edge, a NaN, or c <= 0
-gives NaN, never a plausible number; `check` says at the borders of the library what is wrong. Singular points are made
-safe by choosing the input of a formula with `where`, not its output.
+Validity. Only `project` moves its input to make it valid. A point on or outside the edge, a NaN, or c <= 0 gives NaN;
+`check` raises an error with the reason. At singular points, `where` selects the input of a formula, not its output.
 
 Formulas: Ungar, "A Gyrovector Space Approach to Hyperbolic Geometry" (2009); Ganea et al., arXiv 1805.09112.
 """
@@ -39,7 +38,7 @@ def dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
 
 
 def squared_dist(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
-    """d(x, y)^2, smooth everywhere: its Hessian at x = y is 2 lambda_x^2, where that of `dist` squared would be 0."""
+    """d(x, y)^2, smooth everywhere: its Hessian at x = y is 2 lambda_x^2, where that of `dist`^2 would be 0."""
     squared, stretch = _chord(x, y, c)
     return _unit(c).astype(squared.dtype) ** 2 * asinh_squared(squared * stretch**2)
 
@@ -51,12 +50,12 @@ def dist0(x: ArrayLike, c: ArrayLike) -> Array:
 
 
 def tangent_dist(u: ArrayLike, v: ArrayLike, c: ArrayLike) -> Array:
-    """d(exp_0(u), exp_0(v)) from the tangent vectors themselves: right at d = 40, where the float32 ball ends at 13.
+    """d(exp_0(u), exp_0(v)) from the tangent vectors: exact at d = 40, where the float32 ball ends at 13.
 
     With a = sqrt(c)|u|, b = sqrt(c)|v| and t the angle between them,
         sinh^2(sqrt(c) d/2) = sinh^2(a - b) + sinh(2a) sinh(2b) sin^2(t/2).
-    Neighbours must not cancel, so a - b and 2 sin(t/2) = |u/|u| - v/|v|| are formed from u - v. The direction of a much
-    shorter vector means nothing: there the form that is smooth in it takes over. Not finite beyond 88/sqrt(c).
+    a - b and 2 sin(t/2) = |u/|u| - v/|v|| come from u - v, so that neighbours do not cancel. A much shorter vector has
+    no reliable direction: there a form that is smooth in it is used. Not finite beyond 88/sqrt(c).
     """
     u, v = jnp.asarray(u), jnp.asarray(v)
     of_u, of_v = _tangent_point(u, c), _tangent_point(v, c)
@@ -64,7 +63,7 @@ def tangent_dist(u: ArrayLike, v: ArrayLike, c: ArrayLike) -> Array:
     short, long = jnp.where(a < b, a, b), jnp.where(a < b, b, a)
     smooth = (short <= long / 8) & (short < 0.5)
     q = jnp.where(smooth, _smooth_half(of_u, of_v, smooth), _polar_half(u, v, of_u, of_v, c))
-    far = q > 1e4  # there the square in the derivative of arcsinh would overflow in time, and log(2q) is as exact
+    far = q > 1e4  # the square in the derivative of arcsinh overflows for large q; log(2q) is as exact there
     grown = jnp.where(far, jnp.log(jnp.where(far, 2 * q, 1)), jnp.arcsinh(jnp.where(far, 1, q)))
     return _unit(c).astype(grown.dtype) * grown
 
@@ -86,7 +85,7 @@ def exp(x: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
 
 @in_float64
 def translate(x: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
-    """x (+) exp_0(u), which is exp_x of the transport of u from 0 to x; also where exp_0(u) rounds to the edge."""
+    """x (+) exp_0(u), or exp_x of the transport of u from 0 to x; exact even if exp_0(u) rounds to the edge."""
     return _translate(x, u, _gap(x, c), c)
 
 
@@ -99,7 +98,7 @@ def log(x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
 @in_float64
 def exp0(u: ArrayLike, c: ArrayLike) -> Array:
     """exp_0(u) = tanh(sqrt(c)|u|) u / (sqrt(c)|u|). From sqrt(c)|u| = 9 on it rounds to the edge itself in float32."""
-    return _valid(c) * tanhc(c * _sq(u)) * u
+    return jnp.where(jnp.greater(c, 0), 1.0, jnp.nan) * tanhc(c * _sq(u)) * u
 
 
 @in_float64
@@ -111,8 +110,14 @@ def log0(x: ArrayLike, c: ArrayLike) -> Array:
 
 @in_float64
 def transport(x: ArrayLike, y: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
-    """Parallel transport along the geodesic from x to y: (lambda_x / lambda_y) gyr[y, -x] u."""
-    return _transport(x, y, u, c)
+    """Parallel transport along the geodesic from x to y: (lambda_x / lambda_y) gyr[y, -x] u.
+
+    The gyration is regrouped in s = y - x, as `_add` is in x + y.
+    """
+    s = _difference(y, x)
+    n, gap_x, gap_y, xu, su = c * _sq(s), _gap(x, c), _gap(y, c), jnp.sum(x * u), jnp.sum(s * u)
+    turn = (gap_x * su - n * xu) * x - ((1 - gap_x) * su + (gap_y + n) * xu) * s
+    return gap_y / gap_x * (u + 2 * c / (gap_x * gap_y + n) * turn)
 
 
 @in_float64
@@ -126,10 +131,7 @@ def transport0(x: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
 
 @in_float64
 def gap(x: ArrayLike, c: ArrayLike) -> Array:
-    """1 - c|x|^2, positive inside the ball, NaN elsewhere.
-
-    c enters as it is in the dtype of the arguments, without another rounding: that of sqrt(c) x would ruin it.
-    """
+    """1 - c|x|^2, positive inside the ball, NaN elsewhere. Not by sqrt(c) x, whose rounding would cancel."""
     return _gap(x, c)
 
 
@@ -151,7 +153,7 @@ def max_norm(dtype: jax.typing.DTypeLike) -> float:
 
 
 def project(x: ArrayLike, c: ArrayLike) -> Array:
-    """The nearest point with sqrt(c)|x| <= `max_norm`: for a point that a step or a rounding has put outside."""
+    """The nearest point with sqrt(c)|x| <= `max_norm`, for a point that a step or rounding has moved outside."""
     return _shortened(x, max_norm(jnp.result_type(float, x)), c)
 
 
@@ -164,7 +166,7 @@ def _shortened(x, limit, c):
 
 def check(points: ArrayLike, c: ArrayLike) -> ArrayLike:
     """Return the points (..., dim), or raise a ValueError that counts those outside the ball. Not for use under jit."""
-    dtype = jnp.result_type(float, points, c)  # in which the functions here will see both: float32 without x64
+    dtype = jnp.result_type(float, points, c)  # the dtype of both in the functions here: float32 without x64
     c, wide = (np.asarray(v, dtype).astype(np.float64) for v in (c, points))
     if not (c > 0).all():
         raise ValueError(f"c must be positive, not {c}")
@@ -201,12 +203,12 @@ MEAN_STEPS = 16
 
 @in_float64
 def frechet_mean(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
-    """argmin_m sum_i w_i d(m, x_i)^2 over points (n, dim) with weights (n,) >= 0; NaN where it is not reached.
+    """argmin_m sum_i w_i d(m, x_i)^2 over points (n, dim) with weights (n,) >= 0; NaN if it does not converge.
 
-    Newton's method from the gyromidpoint. The objective is convex, its Hessian is sum_i w_i (r coth r off the direction
-    of x_i, 1 along it) in units of the metric, and a step that would raise the objective is halved until it does not.
-    Six steps reach points of one norm of 1 - 1e-6; `MEAN_STEPS` leave room for weights of very different size.
-    Differentiated implicitly, at the root of sum_i w_i log_m(x_i).
+    Newton's method from the gyromidpoint, with `MEAN_STEPS` steps at most; six suffice for points of norm 1 - 1e-6, and
+    weights of very different size need more. The objective is convex. In units of the metric its Hessian is sum_i w_i
+    (1 along the direction of x_i, r coth r across it). A step that would raise the objective is halved.
+    The derivative is implicit, at the root of sum_i w_i log_m(x_i).
     """
     weights = _nonnegative(weights) / jnp.sum(weights)
 
@@ -255,7 +257,7 @@ def frechet_mean(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
 def wrapped_normal_sample(key: Array, mean: ArrayLike, scale: ArrayLike, c: ArrayLike) -> Array:
     """z = exp_mean( PT_{0->mean}( scale eps / lambda_0 ) ), eps ~ N(0, I), lambda_0 = 2. scale: one or (dim,).
 
-    The scale is a Riemannian length: at 0, and so anywhere, |log_mean(z)| in the metric is |scale eps|.
+    The scale is a Riemannian length: |log_mean(z)| in the metric is |scale eps|, at every mean.
     """
     mean, scale = jnp.asarray(mean), _scale(scale, mean)
     eps = jax.random.normal(key, mean.shape, mean.dtype)
@@ -311,10 +313,6 @@ def _weighted_sum(weights, rows):
     return jnp.sum(weights.reshape(-1, *[1] * (rows.ndim - 1)) * rows, 0)
 
 
-def _valid(c):
-    return jnp.where(c > 0, 1.0, jnp.nan)
-
-
 def _gap(x, c):
     g = 1 - c * _sq(x)
     return jnp.where((g > 0) & (c > 0), g, jnp.nan)
@@ -323,8 +321,8 @@ def _gap(x, c):
 def _chord(x, y, c):
     """|x - y|^2 and sqrt(c / (gap_x gap_y)): their product with |x - y| is sinh(sqrt(c) d(x, y) / 2).
 
-    The difference comes first: |x|^2 + |y|^2 - 2<x,y> cancels for neighbours. Each point brings its own factor, rounded
-    once: a pair then costs no division, and the gradient three roundings less.
+    The difference comes first, because |x|^2 + |y|^2 - 2<x,y> cancels for neighbours. One factor per point, rounded
+    once, saves the division of a pair and three roundings of the gradient.
     """
     return _sq(_difference(x, y)), _stretch(x, c) * _stretch(y, c)
 
@@ -341,32 +339,32 @@ def _unit(c):
 
 @in_float64
 def _tangent_point(u, c):
-    """What one vector brings to `tangent_dist`: a = sqrt(c)|u|, sqrt(sinh 2a), sinh^2 a and sqrt(c) sinhc(2a) u."""
+    """The factors of one vector in `tangent_dist`: a = sqrt(c)|u|, sqrt(sinh 2a), sinh^2 a, sqrt(c) sinhc(2a) u."""
     square = c * _sq(u)
     a = safe_sqrt(square)
     return a, safe_sqrt(jnp.sinh(2 * a)), square * sinhc(square) ** 2, jnp.sqrt(c) * sinhc(4 * square) * u
 
 
 def _polar_half(u, v, of_u, of_v, c):
-    """sinh(sqrt(c) d/2) of `tangent_dist` by lengths and angle; finite, but wrong, where one vector is 0."""
+    """sinh(sqrt(c) d/2) of `tangent_dist` by lengths and angle; finite, but wrong, if a vector is 0."""
     norm_u, norm_v, total = _norm(u), _norm(v), _norm(u) + _norm(v)
     longer = jnp.sum((u - v) * (u + v)) / jnp.where(total > 0, total, 1)
     turn = ((u - v) - v * (longer / jnp.where(norm_v > 0, norm_v, 1))) / jnp.where(norm_u > 0, norm_u, 1)
     radial = jnp.sinh(jnp.sqrt(c) * longer)
     around = of_u[1] * of_v[1] * _norm(turn) / 2
     scale = jax.lax.stop_gradient(jnp.where(jnp.abs(radial) > around, jnp.abs(radial), around))
-    scale = jnp.where(scale > 0, scale, 1)  # the squares alone would overflow from d = 44
+    scale = jnp.where(scale > 0, scale, 1)  # without the scale, the squares overflow from d = 44 on
     return scale * safe_sqrt((radial / scale) ** 2 + (around / scale) ** 2)
 
 
 def _smooth_half(of_u, of_v, used):
-    """The same from sinh^2 a + sinh^2 b + 2 sinh^2 a sinh^2 b - 2c <sinhc(2a) u, sinhc(2b) v>; 0 where not used."""
+    """sqrt(sinh^2 a + sinh^2 b + 2 sinh^2 a sinh^2 b - 2c <sinhc(2a) u, sinhc(2b) v>), the same; 0 unless used."""
     (sinh2_a, bent_u), (sinh2_b, bent_v) = ([jnp.where(used, part, 0) for part in of[2:]] for of in (of_u, of_v))
     return safe_sqrt(sinh2_a + sinh2_b + 2 * sinh2_a * sinh2_b - 2 * jnp.sum(bent_u * bent_v))
 
 
 def _add(x, y, gap_x, gap_y, c):
-    """x (+) y in s = x + y, with no term that cancels: (gap_x s + c|s|^2 x) / (gap_x gap_y + c|s|^2)."""
+    """x (+) y in s = x + y, without cancellation: (gap_x s + c|s|^2 x) / (gap_x gap_y + c|s|^2)."""
     s = _difference(x, -y)
     n = c * _sq(s)
     return (gap_x * s + n * x) / (gap_x * gap_y + n)
@@ -381,7 +379,7 @@ def _translate(x, u, gap_x, c):
     w = c * _sq(u)
     within = jnp.where(w < 1e5, w, 1e5)  # sech^2 is 1e-274 there
     sinh2 = within * sinhc(within) ** 2
-    # The gap of the second summand is sech^2; recomputed from the point itself it would cancel.
+    # The gap of the second summand is sech^2; computed from the point, it would cancel.
     return _add(x, tanhc(w) * u, gap_x, 1 / (1 + sinh2), c)
 
 
@@ -390,11 +388,3 @@ def _log(x, y, c):
     n, gap_x, gap_y = c * _sq(s), _gap(x, c), _gap(y, c)
     w = n / (gap_x * gap_y)
     return asinhc(w) / jnp.sqrt(1 + w) / gap_y * (gap_x * s - n * x)
-
-
-def _transport(x, y, u, c):
-    """(gap_y / gap_x) gyr[y, -x] u, the gyration regrouped in s = y - x as `_add` is in x + y."""
-    s = _difference(y, x)
-    n, gap_x, gap_y, xu, su = c * _sq(s), _gap(x, c), _gap(y, c), jnp.sum(x * u), jnp.sum(s * u)
-    turn = (gap_x * su - n * xu) * x - ((1 - gap_x) * su + (gap_y + n) * xu) * s
-    return gap_y / gap_x * (u + 2 * c / (gap_x * gap_y + n) * turn)

@@ -16,11 +16,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 def in_float64(f: F) -> F:
     """Run f in float64 and round what it returns once, to the floating dtype of its arguments.
 
-    Other arguments pass as they are; an int64 that f makes leaves as the default integer, int32 without x64. Without
-    x64 a float64 argument is rounded to float32 at the door, as everywhere in jax.
-    The inside of f is held to elementwise operations, sums, sorts, loops and linear solves. The transpose of a matrix
-    product and the lowering of argmax happen outside the context that allows 64 bits here, and fail; jnp.sum(x * y)
-    does not. tests/test_precision.py shows it under jit, vmap, scan, remat and both modes of differentiation.
+    Arguments that are not floating do not change. An int64 result becomes the default integer, int32 without x64.
+    Without x64, jax rounds a float64 argument to float32 before the call, as everywhere.
+    f may use elementwise operations, sums, sorts, loops and linear solves. It may not use a matrix product or argmax:
+    the transpose of the first and the lowering of the second happen outside the 64-bit context of this function, and
+    fail. jnp.sum(x * y) works. tests/test_precision.py tests jit, vmap, scan, remat and both modes of differentiation.
     """
 
     def convert(tree, kind, dtype):
@@ -40,13 +40,18 @@ def in_float64(f: F) -> F:
 
 
 def safe_sqrt(w: ArrayLike) -> Array:
-    """Sqrt w with gradient 0 at 0, where that of a norm is undefined and that of jnp.sqrt infinite; NaN stays NaN."""
+    """Sqrt w with gradient 0 at 0, where the gradient of jnp.sqrt is infinite; NaN stays NaN."""
     zero = jnp.equal(w, 0)
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, w)))
 
 
-def _analytic(f: Callable[[Any], Array], taylor: Sequence[float]) -> Callable[[Any], Array]:
-    """g(w) = f(sqrt w) for an even f, smooth at w = 0: its Taylor series in w below 1/64, where f(sqrt w) is not."""
+def exact_matmul(a: Array, b: Array) -> Array:
+    """a @ b in the full precision of its dtype: the default of a GPU rounds float32 factors to ten bits."""
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+
+
+def _smooth_at_zero(f: Callable[[Any], Array], taylor: Sequence[float]) -> Callable[[Any], Array]:
+    """g(w) = f(sqrt w) for an even f, smooth at w = 0: below w = 1/64 it is the Taylor series in w."""
 
     def g(w):
         small = w < 1 / 64
@@ -64,17 +69,17 @@ def _tanhc_taylor(n: int) -> list[float]:
     return t
 
 
-sinhc = _analytic(lambda a: jnp.sinh(a) / a, [1 / math.factorial(2 * k + 1) for k in range(9)])
-asinhc = _analytic(
+sinhc = _smooth_at_zero(lambda a: jnp.sinh(a) / a, [1 / math.factorial(2 * k + 1) for k in range(9)])
+asinhc = _smooth_at_zero(
     lambda a: jnp.arcsinh(a) / a,
     [(-1 / 4) ** k * math.comb(2 * k, k) / (2 * k + 1) for k in range(10)],
 )
-tanhc = _analytic(lambda a: jnp.where(a < jnp.inf, jnp.tanh(a) / a, jnp.nan), _tanhc_taylor(10))
-asinh_squared = _analytic(
+tanhc = _smooth_at_zero(lambda a: jnp.where(a < jnp.inf, jnp.tanh(a) / a, jnp.nan), _tanhc_taylor(10))
+asinh_squared = _smooth_at_zero(
     lambda a: jnp.arcsinh(a) ** 2,
     [0, *((-1) ** (k - 1) * 4**k / (2 * k**2 * math.comb(2 * k, k)) for k in range(1, 11))],
 )
-log_sinhc = _analytic(
+log_sinhc = _smooth_at_zero(
     lambda a: a + jnp.log1p(-jnp.exp(-2 * a)) - jnp.log(2 * a),
     [0, 1 / 6, -1 / 180, 1 / 2835, -1 / 37800, 1 / 467775, -691 / 3831077250, 2 / 127702575],
 )

@@ -1,24 +1,24 @@
-"""Gradient transformations for trees that hold points of the Poincare ball beside ordinary parameters.
+"""Riemannian SGD and Adam (optax) for trees with points of the Poincare ball beside ordinary parameters.
 
-A ball leaf is an array (..., dim): its last axis is one point, the others count points. `mask` says which leaves are
-such, as `optax.masked` takes it: a tree of bools, a prefix of one, or a function from the parameters to either. All
-other leaves go through the ordinary `optax.sgd` or `optax.adam` with the same settings.
+A ball leaf is an array (..., dim) whose last axis is one point. `mask` marks the ball leaves, as in `optax.masked`: a
+tree of bools, a prefix of one, or a function from the parameters to either. All other leaves go through `optax.sgd` or
+`optax.adam` with the same settings.
 
-Everything that is a number may be traced: a transformation can be built inside a jitted step, and vmapped over runs.
-What differs from the flat case, after Becigneul & Ganea, arXiv 1810.00760:
+All numbers may be traced: build a transformation inside a jitted step, and vmap it over runs. The differences from the
+flat case, after Becigneul & Ganea, arXiv 1810.00760:
 
 - the gradient of the metric is g / lambda_x^2;
 - a step goes along the geodesic, exp_x(u), or in one straight line, x + u, the first-order retraction;
 - the first moment is a tangent vector: it is parallel-transported from the old point to the new one;
-- the second moment of Adam is the scalar <grad, grad>_x of a whole point, which needs no transport. A second moment per
-  coordinate would depend on the coordinates chosen, and its quotient would not be a tangent vector.
+- the second moment of Adam is the scalar <grad, grad>_x of a point, which needs no transport. A second moment per
+  coordinate would depend on the choice of coordinates, and the quotient would not be a tangent vector.
 
-Edge. The new point is projected to sqrt(c)|x| <= 1 - eps^(3/4), and what is returned is new - old. `apply_updates`
-rounds old + (new - old) once more. Both roundings are relative to a vector no longer than two radii, so the sum
-errs by at most 3/2 eps in norm, in any dimension, and eps^(3/4) exceeds that in every dtype down to bfloat16.
+Edge. The new point is projected to sqrt(c)|x| <= 1 - eps^(3/4), and the update is new - old. `apply_updates` rounds
+old + (new - old) once more. Both roundings are relative to a vector of at most two radii, so the error of the sum is at
+most 3/2 eps in norm, in any dimension; eps^(3/4) exceeds that in every dtype down to bfloat16.
 
-A NaN or infinite gradient, and a point that was outside before, make the point NaN. The curvature c means -c, radius
-1/sqrt(c), as in `poincare`.
+A NaN or infinite gradient, or an old point outside the ball, makes the point NaN. c means sectional curvature -c and
+radius 1/sqrt(c), as in `poincare`.
 """
 
 from collections.abc import Callable
@@ -39,12 +39,11 @@ Rule = Callable[[Array, Array, Any, Any, Array], tuple[Array, Any, Any]]
 
 
 class BallState(NamedTuple):
-    """What the ball leaves carry from one update to the next.
+    """State of the ball leaves.
 
-    updates_made: () int32, what schedules and bias corrections count.
-    first: tree of (..., dim), the momentum of SGD or the first moment of Adam, tangent at the current points. None in
-        place of a leaf where there is no momentum.
-    second: tree of (...), the running mean of <grad, grad>_x of each point. None in place of a leaf for SGD.
+    updates_made: () int32, the count of schedules and bias corrections
+    first: tree of (..., dim), the momentum of SGD or first moment of Adam, tangent at the points; None without momentum
+    second: tree of (...), the running mean of <grad, grad>_x of each point; None for SGD
     """
 
     updates_made: Array
@@ -89,7 +88,7 @@ def riemannian_adam(
         length = poincare.conformal_factor(x, c) * grad
         m = b1 * first + (1 - b1) * grad
         v = b2 * second + (1 - b2) * jnp.sum(length * length)
-        # A gradient whose square overflows would divide every later step to 0: a run that stands still and looks well.
+        # With an infinite v every later step would be 0, and the run would stop moving without a NaN.
         v = jnp.where(v < jnp.inf, v, jnp.nan)
         return m / (1 - b1**count) / (safe_sqrt(v / (1 - b2**count)) + eps), m, v
 
@@ -98,7 +97,7 @@ def riemannian_adam(
 
 
 def keep_inside(c: ArrayLike, mask: Mask) -> optax.GradientTransformation:
-    """Shorten updates so that x + update is `poincare.project`(x + update): the last link of a chain.
+    """Shorten updates so that x + update becomes `poincare.project`(x + update): for the end of an optax.chain.
 
     optax.chain(optax.adam(rate), keep_inside(c, mask)) is the usual Euclidean descent with projection.
     """
@@ -132,7 +131,7 @@ def _ball_transformation(
         u = -rate * direction
         y = poincare.project(poincare.exp(x, u, c) if exact else x + u, c)
         update = (y - x).astype(x.dtype)
-        # To the point that `apply_updates` makes: at the edge its last bit changes lambda by a hundredth.
+        # To the rounded point of `apply_updates`: at the edge its last bit changes lambda by a hundredth.
         first = None if first is None else poincare.transport(x, x + update, first, c)
         return jax.tree.map(lambda a: a.astype(x.dtype), (update, first, second))
 
@@ -189,11 +188,11 @@ def _refuse_unless_points(path, leaf):
 
 
 def _given(params, updates):
-    """params; where there is no ball leaf, nothing is asked of them, as in optax."""
+    """params, which are required only if there is a ball leaf, as in optax."""
     leaves = jax.tree_util.tree_leaves_with_path(updates)
     if params is None and leaves:
         raise ValueError(
-            f"params{jax.tree_util.keystr(leaves[0][0])} is a point of the ball, and no update of it can be formed "
-            "without knowing where it is: call update(gradients, state, params)"
+            f"params{jax.tree_util.keystr(leaves[0][0])} is a point of the ball, whose update needs the point: "
+            "call update(gradients, state, params)"
         )
     return params if leaves else updates

@@ -1,8 +1,7 @@
 """The p-adic integers 0 .. p^D - 1 as strings of D digits, least significant first. Integers only; no state.
 
-Everything serves numpy at build time and traced jax arrays alike: an index may be an int, a numpy array or a jax
-array; the answer is a jax array for a jax array and a numpy array otherwise. Concrete indices outside the range
-raise. Under jit nothing can be raised, and nothing is clamped either.
+An index may be an int, a numpy array or a jax array; the result is a jax array for a jax array, and a numpy array
+otherwise. A concrete index outside the range raises. Under jit nothing raises, and nothing is clamped.
 """
 
 import functools
@@ -48,7 +47,7 @@ def distance(i: Any, j: Any, n_digits: int = 9, p: int = 3) -> Any:
 
 
 def residue(index: Any, level: int, n_digits: int = 9, p: int = 3) -> Any:
-    """i mod p^L: the name of the residue ball of level L, {j : j mod p^L = i mod p^L}, that holds i."""
+    """i mod p^L, which names the residue ball of level L around i, {j : j mod p^L = i mod p^L}."""
     if not 0 <= operator.index(level) <= n_digits:
         raise ValueError(f"level {level} is outside [0, {n_digits}] (n_digits={n_digits})")
     return _index(index, n_digits, p) % p**level
@@ -73,7 +72,7 @@ def valuations(n_digits: int = 9, p: int = 3) -> np.ndarray:
 
 @functools.cache
 def level_counts(n_digits: int = 9, p: int = 3) -> np.ndarray:
-    """How many operations have valuation 0 .. D, (D + 1,): (p - 1) p^(D - 1 - v) of them, and one at the top."""
+    """Number of operations of valuation v = 0 .. D, (D + 1,): (p - 1) p^(D - 1 - v), and 1 at v = D."""
     n_operations(n_digits, p)
     return _frozen(np.array([(p - 1) * p ** (n_digits - 1 - v) for v in range(n_digits)] + [1]))
 
@@ -89,7 +88,7 @@ def truth_table(index: Any) -> Any:
 
 @functools.cache
 def n_operations(n_digits: int = 9, p: int = 3) -> int:
-    """N = p^D, after a check of both."""
+    """N = p^D; a ValueError unless p is prime and D >= 1."""
     p, n_digits = operator.index(p), operator.index(n_digits)
     if p < 2 or any(p % k == 0 for k in range(2, int(p**0.5) + 1)):
         raise ValueError(f"p must be a prime, not {p}: with any other p^-v is no norm")
@@ -103,7 +102,7 @@ def _index(index: Any, n_digits: int, p: int) -> Any:
 
 
 def _integers(name: str, values: Any, stop: int, n_digits: int, p: int) -> Any:
-    """The values as an array that holds every number up to p^n_digits, and whose values, where known, are < stop."""
+    """The values in a dtype that holds p^n_digits; a ValueError if a concrete value is outside [0, stop)."""
     values = values if isinstance(values, jax.Array) else np.asarray(values)
     if not jnp.issubdtype(values.dtype, jnp.integer):
         raise TypeError(f"{name}: integers are needed, not {values.dtype}")
@@ -112,7 +111,7 @@ def _integers(name: str, values: Any, stop: int, n_digits: int, p: int) -> Any:
     if n > np.iinfo(dtype).max:
         raise ValueError(f"p^n_digits = {n} does not fit {dtype}: take fewer digits, or numpy, or jax_enable_x64")
     if not isinstance(values, Tracer):
-        known = np.asarray(values)  # under jit a comparison of jax arrays is traced even where both are known
+        known = np.asarray(values)  # in numpy, because under jit jax traces a comparison of concrete arrays too
         outside = known[(known < 0) | (known >= stop)]
         if outside.size:
             raise ValueError(f"{name} {outside[0]} is outside [0, {stop - 1}] (n_digits={n_digits}, p={p})")

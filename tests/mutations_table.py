@@ -307,7 +307,7 @@ ROWS = (
     ("partner_within_the_gap", "ternary_jax/vae/data.py", DATA,
      "jnp.where(place < gap, place,", "jnp.where(place <= gap, place,"),
     ("share_rounded_down", "ternary_jax/vae/data.py", DATA,
-     "(_raw(seed, n))[: round(share * n)]] = True", "(_raw(seed, n))[: int(share * n)]] = True"),
+     "(_random_words(seed, n))[: round(share * n)]] = True", "(_random_words(seed, n))[: int(share * n)]] = True"),
     ("full_batch_holds_one_more", "ternary_jax/addition/data.py", ADDITION,
      "jnp.arange(rows, dtype=jnp.int32) < count", "jnp.arange(rows, dtype=jnp.int32) <= count"),
     # --- evaluation

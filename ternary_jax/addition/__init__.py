@@ -1,1 +1,1 @@
-"""Addition modulo p^k: a task that is known to generalise long after it fits, on the same engine."""
+"""Addition modulo p^k, on the same engine: a task that is known to generalise long after it fits."""

@@ -1,7 +1,7 @@
-"""The sums a + b mod p^k of all pairs (a, b), and which pairs are trained on.
+"""The sums a + b mod p^k of all pairs (a, b), and the split into training and held-out pairs.
 
-A pair is the number m a + b, m = p^k. A split is a random order of all m^2 pairs, of which the first n are trained on:
-n is traced, so that runs which differ in it are one program, and what they train on is a mask and no shape.
+A pair is the number m a + b, m = p^k. A split is a random order of all m^2 pairs, of which the first n are trained on.
+n is traced and acts as a mask, so runs of different n are one program.
 """
 
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from ternary_jax import ternary
 from ternary_jax.config.keys import choice, flag, integer, real
 from ternary_jax.errors import ConfigError
 
-MOST_PAIRS = 2**22  # float32 still counts them exactly, and the logits of all are no more than a few gigabytes
+MOST_PAIRS = 2**22  # float32 counts as many exactly, and all their logits take a few gigabytes
 
 KEYS = {
     "data.p": integer(2, 2048),
@@ -30,7 +30,7 @@ KEYS = {
 
 
 class Batch(NamedTuple):
-    """Rows of a step, each (batch_size,). weight: of mean 1; 0 for a pair that is there to fill the batch up."""
+    """Rows of a step, (batch_size,) each. weight: 0 for a row of padding; the mean over the batch is 1."""
 
     a: Array
     b: Array
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 
 def check(config: Any) -> None:
-    """Raise a ConfigError where the group `data` of a config and its batch size leave nothing to train, or not all."""
+    """Raise a ConfigError if the group `data` leaves nothing to train or hold out, or a full batch does not fit."""
     data, batch = config.data, config.train.batch_size
     try:
         n = ternary.n_operations(data.n_digits, data.p) ** 2
@@ -64,14 +64,14 @@ def check(config: Any) -> None:
 
 
 def n_train(share: ArrayLike, n: int, xp: Any = jnp) -> Any:
-    """round(share n) of n pairs, by the same float32 product on the host and on the device; int32."""
+    """round(share n), int32, by the same float32 product on the host and on the device."""
     return xp.round(xp.asarray(share, "float32") * xp.float32(n)).astype("int32")
 
 
 def orders(splits: int, n: int) -> np.ndarray:
-    """Row s is the random order of 0 .. n - 1 of split seed s: (splits, n) int32.
+    """(splits, n) int32: row s is the random order of 0 .. n - 1 of split seed s.
 
-    From the raw stream, as numpy may change `Generator.permutation` in any release (NEP 19).
+    It uses the raw stream, because numpy may change `Generator.permutation` in any release (NEP 19).
     """
     raw = (np.random.PCG64(seed).random_raw(n) for seed in range(splits))
     return np.stack([np.argsort(words, kind="stable") for words in raw]).astype(np.int32)
@@ -88,9 +88,9 @@ def add(a: Array, b: Array, modulus: int) -> Array:
 
 
 def every(order: Array, count: Array, rows: int, modulus: int) -> Batch:
-    """All `count` training pairs, in a batch of as many rows or more: those beyond count weigh nothing.
+    """All `count` training pairs, in a batch of at least as many rows; further rows are padding of weight 0.
 
-    The mean of weight x over the rows is that of x over the training pairs.
+    The mean of weight x over the rows is the mean of x over the training pairs.
     """
     trained = jnp.arange(rows, dtype=jnp.int32) < count
     return Batch(*numbers(order[:rows], modulus), jnp.where(trained, rows / count.astype(jnp.float32), 0))
@@ -98,5 +98,5 @@ def every(order: Array, count: Array, rows: int, modulus: int) -> Batch:
 
 def drawn(key: Array, order: Array, count: Array, rows: int, modulus: int) -> Batch:
     """Rows drawn from the training pairs, uniformly and with replacement."""
-    place = jax.random.bits(key, (rows,), jnp.uint32) % count.astype(jnp.uint32)  # off uniform by count / 2^32
+    place = jax.random.bits(key, (rows,), jnp.uint32) % count.astype(jnp.uint32)  # uniform to a relative count / 2^32
     return Batch(*numbers(order[place.astype(jnp.int32)], modulus), jnp.ones(rows))

@@ -1,4 +1,4 @@
-"""What is measured of all pairs: those that are trained on, and those held out, with what it is to be compared with."""
+"""The metrics of all pairs, of the training pairs and of the held-out pairs, and their reference values."""
 
 import math
 from typing import Any
@@ -15,9 +15,9 @@ LOWER_IS_BETTER = ("loss", "distance")
 
 
 def names(static: Any) -> dict[str, tuple[str, str]]:
-    """Metric -> (of which pairs, which figure of theirs), in the order of a report.
+    """Metric -> (set of pairs, figure of a pair), in the order of a report.
 
-    Without a split nothing is held out, and its metrics are absent. Partial credit has a meaning from two digits on.
+    Without a split there are no held-out metrics. Partial credit exists from two digits on.
     """
     credit = ("valuation", "distance") if static.data.n_digits > 1 else ()
     held_out = ("accuracy", "loss", *credit) if static.data.split == "random" else ()
@@ -27,9 +27,9 @@ def names(static: Any) -> dict[str, tuple[str, str]]:
 
 
 def judge(logits: Array, answer: Array, n_digits: int, p: int) -> dict[str, Array]:
-    """Figures of each pair, (n,): is it right, its loss, v(prediction - answer), and p^-v, the distance of these two.
+    """Figures of each pair, (n,): whether it is right, its loss, v = v(prediction - answer), and p^-v, their distance.
 
-    v is the number of leading digits that are right, least significant first, n_digits where all are.
+    v is the number of right leading digits, least significant first; n_digits if all are right.
     """
     prediction = jnp.argmax(logits, -1).astype(jnp.int32)
     return {
@@ -47,10 +47,10 @@ def means(figures: dict[str, Array], trained: Array, static: Any) -> dict[str, A
 
 
 def references(static: Any) -> tuple[Metric, ...]:
-    """The metrics, each beside its best, the figure of a guess that is uniform over all m answers, and the untrained.
+    """The metrics, each with its best value, its value for uniform guesses among m answers, and its untrained value.
 
-    The answers of an untrained network are no better than guesses in the mean over its parameters, as its outputs are
-    exchangeable. Its loss is not that of a guess, and is measured.
+    In the mean over its parameters an untrained network is as good as a guess, as its outputs are exchangeable. Its
+    loss is not that of a guess, and has no untrained value.
     """
     p, k = static.data.p, static.data.n_digits
     guess = {
@@ -75,7 +75,7 @@ def references(static: Any) -> tuple[Metric, ...]:
 
 
 def about_split(static: Any, n: int) -> str:
-    """What the figures of a run say of generalisation."""
+    """The split of a run, and whether its figures show generalisation."""
     if static.data.split == "none":
         return f"split none: all {n} pairs were trained on, so these figures say nothing of generalisation"
     return (

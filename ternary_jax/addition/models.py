@@ -1,10 +1,10 @@
-"""The networks (flax linen): two numbers of 0 .. m - 1 -> logits of their sum, computed in `dtype`, kept in float32.
+"""The networks (flax linen): two numbers of 0 .. m - 1 -> logits of their sum, in `dtype`, with float32 parameters.
 
-Each is called with numbers a, b (...) int32 -> logits (..., m) float32, and shows what is inside by three methods:
+Each maps numbers a, b (...) int32 -> logits (..., m) float32, and has three methods for its activations:
 
-    embed           a, b -> (..., 2 width), the embeddings of both, one after the other
-    hidden          a, b -> (..., hidden), the units of its one layer of them
-    preactivations  x (..., 2 width), in place of embeddings -> {"hidden": (..., hidden)}, what these units read
+    embed           a, b -> (..., 2 width), the embeddings of both, concatenated
+    hidden          a, b -> (..., hidden), the activations of its hidden layer
+    preactivations  x (..., 2 width), in place of the embeddings -> {"hidden": (..., hidden)}
 """
 
 from typing import Any
@@ -17,10 +17,10 @@ from ternary_jax.initializers import uniform
 
 
 class Perceptron(nn.Module):
-    """W relu(U e(a) + V e(b) + u) + w, one table e for both numbers.
+    """W relu(U e(a) + V e(b) + u) + w, with one table e for both numbers.
 
-    U e and V e are tables of m rows, and are looked up: (...) rows need not be multiplied. U and V are two matrices, so
-    nothing in the network says that a + b = b + a.
+    U e and V e are tables of m rows, and rows are looked up instead of multiplied. U and V are two matrices, so the
+    network does not know that a + b = b + a.
     """
 
     modulus: int
@@ -51,10 +51,10 @@ class Perceptron(nn.Module):
 
 
 class Transformer(nn.Module):
-    """The tokens "a b =" through one layer, read at "=".
+    """The tokens "a b =" -> one transformer layer -> logits at "=".
 
-    Attention and a relu layer, each added to what they read; no normalisation, learned positions, as in Nanda et al.,
-    arXiv 2301.05217. As "=" alone is read, it alone asks.
+    Attention and a relu layer with residual connections, learned positions, no normalisation, as in Nanda et al., arXiv
+    2301.05217. Only "=" has a query, because the logits are those of "=".
     """
 
     modulus: int
@@ -93,7 +93,7 @@ class Transformer(nn.Module):
         return self.embedding(jnp.stack([a, b, jnp.full_like(a, self.modulus)], -1))
 
     def _attend(self, x):
-        """What is at "=" after attention, (..., width)."""
+        """The residual stream at "=" after attention, (..., width)."""
         leading, each = x.shape[:-2], (self.heads, self.width // self.heads)
         positions = self.positions(jnp.arange(3))
         x = x + positions.reshape((1,) * len(leading) + positions.shape)

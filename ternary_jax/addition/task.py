@@ -1,11 +1,11 @@
-"""Addition modulo p^k as the engine's Task: a network learns a + b mod p^k from some of all pairs (a, b).
+"""Addition modulo p^k as the engine's Task: a network learns a + b mod p^k from a share of all pairs (a, b).
 
-With weight decay and few pairs it knows those that it is trained on long before it adds: it groks (Power et al., arXiv
-2201.02177). With k = 1 that is addition modulo a prime; with k > 1 an answer may be right in its first digits alone.
+With weight decay and few pairs the network fits the training pairs long before it generalises: grokking (Power et al.,
+arXiv 2201.02177). k = 1 is addition modulo a prime; with k > 1 an answer can be right in its first digits alone.
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,14 +27,8 @@ KEYS = {
 }
 
 
-class Tables(NamedTuple):
-    """What all runs share, on the device. orders: (splits, m^2) int32, of `data.orders`."""
-
-    orders: Any
-
-
 def check(config: Any) -> None:
-    """Raise a ConfigError where several keys contradict each other."""
+    """Raise a ConfigError if keys contradict each other."""
     data.check(config)
     width, heads = config.model.width, config.model.heads
     if config.model.kind == "transformer" and width % heads:
@@ -75,7 +69,7 @@ def make_task(static: Any) -> Task:
 
     return Task(
         name=f"a + b mod {modulus}",
-        data=Tables(data.orders(static.data.splits if static.data.split == "random" else 1, n)),
+        data=data.orders(static.data.splits if static.data.split == "random" else 1, n),
         metrics=evaluate.references(static),
         init=init,
         sample=sample,
@@ -88,11 +82,11 @@ def make_task(static: Any) -> Task:
 
 
 def split(static: Any, n: int, context: Context) -> tuple[Any, Any]:
-    """All n pairs in the order of the run, (n,), and how many of the first it trains on."""
+    """All n pairs in the order of the run, (n,), and the number of the first ones that it trains on."""
     if static.data.split == "none":
-        return context.data.orders[0], jnp.int32(n)
+        return context.data[0], jnp.int32(n)
     given = context.hypers.data
-    return context.data.orders[given.split_seed], data.n_train(given.train_share, n)
+    return context.data[given.split_seed], data.n_train(given.train_share, n)
 
 
 def _export(forward: Any, static: Any, modulus: int, params: Any, context: Context) -> dict[str, Any]:
@@ -113,7 +107,7 @@ def _inner(model: Any, static: Any, modulus: int) -> Inner:
     n = modulus**2
 
     def representations(params, context: Context):
-        # In the order of `evaluate`, which has computed most of it.
+        # In the order of `evaluate`, so that XLA shares the computation.
         a, b = data.numbers(split(static, n, context)[0], modulus)
         hidden = model.apply({"params": params}, a, b, method="hidden")
         return {"embedding": params["embedding"]["embedding"][:modulus], "hidden": hidden}

@@ -1,5 +1,6 @@
 """A config file, read, overridden and checked: `load_config` gives a locked ConfigDict."""
 
+import inspect
 import os
 import runpy
 from collections.abc import Callable, Iterable, Mapping
@@ -49,7 +50,10 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
 def read(path: str | Path) -> Any:
     """What get_config() of a file returns, unlocked and unchecked: a start for a config that differs from it."""
     file, arg = _cut(path)
-    config = _call(file, _named(file, "get_config(arg)"), *[arg] if arg else [])
+    get_config = _named(file, "get_config(arg)")
+    if arg and not inspect.signature(get_config).parameters:
+        raise ConfigError(f"--config={file}:{arg}: {file} has no variant {arg!r}: give {file}")
+    config = _call(file, get_config, *[arg] if arg else [])
     if not isinstance(config, ConfigDict):
         raise ConfigError(f"get_config() of {file} returns no ml_collections.ConfigDict, but {type(config).__name__}")
     return ConfigDict(nested(_call(file, flat, config)), type_safe=False)  # a tuple may replace one number

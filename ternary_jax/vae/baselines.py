@@ -1,10 +1,8 @@
-"""The closed forms to beat: embeddings at the ceilings that need no training, with decoders that read the points.
+"""Two closed forms, `Tree` and `Rich`: embeddings at the ceilings of the metrics, without training, and their decoders.
 
-Both lay digits out as a self-similar tree: e(0) = 0, e(1) and e(2) unit vectors at 120 degrees, digit k in the plane
-k mod m of the m = dim // 2 coordinate planes, each digit smaller than the one before it by the factor `ratio`. Points
-are float32, those of c = 1 divided by sqrt(c); their metrics but for lengths do not depend on c. p = 3 only.
-
-And the free table, one trained point per operation: what the geometry allows without an encoder.
+Both are self-similar trees: e(0) = 0, e(1) and e(2) are unit vectors at 120 degrees, digit k is in the plane k mod m of
+the m = dim // 2 coordinate planes, and each digit is smaller than the one before it by the factor `ratio`. Points are
+float32, those of c = 1 divided by sqrt(c), so only lengths depend on c. p = 3 only.
 """
 
 import itertools
@@ -14,7 +12,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -23,16 +20,16 @@ from ternary_jax.config.keys import integer, real
 from ternary_jax.errors import ConfigError
 from ternary_jax.vae import evaluate, references
 
-E = np.array([[0.0, 0.0], [1.0, 0.0], [-0.5, math.sqrt(3) / 2]])
+DIGIT_VECTORS = np.array([[0.0, 0.0], [1.0, 0.0], [-0.5, math.sqrt(3) / 2]])
 
 
 class Tree(NamedTuple):
     """z(i) = scale / sqrt(c) sum_k ratio^k e(x_k): hierarchy at its ceiling, and nearly the best Q.
 
     n_digits: D
-    dim: of the ball; an odd last coordinate stays 0
+    dim: dimension of the ball; an odd last coordinate is 0
     scale: sqrt(c) times the length of digit 0
-    ratio: of the length of a digit to that of the digit before it
+    ratio: length of a digit over that of the digit before it
     """
 
     n_digits: int = 9
@@ -44,11 +41,11 @@ class Tree(NamedTuple):
 class Rich(NamedTuple):
     """z(i) = centre(x_0) (+) tail(i), tail(i) = scale / sqrt(c) sum_{k>=1} ratio^k e(x_k): at the ceiling, and rich.
 
-    Centres are multiples of u = e(1) in the plane of digit 0, which the tail leaves free but for digit m, the smallest
-    of them for D = 9: there the Mobius sum moves the radii of a level 0 branch together, and of both branches apart.
+    Centres are multiples of u = e(1) in the plane of digit 0. Of the tail, only digit m lies in this plane, for D = 9
+    the smallest digit. The Mobius sum brings the radii of each branch of level 0 together, and the branches apart.
 
     n_digits, dim, ratio: as in `Tree`
-    scale: sqrt(c) times the length of a digit 0 that the tail does not have
+    scale: sqrt(c) times the length of digit 0, if the tail had one
     centre_0, centre_1, centre_2: sqrt(c) times the coordinate along u of the centre for x_0 = 0, 1, 2
     """
 
@@ -67,7 +64,7 @@ def tree(form: Tree, c: ArrayLike = 1.0) -> Array:
 
 
 def decode_tree(z: ArrayLike, form: Tree, c: ArrayLike = 1.0) -> Array:
-    """The digits that points (n, dim) were made from, as trits (n, D) int8: in each plane the nearest lattice point."""
+    """Points (n, dim) -> trits (n, D) int8: those of the nearest lattice point in each plane."""
     x, _ = _nearest(jnp.sqrt(c) * jnp.asarray(z), form, 0)
     return (x - 1).astype(jnp.int8)
 
@@ -80,9 +77,9 @@ def rich(form: Rich, c: ArrayLike = 1.0) -> Array:
 
 
 def decode_rich(z: ArrayLike, form: Rich, c: ArrayLike = 1.0) -> Array:
-    """The digits that points (n, dim) were made from, as trits (n, D) int8.
+    """Points (n, dim) -> trits (n, D) int8.
 
-    (-centre) (+) z is the tail if x_0 is right (left cancellation): x_0 is the one that leaves it nearest to a tail.
+    (-centre) (+) z is the tail if x_0 is right (left cancellation), so x_0 is the digit with the nearest tail.
     """
 
     def tail_from(centre):
@@ -98,22 +95,22 @@ def decode_rich(z: ArrayLike, form: Rich, c: ArrayLike = 1.0) -> Array:
 # --- the task of configs/closed_form.py -------------------------------------------------------------------------------
 
 KEYS = {
-    "n_digits": integer(2, 12),  # there are 3^n_digits rows
-    "dim": integer(2, 1024),  # a digit takes a plane
+    "n_digits": integer(2, 12),  # an embedding has 3^n_digits rows
+    "dim": integer(2, 1024),  # a digit needs a plane of two coordinates
     "c": real(1e-6, 1e6),  # the ball has radius 1/sqrt(c)
     "seed": integer(0),
     "tree.scale": real(0, excluded=(0,)),
-    "tree.ratio": real(0, 1, excluded=(0, 1)),  # digits get smaller
+    "tree.ratio": real(0, 1, excluded=(0, 1)),  # below 1, so that digits get smaller
     "rich.scale": real(0, excluded=(0,)),
     "rich.ratio": real(0, 1, excluded=(0, 1)),
-    "rich.centre_0": real(-1, 1, excluded=(-1, 1)),  # the edge of the ball
+    "rich.centre_0": real(-1, 1, excluded=(-1, 1)),  # within the ball
     "rich.centre_1": real(-1, 1, excluded=(-1, 1)),
     "rich.centre_2": real(-1, 1, excluded=(-1, 1)),
 }
 
 
 def check(config: Any) -> None:
-    """Raise a ConfigError where digits share too few planes, or a tree meets the edge of the ball."""
+    """Raise a ConfigError if too many digits share a plane, or if a tree reaches the edge of the ball."""
     n, dim = config.n_digits, config.dim
     shared = max(map(len, _planes(n, dim, 0)))
     if n + shared > 18:
@@ -130,7 +127,7 @@ def check(config: Any) -> None:
 
 
 def report(config: Any) -> str:
-    """The metrics of both closed forms beside chance, untrained and best, and what they mean, as text."""
+    """Text: the metrics of both closed forms beside chance, untrained and best values, and their verdicts."""
     n_digits, c = config.n_digits, jnp.float32(config.c)
     samples = evaluate.draw_samples(n_digits, 3, config.seed)
     tree_form = Tree(n_digits, config.dim, **config.tree)
@@ -145,11 +142,8 @@ def report(config: Any) -> str:
     return "\n".join([references.table(rows, references.levels(n_digits, 3, samples)), "", *verdicts])
 
 
-# --- inside -----------------------------------------------------------------------------------------------------------
-
-
 def _planes(n_digits: int, dim: int, first: int) -> list[list[int]]:
-    """The digits from `first` on by the plane that holds them; planes without one are left out."""
+    """The digits from `first` on, by plane, without the planes that hold none."""
     m = dim // 2
     planes = ([k for k in range(first, n_digits) if k % m == plane] for plane in range(m))
     return [digits for digits in planes if digits]
@@ -160,22 +154,23 @@ def _lattice(form: Tree | Rich, first: int) -> np.ndarray:
     x = ternary.operations(form.n_digits) + 1
     z = np.zeros((len(x), form.dim))
     for k in range(first, form.n_digits):
-        z[:, _columns(k, form)] += form.scale * form.ratio**k * E[x[:, k]]
+        z[:, _columns(k, form)] += form.scale * form.ratio**k * DIGIT_VECTORS[x[:, k]]
     return z
 
 
 def _nearest(z: Array, form: Tree | Rich, first: int) -> tuple[Array, Array]:
     """Digits (n, D - first) of the lattice point nearest to each z (n, dim), and the squared distance to it (n,).
 
-    Planes are independent of each other. The digits that share one are not: they are read together, from all their
-    3^(number of them) sums.
+    Planes are independent of each other. The k digits of one plane are decoded together, from all 3^k sums of them.
     """
     digits, off = {}, jnp.sum(z[:, 2 * (form.dim // 2) :] ** 2, -1)
     for ks in _planes(form.n_digits, form.dim, first):
         choices = np.array(list(itertools.product(range(3), repeat=len(ks))))
-        sums = jnp.asarray(sum(form.scale * form.ratio**k * E[choices[:, j]] for j, k in enumerate(ks)), z.dtype)
+        sums = jnp.asarray(
+            sum(form.scale * form.ratio**k * DIGIT_VECTORS[choices[:, j]] for j, k in enumerate(ks)), z.dtype
+        )
 
-        choice, squares = _nearest_of(z[:, _columns(ks[0], form)], sums)
+        choice, squares = _nearest_row(z[:, _columns(ks[0], form)], sums)
         off += squares
         digits |= {k: jnp.asarray(choices[:, j])[choice] for j, k in enumerate(ks)}
     for plane in range(form.dim // 2):
@@ -186,14 +181,14 @@ def _nearest(z: Array, form: Tree | Rich, first: int) -> tuple[Array, Array]:
 
 
 @jax.jit
-def _nearest_of(points: Array, sums: Array) -> tuple[Array, Array]:
-    """Which of sums (m, 2) is nearest to each of points (n, 2), and the squared distance, (n,) each."""
+def _nearest_row(points: Array, sums: Array) -> tuple[Array, Array]:
+    """Index of the row of sums (m, 2) nearest to each of points (n, 2), and the squared distance, (n,) each."""
 
     def one(point):
         squares = jnp.sum((point[None] - sums) ** 2, -1)
         return jnp.argmin(squares), jnp.min(squares)
 
-    # All rows at once where few digits share a plane, 2^22 distances at a time where many do.
+    # At most 2^22 distances at a time: all rows if few digits share a plane.
     return jax.lax.map(one, points, batch_size=max(1, 2**22 // len(sums)))
 
 
@@ -205,95 +200,3 @@ def _columns(k: int, form: Tree | Rich) -> slice:
 def _centres(form: Rich, c: ArrayLike) -> Array:
     u = np.eye(form.dim)[0]
     return jnp.asarray(np.outer([form.centre_0, form.centre_1, form.centre_2], u) / np.sqrt(c), jnp.float32)
-
-
-# --- the free embedding table: one point of the ball per operation, nothing shared ------------------------------------
-
-
-class TableState(NamedTuple):
-    """What a fit of the table carries.
-
-    points: (N, dim), row i the point of operation i.
-    opt_state: state of the optax transformation.
-    """
-
-    points: Array
-    opt_state: optax.OptState
-
-
-def table_init(key: Array, dim: int, c: ArrayLike, n_digits: int = 9, p: int = 3, scale: float = 1e-2) -> Array:
-    """N = p^D points around the origin, (N, dim) float32: d(0, z) is `scale` times the norm of a normal vector."""
-    tangent = scale / 2 * jax.random.normal(key, (ternary.n_operations(n_digits, p), dim), jnp.float32)
-    return jax.vmap(poincare.exp0, (0, None))(tangent, c)
-
-
-def table_targets(edge: ArrayLike, n_digits: int = 9) -> Array:
-    """Distances in the residue tree with edges of length `edge`, by pair valuation: 2 edge (D - v), (D + 1,).
-
-    The operations are the leaves, all at depth D; the path between two leaves turns at level v, their residue ball.
-    """
-    return jnp.multiply(2 * edge, n_digits - jnp.arange(n_digits + 1, dtype=jnp.float32))
-
-
-def table_pairs(key: Array, n: int, n_digits: int = 9, p: int = 3) -> tuple[Array, Array]:
-    """n random pairs i != j with pair valuation uniform in 0 .. D-1, (n,) int32 each.
-
-    Under uniform pairs the siblings, a share of p^(1-D), would never be seen.
-    """
-    key_i, key_v, key_digit, key_rest = jax.random.split(key, 4)
-    n_operations = ternary.n_operations(n_digits, p)
-    i = jax.random.randint(key_i, (n,), 0, n_operations)
-    power = jnp.asarray(p ** np.arange(n_digits + 1), jnp.int32)
-    v = jax.random.randint(key_v, (n,), 0, n_digits)
-    other_digit = (i // power[v] + jax.random.randint(key_digit, (n,), 1, p)) % p
-    rest = jax.random.randint(key_rest, (n,), 0, power[n_digits - 1 - v])
-    return i, i % power[v] + power[v] * other_digit + power[v + 1] * rest
-
-
-def table_loss(points: Array, i: Array, j: Array, targets: Array, c: ArrayLike, n_digits: int = 9, p: int = 3) -> Array:
-    """Relative stress, the mean over pairs of (d(z_i, z_j) / t - 1)^2 with t = targets[pair valuation]. i != j."""
-    t = targets[ternary.pair_valuation(i, j, n_digits, p)]
-    return jnp.mean((jax.vmap(poincare.dist, (0, 0, None))(points[i], points[j], c) / t - 1) ** 2)
-
-
-def table_stress(points: Array, targets: Array, c: ArrayLike, n_digits: int = 9, p: int = 3) -> Array:
-    """The expectation of `table_loss` over `table_pairs`: from all N^2 pairs, the D valuations weighted equally. ()."""
-    n = ternary.n_operations(n_digits, p)
-    every = np.arange(n)
-
-    def row(k):
-        v = ternary.pair_valuation(k, every, n_digits, p)
-        other = every != k
-        d = jax.vmap(poincare.dist, (None, 0, None))(points[k], points, c)
-        error = (d / jnp.where(other, targets[v], 1) - 1) ** 2
-        share = jnp.asarray(1 / (n_digits * (p - 1) * p ** np.arange(n_digits - 1, -1.0, -1)), d.dtype)
-        return jnp.sum(jnp.where(other, error * share[jnp.where(other, v, 0)], 0))
-
-    return jnp.mean(jax.lax.map(row, jnp.arange(n)))
-
-
-def table_fit(
-    state: TableState,
-    steps: Array,
-    key: Array,
-    tx: optax.GradientTransformation,
-    targets: Array,
-    c: ArrayLike,
-    n_pairs: int = 512,
-    n_digits: int = 9,
-    p: int = 3,
-) -> tuple[TableState, Array]:
-    """Descend `table_loss` on fresh pairs in each of `steps` (k,) -> state, losses (k,).
-
-    The steps are numbers, arange(k) for a first chunk of k: the pairs of a step come from fold_in(key, step), so that
-    a fit in chunks is the fit in one piece. Pure: to be jitted, and vmapped over keys and settings.
-    """
-
-    def step(state, n):
-        i, j = table_pairs(jax.random.fold_in(key, n), n_pairs, n_digits, p)
-        loss, gradient = jax.value_and_grad(table_loss)(state.points, i, j, targets, c, n_digits, p)
-        updates, opt_state = tx.update(gradient, state.opt_state, state.points)
-        points = jnp.asarray(optax.apply_updates(state.points, updates))
-        return TableState(points, opt_state), loss
-
-    return jax.lax.scan(step, state, steps)

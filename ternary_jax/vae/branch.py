@@ -2,8 +2,8 @@
 
     digits x --encoder--> y --projection--> z in the ball, u = log_0(z), r = d(0, z) --decoder--> logits of all digits
 
-The decoder reads u: what is reconstructed is what was embedded. Branches A and B are two trees of parameters of the
-same functions.
+The decoder reads u, so the reconstruction is that of the embedded point. Branches A and B are the same functions of two
+trees of parameters.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ KEYS: dict[str, Key] = {
 
 
 def check(model: Any) -> None:
-    """Raise a ConfigError if the group `model` of a config has decoders that can't be made."""
+    """Raise a ConfigError if the group `model` of a config has an impossible decoder."""
     check_shared_decoder(model)
     for b in BRANCHES:
         check_residual_decoder(b, model[b])
@@ -56,17 +56,17 @@ def check_shared_decoder(model: Any) -> None:
 
 
 def check_residual_decoder(name: str, own: Any) -> None:
-    """The blocks of a residual decoder add to what they get, so all have one width."""
+    """The blocks of a residual decoder add to their input, so all have one width."""
     if own.decoder in ("residual", "relu_residual") and len(set(own.decoder_hidden)) != 1:
         widths = ",".join(map(str, own.decoder_hidden))
         raise ConfigError(
             f"config.model.{name}.decoder_hidden={widths} has to repeat one width, as 128,128: "
-            "the blocks of a residual decoder add to what they get"
+            "the blocks of a residual decoder add to their input"
         )
 
 
 class Latent(NamedTuple):
-    """mean, log_variance (n, dim) of the latent vector; the latter is None where it is not stochastic."""
+    """mean, log_variance (n, dim) of the latent vector; log_variance is None if it is deterministic."""
 
     mean: Array
     log_variance: Array | None
@@ -75,8 +75,8 @@ class Latent(NamedTuple):
 class Points(NamedTuple):
     """z (n, dim) in the ball, u = log_0(z) (n, dim), r = d(0, z) (n,).
 
-    A projection makes u and r beside z, not from it: 1 - c|z|^2 has lost digits by then. A wrapped draw takes both from
-    z, because what comes too near the edge is shortened, and they are to be of that point.
+    A projection computes u and r without z, because 1 - c|z|^2 cancels near the edge. A wrapped draw computes them from
+    z, because a point too near the edge is shortened, and u and r belong to the shortened point.
     """
 
     z: Array
@@ -85,7 +85,7 @@ class Points(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """Functions of the parameters of all groups; a key is given in training, where there is dropout, and else None.
+    """Functions of the parameters of all groups. key: of the dropout; None without dropout and outside training.
 
     groups: the keys of its parameters
     init: key -> params
@@ -147,7 +147,7 @@ def make_branch(name: str, static: Any) -> Branch:
         scale = jnp.exp(latent.log_variance / 2)
         if own.posterior == "gaussian":
             return project(params, latent.mean + scale * noise, c, key)
-        return jax.vmap(_moved, (0, 0, None))(points.z, scale * noise / 2, c)
+        return jax.vmap(_wrapped_draw, (0, 0, None))(points.z, scale * noise / 2, c)
 
     def decode(params, u, key=None):
         return call("decoder", decoder, params, u, key).reshape(-1, n_digits, 3)
@@ -157,7 +157,7 @@ def make_branch(name: str, static: Any) -> Branch:
 
 
 def _networks(own: Any, static: Any) -> tuple[Encoder, Projection, Decoder]:
-    """The networks of a branch, of which `own` is the group of the config."""
+    """The networks of a branch. own: its group `model.A` or `model.B`."""
     model, dtype, remat = static.model, jnp.dtype(static.train.dtype), static.train.remat
     theirs = model.A if own.decoder == "shared" else own
     encoder = Encoder(own.hidden, own.encoder, own.dropout, model.dim, own.posterior != "point", dtype, remat)
@@ -170,29 +170,29 @@ def _networks(own: Any, static: Any) -> tuple[Encoder, Projection, Decoder]:
 
 
 def _preactivations(encoder: Encoder, group: str, params: Any, x: Array) -> dict[str, Array]:
-    """Of each layer, (n, units)."""
+    """Layer -> its preactivations (n, units)."""
     seen: Any
     _, seen = encoder.apply({"params": params[group]}, x, False, mutable=["intermediates"])
-    layers = seen.get("intermediates", {"trunk": {}})["trunk"]  # none without a layer
+    layers = seen.get("intermediates", {"trunk": {}})["trunk"]  # an encoder without layers has none
     return {name: units["preactivation"][0] for name, units in layers.items()}
 
 
 def _from_tangent(y: Array, c: Array) -> Points:
-    """exp_0(y), of y (dim,) that is shortened where its point would round to the edge, to where `project` leaves it."""
+    """exp_0(y) of y (dim,), shortened to the limit of `poincare.project` if its point would round to the edge."""
     norm, longest = safe_sqrt(jnp.sum(y * y)), jnp.arctanh(poincare.max_norm(y.dtype)) / jnp.sqrt(c)
-    beyond = ~(norm <= longest)  # so that without a ball, at c <= 0, all is NaN
+    beyond = ~(norm <= longest)  # NaN counts as beyond, so that c <= 0, which is no ball, gives NaN
     u = jnp.where(beyond, longest / jnp.where(beyond, norm, 1), 1) * y
     return Points(poincare.exp0(u, c), u, 2 * jnp.where(beyond, longest, norm))
 
 
-def _moved(z: Array, s: Array, c: Array) -> Points:
-    """exp_z of s (dim,), a tangent vector of 0 that is transported to z."""
+def _wrapped_draw(z: Array, s: Array, c: Array) -> Points:
+    """exp_z of the transport of s (dim,), a tangent vector at 0, to z."""
     z = poincare.project(poincare.translate(z, s, c), c)
     return Points(z, poincare.log0(z, c), poincare.dist0(z, c))
 
 
 def features(x: Array, inputs: str) -> Array:
-    """Trits (n, D) -> what an encoder reads, float32: (n, D) "trits" as numbers, or (n, 3 D) "one_hot" digits."""
+    """Trits (n, D) -> the input of an encoder, float32: (n, D) "trits" as numbers, or (n, 3 D) "one_hot" digits."""
     if inputs == "trits":
         return x.astype(jnp.float32)
     return (x[:, :, None] == jnp.array([-1, 0, 1], jnp.int8)[None, None]).reshape(len(x), -1).astype(jnp.float32)

@@ -1,14 +1,12 @@
-"""The controllers of a run: those of the table `controllers` that its config asks for, as a task takes them."""
+"""The controllers of a run: those of the table `CONTROLLERS` that are on in its config, as fields of its Task."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 
 from ternary_jax.config.keys import Key, choice, real
-from ternary_jax.control.chain import Control
-from ternary_jax.control.look_ahead import LookAhead
 from ternary_jax.errors import ConfigError
 from ternary_jax.vae import factors
 from ternary_jax.vae.branch import BRANCHES
@@ -24,23 +22,14 @@ KEYS: dict[str, Key] = {
 }
 
 
-class Controlled(NamedTuple):
-    """What a task takes of its controllers: see the fields of `engine.task.Task` with the same names."""
-
-    controllers: dict[str, Control]
-    schedules: dict[str, Any]
-    signals: tuple[str, ...]
-    look_ahead: LookAhead | None
-
-
-def make_control(static: Any, scope: Scope) -> Controlled:
-    """The controllers that are on, each of which sees what the ones before it have turned."""
-    parts = {one.name: one.make(static, scope) for one in _on(static)}
+def make_control(static: Any, scope: Scope) -> dict[str, Any]:
+    """The fields controllers, schedules, signals and look_ahead of the Task: the controllers that are on, in order."""
+    parts = {one.name: one.make(static, scope) for one in _controllers_on(static)}
     ahead = [part.look_ahead for part in parts.values() if part.look_ahead]
     if len(ahead) > 1:
         names = ", ".join(one.controller for one in ahead)
-        raise ConfigError(f"{names} learn by looking ahead, and one controller of a run can: turn the others off")
-    return Controlled(
+        raise ConfigError(f"{names} learn by looking ahead, but only one of a run can: turn the others off")
+    return dict(
         controllers={name: part.control for name, part in parts.items() if part.control},
         schedules={name: row for part in parts.values() for name, row in part.schedules.items()},
         signals=tuple(dict.fromkeys(name for part in parts.values() for name in part.signals)),
@@ -49,7 +38,7 @@ def make_control(static: Any, scope: Scope) -> Controlled:
 
 
 def knobs(static: Any, hypers: Any) -> dict[str, Array]:
-    """The knobs of a config, as they are before any controller: those of the model, of `knobs`, of the controllers."""
+    """The initial values of all knobs: those of the model, of the group `knobs` and of the controllers that are on."""
     found = {}
     if static.model.curvature == "controlled":
         found["c"] = hypers.model.c
@@ -57,20 +46,17 @@ def knobs(static: Any, hypers: Any) -> dict[str, Array]:
         found["sigma"] = hypers.prior.sigma
     if static.control != "none":
         found |= hypers.knobs._asdict() | {"rho": hypers.model.rho}
-    for one in _on(static):
+    for one in _controllers_on(static):
         found |= one.knobs(static, hypers)
     return {name: jnp.asarray(value) for name, value in found.items()}
 
 
 def observed(static: Any, seen: Mapping[str, Any], terms: Mapping[str, Array], key: Array) -> dict[str, Array]:
-    """The signals that are computed for the controllers alone.
-
-    seen: what the losses see, by branch; terms: of the losses; key: of the loss of the step
-    """
-    return {name: x for one in _on(static) for name, x in one.observe(seen, terms, key).items()}
+    """The signals that only controllers read. seen: BranchOutput by branch; terms: of the losses; key: of the step."""
+    return {name: x for one in _controllers_on(static) for name, x in one.observe(seen, terms, key).items()}
 
 
-# Products of three are rounded in this order: shared knobs, then those of the controllers, the last of the chain first.
+# The order fixes the rounding of products: shared knobs, then those of the controllers, the last of the chain first.
 _FACTORS = (*factors.SHARED, *(factor for one in reversed(CONTROLLERS) for factor in one.factors))
 if _unknown := {name for factor in _FACTORS for name in factor.losses} - registry.table().keys():
     raise ValueError(
@@ -79,7 +65,7 @@ if _unknown := {name for factor in _FACTORS for name in factor.losses} - registr
 
 
 def factors_of(turned: Mapping[str, Array], losses: Mapping[str, str], hypers: Any) -> factors.Factors:
-    """The factors of these knobs on the weights of the losses that are on."""
+    """The factors of the knobs `turned` on the weights of the losses that are on."""
     return factors.of(_FACTORS, turned, losses, hypers)
 
 
@@ -107,5 +93,5 @@ def _check_injection(config):
         )
 
 
-def _on(static: Any) -> Iterator[Controller]:
+def _controllers_on(static: Any) -> Iterator[Controller]:
     return (one for one in CONTROLLERS if one.on(static))

@@ -1,7 +1,7 @@
-"""Which of the 3^D operations are trained on, and how they are drawn: batches by level, and partners by pair valuation.
+"""Splits of the 3^D operations, and the draws of a step: batches by level, and partners by pair valuation.
 
-Splits and tables are made once, on the host, in numpy. What is drawn in a step is drawn on the device: for a shape, one
-call of one random function and one gather of operations. The tables belong in `Task.data`.
+Splits and tables are made once, on the host, in numpy. A step draws on the device: per shape, one call of one random
+function and one gather of operations. The tables belong in `Task.data`.
 """
 
 from typing import Any, NamedTuple
@@ -34,9 +34,9 @@ KEYS = {
 
 
 def check_split(data: Any) -> None:
-    """Raise a ConfigError where the split of the group `data` of a config leaves nothing to train, or nothing out.
+    """Raise a ConfigError if the split of the group `data` trains on nothing or holds out nothing.
 
-    Only the keys of its own kind of split are looked at.
+    A kind of split checks its own keys only.
     """
     n_digits, n = data.n_digits, ternary.n_operations(data.n_digits)
     of_digits = f"config.data.n_digits={n_digits}"
@@ -56,7 +56,7 @@ def check_split(data: Any) -> None:
             raise ConfigError(f"config.data.residue_held_out={held_out} {wrong}: {fix}")
     elif data.split == "digit_box":
         if not 2 <= data.box_digits <= n_digits:
-            why = "of one digit the value would never be seen" if data.box_digits == 1 else f"there is {of_digits}"
+            why = "training would never see a value of the digit" if data.box_digits == 1 else f"there is {of_digits}"
             raise ConfigError(
                 f"config.data.box_digits={data.box_digits} is not allowed, as {why}: give 2 or more, n_digits at most"
             )
@@ -65,7 +65,7 @@ def check_split(data: Any) -> None:
 
 
 def train_mask(data: Any) -> np.ndarray:
-    """Which operations are trained on, (N,) bool, by the group `data` of a config; the rest is held out."""
+    """True for the operations that are trained on, (N,), by the group `data` of a config."""
     check_split(data)
     if data.split == "random":
         return random_mask(data.split_seed, data.n_digits, data.train_share)
@@ -77,28 +77,28 @@ def train_mask(data: Any) -> np.ndarray:
 
 
 def random_mask(seed: int, n_digits: int, share: float) -> np.ndarray:
-    """True for round(share N) operations, (N,). With one seed, a larger share contains a smaller one."""
+    """True for round(share N) operations, (N,). At one seed a larger share contains a smaller one."""
     n = ternary.n_operations(n_digits)
     mask = np.zeros(n, bool)
-    mask[_shuffled(_raw(seed, n))[: round(share * n)]] = True
+    mask[_shuffled(_random_words(seed, n))[: round(share * n)]] = True
     return mask
 
 
 def residue_mask(seed: int, n_digits: int, level: int, held_out: int) -> np.ndarray:
     """False for `held_out` of the 3^level residue balls {j : j mod 3^level = r}, (N,).
 
-    Balls may happen to share a digit value that no other ball has; at level 1 they do. Such a value is never seen.
+    Training never sees a digit value that only the held-out balls have; at level 1 there always is one.
     """
     residue = ternary.residue(np.arange(ternary.n_operations(n_digits)), level, n_digits)
-    return ~np.isin(residue, _shuffled(_raw(seed, 3**level))[:held_out])
+    return ~np.isin(residue, _shuffled(_random_words(seed, 3**level))[:held_out])
 
 
 def box_mask(seed: int, n_digits: int, n_box_digits: int) -> np.ndarray:
-    """False for the operations with a certain value at each of `n_box_digits` digits, a share of 3^-n_box_digits. (N,).
+    """False for the operations with fixed values at `n_box_digits` random digits, a share of 3^-n_box_digits. (N,).
 
-    Each digit value is seen in training if n_box_digits >= 2; all of these at once are not.
+    If n_box_digits >= 2, training sees each of these values, but never all at once.
     """
-    raw = _raw(seed, n_digits + n_box_digits)
+    raw = _random_words(seed, n_digits + n_box_digits)
     digits = _shuffled(raw[:n_digits])[:n_box_digits]
     values = (raw[n_digits:] % 3).astype(int)
     x = ternary.digits(np.arange(ternary.n_operations(n_digits)), n_digits)
@@ -109,11 +109,10 @@ def box_mask(seed: int, n_digits: int, n_box_digits: int) -> np.ndarray:
 
 
 class Strata(NamedTuple):
-    """A batch whose every row is drawn uniformly from a fixed stratum, a range of `order`.
+    """The stratum of each row of a batch, a range of `order`; the row is drawn uniformly from it.
 
-    order: (n_train,) int32, the operations that are trained on, by valuation.
-    first: (batch_size,) int32, where the stratum of a row begins in `order`.
-    count: (batch_size,) int32, how many operations it has.
+    order: (n_train,) int32, the training operations, sorted by valuation
+    first, count: (batch_size,) int32, the first place and the length of the stratum of a row
     """
 
     order: Any
@@ -122,13 +121,13 @@ class Strata(NamedTuple):
 
 
 def composition(sizes: np.ndarray, batch_size: int, budget: float, high_from: int) -> np.ndarray:
-    """How many rows of a batch are drawn from each level, and, last, from all training operations: (D + 2,).
+    """Numbers of rows of a batch that are drawn from each level, and, last, from all training operations: (D + 2,).
 
-    int(batch_size budget) rows are shared equally by the levels v >= high_from, the rest by the lower levels in
-    proportion to their sizes, both rounded down; what is left over is drawn from all. Without a budget that is the
-    whole batch: lower levels alone in proportion would leave the high ones less than their share.
+    int(batch_size budget) rows are divided equally among the levels v >= high_from, the rest among the lower levels in
+    proportion to their sizes, both rounded down; the remainder is drawn from all operations. Without a budget that is
+    the whole batch, because the lower levels alone would leave the high levels less than their share.
 
-    sizes: (D + 1,), training operations by level; a level without any gets no row.
+    sizes: (D + 1,), training operations by level; an empty level has no rows
     """
     if not (0 <= budget <= 1 and 0 <= high_from < len(sizes)):
         raise ConfigError(
@@ -153,14 +152,14 @@ def composition(sizes: np.ndarray, batch_size: int, budget: float, high_from: in
 def make_strata(train: np.ndarray, n_digits: int, batch_size: int, budget: float, high_from: int) -> Strata:
     """The strata of a `composition`, from a mask of training operations (N,).
 
-    Rows of a stratum are spread evenly over the batch: microbatches are slices of it, and to be of one composition.
+    Rows of a stratum are spread evenly over the batch, so that microbatches, its slices, have the same composition.
     """
     _check_mask(train, ternary.n_operations(n_digits))
     operations = np.flatnonzero(train)
     valuation = ternary.valuations(n_digits)[operations]
     sizes = np.bincount(valuation, minlength=n_digits + 1)
     rows = composition(sizes, batch_size, budget, high_from)
-    # Row k of stratum s lies near (k + offset_s) / n_s of the batch; equal offsets would make equal strata a clump.
+    # Row k of stratum s is at (k + offset_s) / n_s of the batch; with equal offsets, equal strata would be adjacent.
     place = np.concatenate([(np.arange(n) + (s + 0.5) / len(rows)) / max(1, n) for s, n in enumerate(rows)])
     stratum = np.repeat(np.arange(len(rows)), rows)[np.argsort(place, kind="stable")]
     first, count = np.append(np.cumsum(sizes) - sizes, 0), np.append(sizes, sizes.sum())
@@ -170,14 +169,14 @@ def make_strata(train: np.ndarray, n_digits: int, batch_size: int, budget: float
 
 def stratified(key: Array, strata: Strata) -> Array:
     """A batch of operations, with replacement: row b is uniform in its stratum. (batch_size,) int32."""
-    return strata.order[strata.first + _below(key, strata.count)]
+    return strata.order[strata.first + _uniform_below(key, strata.count)]
 
 
 # --- batches ----------------------------------------------------------------------------------------------------------
 
 
 class Indices(NamedTuple):
-    """The operations of a batch: anchors (n,) int32, and their partners (n,), or None in a batch without partners."""
+    """Operations of a batch: anchors (n,) int32, and their partners (n,), None without partners."""
 
     anchors: Any
     partners: Any = None
@@ -189,7 +188,7 @@ def rows(indices: Indices) -> Array:
 
 
 def check_batch(config: Any) -> None:
-    """Raise a ConfigError if batches as the config asks for them can't be drawn."""
+    """Raise a ConfigError if the batches of a config cannot be drawn."""
     check_batch_size(config)
     check_budget(config.data)
     check_pairs(config.train)
@@ -209,7 +208,7 @@ def check_batch_size(config: Any) -> None:
 
 
 def check_budget(data: Any) -> None:
-    """A budget is for levels that there are."""
+    """The levels of a budget exist."""
     if data.budget > 0 and data.high_from > data.n_digits:
         digits = f"config.data.n_digits={data.n_digits}"
         raise ConfigError(f"config.data.high_from={data.high_from} is no level of {digits}: give that or less")
@@ -246,12 +245,12 @@ def check_levels_of_partners(config: Any) -> None:
 
 
 class Balls(NamedTuple):
-    """Residue balls as ranges: by the index with its digits reversed, operations of equal leading digits are adjacent.
+    """Residue balls as ranges: sorted by their reversed digits, operations of equal leading digits are adjacent.
 
-    reverse: (N,) int32, sum_k x_k p^(D-1-k) of each operation.
-    order: (n_train,) int32, the operations that are trained on, by `reverse`.
-    before: (N + 1,) int32, how many of them have a `reverse` below 0 .. N: where a range begins or ends in `order`.
-    width: (D + 1,) int32, p^(D-L), how many values of `reverse` a ball of level L spans.
+    reverse: (N,) int32, sum_k x_k p^(D-1-k) of each operation
+    order: (n_train,) int32, the training operations, sorted by `reverse`
+    before: (N + 1,) int32, number of training operations with `reverse` < 0 .. N: the ends of ranges in `order`
+    width: (D + 1,) int32, p^(D-L), number of values of `reverse` in a ball of level L
     """
 
     reverse: Any
@@ -271,10 +270,10 @@ def make_balls(train: np.ndarray, n_digits: int, p: int = 3) -> Balls:
 
 
 def partner(key: Array, i: ArrayLike, level: ArrayLike, balls: Balls) -> Array:
-    """A training operation j with v(|i - j|) = level, uniform among all of them; i itself where there are none.
+    """A training operation j with v(|i - j|) = level, uniform among all of them; i itself if there are none.
 
-    These are the ball of level L around i without the one of level L + 1: a range with a gap. i, which need not be
-    trained on, and level in 0 .. D (where there are none) broadcast; int32.
+    They are the ball of level L around i without its ball of level L + 1, a range with a gap; none at level D. i may be
+    held out; i and level in 0 .. D broadcast. int32.
     """
     i, level = jnp.broadcast_arrays(jnp.asarray(i, jnp.int32), jnp.asarray(level, jnp.int32))
 
@@ -286,28 +285,25 @@ def partner(key: Array, i: ArrayLike, level: ArrayLike, balls: Balls) -> Array:
     begin, end = ball(level)
     gap, resume = ball(jnp.minimum(level + 1, len(balls.width) - 1))
     count = end - begin - (resume - gap)
-    place = begin + _below(key, count)
+    place = begin + _uniform_below(key, count)
     return jnp.where(count > 0, balls.order[jnp.where(place < gap, place, place + (resume - gap))], i)
 
 
-# --- inside -----------------------------------------------------------------------------------------------------------
-
-
-def _below(key: Array, count: Array) -> Array:
+def _uniform_below(key: Array, count: Array) -> Array:
     """Uniform integers in [0, count), of the shape of count, int32; 0 where count is 0.
 
-    A word of 32 bits modulo count is off uniform by a relative count / 2^32, 5e-6 for 3^9. floor(u count) is by
-    count / 2^23, 0.2 %, as a float32 u has 23 bits; `randint` draws two words and takes a longer division of both.
+    The relative error of uniformity of a 32-bit word modulo count is count / 2^32, 5e-6 for 3^9. That of floor(u count)
+    is count / 2^23, 0.2 %, as a float32 u has 23 bits. `randint` draws two words and divides both.
     """
     word = jax.random.bits(key, count.shape, jnp.uint32)
     return (word % jnp.maximum(count, 1).astype(jnp.uint32)).astype(jnp.int32)
 
 
-def _raw(seed: int, n: int) -> np.ndarray:
-    """n random words, uint64.
+def _random_words(seed: int, n: int) -> np.ndarray:
+    """n random words, uint64, of the raw stream.
 
-    The raw stream, because numpy may change those of `Generator.permutation` and the like in any release (NEP 19), and
-    an old checkpoint would be measured on operations that it was trained on.
+    numpy may change the stream of `Generator.permutation` in any release (NEP 19). An old checkpoint would then have
+    another split, and would be measured on operations that it was trained on.
     """
     return np.random.PCG64(seed).random_raw(n)
 

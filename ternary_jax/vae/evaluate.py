@@ -1,16 +1,16 @@
-"""Every metric of an embedding of the N = p^D operations, exactly, with what chance, no training and perfection give.
+"""The metrics of an embedding of all N = p^D operations, computed exactly.
 
-z holds the points of the ball of curvature parameter c, (N, dim), row i the operation i; a prediction holds the
-decoded digits about their middle, (N, D) (trits for p = 3), as `ternary.operations` does. D and p are read off the
-shapes. All metric functions are pure: they can be jitted, and mapped over runs by `jax.vmap`.
+z (N, dim) holds the points of the ball of curvature parameter c, row i that of operation i; a prediction (N, D) holds
+decoded digits about their middle (trits for p = 3), as `ternary.operations` does. D and p follow from the shapes. All
+metric functions are pure: jit them, and vmap them over runs.
 
-Two radii of a point: r = d(0, z), the geodesic one, and s = sqrt(c)|z| in [0, 1), of which r is an increasing function.
-Ranks of radii are taken from s: sums, products and square roots are rounded in the same way everywhere, so that equal
-radii stay equal, which the arcsinh of a vector unit does not promise.
+A point has two radii: r = d(0, z), the geodesic one, and s = sqrt(c)|z| in [0, 1); r is an increasing function of s.
+Ranks of radii come from s: sums, products and square roots round alike everywhere, so equal radii stay equal. The
+arcsinh of a vector unit does not guarantee this.
 
-All of it is float64, because radii that tie but for float32 rounding decide the ranks, and is rounded once, at the end.
-A point that is not inside the ball makes every metric of the embedding NaN, also those that would not have touched it.
-What is undefined is NaN. `references.py` says why, what the figures are to be compared with, and prints them.
+All arithmetic is float64, because float32 rounding would decide ranks; results are rounded once, at the end.
+A point outside the ball makes every metric of the embedding NaN, also metrics that do not depend on this point. An
+undefined metric is NaN. `references.py` has the reasons, the values to compare with, and the table.
 """
 
 import functools
@@ -34,10 +34,10 @@ class Cheap(NamedTuple):
 
     coverage: share of operations with all D digits decoded
     hierarchy: Spearman(v, r), average ranks; -1 where all radii of a level are equal, its ceiling where none are
-    hierarchy_rounded: the same with s rounded to a relative 8 eps of the dtype of z: what is left when ties that
+    hierarchy_rounded: hierarchy with s rounded to a relative 8 eps of the dtype of z, so that ties which float
         rounding has broken are ties again
     richness: mean over the D + 1 levels of the population variance of s = sqrt(c)|z| inside a level
-    richness_geodesic: the same of r = d(0, z)
+    richness_geodesic: richness with r = d(0, z) in place of s
     """
 
     coverage: Array
@@ -72,11 +72,11 @@ class PriorCoverage(NamedTuple):
 
 
 class OnHeldOut(NamedTuple):
-    """Metrics of the operations that were not trained on.
+    """Metrics of the operations that are held out.
 
     held_out_coverage: share of them with all D digits decoded
-    held_out_hierarchy: Spearman(v, r) over them alone; its ceiling is that of their own levels
-    coverage_gap: coverage of what was trained on, less held_out_coverage
+    held_out_hierarchy: Spearman(v, r) over them alone; its ceiling follows from their own levels
+    coverage_gap: coverage of the training operations, less held_out_coverage
     """
 
     held_out_coverage: Array
@@ -85,7 +85,7 @@ class OnHeldOut(NamedTuple):
 
 
 class HeldOut(NamedTuple):
-    """row (m,) int32, operations not trained on; rank (m,) int32, of their v: doubled average ranks, less 1."""
+    """row (m,) int32, the held-out operations; rank (m,) int32, doubled average ranks, less 1, of their v."""
 
     row: np.ndarray
     rank: np.ndarray
@@ -117,7 +117,7 @@ class Samples(NamedTuple):
 def draw_samples(n_digits: int = 9, p: int = 3, seed: int = 0) -> Samples:
     """Draw on the host: 1,000 rows, 200,000 random pairs, 100,000 triplets, 100,000 pairs by level, in this order.
 
-    Pass the result to `costly` as an argument: closed over, it would be 12 MB of constants in the program.
+    Pass the result to `costly` as an argument: a closure would put 12 MB of constants into the program.
     """
     n, rng, m = ternary.n_operations(n_digits, p), np.random.default_rng(seed), 100_000
     v = ternary.valuations(n_digits, p)
@@ -164,7 +164,7 @@ def draw_samples(n_digits: int = 9, p: int = 3, seed: int = 0) -> Samples:
 
 def cheap(z: ArrayLike, prediction: ArrayLike, c: ArrayLike) -> Cheap:
     """The metrics that need one sort of N radii. z (N, dim), prediction (N, D) integers, c () -> scalars."""
-    z, prediction = jnp.asarray(z), _trits(prediction)
+    z, prediction = jnp.asarray(z), _checked_prediction(prediction)
     _digits_and_p(z.shape[0], prediction.shape[-1])
     return _cheap(z, prediction, jnp.asarray(c, float), 8 * float(jnp.finfo(z.dtype).eps))
 
@@ -176,16 +176,6 @@ def costly(z: ArrayLike, c: ArrayLike, samples: Samples) -> Costly:
     return _costly(jnp.asarray(z), jnp.asarray(c, float), samples)
 
 
-@in_float64
-def held_out_coverage(prediction: ArrayLike, train_mask: ArrayLike) -> Array:
-    """Coverage over the rows with train_mask False, (N, D) and (N,) bool -> (); NaN where nothing is held out."""
-    prediction, held_out = _trits(prediction), ~jnp.asarray(train_mask, bool)
-    if held_out.shape != prediction.shape[:1]:
-        raise ValueError(f"train_mask is {prediction.shape[:1]}, one bool an operation, not {held_out.shape}")
-    count = jnp.sum(held_out, dtype=jnp.float64)
-    return _ratio(jnp.sum(_decoded(prediction) & held_out, dtype=jnp.float64), count)
-
-
 def rows_held_out(train_mask: np.ndarray, n_digits: int = 9, p: int = 3) -> HeldOut:
     """The operations with train_mask False, (N,) bool, on the host."""
     row = np.flatnonzero(~train_mask)
@@ -195,9 +185,9 @@ def rows_held_out(train_mask: np.ndarray, n_digits: int = 9, p: int = 3) -> Held
 
 @in_float64
 def on_held_out(z: ArrayLike, prediction: ArrayLike, c: ArrayLike, held_out: HeldOut) -> OnHeldOut:
-    """The metrics of the rows held out, one at least. z (N, dim), prediction (N, D), c () -> scalars."""
+    """The metrics of one or more held-out rows. z (N, dim), prediction (N, D), c () -> scalars."""
     s, _ = _radii(z, c)
-    decoded = jnp.where(jnp.isnan(s[0]), jnp.nan, jnp.asarray(_decoded(_trits(prediction)), s.dtype))
+    decoded = jnp.where(jnp.isnan(s[0]), jnp.nan, jnp.asarray(_decoded(_checked_prediction(prediction)), s.dtype))
     m, held = held_out.row.shape[0], decoded[held_out.row]
     coverage = jnp.mean(held)
     trained = _ratio(jnp.sum(decoded) - jnp.sum(held), jnp.asarray(s.shape[0] - m, s.dtype))
@@ -205,11 +195,11 @@ def on_held_out(z: ArrayLike, prediction: ArrayLike, c: ArrayLike, held_out: Hel
 
 
 def prior_coverage(prediction_of_draws: ArrayLike, p: int = 3) -> PriorCoverage:
-    """How many of the N operations n draws from the prior decode to. (n, D) integers -> scalars.
+    """Number of distinct operations that n decoded draws from the prior meet, over N. (n, D) integers -> scalars.
 
-    A figure to read beside `uniform`, not alone: a prior through an untrained decoder does as well as a trained one.
+    Compare `share` with `uniform`: a prior through an untrained decoder reaches as much as a trained one.
     """
-    x = _trits(prediction_of_draws) + (p - 1) // 2
+    x = _checked_prediction(prediction_of_draws) + (p - 1) // 2
     n_draws, n_digits = x.shape
     if not n_draws:
         raise ValueError("prior coverage needs at least one draw")
@@ -226,26 +216,11 @@ def uniform_coverage(n_draws: int, n: int) -> float:
     return -math.expm1(n_draws * math.log1p(-1 / n))
 
 
-@in_float64
-def spearman(a: ArrayLike, b: ArrayLike) -> Array:
-    """Pearson correlation of the average ranks of a and b, (n,) each; NaN where one is constant or holds a NaN."""
-    return _spearman(a, _ranks(b))
-
-
-@in_float64
-def average_ranks(a: ArrayLike) -> Array:
-    """Ranks 1 .. n of a (n,), ties sharing their mean rank; all NaN where a holds a NaN."""
-    return _ranks(a) / 2 + 1
-
-
 def measure(z: ArrayLike, prediction: ArrayLike, c: ArrayLike, samples: Samples) -> dict[str, float]:
-    """All metrics of one embedding, on the host, by name. A float64 z, as of a file, is taken as it is, x64 or not."""
+    """All metrics of one embedding, on the host, by name. A float64 z, as from a file, stays float64 without x64."""
     with jax.enable_x64(jnp.result_type(float) == jnp.float64 or np.asarray(z).dtype == np.float64):
         both = jax.device_get((cheap(z, prediction, c), costly(z, c, samples)))
     return {name: float(value) for metrics in both for name, value in metrics._asdict().items()}
-
-
-# --- inside -----------------------------------------------------------------------------------------------------------
 
 
 @in_float64
@@ -297,22 +272,22 @@ def _radii(z, c):
 
 
 def _rounded(s, unit):
-    """s to a relative precision, by rounding log(s / min s) down: radii that are all within it become one value.
+    """s to the relative precision `unit`, by rounding log(s / min s) down: radii that differ by less become equal.
 
-    0 stays apart from the others, and is not the minimum.
+    0 stays a value of its own, and is not the minimum.
     """
     log = jnp.log(jnp.where(s == 0, 1.0, s))
     return jnp.where(s == 0, -jnp.inf, jnp.floor((log - jnp.min(jnp.where(s == 0, jnp.inf, log))) / unit))
 
 
 def _richness(radius, n_digits, p):
-    # Level k is every p^k-th operation but every p-th of these; the highest level is operation 0, with variance 0.
+    # Level k: every p^k-th operation, without every p-th of these. The highest level is operation 0, of variance 0.
     levels = [radius[:: p**k].reshape(-1, p)[:, 1:] for k in range(n_digits)]
     return functools.reduce(jnp.add, [jnp.var(level) for level in levels]) / (n_digits + 1)
 
 
 def _distortion(d, level, p):
-    """rms residual of log d against log p^-level; the exponent is free where there is one level only."""
+    """rms residual of log d against log p^-level; with one level only, the exponent does not matter."""
     y = jnp.log(jnp.where(d > 0, d, jnp.nan))
     y, x = _centred(y), _centred(-math.log(p) * level)
     spread = jnp.sum(x * x)
@@ -321,20 +296,13 @@ def _distortion(d, level, p):
 
 
 def _spearman(a, ranks_b):
-    """Of a with something of known doubled ranks. One sort carries both: the order of the pairs does not matter."""
+    """Spearman of a with values of doubled ranks `ranks_b`. NaN if one is constant or has a NaN."""
     ranks_b = jnp.broadcast_to(jnp.asarray(ranks_b), jnp.shape(a))
     a = jnp.asarray(a, jnp.float64)
-    ordered, ranks_b = jax.lax.sort((a, ranks_b), num_keys=1)
-    mean = a.size - 1  # of doubled ranks, exactly: a computed mean would leave a constant with a spread of rounding
+    ordered, ranks_b = jax.lax.sort((a, ranks_b), num_keys=1)  # one sort for both: the sums ignore the order of pairs
+    mean = a.size - 1  # of doubled ranks, exactly: with a computed mean, a constant would have a spread by rounding
     x, y = _ranks_in_order(ordered) - mean, jnp.asarray(ranks_b, a.dtype) - mean
     return _ratio(jnp.sum(x * y), jnp.sqrt(jnp.sum(x * x) * jnp.sum(y * y)))
-
-
-def _ranks(a):
-    """Doubled average ranks, less 1, in the order of the elements."""
-    a = jnp.asarray(a, jnp.float64)
-    ordered, place = jax.lax.sort((a, jnp.arange(a.size)), num_keys=1)
-    return jax.lax.sort((place, _ranks_in_order(ordered)), num_keys=1)[1]
 
 
 def _ranks_in_order(ordered):
@@ -348,7 +316,7 @@ def _ranks_in_order(ordered):
 
 
 def _ranks_of_levels(level: np.ndarray) -> np.ndarray:
-    """Doubled average ranks, less 1, of small integers (n,): a table by level, as there are few. int64 on the host."""
+    """Doubled average ranks, less 1, of small integers (n,), by a table of the levels. int64, on the host."""
     counts = np.bincount(level)
     return (2 * np.cumsum(counts) - counts - 1)[level]
 
@@ -367,7 +335,7 @@ def _decoded(prediction):
     return jnp.all(prediction == ternary.operations(n_digits, p), -1)
 
 
-def _trits(prediction: Any) -> Array:
+def _checked_prediction(prediction: Any) -> Array:
     prediction = jnp.asarray(prediction)
     if prediction.ndim != 2 or not jnp.issubdtype(prediction.dtype, jnp.integer):
         raise TypeError(f"a prediction holds integers, one row an operation, not {prediction.dtype} {prediction.shape}")

@@ -1,7 +1,7 @@
-"""What knobs do to the weights of the losses. A loss that no knob scales has no factor.
+"""The factors of knobs on the weights of the losses. A loss that no knob scales has no factor.
 
-Knobs that several controllers turn are here; a knob of one controller is declared in its file, by `Factor`s too. The
-other knobs, rho, temperature_A, temperature_B, sigma and c, are read in the forward pass.
+This file has the knobs of several controllers; the file of a controller declares the `Factor`s of its own knobs. The
+forward pass reads the other knobs: rho, temperature_A, temperature_B, sigma and c.
 """
 
 import functools
@@ -18,27 +18,23 @@ AUTOENCODER, KL, RADIAL, RANKING = map(registry.family, ("autoencoder", "kl", "r
 STRUCTURE = tuple(name for name in registry.table() if name not in ("reconstruction", *KL))
 
 
-def _itself(knob: Array, hypers: Any) -> Array:
-    return knob
-
-
 class Factor(NamedTuple):
-    """What a knob does to the weights of losses.
+    """The factor of one knob on the weights of losses.
 
-    knob: its name; nothing is scaled where a run has no such knob
-    losses: whose weights are multiplied
-    branch: "A" or "B" where it scales the losses of one branch alone; else ""
+    knob: its name; without effect in a run that has no such knob
+    losses: names of the losses
+    branch: "A" or "B" if it scales the losses of one branch alone; else ""
     value: knob, hypers -> the factor
     """
 
     knob: str
     losses: tuple[str, ...]
     branch: str = ""
-    value: Callable[[Array, Any], Any] = _itself
+    value: Callable[[Array, Any], Any] = lambda knob, hypers: knob
 
 
-# lambda_1 and lambda_2 weigh what makes a branch a variational autoencoder, as in v5.10. tau mixes radial and ranking
-# losses: a half changes nothing.
+# lambda_1 and lambda_2 scale the autoencoder losses of a branch, as in v5.10. tau mixes radial and ranking losses; at
+# tau = 0.5 both factors are 1.
 SHARED = (
     Factor("lambda_1", AUTOENCODER, "A"),
     Factor("lambda_2", AUTOENCODER, "B"),
@@ -61,5 +57,5 @@ def of(factors: Iterable[Factor], knobs: Mapping[str, Array], losses: Iterable[s
 
 
 def times(a: Factors, b: Factors) -> Factors:
-    """The factors of both."""
+    """The union of two sets of factors; those of one name are multiplied."""
     return a | b | {k: a[k] * b[k] for k in a if k in b}

@@ -1,4 +1,4 @@
-"""The forward pass of a training step: from the indices of a batch to what the losses see of each branch."""
+"""The forward pass of a step: the indices of a batch -> a `BranchOutput` per branch, the input of the losses."""
 
 import itertools
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from ternary_jax.vae.streams import stream
 def forward(
     branches: dict[str, Branch], static: Any, params: Any, indices: data.Indices, context: Context, rho: Any
 ) -> dict[str, BranchOutput]:
-    """What the losses see of each branch. rho: the permeability of the cross-injection."""
+    """Branch -> the input of the losses. rho: the permeability of the cross-injection."""
     hypers, knobs = context.hypers, context.controls.knobs
     c = curvature(params, knobs, hypers, static)
     batch = make_batch(static, context, indices)
@@ -28,7 +28,7 @@ def forward(
     for b, branch in branches.items():
         latent[b] = branch.encode(params, batch.x, dropout_key(b))
         with jax.named_scope(f"points_{b}"):
-            # Apart from the draw's: of the mean, losses of radii alone need no direction, which XLA then leaves out.
+            # Separate from `drawn`: if losses use only the radii of the means, XLA removes the directions.
             points[b] = branch.project(params, latent[b].mean, c, dropout_key(b))
             variational = latent[b].log_variance is not None
             shape = latent[b].mean.shape
@@ -57,14 +57,14 @@ def forward(
 
 
 def curvature(params: Any, knobs: Any, hypers: Any, static: Any) -> Array:
-    """c: "fixed", that of the config; "learned", softplus(theta), which has a gradient; "controlled", a knob."""
+    """c: of the config ("fixed"), softplus(theta) with a gradient ("learned"), or a knob ("controlled")."""
     if static.model.curvature == "learned":
         return jax.nn.softplus(params["curvature"]["theta"])
     return knobs["c"] if static.model.curvature == "controlled" else hypers.model.c
 
 
 def make_batch(static: Any, context: Context, indices: data.Indices) -> Batch:
-    """The operations of a step; with shifts and a key only if one of the losses that are on uses them."""
+    """The batch of a step, with shifts and a key only if a loss that is on uses them."""
     rows, used = data.rows(indices), registry.on(static.losses)
     shifts = key = None
     if registry.using(used, "pairs"):
@@ -75,13 +75,13 @@ def make_batch(static: Any, context: Context, indices: data.Indices) -> Batch:
 
 
 def cross_injected(u: dict[str, Array], rho: Any) -> dict[str, Array]:
-    """(1 - rho) u + rho sg(u of the other branch): both decoders get to see some of the other's code."""
+    """(1 - rho) u + rho sg(u of the other branch), the input of each decoder."""
     other = dict(zip(u, reversed(u.values()), strict=True))
     return {b: (1 - rho) * u[b] + rho * jax.lax.stop_gradient(other[b]) for b in u}
 
 
-def drops_out(static: Any, b: str) -> bool:
-    """Whether a network that a branch goes through has dropout."""
+def has_dropout(static: Any, b: str) -> bool:
+    """Whether the encoder, projection or decoder of a branch has dropout."""
     own = getattr(static.model, b)
     theirs = static.model.A if own.decoder == "shared" else own
     improved = [part for kind, part in ((own.encoder, own), (theirs.decoder, theirs)) if kind == "improved"]
@@ -90,7 +90,7 @@ def drops_out(static: Any, b: str) -> bool:
 
 
 def _dropout_keys(static: Any, key: Array) -> Callable[[str], Any]:
-    """The next key for a call of a network of a branch; None if the branch has no dropout."""
+    """branch -> the key for its next call of a network; None if the branch has no dropout."""
     number = itertools.count(streams.DROPOUT)
-    drops = {b: drops_out(static, b) for b in BRANCHES}
+    drops = {b: has_dropout(static, b) for b in BRANCHES}
     return lambda b: stream(key, next(number)) if drops[b] else None

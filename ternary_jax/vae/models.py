@@ -1,4 +1,4 @@
-"""The networks (flax linen): stateless trees of parameters, computed in `dtype`, kept in float32."""
+"""The networks of a branch (flax linen), computed in `dtype`, with float32 parameters."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ class Trunk(nn.Module):
     """x (..., n) -> (..., widths[-1]): dense layers, each followed by relu, or normalised and followed by silu.
 
     kind: "plain", relu; "smooth", silu; "improved", layer norm, silu and dropout
-    dropout: share of the units that a layer drops in training; only of "improved"
+    dropout: share of the units that an "improved" layer drops in training
     dtype: of the products
     remat: recompute a layer's activations in the backward pass instead of keeping them
     """
@@ -33,10 +33,7 @@ class Trunk(nn.Module):
 
 
 class Encoder(nn.Module):
-    """x (..., n) -> mean, log variance (..., dim) float32 of the latent vector; None for the latter if not stochastic.
-
-    The log variance is clamped to [-10, 2].
-    """
+    """x (..., n) -> mean, log variance in [-10, 2] of the latent vector, (..., dim) float32; None if deterministic."""
 
     widths: tuple[int, ...]
     kind: str
@@ -56,9 +53,9 @@ class Encoder(nn.Module):
 
 
 class Projection(nn.Module):
-    """Latent vectors y (..., dim) -> a direction (..., dim), not yet of length 1, and a radius in (0, 1), (...).
+    """Latent vectors y (..., dim) -> y + D(y), (..., dim), a direction of any length; sigmoid(R(y)), (...), a radius.
 
-    direction y + D(y), with D = 0 at initialisation; radius sigmoid(R(y)).
+    D and R are networks; D = 0 at initialisation.
     """
 
     direction: tuple[int, ...]
@@ -78,10 +75,10 @@ class Projection(nn.Module):
 class Decoder(nn.Module):
     """Tangent vectors u (..., dim) -> logits (..., out) float32.
 
-    kind: that of a `Trunk`; or "residual", blocks h + W silu(W h) of equal widths, beside a linear map of u; or
-        "relu_residual", blocks h + W relu(W h) with a relu between them, alone
-    gain: what u is multiplied by. The deepest digits move u by a hundredth of what the first one does, and weights
-        grow by the learning rate a step.
+    kind: that of a `Trunk`; "residual": blocks h + W silu(W h) of equal widths, and a linear map of u is added;
+        "relu_residual": blocks h + W relu(W h) with a relu between them, without the linear map
+    gain: factor on u. The deepest digits move u a hundredth as far as the first one, and without a gain the weights,
+        which grow by the learning rate per step, take long to resolve them.
     """
 
     widths: tuple[int, ...]
@@ -123,7 +120,7 @@ class _Layer(nn.Module):
     def __call__(self, x: Array, training: bool) -> Array:
         x = nn.Dense(self.width, dtype=self.dtype, name="dense", kernel_init=uniform)(x)
         x = nn.LayerNorm(dtype=self.dtype, name="norm")(x) if self.kind == "improved" else x
-        self.sow("intermediates", "preactivation", x)  # nothing, unless `apply` asks for it
+        self.sow("intermediates", "preactivation", x)  # no operation unless `apply` collects intermediates
         x = nn.relu(x) if self.kind == "plain" else nn.silu(x)
         drops = self.kind == "improved" and self.dropout
         return nn.Dropout(self.dropout, deterministic=not training)(x) if drops else x

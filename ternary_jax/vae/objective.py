@@ -1,4 +1,4 @@
-"""The objective: the weighted sum of the losses that are on. Weights are applied here and nowhere else."""
+"""The objective: the weighted sum of the losses that are on. Only this file applies weights."""
 
 import functools
 from typing import Any
@@ -14,13 +14,11 @@ from ternary_jax.vae.outputs import BranchOutput
 def total(
     outputs: dict[str, BranchOutput], on: dict[str, str], weights: Any, factors: dict[str, Array]
 ) -> tuple[Array, dict[str, Array]]:
-    """(sum of weight x factor x part, the parts, unweighted, by PART_BRANCH), of the branches that a loss is on for.
+    """The sum of weight x factor x part, and the unweighted parts by PART_BRANCH, or by PART for a joint loss.
 
-    Parts of a joint loss are called by their own names.
-
-    on: loss -> the branches it is on for, "A", "B" or "AB"; a joint one is on for "AB"
+    on: loss -> its branches, "A", "B" or "AB"; a joint loss has "AB"
     weights: the group `losses` of the hypers
-    factors: on the weights, by loss, or by LOSS_BRANCH; 1 for those that are not there
+    factors: on the weights, by LOSS or LOSS_BRANCH; 1 for a missing one
     """
     terms, summed = {}, jnp.float32(0)
     for name, branches in on.items():

@@ -1,4 +1,4 @@
-"""What the forward pass of a step hands to the losses: the batch, and what each branch makes of it."""
+"""The input of the losses, made by the forward pass: the batch, and the output of each branch on it."""
 
 from typing import Any, NamedTuple
 
@@ -10,10 +10,10 @@ from ternary_jax.vae.branch import Latent, Points
 class Batch(NamedTuple):
     """Operations of a step: rows (n,) int32, their indices; v (n,) int32, valuations; x (n, D) trits.
 
-    With partners, the two halves are pairs, row b and row b + n/2, at pair valuations 0 .. D-1 in turn.
+    With partners, rows b and b + n/2 are pairs, at pair valuations 0 .. D-1 in turn.
 
-    shifts: (k,) int32 in [1, n): row b is paired with row (b - shift) mod n, for each; None if no loss uses pairs
-    key: what losses draw from, each stream by a number of `streams`; None if no loss draws anything
+    shifts: (k,) int32 in [1, n): each pairs row b with row (b - shift) mod n; None if no loss uses pairs
+    key: key of the losses' random draws, each with a stream of `streams`; None if no loss draws
     """
 
     rows: Array
@@ -27,10 +27,10 @@ class BranchOutput(NamedTuple):
     """One branch on one batch.
 
     latent, points: of the encoder's mean
-    noise (n, dim), drawn: of a draw from the posterior. noise is None without one, and then drawn is points
+    noise (n, dim), drawn: of a draw from the posterior; without a draw noise is None, and drawn is points
     logits: (n, D, 3), decoded from `drawn`
-    c: the curvature; c0: the curvature at the start, which targets refer to
-    sigma: scale of the prior, None if there is no prior
+    c: the curvature; c0: the curvature at the start of training, for targets
+    sigma: scale of the prior, None without a prior
     targets: radial targets by level, (D + 1,)
     """
 
@@ -47,5 +47,4 @@ class BranchOutput(NamedTuple):
 
     @property
     def n_digits(self) -> int:
-        """D."""
         return len(self.targets) - 1

@@ -1,4 +1,4 @@
-"""What a metric of `evaluate` is to be compared with: chance, no training, the best possible; and what follows."""
+"""Reference values of the metrics of `evaluate` (chance, untrained, best), and the verdict on an embedding."""
 
 import math
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ LOWER_IS_BETTER = (
 
 
 class Reference(NamedTuple):
-    """What a metric is to be compared with; NaN where there is no such figure.
+    """Reference values of a metric; NaN where there is none.
 
-    chance: of an embedding, or a decoder, that knows nothing of the operations
-    untrained: the highest level seen without training
-    best: the best possible, without ties
-    note: where these come from
+    chance: of an embedding or a decoder without information about the operations
+    untrained: the best value measured without training
+    best: the best possible value without ties
+    note: their origin
     """
 
     chance: float
@@ -38,7 +38,7 @@ class Reference(NamedTuple):
 def hierarchy_ceiling(n_digits: int = 9, p: int = 3) -> float:
     """The best Spearman(v, r) without ties in r: -sqrt(1 - sum_v (t_v^3 - t_v) / (N^3 - N)), t_v operations at level v.
 
-    -0.8320503 for 9 trits. Reached by, and only by, radii that fall strictly from each level to the next.
+    -0.8320503 for 9 trits. Radii reach it if and only if they fall strictly from each level to the next.
     """
     return -_tie_ceiling(ternary.level_counts(n_digits, p))
 
@@ -47,21 +47,19 @@ def richness_best(n_digits: int = 9, p: int = 3) -> float:
     """The supremum of richness over the ball at the hierarchy ceiling: 1 / (4 (D + 1)), 0.025 for D = 9.
 
     At the ceiling the radii s of level v fill a band of width w_v, and bands do not overlap: sum_v w_v <= 1. Inside a
-    band the variance is at most w_v^2/4 (Popoviciu), when half of the level lies at either end. The mean over levels
-    is at most sum_v w_v^2 / (4 (D + 1)), convex in the widths, so greatest where level 0 has all of the budget. It is
-    approached and not reached, and costs the resolution of all other levels. With radii up to f only, it is f^2 of it.
+    band the variance is at most w_v^2/4 (Popoviciu), with half of the level at either end. The mean over levels is at
+    most sum_v w_v^2 / (4 (D + 1)), convex in the widths, so it is greatest if level 0 has the whole width. The supremum
+    is not reached, and leaves no width for the other levels. Radii up to f only multiply it by f^2.
     """
     t = ternary.level_counts(n_digits, p)
     return float(((t // 2) * (t - t // 2) / t**2).max()) / (n_digits + 1)  # m members in odd number: (1 - 1/m^2) / 4
 
 
-def levels(
-    n_digits: int = 9, p: int = 3, samples: evaluate.Samples | None = None, n_draws: int | None = None
-) -> dict[str, Reference]:
+def levels(n_digits: int = 9, p: int = 3, samples: evaluate.Samples | None = None) -> dict[str, Reference]:
     """Chance, untrained level and best value of every metric, by name, in the order of the table.
 
-    Correlations of samples have ceilings by the ties of these very samples. n_draws: those of prior coverage (N).
-    Untrained levels were measured for 9 trits; tests/vae/test_evaluate.py makes those again that have an exact recipe.
+    The ceiling of a correlation over `samples` follows from the ties of these samples. Prior coverage is of N draws.
+    Untrained values are measured for 9 trits; tests/vae/test_evaluate.py repeats those with an exact recipe.
     """
     n = ternary.n_operations(n_digits, p)
     samples = evaluate.draw_samples(n_digits, p) if samples is None else samples
@@ -77,7 +75,7 @@ def levels(
         "coverage": Reference(guess, measured(0.0), 1.0, "chance p^-D"),
         "held_out_coverage": Reference(guess, measured(0.0), 1.0, "chance p^-D"),
         "prior_coverage": Reference(
-            evaluate.uniform_coverage(n if n_draws is None else n_draws, n),
+            evaluate.uniform_coverage(n, n),
             nan,
             nan,
             "chance: uniform draws; an untrained decoder does as well",
@@ -99,7 +97,7 @@ def levels(
 
 
 def held_out(train_mask: np.ndarray, n_digits: int = 9, p: int = 3) -> dict[str, Reference]:
-    """What the metrics of `evaluate.OnHeldOut` are to be compared with, of the operations with train_mask False."""
+    """Reference values of the metrics of `evaluate.OnHeldOut`, for the operations with train_mask False."""
     v = ternary.valuations(n_digits, p)[~train_mask]
     ceiling = -_tie_ceiling(np.bincount(v)) if len(np.unique(v)) > 1 else math.nan
     return {
@@ -114,7 +112,7 @@ def better(metric: str) -> int:
 
 
 def undefined(metrics: Mapping[str, float]) -> dict[str, str]:
-    """Why, for each metric of `evaluate.measure` (and held_out_coverage, prior_coverage) that is NaN."""
+    """The reason of each NaN among the metrics of `evaluate.measure`, held_out_coverage and prior_coverage."""
     nan = {name for name, value in metrics.items() if math.isnan(value)}
     if "richness" in nan:
         outside = "a point is not inside the ball, or c is not positive (`poincare.check` says which)"
@@ -138,14 +136,14 @@ def undefined(metrics: Mapping[str, float]) -> dict[str, str]:
 
 
 def verdict(metrics: Mapping[str, float], n_digits: int = 9, p: int = 3) -> list[str]:
-    """What the metrics of `evaluate.measure` mean, in sentences: radial order and collapse, then what is undefined.
+    """Sentences on the metrics of `evaluate.measure`: radial order or collapse, then the undefined metrics.
 
-    A collapse is |hierarchy| more than 1e-4 beyond its ceiling, which ties alone can do. Where float noise breaks the
-    ties, hierarchy falls back to the ceiling and looks perfect; hierarchy_rounded, which binds them again, does not.
-    The sentence says how far from the ceiling to 1, where all radii of each level are equal, it has gone.
-    A relative 8 eps is above the noise of a norm of tens of coordinates, and ten thousand times finer than a useful
-    band; a tie that it splits between two neighbouring values still lifts the hierarchy by a quarter as much. Levels
-    of equal radii in the wrong order stay below the ceiling: these the richness finds, 1e-6 of the ball squared.
+    A collapse is |hierarchy| more than 1e-4 beyond its ceiling, which only ties can cause. If float noise breaks the
+    ties, hierarchy falls back to the ceiling and looks perfect; hierarchy_rounded, with these ties restored, does not.
+    The sentence gives the share of the way from the ceiling to 1, where all radii of each level are equal.
+    Rounding to a relative 8 eps is above the noise of a norm of tens of coordinates, and ten thousand times finer than
+    a useful band; a tie that it splits in two still raises the hierarchy by a quarter as much. Levels of equal radii in
+    the wrong order stay below the ceiling; a richness below 1e-12, radii within 1e-6 of the ball, detects them.
     """
     best, h, rounded = abs(hierarchy_ceiling(n_digits, p)), metrics["hierarchy"], metrics["hierarchy_rounded"]
     if math.isnan(h):
@@ -176,7 +174,7 @@ def verdict(metrics: Mapping[str, float], n_digits: int = 9, p: int = 3) -> list
 
 
 def table(rows: Mapping[str, Mapping[str, float]], reference: Mapping[str, Reference] | None = None) -> str:
-    """The metrics of labelled embeddings as text, a column each, then chance, untrained and best; "-": no figure."""
+    """Text: a row per metric, with a column per labelled embedding, then chance, untrained and best; "-": no value."""
     reference = levels() if reference is None else reference
     unknown = {name for metrics in rows.values() for name in metrics} - set(reference)
     if unknown:
@@ -191,7 +189,7 @@ def table(rows: Mapping[str, Mapping[str, float]], reference: Mapping[str, Refer
 
 
 def _tie_ceiling(counts: np.ndarray) -> float:
-    """The greatest Spearman of something without ties with something of these tie counts."""
-    t = [int(k) for k in counts]  # Python's integers: N^3 passes 2^63 at 3^14
+    """The greatest Spearman of values without ties with values of these tie counts."""
+    t = [int(k) for k in counts]  # Python's integers, because N^3 exceeds 2^63 at N = 3^14
     n = sum(t)
     return math.sqrt(1 - sum(k**3 - k for k in t) / (n**3 - n)) if n > 1 else math.nan

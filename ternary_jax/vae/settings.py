@@ -1,4 +1,4 @@
-"""The keys of a config of the ternary task, and the rules that its parts check."""
+"""The keys of a config of the ternary task, and the rules between several keys."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ KEYS: dict[str, Key] = {
 
 
 def check(config: Any) -> None:
-    """Raise a ConfigError where several keys contradict each other."""
+    """Raise a ConfigError if keys contradict each other."""
     data.check_split(config.data)
     data.check_batch(config)
     branch.check(config.model)

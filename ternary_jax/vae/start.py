@@ -1,4 +1,4 @@
-"""Where training starts: from scratch, or with groups of parameters from a workdir of ours."""
+"""The start of training: from scratch, or with groups of parameters from a workdir of this program."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from ternary_jax.errors import ConfigError
 
 def load(start: Any) -> dict[str, Any]:
     """The groups `start.groups` of the newest checkpoint of the first run in `start.workdir`; {} without a workdir."""
-    from ternary_jax.workdir import checkpoint  # imports orbax only when it reads
+    from ternary_jax.workdir import checkpoint  # imports orbax only to read a checkpoint
 
     if bool(start.workdir) != bool(start.groups):
         raise ConfigError(
@@ -33,7 +33,7 @@ def load(start: Any) -> dict[str, Any]:
 
 
 def check(start: Any, loaded: dict[str, Any], params: dict[str, Any]) -> None:
-    """A ConfigError where the config names a group that the model has not, or one that does not fit its shapes."""
+    """Raise a ConfigError if the model does not have a group of the config, or has it with other shapes."""
     for key in ("groups", "frozen"):
         if unknown := [group for group in getattr(start, key) if group not in params]:
             raise ConfigError(f"config.start.{key}={','.join(unknown)} is no group: there are {', '.join(params)}")

@@ -1,7 +1,7 @@
 """The ternary task: a dual hyperbolic autoencoder of all operations, as the engine's Task.
 
-Two branches, A and B, embed every operation in the ball and decode it from there; losses shape the radii and the
-distances of either. What is measured of a branch carries its name: coverage_B, hierarchy_B, ...
+Branches A and B embed every operation in the ball and decode it from its point; losses shape the radii and distances
+of each branch. The metrics of a branch end with its name: coverage_B, hierarchy_B, ...
 """
 
 import functools
@@ -26,11 +26,11 @@ KEYS, check = settings.KEYS, settings.check
 
 
 class Tables(NamedTuple):
-    """What all runs share, on the device.
+    """The data of all runs, on the device.
 
     operations (N, D) trits; valuations (N,); train_mask (N,) bool
-    strata, balls: of the operations that are trained on; balls is None where batches hold no partners
-    samples: of the costly metrics; held_out: rows that are not trained on, None where there are none
+    strata, balls: of the training operations; balls is None without partners
+    samples: of the costly metrics; held_out: None without held-out operations
     """
 
     operations: Any
@@ -72,7 +72,7 @@ def make_task(static: Any) -> Task:
         inner=_inner(branches, static),
         criteria=criteria.CRITERIA,
         notes=(_about_split(static, tables),),
-        **control.make_control(static, scope)._asdict(),
+        **control.make_control(static, scope),
     )
 
 
@@ -96,7 +96,7 @@ def make_tables(static: Any) -> Tables:
 
 
 def _sample(static, context: Context) -> data.Indices:
-    """A batch of anchors, half of them if the other half are their partners."""
+    """The anchors of a batch, and their partners if `data.partners` is on."""
     tables: Tables = context.data
     if not static.data.partners:
         return data.Indices(data.stratified(context.key, tables.strata))
@@ -130,7 +130,7 @@ def _loss(branches: dict[str, Branch], static, params, batch: data.Indices, cont
 
 
 def _reference(branches, static, params, batch, context):
-    """The losses by the weights of the config, whatever has been turned; but c and sigma are of the model."""
+    """The losses with the weights of the config, without knobs; c and sigma belong to the model, and stay knobs."""
     knobs = context.controls.knobs
     of_model = {name: knobs[name] for name in ("c", "sigma") if name in knobs}
     context = context._replace(controls=context.controls._replace(knobs=of_model))
@@ -144,7 +144,7 @@ def _signals(static, outputs):
     return signals | ({"c": outputs["A"].c} if static.model.curvature == "learned" else {})
 
 
-# --- the beginning, and what is measured ------------------------------------------------------------------------------
+# --- parameters, metrics, exports -------------------------------------------------------------------------------------
 
 
 def _init(branches, static, key, c):
@@ -160,7 +160,7 @@ def _init(branches, static, key, c):
 
 
 def _embedding(branches, static, params, context: Context):
-    """Points (2, N, dim), decoded trits (2, N, D) int8 of both branches, and c: of the mean, without dropout."""
+    """Points (2, N, dim) of the means, decoded trits (2, N, D) int8 of both branches, and c; without dropout."""
     c, found = curvature(params, context.controls.knobs, context.hypers, static), []
     for branch in branches.values():
         z = branch.project(params, branch.encode(params, context.data.operations).mean, c).z
@@ -241,13 +241,13 @@ def _metrics(static: Any, tables: Tables, drawn: list[str]) -> tuple[Metric, ...
             name in costly,
             gap=f"coverage_gap_{b}" if name == "held_out_coverage" else "",
         )
-        for b in reversed(BRANCHES)  # B is the branch that is judged
+        for b in reversed(BRANCHES)  # B is the main branch, so it comes first
         for name in [*names, *(["prior_coverage"] if b in drawn else [])]
     )
 
 
 def _about_split(static: Any, tables: Tables) -> str:
-    """What the coverage of a run says of generalisation."""
+    """The split of a run, and whether its coverage shows generalisation."""
     held_out = int((~tables.train_mask).sum())
     if not held_out:
         return "split none: every operation was trained on, so these figures say nothing of generalisation"

@@ -158,7 +158,7 @@ def test_a_run_trains_on_the_first_pairs_of_its_own_split(full, seed):
 
 def test_the_loss_is_the_mean_over_what_is_trained_on():
     made, static, _, params = setting(train__batch_size=81)
-    a, b = np.divmod(np.asarray(made.data.orders[0][:49]), M)
+    a, b = np.divmod(np.asarray(made.data[0][:49]), M)
     z = np.asarray(task.make_model(static, M).apply({"params": params}, a, b), np.float64)
     wrong = np.log(np.exp(z).sum(-1)) - z[np.arange(49), (a + b) % M]
     assert loss_of(train__batch_size=81)[0] == pytest.approx(wrong.mean(), rel=1e-5)
@@ -254,7 +254,7 @@ def test_what_is_shown_inside_is_what_the_logits_are_made_of(kind):
     inputs, read, shown = jax.device_get(inside(params))
     _, expected = PLAIN[kind](jax.tree.map(lambda x: np.asarray(x, np.float64), params), a, b)
     np.testing.assert_allclose(read, expected, rtol=2e-4, atol=2e-5)
-    np.testing.assert_allclose(shown["hidden"], np.maximum(expected, 0)[made.data.orders[2]], rtol=2e-4, atol=2e-5)
+    np.testing.assert_allclose(shown["hidden"], np.maximum(expected, 0)[made.data[2]], rtol=2e-4, atol=2e-5)
     table = np.asarray(params["embedding"]["embedding"][:M])
     np.testing.assert_array_equal(inputs, np.concatenate([table[a], table[b]], -1))
     np.testing.assert_array_equal(shown["embedding"], table)

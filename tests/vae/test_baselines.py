@@ -89,7 +89,7 @@ def test_the_digits_of_a_shared_plane_are_not_read_one_by_one():
     form = baselines.Tree(n_digits=2, dim=2, scale=0.5, ratio=0.8)
     z = baselines.tree(form)
     np.testing.assert_array_equal(baselines.decode_tree(z, form), ternary.operations(2))
-    one_by_one = np.argmin(np.linalg.norm(np.asarray(z)[:, None] - 0.5 * baselines.E, axis=2), 1) - 1
+    one_by_one = np.argmin(np.linalg.norm(np.asarray(z)[:, None] - 0.5 * baselines.DIGIT_VECTORS, axis=2), 1) - 1
     assert (one_by_one != ternary.operations(2)[:, 0]).any()
 
 

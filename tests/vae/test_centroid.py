@@ -31,7 +31,7 @@ def batch(outer, dim=3, seed=0):
 slopes = small.jit(jax.value_and_grad(lambda z, rows, c: centroid.squared(z, rows, 2, c), (0, 2)))
 means = small.jit(lambda z, ball: centroid.means(z, ball, N_BALLS, C))
 midpoints = small.jit(lambda z, ball: centroid.midpoints(z, ball, N_BALLS, C))
-nearer = small.jit(lambda m, z, ball: centroid.nearer(m, z, ball, C))
+nearer = small.jit(lambda m, z, ball: centroid.step_to_means(m, z, ball, C))
 exact = small.jit(lambda z, weights: poincare.frechet_mean(z, weights, C))
 squared_dist = small.jit(lambda m, z: jax.vmap(poincare.squared_dist, (0, 0, None))(m, z, C))
 

@@ -184,7 +184,10 @@ def test_splits_are_those_of_older_checkpoints():
             "residue_held_out=27 leaves nothing to train: give 1 to 26",
         ),
         ({"split": "residue_balls", "residue_held_out": 0}, "residue_held_out=0 holds nothing out: give 1 to 26"),
-        ({"split": "digit_box", "box_digits": 1}, "box_digits=1 .*would never be seen: give 2 or more"),
+        (
+            {"split": "digit_box", "box_digits": 1},
+            "box_digits=1 .*never see a value of the digit: give 2 or more",
+        ),
         ({"split": "digit_box", "box_digits": 0}, "box_digits=0 is not allowed"),
         ({"split": "digit_box", "box_digits": 10}, r"box_digits=10 .*data\.n_digits=9"),
     ],
@@ -459,7 +462,7 @@ def test_a_draw_consumes_its_key(draw):
 def test_a_count_near_two_to_the_23_is_drawn_evenly():
     """Where floor(u count) with a float32 u would leave out one number in three."""
     count = jnp.full(40_000, 3 * 2**22, jnp.int32)
-    drawn = np.asarray(data._below(jax.random.key(0), count))
+    drawn = np.asarray(data._uniform_below(jax.random.key(0), count))
     assert 0 <= drawn.min() <= drawn.max() < 3 * 2**22
     for part in (drawn % 2, drawn % 3, drawn >> 20):
         assert stats.chisquare(np.bincount(part)).pvalue > 0.001

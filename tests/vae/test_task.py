@@ -198,7 +198,7 @@ def test_a_shared_decoder_drops_out_as_that_of_a():
                 model__B__encoder="plain",
             )
         )
-        assert forward.drops_out(static, "B") == expected
+        assert forward.has_dropout(static, "B") == expected
 
 
 def test_microbatches_have_the_gradient_of_the_batch_where_losses_are_means_over_rows():

@@ -1,10 +1,10 @@
-"""Bands of radii and of distances, one idea for both: operation 0 is the origin, and a radius the distance to it.
+"""The loss `bands`: a band of lengths for each valuation, for radii and distances alike.
 
-A pair of valuation v belongs at D_v = furthest ratio^v, within a factor ratio^-width to either side; so does the
-radius of an operation of valuation v, which is its distance to operation 0. With width < 1/2 bands do not overlap: in
-them the hierarchy is at its ceiling, and every triplet in order. Level 0 has no upper edge, so that there is room
-for its radii to differ; where each lies there is said by its first digit. A spread that did not follow the tree
-would push neighbours apart: the distance of two points is at least the difference of their radii.
+A radius is a distance too, namely that to operation 0 at the origin. The band of valuation v is D_v = furthest ratio^v,
+within a factor ratio^-width to either side. With width < 1/2 bands do not overlap: then the hierarchy is at its
+ceiling, and every triplet is in order. Level 0 has no upper edge, so that its radii can differ; the first digit sets
+the radius there. A spread that did not follow the tree would push neighbours apart, because the distance of two points
+is at least the difference of their radii.
 """
 
 from typing import Any
@@ -27,14 +27,13 @@ def centres(furthest: ArrayLike, ratio: ArrayLike, n_digits: int) -> Array:
 
 
 def outside(length: Array, v: Array, centres: Array, half: ArrayLike, top: bool) -> Array:
-    """max(0, |log length - centre_v| - half)^2, mean over the rows that have a band, -> ().
+    """max(0, |log length - centre_v| - half)^2, mean over the rows with a band, -> (). At v = 0 the lower edge only.
 
     length, v (n,): radii and valuations of operations, or distances and valuations of pairs; half: width log(1 / ratio)
-    top: whether v = D has a band, from 0 up to its upper edge. Pairs of one operation have none.
-    Only the lower edge counts at v = 0.
+    top: whether v = D has a band, from 0 up to its upper edge: radii do, pairs of one operation do not
     """
     last = centres.shape[0] - 1
-    # A length of 0 is infinitely far below its band: it counts as one by the finest band, with gradient 0.
+    # log 0 is infinite: a length below the finest band by a factor e or more counts as that, with gradient 0.
     log = jnp.log(jnp.maximum(length, jnp.exp(centres[last] - 1)))
     above = jnp.where(v > 0, jnp.maximum(0, log - centres[v] - half), 0)
     below = jnp.where(v < last, jnp.maximum(0, centres[v] - half - log), 0)
@@ -44,14 +43,11 @@ def outside(length: Array, v: Array, centres: Array, half: ArrayLike, top: bool)
 def spread(r: Array, x: Array, outer: ArrayLike, between: ArrayLike, c0: ArrayLike) -> Array:
     """(r_i - radius(f(x_i0)))^2 over the operations of level 0, f = outer for the digit 1, between for 2, -> ().
 
-    Trits x (n, D). Two radii are most of what richness can be: inside a band the variance is greatest, w^2/4, where
-    half of a level lies at either end.
+    Trits x (n, D). Two radii are enough: inside a band of width w the variance is at most w^2/4, with half of a level
+    at either end.
     """
     target = jnp.where(x[:, 0] == 0, radius(outer, c0), radius(between, c0))
     return masked.mean((r - target) ** 2, x[:, 0] >= 0)
-
-
-# --- as a loss of the config ------------------------------------------------------------------------------------------
 
 
 def _bands(output: BranchOutput, h: Any) -> Parts:
@@ -61,7 +57,7 @@ def _bands(output: BranchOutput, h: Any) -> Parts:
     half = -h.width * jnp.log(h.ratio)
     d = pairs.each(poincare.dist, output.points.z[:n], output.points.z[n:], output.c)
     pair_v = ternary.pair_valuation(rows[:n], rows[n:], n_digits)
-    inner = v > 0  # level 0 has its place by `spread`
+    inner = v > 0  # `spread` sets the radii of level 0
     r = jnp.where(inner, output.points.r, jnp.exp(centre[0]))
     return {
         "band_radius": (h.radius, outside(r, v, centre, half, True)),

@@ -1,4 +1,4 @@
-"""Residue balls drawn together around their means, as far as a batch holds several rows of one."""
+"""The loss `centroid`: the squared distance of points to the Frechet mean of their residue ball, within a batch."""
 
 from typing import Any
 
@@ -14,20 +14,20 @@ from ternary_jax.vae.losses.registry import LossSpec, Parts
 from ternary_jax.vae.outputs import BranchOutput
 
 LEVELS = (1, 2, 3, 4)
-STEPS = 3  # leave a mean off by 3e-3 of the way to its furthest row or less, and the loss, flat there, by 1e-5
+STEPS = 3  # error of a mean after 3 steps: at most 3e-3 of the way to its furthest row; of the loss: 1e-5
 
 
 def squared(z: Array, rows: Array, level: int, c: ArrayLike) -> Array:
     """d(z_i, m)^2, mean over the rows in balls of two rows or more, m the Frechet mean of the ball i mod 3^level. -> ()
 
-    z (n, dim), rows (n,) int32. The square, because m minimises its mean: by the envelope theorem the gradient with m
-    held constant is that of the whole, to z and to c alike, and no mean has to be differentiated. Of d itself it would
-    be wrong, and would have a kink at the mean. The originals took d to a mean that was drawn inward at every step, so
-    that no ball could ever be at 0, and balls of the last digits, which are no balls of the tree.
+    z (n, dim), rows (n,) int32. m minimises the mean of d^2, so by the envelope theorem the gradient with m constant is
+    the whole gradient, in z and in c. For d itself this is wrong, and d has a kink at the mean. The originals use d to
+    a mean that each step moves inward, so that their loss cannot reach 0, and balls of the last digits, which are no
+    balls of the tree.
     """
     ball, n_balls = rows % 3**level, 3**level
-    still, c_still = lax.stop_gradient((z, c))
-    m = means(still, ball, n_balls, c_still)
+    z_constant, c_constant = lax.stop_gradient((z, c))
+    m = means(z_constant, ball, n_balls, c_constant)
     d2 = jax.vmap(poincare.squared_dist, (0, 0, None))(z, m[ball], c)
     return masked.mean(d2, _size(z, ball, n_balls)[ball] >= 2)
 
@@ -35,15 +35,15 @@ def squared(z: Array, rows: Array, level: int, c: ArrayLike) -> Array:
 def means(z: Array, ball: Array, n_balls: int, c: ArrayLike) -> Array:
     """Frechet means of the rows (n, dim) of each ball (n,) int32, (n_balls, dim); 0 for a ball without rows.
 
-    `STEPS` steps from the gyromidpoints. Sums over segments: no loop over balls.
+    `STEPS` steps from the gyromidpoints, by segment sums over all balls at once.
     """
-    return lax.fori_loop(0, STEPS, lambda _, m: nearer(m, z, ball, c), midpoints(z, ball, n_balls, c))
+    return lax.fori_loop(0, STEPS, lambda _, m: step_to_means(m, z, ball, c), midpoints(z, ball, n_balls, c))
 
 
 def midpoints(z: Array, ball: Array, n_balls: int, c: ArrayLike) -> Array:
     """`poincare.gyromidpoint` of the rows of each ball, (n_balls, dim); 0 for a ball without rows.
 
-    T^2 - c|S|^2 is the square of the number of rows, or more; rounding may undercut that.
+    T^2 - c|S|^2 is at least the square of the number of rows; maximum undoes rounding below that.
     """
     conformal = jax.vmap(poincare.conformal_factor, (0, None))(z, c)
     s, t = _sums(conformal[:, None] * z, ball, n_balls), _sums(conformal - 1, ball, n_balls)
@@ -51,12 +51,11 @@ def midpoints(z: Array, ball: Array, n_balls: int, c: ArrayLike) -> Array:
     return s / (t + jnp.sqrt(jnp.maximum(t**2 - c * jnp.sum(s * s, -1), size**2)))[:, None]
 
 
-def nearer(m: Array, z: Array, ball: Array, c: ArrayLike) -> Array:
+def step_to_means(m: Array, z: Array, ball: Array, c: ArrayLike) -> Array:
     """exp_m(mean_i log_m(z_i) / mean_i(t_i coth t_i)), t_i = sqrt(c) d(m, z_i), (n_balls, dim): a step to the means.
 
-    The divisor bounds the Hessian, so that no step raises the mean of d^2 (by the cosine rule of Zhang and Sra, arXiv
-    1602.06053, for curvature bounded below).
-    Without it a step is too long by as much as t coth t, and the steps diverge where that is more than 2.
+    The divisor bounds the Hessian (cosine rule of Zhang and Sra, arXiv 1602.06053, for curvature bounded below), so no
+    step raises the mean of d^2. Without it a step is too long by up to t coth t, and diverges where that exceeds 2.
     """
     at, n_balls = m[ball], len(m)
     logs = jax.vmap(poincare.log, (0, 0, None))(at, z, c)
@@ -72,9 +71,6 @@ def _size(z, ball, n_balls):
 
 def _sums(rows, ball, n_balls):
     return jax.ops.segment_sum(rows, ball, n_balls)
-
-
-# --- as a loss of the config ------------------------------------------------------------------------------------------
 
 
 def _centroid(output: BranchOutput, h: Any) -> Parts:

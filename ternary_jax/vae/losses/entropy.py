@@ -1,6 +1,6 @@
-"""How sure a decoder is, and whether it says the same of all. Logits (n, D, 3); nats.
+"""Entropies of decoded digits, in nats, from logits (n, D, 3).
 
-By log softmax, which is exact at any logits and needs no 1e-10 beside a probability, as the originals do.
+They use log softmax, which is exact at any logits; the originals add 1e-10 to a probability.
 """
 
 import math
@@ -17,7 +17,7 @@ from ternary_jax.vae.outputs import BranchOutput
 def of_mean(logits: Array) -> Array:
     """-sum_k sum_t q_kt log q_kt, q_k the mean over the batch of softmax(logits_k), -> (): D ln 3 at most.
 
-    High where each value of a digit is decoded as often as any other, however sure each row is.
+    High if a batch has each value of a digit equally often, at any confidence of the single rows.
     """
     return jnp.sum(_entropy(jax.nn.logsumexp(jax.nn.log_softmax(logits), 0) - math.log(len(logits))))
 
@@ -34,9 +34,6 @@ def alignment(logits: Array, others: Array) -> Array:
 
 def _entropy(log_p):
     return -jnp.sum(jnp.exp(log_p) * log_p, -1)
-
-
-# --- as losses of the config ------------------------------------------------------------------------------------------
 
 
 def _of_branch(output: BranchOutput, _: Any) -> Parts:

@@ -1,4 +1,4 @@
-"""Distances between points as a function of the valuation of their difference.
+"""The loss `geodesic`: distances of pairs as a function of their pair valuation.
 
 d = d(z_i, z_j) (n,), v = v(|i - j|) (n,) int32, which is D for two rows of one operation.
 """
@@ -28,8 +28,8 @@ def targets(furthest: ArrayLike, scale: ArrayLike, n_digits: int) -> Array:
 def reachable(outer: ArrayLike, c0: ArrayLike) -> Array:
     """The greatest distance of two points with sqrt(c0)|z| <= outer, that of antipodes, -> ().
 
-    A `furthest` beyond it cannot be met. In the originals 3.0 was asked where 1.8 was reachable, and the outer levels
-    left their radial targets for it.
+    A target `furthest` beyond it cannot be met. The originals have 3.0 where 1.8 is reachable, and their outer levels
+    leave the radial targets for it.
     """
     return 2 * radial.radius(outer, c0)
 
@@ -37,13 +37,10 @@ def reachable(outer: ArrayLike, c0: ArrayLike) -> Array:
 def smooth_l1(d: Array, pair_v: Array, targets: Array) -> Array:
     """smoothL1(d - target_{pair_v}), beta 1, mean over pairs of different operations, -> (). PAdicGeodesicLoss.
 
-    Two rows of one operation are at distance 0, as their target is: in the mean they would only dilute the others.
+    Two rows of one operation have distance 0 and target 0; in the mean they would only dilute the others.
     """
     error = optax.huber_loss(d, by_level.at(targets, pair_v))
     return masked.mean(error, pair_v < targets.shape[0] - 1)
-
-
-# --- as a loss of the config ------------------------------------------------------------------------------------------
 
 
 def _geodesic(output: BranchOutput, h: Any) -> Parts:
@@ -52,7 +49,7 @@ def _geodesic(output: BranchOutput, h: Any) -> Parts:
 
 
 def check_reachable(config: Any, _: str) -> None:
-    """The furthest target can be reached in every run."""
+    """The target `furthest` is reachable in every run."""
     values = (config.losses.geodesic.furthest, config.radii.outer, config.model.c)
     for furthest, outer, c in zip(*(per_run(value, config.runs) for value in values), strict=True):
         limit = float(reachable(outer, c))

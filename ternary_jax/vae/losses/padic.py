@@ -1,7 +1,7 @@
-"""Distances and radii as powers of 3, one idea for both: operation 0 is the origin, and a radius the distance to it.
+"""The losses `metric` and `norm`: distances and radii as powers of 3. A radius is the distance to operation 0 at 0.
 
-The originals' own loss of the norm is max_k |z_k|^(3^-k), the size of the coordinates as digits: no length of the
-space, of another value in each rotated basis, and with an infinite gradient where a coordinate is 0.
+The norm loss of the originals uses max_k |z_k|^(3^-k), coordinates as digits. That is no length of the space: it
+changes with a rotation of the basis, and has an infinite gradient where a coordinate is 0.
 """
 
 from typing import Any
@@ -16,21 +16,17 @@ from ternary_jax.vae.outputs import BranchOutput
 
 
 def targets(scale: ArrayLike, n_digits: int) -> Array:
-    """scale 3^-v, (D + 1,): scale times the 3-adic distance, which is 0 at v = D, where the two are one."""
+    """scale 3^-v, (D + 1,): scale times the 3-adic distance; 0 at v = D, the distance of an operation to itself."""
     v = jnp.arange(n_digits + 1, dtype=float)
     return jnp.where(v < n_digits, scale * 3.0**-v, 0)
 
 
 def squared(length: Array, v: Array, targets: Array) -> Array:
-    """(length - target_v)^2, mean over pairs, or over rows where lengths are radii, -> (). PAdicMetricLoss.
+    """(length - target_v)^2, mean over all n, -> (). PAdicMetricLoss.
 
-    length, v (n,): distances and valuations of pairs, which are D for two rows of one operation; or radii and
-    valuations of operations.
+    length, v (n,): distances and valuations of pairs, or radii and valuations of operations
     """
     return jnp.mean(jnp.square(length - levels.at(targets, v)))
-
-
-# --- as losses of the config ------------------------------------------------------------------------------------------
 
 
 def _metric(output: BranchOutput, h: Any) -> Parts:

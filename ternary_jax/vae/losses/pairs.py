@@ -11,16 +11,16 @@ from ternary_jax import ternary
 from ternary_jax.precision import safe_sqrt
 from ternary_jax.vae.outputs import BranchOutput
 
-Distance = Callable[[Any, Any, Any], Array]  # of two points (dim,) and c -> (), with its gradient
+Distance = Callable[[Any, Any, Any], Array]  # x (dim,), y (dim,), c -> (), differentiable
 
 
 def euclidean(x: Array, y: Array, _: Any) -> Array:
-    """|x - y| of two tangent vectors, whatever c. Gradient 0 at x = y."""
+    """|x - y| of two tangent vectors, independent of c. Gradient 0 at x = y."""
     return safe_sqrt(jnp.sum(jnp.square(x - y)))
 
 
 def pairs(a: Array, shifts: Array) -> tuple[Array, Array]:
-    """The rows of all pairs, (k n, ...) twice: a rolled by each shift. On CPU a gather of as many rows costs more."""
+    """The rows of all pairs, (k n, ...) twice: a, and a rolled by each shift, which is cheaper than a gather on CPU."""
     rolled = [jnp.roll(a, shift, 0) for shift in shifts]
     return jnp.concatenate([a] * len(rolled)), jnp.concatenate(rolled)
 
@@ -32,7 +32,7 @@ def radii(output: BranchOutput) -> tuple[Array, Array, Array, Array]:
 
 
 def distances(output: BranchOutput, points: Array, distance: Distance) -> tuple[Array, Array]:
-    """Distances of all pairs, and the valuations of their differences, (k n,) each."""
+    """Distances and pair valuations of all pairs, (k n,) each."""
     (i, j), (x, y) = (pairs(a, output.batch.shifts) for a in (output.batch.rows, points))
     return each(distance, x, y, output.c), ternary.pair_valuation(i, j, output.n_digits)
 

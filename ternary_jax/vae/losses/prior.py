@@ -1,7 +1,7 @@
-"""What a code of wrapped normals costs against a prior around the origin.
+"""The loss `prior`: the KL of wrapped-normal posteriors to a wrapped normal at the origin.
 
-Two wrapped normals of different centres have no closed form, so the divergence is that of the draws. Both densities
-are per Riemannian volume, whose units c sets: they cancel, but sinh of the two lengths stays.
+The KL of two wrapped normals with different centres has no closed form, so it is estimated from the draws. Both
+densities are per Riemannian volume, so volumes cancel; the sinh factors of the two lengths remain.
 """
 
 from typing import Any
@@ -19,10 +19,10 @@ from ternary_jax.vae.outputs import BranchOutput
 def wrapped_kl(v: Array, u: Array, scale: Array, sigma: ArrayLike, c: ArrayLike) -> Array:
     """log q(z) - log p(z), mean over the batch, -> (): one draw z of each q, so KL(q || p) on average.
 
-    q: wrapped normal at a mean m of `scale` (n, dim); p: that at the origin, of one sigma. Densities as in
-    `poincare.wrapped_normal_log_prob`; but from tangent vectors, from which nothing has cancelled yet.
+    q: wrapped normal at a mean m with `scale` (n, dim); p: wrapped normal at the origin with one sigma. Densities as in
+    `poincare.wrapped_normal_log_prob`, but from tangent vectors, where nothing cancels.
 
-    v = scale eps (n, dim), that z = exp_m(PT_{0->m}(v / 2)) was drawn with; u = log_0(z) (n, dim).
+    v = scale eps (n, dim), the noise of the draw z = exp_m(PT_{0->m}(v / 2)); u = log_0(z) (n, dim)
     """
     return jnp.mean(jax.vmap(_of_draw, (0, 0, 0, None, None))(v, u, scale, sigma, c))
 
@@ -30,13 +30,10 @@ def wrapped_kl(v: Array, u: Array, scale: Array, sigma: ArrayLike, c: ArrayLike)
 @in_float64
 def _of_draw(v, u, scale, sigma, c):
     """log(sigma / scale) + |w|^2 / (2 sigma^2) - |v / scale|^2 / 2 + (dim - 1) log(sinhc |w| / sinhc |v|), w = 2u."""
-    w = 2 * u  # lengths in the metric at 0, as those of v
+    w = 2 * u  # a length in the metric at 0, as |v| is
     normal = jnp.sum(jnp.log(sigma / scale) + jnp.square(w / sigma) / 2 - jnp.square(v / scale) / 2)
     bent = log_sinhc(c * jnp.sum(jnp.square(w))) - log_sinhc(c * jnp.sum(jnp.square(v)))
     return normal + (u.size - 1) * bent
-
-
-# --- as a loss of the config ------------------------------------------------------------------------------------------
 
 
 def _prior(output: BranchOutput, _: Any) -> Parts:

@@ -1,8 +1,7 @@
-"""The radius as a function of the valuation: the rarer the level, the nearer to the origin.
+"""Losses of the radius as a function of the valuation: rarer levels lie nearer to the origin.
 
-The originals gave the ends of the range as Euclidean radii and compared them with geodesic ones, which left 0.42 of
-the ball in use. Here the ends are shares of the ball's radius, and what derives from the distance of two levels is
-taken from `targets`, which are not linear in v.
+The originals compare Euclidean ends of the range with geodesic radii, and so use 0.42 of the ball. Here the ends are
+shares of the ball's radius. The distance of two levels follows from `targets`, which are not linear in v.
 """
 
 from typing import Any
@@ -30,7 +29,7 @@ def radius(fraction: ArrayLike, c0: ArrayLike) -> Array:
 def targets(inner: ArrayLike, outer: ArrayLike, c0: ArrayLike, n_digits: int) -> Array:
     """`radius` of f_v, (D + 1,), with f_v linear in v from outer at v = 0 to inner at v = D.
 
-    c0 is the curvature at the start of training: with a learned c the targets would move towards the radii.
+    c0 is the curvature at the start of training: with the learned c, training could move the targets to the radii.
     """
     return radius(jnp.linspace(outer, inner, n_digits + 1), c0)
 
@@ -44,10 +43,10 @@ def squared(r: Array, v: Array, targets: Array, growth: ArrayLike) -> Array:
 def margin(r_i: Array, r_j: Array, v_i: Array, v_j: Array, targets: Array, share: ArrayLike) -> Array:
     """max(0, share (target_l - target_h) - (r_l - r_h)), mean over pairs of different level, l the lower, h the higher.
 
-    (n,) four times -> (); 0 where all pairs are of one level. RadialHierarchyLoss, share 0.5; it took the pairs with
-    v_i > v_j only, and targets linear in v.
+    (n,) four times -> (); 0 if all pairs are of one level. RadialHierarchyLoss, share 0.5; it uses only the pairs with
+    v_i > v_j, and targets linear in v.
     """
-    outward = jnp.sign(v_j - v_i).astype(r_i.dtype)  # 1 where i is to lie further out than j, -1 where further in
+    outward = jnp.sign(v_j - v_i).astype(r_i.dtype)  # 1 if i belongs further out than j, -1 if further in
     wanted = share * (by_level.at(targets, v_i) - by_level.at(targets, v_j))
     return masked.mean(jax.nn.relu(outward * (wanted - (r_i - r_j))), v_i != v_j)
 
@@ -73,19 +72,16 @@ def monotonic(r: Array, v: Array, targets: Array, share: ArrayLike, softness: Ar
     + pull mean over present levels of (m_k - target_k)^2, with m_k the mean radius of a level and
     x_kl = share (target_k - target_l) - (m_k - m_l), -> ().
 
-    MonotonicRadialLoss, softness 0.05, pull 0.5, share 1 (its least margin of 0.02 never applied to its own range).
+    MonotonicRadialLoss, softness 0.05, pull 0.5, share 1 (its least margin of 0.02 has no effect in its own range).
     """
     levels = by_level.statistics(r, v, targets.shape[0] - 1)
-    short = share * _difference(targets) - _difference(levels.mean)
+    short = share * _pairwise_difference(targets) - _pairwise_difference(levels.mean)
     order = masked.mean(jnp.multiply(softness, jax.nn.softplus(short / softness)), by_level.adjacent(levels))
     return order + pull * rich.level_means(levels, targets)
 
 
-def _difference(table: Array) -> Array:
+def _pairwise_difference(table: Array) -> Array:
     return table[:, None] - table[None, :]
-
-
-# --- as losses of the config ------------------------------------------------------------------------------------------
 
 
 def _radial(output: BranchOutput, h: Any) -> Parts:

@@ -1,7 +1,7 @@
-"""Triplets: of two rows beside an anchor, the one of higher valuation to it is to be nearer than the other.
+"""Ranking losses on triplets: the row of higher pair valuation to the anchor belongs nearer to it than the other row.
 
-Rows i, j, k; d_j = d(z_i, z_j) and v_j = v(|i - j|), likewise k, (n,) each. The positive is the one of higher
-valuation. Which triplets: at random, or the worst that the batch has.
+Rows i (the anchor), j, k; d_j = d(z_i, z_j) and v_j = v(|i - j|), likewise k, (n,) each. The positive is the row of
+higher valuation. Triplets are random, or the worst of the batch.
 """
 
 from collections.abc import Callable
@@ -14,20 +14,18 @@ from jax.typing import ArrayLike
 
 from ternary_jax import poincare, ternary
 from ternary_jax.config.keys import real
+from ternary_jax.precision import exact_matmul
 from ternary_jax.vae.losses import masked, pairs
 from ternary_jax.vae.losses.registry import LossSpec, Parts, weight
 from ternary_jax.vae.outputs import BranchOutput
 from ternary_jax.vae.streams import TRIPLETS, stream
 
 Order = Callable[[Any, Any, Any], Array]
-BLOCK = 1 << 18  # distances that `mine` looks at together, 1 MB: all at 512 rows, those of 64 anchors at 4,096
+BLOCK = 1 << 18  # distances that `mine` computes at once, 1 MB: all at 512 rows, those of 64 anchors at 4,096
 
 
 class Triplets(NamedTuple):
-    """Beside each anchor the numbers of two other rows; all (anchors,).
-
-    positive, negative: int32; found: whether the anchor has both
-    """
+    """positive, negative (anchors,) int32: row numbers; found (anchors,) bool: whether the anchor has both."""
 
     positive: Array
     negative: Array
@@ -45,7 +43,7 @@ def margin(v_j: Array, v_k: Array, least: ArrayLike, slope: ArrayLike) -> Array:
 def ordered(d_j: Array, d_k: Array, v_j: Array, v_k: Array, margin: ArrayLike) -> Array:
     """max(0, d(positive) - d(negative) + margin), mean over triplets with v_j != v_k, -> (); margin () or (n,).
 
-    The positive may be j or k; the originals dropped the triplets in which it is k. PAdicRankingLoss, margin 0.1.
+    The positive may be j or k; the originals drop triplets in which it is k. PAdicRankingLoss, margin 0.1.
     """
     sign = jnp.sign(v_j - v_k).astype(d_j.dtype)
     return masked.mean(jax.nn.relu(sign * (d_j - d_k) + margin), v_j != v_k)
@@ -54,7 +52,7 @@ def ordered(d_j: Array, d_k: Array, v_j: Array, v_k: Array, margin: ArrayLike) -
 def violated(d_p: Array, d_n: Array, found: Array, margin: ArrayLike) -> Array:
     """d_p - d_n + margin, mean over the triplets found where it is above 0, -> (): semi-hard ones, or harder.
 
-    Those that keep their margin are not in the mean, so that the last ones that do not are not diluted.
+    Triplets that keep their margin are not in the mean, where they would dilute the last violations.
     """
     short = d_p - d_n + margin
     return masked.mean(short, found & (short > 0))
@@ -64,9 +62,9 @@ def violated(d_p: Array, d_n: Array, found: Array, margin: ArrayLike) -> Array:
 
 
 def shifts(key: Array, n: int) -> tuple[Array, Array]:
-    """Two different shifts s, t uniform in [1, n), n >= 3: (i, i - s mod n, i - t mod n) are n triplets, and no gather.
+    """Two different shifts s, t uniform in [1, n), n >= 3: (i, i - s mod n, i - t mod n) are n triplets, by rolls.
 
-    Distinct by construction: of three rows drawn freely two may be one, which the originals moved on by a row.
+    Their rows are distinct by construction; the originals draw three rows and move an equal one on by one.
     """
     key, other = jax.random.split(key)
     s = jax.random.randint(key, (), 1, n)
@@ -74,13 +72,13 @@ def shifts(key: Array, n: int) -> tuple[Array, Array]:
 
 
 def mine(points: Array, rows: Array, anchors: int, c: ArrayLike, order: Order, n_digits: int) -> Triplets:
-    """The worst triplet of each of the first rows, by the distances to all, which carry no gradient.
+    """The worst triplet of each of the first `anchors` rows, by their distances to all rows, without a gradient.
 
-    points (n, dim), rows (n,) int32 their operations; of `anchors` of them. The positive is the furthest of the rows of
-    highest valuation to the anchor, the negative the nearest of those of lower valuation than it. A row of the anchor's
-    own operation is neither: it is the same point. `BLOCK` distances or so exist at a time, as n^2 of 4,096 rows are
-    64 MB for each of a few arrays; the loss then takes the distances of the triplets alone, with their gradients.
-    In the originals, loops over single numbers on the host.
+    points (n, dim), rows (n,) int32 their operations. The positive is the furthest of the rows of highest valuation to
+    the anchor, the negative the nearest of the rows of lower valuation than that. A row of the anchor's own operation
+    is neither: it is the same point. About `BLOCK` distances exist at a time, because all n^2 of 4,096 rows are 64 MB
+    per array. The loss then computes the distances of the triplets alone, with gradients. The originals loop on the
+    host.
     """
     points, c = lax.stop_gradient((points, c))
 
@@ -90,16 +88,14 @@ def mine(points: Array, rows: Array, anchors: int, c: ArrayLike, order: Order, n
         v = ternary.pair_valuation(row, rows, n_digits)
         highest = jnp.max(jnp.where(v < n_digits, v, -1))
         lower = v < highest
-        positive, negative = _first(jnp.where(v == highest, d, -jnp.inf)), _first(jnp.where(lower, -d, -jnp.inf))
+        positive, negative = _argmax(jnp.where(v == highest, d, -jnp.inf)), _argmax(jnp.where(lower, -d, -jnp.inf))
         return Triplets(positive, negative, jnp.any(lower))
 
     return lax.map(of_anchor, (points[:anchors], rows[:anchors]), batch_size=max(1, BLOCK // len(rows)))
 
 
-def _first(x):
-    """The place of the greatest, the first of those, (n,) -> (). On CPU argmax is no vector operation, and four times
-    as slow.
-    """
+def _argmax(x):
+    """argmax, (n,) -> (), the first place of the maximum. On CPU jnp.argmax is not vectorised, and 4 times as slow."""
     places = jnp.arange(len(x), dtype=jnp.int32)
     return jnp.min(jnp.where(x == jnp.max(x), places, len(x) - 1))
 
@@ -108,8 +104,9 @@ def _first(x):
 
 
 class Measure(NamedTuple):
-    """distance: of two points (dim,), and c, -> (), with its gradient; order: a point, points (n, dim), c -> (n,), what
-    rises with the distance between them, by a matrix product. It is off by rounding where two are near each other.
+    """distance: of two points, differentiable; order: a point, points (n, dim), c -> (n,), increasing in the distance.
+
+    order is a matrix product, and has rounding errors between near points.
     """
 
     distance: pairs.Distance
@@ -118,7 +115,7 @@ class Measure(NamedTuple):
 
 def _squared(x, points, _):
     """|x - y|^2."""
-    return jnp.sum(jnp.square(points), -1) + jnp.sum(jnp.square(x)) - 2 * _product(points, x)
+    return jnp.sum(jnp.square(points), -1) + jnp.sum(jnp.square(x)) - 2 * exact_matmul(points, x)
 
 
 def _chord(x, points, c):
@@ -126,33 +123,26 @@ def _chord(x, points, c):
     return _squared(x, points, c) / (1 - c * jnp.sum(jnp.square(points), -1))
 
 
-def _product(points, x):
-    return jnp.matmul(points, x, precision=lax.Precision.HIGHEST)  # a GPU would round to ten bits
-
-
-EUCLIDEAN = Measure(pairs.euclidean, _squared)  # of tangent vectors, whatever c
+EUCLIDEAN = Measure(pairs.euclidean, _squared)  # of tangent vectors, independent of c
 HYPERBOLIC = Measure(poincare.dist, _chord)
 
 
-# --- as losses of the config ------------------------------------------------------------------------------------------
-
-
 def _ranking(output: BranchOutput, h: Any) -> Parts:
-    d_j, d_k, v_j, v_k = _at_random(output, output.points.u, EUCLIDEAN)
+    d_j, d_k, v_j, v_k = _random_triplets(output, output.points.u, EUCLIDEAN)
     return {"ranking": (1, ordered(d_j, d_k, v_j, v_k, h.margin))}
 
 
 def _ranking_v2(output: BranchOutput, h: Any) -> Parts:
-    mined, drawn = _half_mined(output, h, output.points.u, EUCLIDEAN)
+    mined, drawn = _mined_and_random(output, h, output.points.u, EUCLIDEAN)
     return {"ranking_v2_mined": mined, "ranking_v2_random": drawn}
 
 
 def _ranking_hyperbolic(output: BranchOutput, h: Any) -> Parts:
-    mined, drawn = _half_mined(output, h, output.points.z, HYPERBOLIC)
+    mined, drawn = _mined_and_random(output, h, output.points.z, HYPERBOLIC)
     return {"ranking_hyperbolic_mined": mined, "ranking_hyperbolic_random": drawn}
 
 
-def _half_mined(output: BranchOutput, h: Any, points: Array, measure: Measure) -> tuple[tuple, tuple]:
+def _mined_and_random(output: BranchOutput, h: Any, points: Array, measure: Measure) -> tuple[tuple, tuple]:
     """The worst triplets of the first half of the batch, and random ones, each with its share of the weight."""
     rows, half = output.batch.rows, max(1, len(output.batch.rows) // 2)
     positive, negative, found = mine(points, rows, half, output.c, measure.order, output.n_digits)
@@ -160,23 +150,23 @@ def _half_mined(output: BranchOutput, h: Any, points: Array, measure: Measure) -
     def worst(a):
         return a[:half], a[positive], a[negative]
 
-    d_p, d_n, v_p, v_n = _of_triplets(output, worst(points), worst(rows), measure)
-    d_j, d_k, v_j, v_k = _at_random(output, points, measure)
+    d_p, d_n, v_p, v_n = _distances_and_valuations(output, worst(points), worst(rows), measure)
+    d_j, d_k, v_j, v_k = _random_triplets(output, points, measure)
     return (
         (h.hard_share, violated(d_p, d_n, found, margin(v_p, v_n, h.margin, h.slope))),
         (1 - h.hard_share, ordered(d_j, d_k, v_j, v_k, margin(v_j, v_k, h.margin, h.slope))),
     )
 
 
-def _at_random(output: BranchOutput, points: Array, measure: Measure) -> tuple[Array, ...]:
-    """n random triplets, the same ones in every loss and branch of a step; a key is used once, so by its fold."""
+def _random_triplets(output: BranchOutput, points: Array, measure: Measure) -> tuple[Array, ...]:
+    """n random triplets, the same in every loss and branch of a step: from one stream, as no key is used twice."""
     moved = shifts(stream(output.batch.key, TRIPLETS), len(output.batch.rows))
     of_points, of_rows = ((a, *(jnp.roll(a, shift, 0) for shift in moved)) for a in (points, output.batch.rows))
-    return _of_triplets(output, of_points, of_rows, measure)
+    return _distances_and_valuations(output, of_points, of_rows, measure)
 
 
-def _of_triplets(output: BranchOutput, points: Any, rows: Any, measure: Measure) -> tuple[Array, ...]:
-    """(d_j, d_k, v_j, v_k) of anchors to two others each; points, rows: of the three."""
+def _distances_and_valuations(output: BranchOutput, points: Any, rows: Any, measure: Measure) -> tuple[Array, ...]:
+    """(d_j, d_k, v_j, v_k) of triplets; points, rows: of anchor, j and k."""
     (x, *others), (i, *other_rows) = points, rows
     return *(pairs.each(measure.distance, x, y, output.c) for y in others), *(
         ternary.pair_valuation(i, j, output.n_digits) for j in other_rows

@@ -1,7 +1,8 @@
-"""What a loss declares of itself, and the table of all losses, which is found in the files of this package.
+"""The declaration of a loss, `LossSpec`, and the table of all losses in the files of this package.
 
-To add a loss, write a file here whose tuple `LOSSES` has a `LossSpec`, and give it an entry in configs/vae.py. The keys
-of the config, their checks, what a step draws, and which controllers scale the loss all follow from its `LossSpec`.
+To add a loss, write a file here with a `LossSpec` in its tuple `LOSSES`, and add an entry to configs/vae.py. The keys
+of the config, their checks, the draws of a step, and the controllers that scale the loss all follow from its
+`LossSpec`.
 """
 
 import functools
@@ -16,7 +17,7 @@ from jax import Array
 from ternary_jax.config.keys import Key, choice, real
 from ternary_jax.errors import ConfigError
 
-Parts = dict[str, tuple[Any, Array]]  # by name in the log: (weight, unweighted value)
+Parts = dict[str, tuple[Any, Array]]  # name in the log -> (weight, unweighted value)
 Use = Literal["pairs", "triplets", "partners", "randomness"]
 Family = Literal["autoencoder", "kl", "radial", "ranking"]
 
@@ -26,20 +27,20 @@ share = functools.partial(real, 0, 0.999, traced=True)
 
 
 class LossSpec(NamedTuple):
-    """A loss, as the group `losses.NAME` of a config.
+    """A loss, the group `losses.NAME` of a config.
 
-    parts: BranchOutput, the group losses.NAME of the hypers -> Parts; of a joint loss {branch: BranchOutput}, the group
+    parts: BranchOutput, the group losses.NAME of the hypers -> Parts; a joint loss gets {branch: BranchOutput} first
     keys: keys of its group beside `on` and `weight`
-    uses: what a step has to draw for it
+    uses: the draws of a step that it needs
         "pairs": `batch.shifts`; "triplets": `batch.key`, and 3 rows or more; "randomness": `batch.key`
         "partners": batches whose halves are pairs of a given valuation
-    families: which controllers scale it
-        "autoencoder": lambda_1, lambda_2 and balance, as what makes a branch a variational autoencoder; "kl": beta too
+    families: the controllers that scale it
+        "autoencoder": lambda_1, lambda_2 and balance; "kl": beta too
         "radial", "ranking": the mix tau; "ranking": the knob `ranking` too
     posterior: the posterior that a branch must have, "gaussian" or "wrapped"; "": any
-    joint: whether it sees both branches at once
-    check: config, branches that it is on for; raises a ConfigError
-    place: order in the sum and in the log. Sums of floating-point numbers depend on it; new losses come last
+    joint: whether it is a function of both branches
+    check: config, its branches -> None; raises a ConfigError
+    place: its place in the sum and in the log, which fixes the rounding; new losses come last
     """
 
     name: str
@@ -65,7 +66,7 @@ def table() -> dict[str, LossSpec]:
 
 
 def _check_declaration(loss: LossSpec, names: list[str]) -> None:
-    """Refuse a misspelt word, which would leave a loss without its draws or its controllers."""
+    """Refuse an unknown use or family: the loss would miss its draws or its controllers."""
     if names.count(loss.name) > 1:
         raise ValueError(f"two losses are called {loss.name!r}: rename one")
     if unknown := {*loss.uses} - {*get_args(Use)}:
@@ -90,13 +91,13 @@ def config_keys() -> dict[str, Key]:
 
 
 def on(losses: Any) -> dict[str, str]:
-    """The branches that each loss of the group `losses` is on for, by name, in order; without those that are off."""
+    """Loss -> its branches, in order, for the losses of the group `losses` that are on."""
     found = {name: getattr(losses, name).on for name in table()}
     return {name: branches for name, branches in found.items() if branches != "none"}
 
 
 def using(names: Iterable[str], *uses: Use) -> bool:
-    """Whether one of these losses uses one of these."""
+    """Whether any of the losses uses any of `uses`."""
     return any(use in table()[name].uses for name in names for use in uses)
 
 
@@ -104,7 +105,7 @@ def using(names: Iterable[str], *uses: Use) -> bool:
 
 
 def check(config: Any) -> None:
-    """Raise a ConfigError if the losses that are on can't be had with the rest of the config."""
+    """Raise a ConfigError if the losses that are on contradict the rest of the config."""
     used = on(config.losses)
     check_some_on(used)
     check_rows(config.train, used)
@@ -115,7 +116,7 @@ def check(config: Any) -> None:
 
 
 def check_some_on(used: dict[str, str]) -> None:
-    """One loss at least is on."""
+    """At least one loss is on."""
     if not used:
         raise ConfigError(
             "config.losses has every loss off, so nothing is trained: set config.losses.reconstruction.on=AB"
@@ -141,7 +142,7 @@ def check_partners(config: Any, name: str) -> None:
 
 
 def check_posterior(config: Any, name: str, branches: str) -> None:
-    """Each branch has the posterior that the loss is the cost of."""
+    """Each branch of the loss has the posterior that the loss needs."""
     needed = table()[name].posterior
     for b in branches:
         if needed and config.model[b].posterior != needed:

@@ -1,4 +1,4 @@
-"""Points that push each other apart, whatever their operations."""
+"""The loss `repulsion`: all points repel each other, independent of their valuations."""
 
 from typing import Any
 
@@ -14,14 +14,11 @@ from ternary_jax.vae.outputs import BranchOutput
 def gaussian(d: Array, pair_v: Array, width: ArrayLike, n_digits: int) -> Array:
     """exp(-(d / width)^2), mean over pairs of different operations, (n,) and (n,) -> (). RepulsionLoss, width 0.5.
 
-    A few pairs of each row, where the originals took all B^2: the mean is the same, and there was next to nothing to
-    see. Of latents N(0, I) it is (1 + 4 / width^2)^(-dim / 2), 1.4e-10 at width 0.5 in 16 dimensions, and was at most
-    1e-5 in training. Width is to be of the size of the distances that it is to act at.
+    A few pairs of each row have the same mean as all B^2 pairs of the originals. The width has to be of the size of the
+    distances: for latents N(0, I) the mean is (1 + 4 / width^2)^(-dim / 2), 1.4e-10 at width 0.5 in 16 dimensions, and
+    in the originals it was at most 1e-5 in training.
     """
     return masked.mean(jnp.exp(-jnp.square(d / width)), pair_v < n_digits)
-
-
-# --- as a loss of the config ------------------------------------------------------------------------------------------
 
 
 def _repulsion(output: BranchOutput, h: Any) -> Parts:

@@ -1,6 +1,6 @@
-"""RichHierarchy: levels in order by their means alone, so that inside a level the radius stays free.
+"""The loss `rich`, RichHierarchy: it orders levels by their mean radii, and leaves the radii inside a level free.
 
-The originals weigh level_means 5, floor 2 and separation 3, beside 1 for the reconstruction.
+The originals weight level_means by 5, floor by 2, separation by 3, and reconstruction by 1.
 """
 
 from typing import Any
@@ -24,9 +24,9 @@ def level_means(levels: Levels, targets: Array) -> Array:
 def floor(levels: Levels, reference: Array, kappa: ArrayLike) -> Array:
     """max(0, kappa - variance_v / reference_v)^2, mean over the levels v < D of more than one row, -> ().
 
-    The reference (D + 1,) is a variance of the geodesic radius, as in `band_variance`. A level of one row has no
-    variance, and level D is one operation, whose rows differ by noise alone: neither enters the mean. The originals
-    count the first as a floor that is met, and the second as any other level.
+    reference (D + 1,): variances of the geodesic radius, as of `band_variance`. A level of one row has no variance, and
+    the rows of level D, one operation, differ by noise alone: neither is in the mean. In the originals a level of one
+    row meets its floor, and level D counts as any other.
     """
     below_top = jnp.arange(reference.shape[0]) < reference.shape[0] - 1
     short = jax.nn.relu(kappa - levels.variance / reference)
@@ -37,8 +37,8 @@ def band_variance(targets: Array) -> Array:
     """width_v^2 / 12, the variance of a level that fills its band uniformly, (D + 1,) -> (D + 1,).
 
     Bands meet midway between adjacent targets; the outer half of the first and the inner half of the last mirror
-    their other halves. The originals refer to the variance at initialisation, in Euclidean units; in a re-run their
-    trained levels had 12 to 108 times that, and the floor asked for nothing.
+    their other halves. The originals use the variance at initialisation, in Euclidean units. In a re-run their trained
+    levels had 12 to 108 times that variance, so their floor has no effect.
     """
     between = (targets[1:] + targets[:-1]) / 2
     edges = jnp.concatenate([2 * targets[:1] - between[:1], between, 2 * targets[-1:] - between[-1:]])
@@ -46,12 +46,9 @@ def band_variance(targets: Array) -> Array:
 
 
 def separation(levels: Levels, gap: ArrayLike) -> Array:
-    """max(0, mean_b - mean_a + gap), summed over levels a < b that are present with none between them, -> ()."""
+    """max(0, mean_b - mean_a + gap), summed over adjacent present levels a < b, -> ()."""
     crossed = jax.nn.relu(levels.mean[None, :] - levels.mean[:, None] + gap)
     return jnp.sum(jnp.where(adjacent(levels), crossed, 0))
-
-
-# --- as a loss of the config ------------------------------------------------------------------------------------------
 
 
 def _rich(output: BranchOutput, h: Any) -> Parts:

@@ -1,10 +1,9 @@
-"""The zero-structure loss of the originals: a defect, kept as a switch for the ablation of what it cost.
+"""The zero-structure loss of the originals: a defect, kept for the ablation of its cost.
 
 It counts zero *trits* where the valuation counts leading zero *digits*, and the trit 0 is the digit 1. So every
-operation that begins with the trit 0, a third of all, has valuation 0: `pull` draws inward what the radial losses
-push to the edge. Over the 3^9 operations the Spearman correlation of the two counts is -0.48.
-`correlation` does the same by the number of zero trits anywhere. The originals weigh the two 0.5 and 0.3, and multiply
-their sum by 0.5 once more.
+operation that begins with the trit 0, a third of all, has valuation 0, and `pull` moves it inward where the radial
+losses move it outward. Over the 3^9 operations the Spearman correlation of the two counts is -0.48. `correlation` uses
+the number of all zero trits. The originals weight the two by 0.5 and 0.3, and their sum by 0.5.
 """
 
 from typing import Any
@@ -21,7 +20,7 @@ from ternary_jax.vae.outputs import BranchOutput
 
 
 def leading(x: Array) -> Array:
-    """How many trits are 0 before the first that is not, from digit 0 on, (n, D) -> (n,) int32."""
+    """Number of leading zero trits, from digit 0 on, (n, D) -> (n,) int32."""
     return jnp.sum(jnp.cumprod((x == 0).astype(jnp.int32), -1), -1, dtype=jnp.int32)
 
 
@@ -33,7 +32,7 @@ def pull(r: Array, x: Array, targets: Array) -> Array:
 def correlation(r: Array, x: Array, aim: ArrayLike) -> Array:
     """(corr(number of zero trits, r) - aim)^2 with Pearson's correlation, trits (n, D) -> (). Originals: aim -0.3.
 
-    The correlation of what has no spread beyond rounding counts as 0.
+    A correlation with values that are equal up to rounding counts as 0.
     """
     a, b = _centred(jnp.sum(x == 0, -1).astype(r.dtype)), _centred(r)
     product = jnp.mean(jnp.square(a)) * jnp.mean(jnp.square(b))
@@ -43,17 +42,14 @@ def correlation(r: Array, x: Array, aim: ArrayLike) -> Array:
 
 
 def _centred(a: Array) -> Array:
-    """Deviations from the mean in units of max - min, which no correlation depends on; 0 where all are equal.
+    """Deviations from the mean in units of max - min; 0 if all values are equal.
 
-    Min and max are constants to the gradient, which is exact all the same, as the answer depends on neither.
+    Correlations do not depend on the unit, so the gradient is exact with min and max as constants.
     """
     low, high = lax.stop_gradient((jnp.min(a), jnp.max(a)))
     spread = high - low > 8 * jnp.finfo(a.dtype).eps * jnp.maximum(jnp.abs(low), jnp.abs(high))
     unit = jnp.where(spread, (a - low) / jnp.where(spread, high - low, 1), 0)
     return unit - jnp.mean(unit)
-
-
-# --- as a loss of the config ------------------------------------------------------------------------------------------
 
 
 def _zero(output: BranchOutput, h: Any) -> Parts:

@@ -4,19 +4,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import lab_table
 import numpy as np
 import optax
 import pytest
 
 from ternary_jax import poincare, ternary
 from ternary_jax.riemannian import riemannian_adam
-from ternary_jax.vae import baselines
 
 
 @pytest.mark.parametrize(("n_digits", "p"), [(5, 3), (9, 3), (2, 5), (1, 3)])
 def test_pairs_have_every_valuation_equally_often_and_every_partner(n_digits, p):
     n = 20_000
-    i, j = (np.asarray(a) for a in baselines.table_pairs(jax.random.key(1), n, n_digits, p))
+    i, j = (np.asarray(a) for a in lab_table.draw_pairs(jax.random.key(1), n, n_digits, p))
     assert (i != j).all()
     v = ternary.pair_valuation(i, j, n_digits, p)  # raises outside the range
     count = np.bincount(v, minlength=n_digits + 1)
@@ -40,18 +40,18 @@ def stress(z, targets, c, n_digits):
 
 def test_stress_is_its_definition_and_the_mean_of_the_loss():
     c, n_digits = 0.7, 4
-    z = baselines.table_init(jax.random.key(0), 3, c, n_digits, scale=1.5)
-    targets = baselines.table_targets(0.4, n_digits)
+    z = lab_table.init(jax.random.key(0), 3, c, n_digits, scale=1.5)
+    targets = lab_table.targets_of_tree(0.4, n_digits)
     np.testing.assert_allclose(targets, [3.2, 2.4, 1.6, 0.8, 0], rtol=1e-6)
     expected = stress(z, np.asarray(targets), c, n_digits)
-    assert baselines.table_stress(z, targets, c, n_digits) == pytest.approx(expected, rel=1e-5)
-    i, j = baselines.table_pairs(jax.random.key(2), 100_000, n_digits)
-    assert baselines.table_loss(z, i, j, targets, c, n_digits) == pytest.approx(expected, rel=0.02)
+    assert lab_table.stress(z, targets, c, n_digits) == pytest.approx(expected, rel=1e-5)
+    i, j = lab_table.draw_pairs(jax.random.key(2), 100_000, n_digits)
+    assert lab_table.sampled_stress(z, i, j, targets, c, n_digits) == pytest.approx(expected, rel=0.02)
 
 
 def test_points_begin_at_the_given_distance_from_the_origin():
     for c in (0.3, 2.0):
-        z = baselines.table_init(jax.random.key(0), 64, c, 5, scale=0.1)
+        z = lab_table.init(jax.random.key(0), 64, c, 5, scale=0.1)
         assert z.shape == (243, 64)
         np.testing.assert_allclose(jax.vmap(poincare.dist0, (0, None))(z, c).mean(), 0.1 * 8, rtol=0.02)
 
@@ -60,16 +60,16 @@ def test_a_fit_finds_the_tree_and_chunks_are_the_whole():
     """At dim 6 two levels of the tree can be had nearly exactly; a fit in two chunks is bit for bit the fit in one."""
     n_digits, key = 2, jax.random.key(3)
     targets, tx = (
-        baselines.table_targets(0.5, n_digits),
+        lab_table.targets_of_tree(0.5, n_digits),
         riemannian_adam(optax.cosine_decay_schedule(0.1, 400), 1.0, True),
     )
 
     @jax.jit
     def fit(state, steps):
-        return baselines.table_fit(state, steps, key, tx, targets, 1.0, 64, n_digits)
+        return lab_table.fit(state, steps, key, tx, targets, 1.0, 64, n_digits)
 
-    points = baselines.table_init(jax.random.key(0), 6, 1.0, n_digits)
-    start = baselines.TableState(points, tx.init(points))
+    points = lab_table.init(jax.random.key(0), 6, 1.0, n_digits)
+    start = lab_table.State(points, tx.init(points))
     whole: Any
     whole, losses = fit(start, jnp.arange(400))
     half, first = fit(start, jnp.arange(200))
@@ -77,8 +77,8 @@ def test_a_fit_finds_the_tree_and_chunks_are_the_whole():
     np.testing.assert_array_equal(whole.points, chunked.points)
     np.testing.assert_array_equal(losses, jnp.concatenate([first, second]))
     assert whole.opt_state.inner_states["ball"].inner_state.updates_made == 400
-    assert baselines.table_stress(points, targets, 1.0, n_digits) > 0.9
-    assert baselines.table_stress(whole.points, targets, 1.0, n_digits) < 0.01
+    assert lab_table.stress(points, targets, 1.0, n_digits) > 0.9
+    assert lab_table.stress(whole.points, targets, 1.0, n_digits) < 0.01
     z, every_pair = whole.points, jax.vmap(jax.vmap(poincare.dist, (None, 0, None)), (0, None, None))
     tree = np.asarray(every_pair(z, z, 1.0))
     v = ternary.pair_valuation(np.arange(9)[:, None], np.arange(9)[None], n_digits)
