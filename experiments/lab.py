@@ -27,7 +27,7 @@ import numpy as np
 from ternary_jax import terminal, workdir
 from ternary_jax.control.chain import Control, Controls
 from ternary_jax.engine import host, program, saving, session, step
-from ternary_jax.engine import plan as plans
+from ternary_jax.engine import plan as plan_module
 from ternary_jax.engine.assembly import assemble as assemble
 from ternary_jax.engine.optimizer import adamw_by_group
 from ternary_jax.engine.plan import schedule_rows as schedule_rows
@@ -46,12 +46,12 @@ LOAD_BEFORE = os.getloadavg()[0]
 # --- the engine -------------------------------------------------------------------------------------------------------
 
 keep_compiled_programs = session.keep_compiled_programs
-keys, flat = step.keys, step.flat
+prng_keys, flat = step.prng_keys, step.flat
 
 
-def plan(task: Any, static: Any) -> plans.Plan:
-    """How a run is cut, in steps."""
-    return plans.plan(static, task.samples_per_epoch)
+def plan(task: Any, static: Any) -> plan_module.Plan:
+    """The plan of a run: its length, chunks and cadences, in steps."""
+    return plan_module.plan(static, task.samples_per_epoch)
 
 
 def context(number: Any, key: Any, hypers: Any, data: Any, knobs: Mapping[str, Any] | None = None) -> Context:
@@ -84,7 +84,7 @@ def many_steps(task: Any, static: Any, differentiable: bool = False) -> Callable
     )
 
     def scan(state, xs, hypers, data):
-        key = keys(hypers)[1]
+        key = prng_keys(hypers)[1]
         return jax.lax.scan(lambda state, x: (one(state, x, key, hypers, data)[0], None), state, xs)[0]
 
     return scan
@@ -172,7 +172,7 @@ class Scan:
             numbers = jnp.arange(length, dtype=jnp.int32)
             if one is None:
                 return whole(state, (numbers, rows), hypers, data)
-            f, key = one, keys(hypers)[1]
+            f, key = one, prng_keys(hypers)[1]
             return jax.lax.scan(lambda state, n: (f(state, n, key, hypers, data), None), state, numbers)[0]
 
         if not mapped:

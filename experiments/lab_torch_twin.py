@@ -367,7 +367,7 @@ def our_step(config: Any) -> OurStep:
 
     @jax.jit
     def step(params, hypers, tables):
-        key_batch, key_loss = jax.random.split(lab.keys(hypers)[1])
+        key_batch, key_loss = jax.random.split(lab.prng_keys(hypers)[1])
         batch = task.sample(lab.context(jnp.int32(0), key_batch, hypers, tables))
         rows = data.rows(batch)
 
