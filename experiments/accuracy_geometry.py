@@ -33,7 +33,7 @@ from reference.accuracy import (
 )
 
 BAR = 5e-7
-KINDS = ("jit", "eager", "geoopt", "arccosh")  # whose (value, gradient) errors are measured
+KINDS = ("jit", "eager", "geoopt", "arccosh")  # the implementations whose (value, gradient) errors are measured
 
 
 def arccosh_dist(x, y, c):
@@ -114,14 +114,14 @@ def by_norm(name, near, n, dim):
 
 
 def worst_of(rows):
-    """Of an operation over all norms, a row: the largest error of each kind."""
+    """The row of an operation: its largest error of each kind over all norms."""
     keys = dict.fromkeys(key for row in rows for key in row if key in (*KINDS, "jit_eager"))
     worst = {key: np.max([row[key] for row in rows if key in row], axis=0) for key in keys}
     return {key: rows[0][key] for key in ("operation", "near")} | worst
 
 
 def main():
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = lab.parser(__doc__)
     parser.add_argument("--points", type=int, default=4, help="points for each norm, curvature and kind of pair")
     parser.add_argument("--dim", type=int, default=16, help="dimension of the ball")

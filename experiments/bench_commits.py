@@ -3,9 +3,9 @@
     git worktree add ../before COMMIT
     python experiments/bench_commits.py ../before --rounds=15 --epochs=36
 
-Each run is a process of its own without a compilation cache. Seconds are from the start of the process until its first
-step, and until its end; samples/s are those of the loop. A ratio is of this checkout to the other, round by round, so
-that 1 is as fast, and more is faster. --epochs shortens the run, as whole evaluations of the config. Writes
+Each run is a separate process without a compilation cache. Times are seconds from the start of the process to its first
+step, and to its end; samples/s are those of the host loop. A ratio compares this checkout with the other in each round:
+above 1, this checkout is faster. --epochs shortens the run to a multiple of the config's evaluation cadence. Writes
 results/bench_commits.json; nothing else may run beside it.
 """
 
@@ -24,12 +24,12 @@ import numpy as np
 from ternary_jax import terminal
 from ternary_jax.tables import columns
 
-FIGURES = {"first_step_s": -1, "whole_s": -1, "samples_per_s": 1}  # and whether more is better
-WANTED = 0.95  # of the lower end of each interval
+FIGURES = {"first_step_s": -1, "whole_s": -1, "samples_per_s": 1}  # figure -> 1 if more is better, -1 if less
+WANTED = 0.95  # bar on the lower end of each interval
 
 
 def main() -> None:
-    """Run in turns, print, write."""
+    """Run both checkouts in turns, print and write the results."""
     parser = lab.parser(__doc__)
     parser.add_argument("before", type=Path, help="a checkout of the other commit")
     parser.add_argument("--config", default="configs/v5_12.py", help="a config that both have")
@@ -55,7 +55,7 @@ def timed(root: Path, config: str, epochs: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "ternary_jax.main", f"--config={config}", f"--workdir={folder}/run"]
         command += ["--config.compilation_cache=false", *(f"--config.{key}={epochs}" for key in lengths)]
-        dropped = ("TF_CPP_MIN_LOG_LEVEL", "JAX_COMPILATION_CACHE_DIR")  # jax has set the first in this process
+        dropped = ("TF_CPP_MIN_LOG_LEVEL", "JAX_COMPILATION_CACHE_DIR")  # importing the package has set the first
         env = {key: value for key, value in os.environ.items() if key not in dropped}
         begun = time.time()
         subprocess.run(command, check=True, cwd=root, env=env | {"PYTHONPATH": str(root)}, capture_output=True)
@@ -66,7 +66,7 @@ def timed(root: Path, config: str, epochs: int) -> dict[str, float]:
 
 
 def compared(runs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
-    """Of each figure the medians, and the ratio in which more is better: median and 95 % interval."""
+    """For each figure the medians, and the median and 95 % interval of the ratio, inverted where less is better."""
     found = {}
     for name, better in FIGURES.items():
         before, now = (np.array([run[name] for run in runs[which]]) for which in ("before", "now"))
@@ -77,7 +77,7 @@ def compared(runs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> str:
-    """A line for each figure."""
+    """The table: a line for each figure."""
     lines = [["", "before", "now", "speed now / before", "95 %", f"low > {WANTED}"]]
     for name, one in found.items():
         ends = f"[{one['low']:.3f}, {one['high']:.3f}]"

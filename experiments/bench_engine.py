@@ -1,8 +1,8 @@
-"""What does the engine cost: to start, to observe, to save, to train many runs at once?
+"""What do start-up, logging, saving and vmapped runs of the engine cost?
 
     python experiments/bench_engine.py [--seconds=60]
 
-Everything is the smoke config. Observing is a whole training (log, TensorBoard, evaluations, checkpoints at the
+All runs are of the smoke config. Observing is a whole training (log, TensorBoard, evaluations, checkpoints at the
 cadence of the config) against a bare scan of the same steps, half of which runs before it and half after, in
 one process. About four minutes; nothing else may run beside it. Writes results/bench_engine.json.
 """
@@ -27,7 +27,7 @@ BARS = {
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = lab.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="length of the run that is observed")
     given = parser.parse_args()
@@ -51,20 +51,20 @@ def starts() -> dict[str, float]:
 
 
 def bare(epochs: int, runs: int = 1) -> lab.Scan:
-    """The bare scan of a chunk."""
+    """A bare scan of the steps of a chunk."""
     config = load_config(CONFIG, {"train.epochs": epochs, "runs": runs})
     return lab.Scan(config, lab.plan(*lab.assemble(config)[:2]).chunk)
 
 
 def samples_per_second(runs: int) -> float:
-    """Of all runs together, in a bare scan of some two seconds; the best of three."""
+    """Samples/s of all runs together, in a bare scan of about two seconds; the best of three."""
     terminal.say(f"{runs} run{'s' * (runs > 1)} ...")
     scan, chunks = bare(50, runs), max(1, 5 // runs)
     return max(runs * chunks * 512 / sum(scan.time() for _ in range(chunks)) for _ in range(3))
 
 
 def observing(epochs: int) -> dict[str, float]:
-    """A whole run against the bare scan of its steps, and how long each save held the loop up."""
+    """A whole run against the bare scan of its steps, and the time for which each save blocked the host loop."""
     config, scan = load_config(CONFIG, {"train.epochs": epochs}), bare(epochs)
     total = lab.plan(*lab.assemble(config)[:2]).total
     chunks = total // scan.length // 2
@@ -78,7 +78,7 @@ def observing(epochs: int) -> dict[str, float]:
         run = lab.trained(config)
     after = half()
     bare_s = (before + after) * total / (2 * chunks * scan.length)
-    # From the end of compiling to the last row; what comes after (export, summary) does not grow with the run.
+    # From the end of compiling to the last row; the export and the summary after it do not grow with the run.
     loop_s = total * config.train.batch_size / run.summary["samples_per_s"]
     return {
         "epochs": epochs,

@@ -31,7 +31,7 @@ def ours():
 
 
 def theirs(rows):
-    """The same by geoopt, so many rows at a time."""
+    """The distances (n, m) by geoopt, computed in slices of rows."""
     import geoopt
     import torch
 
@@ -47,14 +47,14 @@ def theirs(rows):
 
 
 def timed(f, *args):
-    """Seconds of a call."""
+    """Seconds of one call."""
     start = time.perf_counter()
     f(*args)
     return time.perf_counter() - start
 
 
 def main():
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = lab.parser(__doc__)
     parser.add_argument("--points", type=int, default=4096, help="points in each of the two sets")
     parser.add_argument("--dim", type=int, default=16, help="dimension of the ball")

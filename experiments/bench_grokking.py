@@ -3,10 +3,10 @@
     python experiments/bench_grokking.py [--rounds=40]
 
 Seconds of a chunk of configs/v5_12.py, an evaluation of three epochs, as the engine compiles it, with and without them,
-in turns: the chunk after the first, as in the first there is nothing to judge yet. Where the times of a chunk vary by
-more than the cost, they show nothing; so the bar is on what the chain of controllers takes by itself, scanned over the
-steps of the same chunk without a model, less that of the plain chain. Of each the best counts. Needs an idle machine,
-some five minutes. Writes results/bench_grokking.json.
+in turns. The second chunk is timed: in the first the detector has nothing to judge. Where the times of a chunk vary by
+more than the cost, they show nothing; so the bar is on the time of the chain of controllers alone, scanned over the
+steps of the same chunk without a model, minus that of the plain chain. The best time counts. Needs an idle machine,
+about five minutes. Writes results/bench_grokking.json.
 """
 
 import time
@@ -35,7 +35,7 @@ BAR = ("detector and homeostasis", 0.02)
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = lab.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=40, help="in each of which every arm has its turn")
     given = parser.parse_args()
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def alone(name: str, config: Any, rounds: int) -> float:
-    """Seconds of the chain of controllers over a chunk with two evaluations, where nothing is trained."""
+    """Seconds of the chain of controllers alone over a chunk with two evaluations; nothing is trained."""
     terminal.say(f"the controllers of {name}, alone ...")
     task, static, hypers = lab.assemble(config)
     table, length, control = lab.schedule_rows(task, static), lab.plan(task, static).chunk, lab.whole_chain(task)
@@ -81,7 +81,7 @@ def alone(name: str, config: Any, rounds: int) -> float:
 
 
 def costs(seconds: dict[str, np.ndarray], controllers: dict[str, float]) -> dict[str, dict[str, float]]:
-    """Of each arm: its best, the quartiles of the ratio to the plain chunk, and the cost of its controllers."""
+    """For each arm: the best time, the quartiles of the ratio to the plain chunk, and the cost of its controllers."""
     plain, least = seconds["plain"], controllers["plain"]
     out = {}
     for name, x in seconds.items():
@@ -93,7 +93,7 @@ def costs(seconds: dict[str, np.ndarray], controllers: dict[str, float]) -> dict
 
 
 def table(found: dict[str, dict[str, float]]) -> str:
-    """A line per arm."""
+    """The table: a line for each arm."""
     lines = [["a chunk of three epochs", "s", "beside plain, quartiles", "controllers alone, ms", "cost", "bar"]]
     for name, one in found.items():
         bar = f"{BAR[1]:.0%} {'met' if one['cost'] <= BAR[1] else 'MISSED'}" if name == BAR[0] else ""

@@ -1,12 +1,12 @@
-"""What does StateNet cost, and what does learning by looking ahead?
+"""What do StateNet and its learning by looking ahead cost?
 
     python experiments/bench_statenet.py [--quick] [--out DIR]
 
 speed    ms a step and samples/s of configs/v5_10.py without StateNet, with it, and with it learning, in turns, of which
          the best counts; compile seconds of each
-memory   what the compiled chunk takes beside its arguments, at batches of 4,096
+memory   temporary memory of the compiled chunk, without its arguments, at batches of 4,096
 
-Steps are those of a chunk of ten epochs, as the engine compiles it, with its one evaluation. Needs an idle machine, and
+A step is one of a chunk of ten epochs, as the engine compiles it, with its one evaluation. Needs an idle machine, and
 about fifteen minutes; compiling, most of that, is not timed as a step. Writes results/bench_statenet.json.
 """
 
@@ -36,13 +36,13 @@ MEMORY = {f"v5_10{variant}, {name}": (variant, SPEED[name]) for variant in ("", 
 BARS = {
     "cost": lab.Bar("StateNet costs, of a step", ".0%", "<=", 0.10),
     "look_ahead": lab.Bar("looking 1 ahead in every step, in steps", ".2f", "<=", 2.5),
-    "samples_per_s": lab.Bar("samples/s with StateNet", ",.0f", ">=", 55_000),  # 5 x 11,000 of the original
+    "samples_per_s": lab.Bar("samples/s with StateNet", ",.0f", ">=", 55_000),  # the original has 5 x 11,000
     "megabytes": lab.Bar("MB at 4,096, the most", ",.0f", "<=", 200),
 }
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     given = lab.parser(__doc__, quick="every step only, few rounds").parse_args()
     found: dict[str, Any] = {"quick": given.quick, "speed": speed(given.quick)}
     lines = [["steps", "ms", "samples/s", "times the first", "compiling, s"]]
@@ -77,7 +77,7 @@ def speed(quick: bool) -> dict[str, Any]:
 
 
 def memory(quick: bool) -> dict[str, float]:
-    """Megabytes of each of MEMORY."""
+    """Megabytes of temporary memory of each program of MEMORY."""
     found = {}
     for name in [*MEMORY][: 2 if quick else None]:
         variant, changes = MEMORY[name]
@@ -88,7 +88,7 @@ def memory(quick: bool) -> dict[str, float]:
 
 
 def measured(found: dict[str, Any]) -> dict[str, float]:
-    """What the bars are on; looking ahead is held against the step without learning, of the same StateNet."""
+    """The figures that have bars; looking ahead is compared with the step of the same StateNet without learning."""
     rows = found["speed"]
     return {
         "cost": rows[TURNED]["ratio"] - 1,

@@ -3,13 +3,13 @@
 
     python experiments/bench_step.py [--quick] [--only REGEX] [--config FILE] [--out DIR]
 
-check   that the torch twin (experiments/lab_torch_twin.py) is the same program
+check   checks that the torch twin (experiments/lab_torch_twin.py) is the same program
 rates   samples/s by batch size, and of 1 to 8 vmapped runs; of the twin, eager and compiled; and the best matmul.
         All take turns and the best of each counts, with the ratios round by round and their 95 % intervals
 run     a whole default run of the config, against the bare scan of as many steps
-parts   where the time of a step goes: the step without each of its parts, and a profile of its operations
+parts   the time of each part of a step: the step without each of its parts, and a profile of its operations
 
-Ours is a bare scan of steps, with nothing observed. Needs the `bench` extra, an idle machine, and about fifteen
+Our side is a bare scan of steps without logging. Needs the `bench` extra, an idle machine, and about fifteen
 minutes; compiling, most of that, is not timed. Writes results/bench_step.json.
 """
 
@@ -52,7 +52,7 @@ Timed = Callable[[], float]  # seconds of one unit: a step, or a matmul
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the results."""
     parser = lab.parser(__doc__, quick="few sizes and rounds, no whole run")
     parser.add_argument("--only", default="", metavar="REGEX", help="the sections whose name matches")
     parser.add_argument("--config", default=str(lab.CONFIGS / "v5_12.py"), help="what is trained")
@@ -72,12 +72,12 @@ def main() -> None:
 
 
 def check(path: str, quick: bool) -> dict[str, Any]:
-    """That the twin is the same program; an exception where it is not."""
+    """Check that the twin is the same program; raises a RuntimeError where it is not."""
     return twin().check_twin(load_config(path))
 
 
 def show_check(found: dict[str, Any]) -> str:
-    """How closely the two agree."""
+    """Print the largest differences between the two programs."""
     term, gradient, move = (f"{found[f'worst_{name}']:.0e}" for name in ("term", "gradient", "move"))
     return (
         f"the twin is the same program: terms agree to {term}, gradients to {gradient}, moves to {move} of the rate "
@@ -89,7 +89,7 @@ def show_check(found: dict[str, Any]) -> str:
 
 
 def rates(path: str, quick: bool) -> dict[str, Any]:
-    """Seconds of everything that is compared, in turns."""
+    """Seconds of every program that is compared, measured in turns."""
     timed: dict[str, Timed] = {f"gemm {n}": matmul(n) for n in (SIDES[:2] if quick else SIDES)}
     flop, weights = flops(path)
     for batch in BATCHES[1:2] if quick else BATCHES:
@@ -117,14 +117,14 @@ def rates(path: str, quick: bool) -> dict[str, Any]:
 
 
 def twins_of(path: str, quick: bool) -> tuple[dict[str, Timed], dict[str, str]]:
-    """Steps of the twin, by name; and why a compiled one is left out."""
+    """The steps of the twin by name, and the reasons why compiled ones are left out."""
     timed, reasons = {}, {}
     for batch in (BATCH,) if quick else (BATCH, BATCHES[-1]):
         for kind in KINDS[:2] if quick else KINDS:
             name = f"torch {kind} {batch}"
             try:
                 timed[name] = torch_step(path, batch, kind == "compiled", 1 if kind == "one thread" else CORES)
-            except Exception as e:  # whatever torch.compile raises where there is no compiler
+            except Exception as e:  # torch.compile raises many kinds of errors where there is no compiler
                 if kind != "compiled":
                     raise
                 reasons[name] = f"{type(e).__name__}: {' '.join(str(e).split())[:300]}"
@@ -133,7 +133,7 @@ def twins_of(path: str, quick: bool) -> tuple[dict[str, Timed], dict[str, str]]:
 
 
 def show_rates(found: dict[str, Any]) -> str:
-    """A line for each kind of step, and the bars."""
+    """Print a line for each kind of step, and the bars."""
     rows = found["rows"]
     lines = [["steps of", "ms", "samples/s", "of GEMM peak", "ours / it", "95 %", "cost of one run"]]
     for name, row in rows.items():
@@ -151,7 +151,7 @@ def show_rates(found: dict[str, Any]) -> str:
 
 
 def averaged(f: Callable[[], Any], number: int) -> Timed:
-    """A function that returns the seconds of one of so many calls."""
+    """A function that returns the mean seconds of a call over so many calls."""
 
     def timed():
         begun = time.perf_counter()
@@ -163,7 +163,7 @@ def averaged(f: Callable[[], Any], number: int) -> Timed:
 
 
 def matmul(n: int) -> Timed:
-    """Of two n x n float32 matrices."""
+    """The product of two n x n float32 matrices."""
     a, f = jnp.asarray(np.random.default_rng(0).normal(size=(n, n)), jnp.float32), jax.jit(jnp.matmul)
     f(a, a).block_until_ready()
     return averaged(lambda: f(a, a).block_until_ready(), max(1, round(3e10 / (2 * n**3))))
@@ -200,9 +200,9 @@ def torch_step(path: str, batch: int, compiled: bool, threads: int) -> Timed:
 def flops(path: str) -> tuple[float, int]:
     """FLOP of the matrix products of a step, per sample, and the weights in them.
 
-    Two for each weight and row forward, four backward, of which those into the features are not computed. A stochastic
-    branch takes the radius of two rows a sample, its mean and a draw, but the direction of the draw alone, unless
-    `bands` see the points of its mean.
+    2 for each weight and row forward, 4 backward, without the gradient with respect to the features. A stochastic
+    branch has the radius of two rows a sample, of the mean and of the draw, but the direction only of the draw, unless
+    `bands` read the points of the mean.
     """
     config = load_config(path)
     task, _, hypers = lab.assemble(config)
@@ -223,12 +223,12 @@ def flops(path: str) -> tuple[float, int]:
 
 
 def steps_of(batch: int, runs: int = 1) -> int:
-    """An epoch of batches of 512, or as many samples of others; no fewer than three steps."""
+    """Steps of an epoch at batch 512, or as many samples at other batch sizes; at least three."""
     return max(3, 39 * BATCH // (batch * runs))
 
 
 def scan(path: str, overrides: dict[str, Any], part: str = "step", mapped: bool = True) -> lab.Scan:
-    """Of steps, or of a part of each: "sample", "forward", "gradient", "optimizer"."""
+    """A scan of steps, or of one part of each: "sample", "forward", "gradient", "optimizer"."""
     changed = ", ".join(f"{k}={v}" for k, v in overrides.items())
     terminal.say(f"compiling {part}, {changed or 'the config as it is'} ...")
     config = load_config(path, overrides)
@@ -239,13 +239,13 @@ def scan(path: str, overrides: dict[str, Any], part: str = "step", mapped: bool 
 
 
 def a_part(task, tx, part):
-    """(state, step, key, hypers, data) -> the state after a part of a step, in a way that uses all of that part."""
+    """(state, step, key, hypers, data) -> the state after a part of a step; all outputs of the part are used."""
 
     def with_use(state, scale, leaves):
         used = scale * sum(map(jnp.sum, leaves))
         return state._replace(stop=state.stop._replace(rate=state.stop.rate + used))
 
-    def optimizer(state, hypers):  # along the parameters, which are gradients as good as any
+    def optimizer(state, hypers):  # the parameters take the place of gradients
         params, decay = lab.flat(state.params), hypers.train.weight_decay
         rates = dict.fromkeys(state.params, hypers.train.learning_rate)
         updates, opt = tx.update(params, state.opt_state, params, rates=rates, weight_decay=decay)
@@ -301,7 +301,7 @@ def whole_run(path: str, quick: bool) -> dict[str, Any]:
 
 
 def show_run(found: dict[str, Any]) -> str:
-    """Seconds, and their share of the bare scan."""
+    """Print the seconds, and their ratio to the bare scan."""
     names = {
         "wall_s": "wall, the process",
         "bare_s": "bare scan",
@@ -327,7 +327,7 @@ WITHOUT = {
 
 
 def parts(path: str, quick: bool) -> dict[str, Any]:
-    """Microseconds of a step, of its parts, and of a step without some; and of its operations, by a profile."""
+    """Microseconds of a step, of each part, and of a step without some parts; of its operations, from a profile."""
     named = scan(path, {}, mapped=False)
     timed = {"whole step": scan(path, {}).time, "whole step, not mapped": named.time}
     for part in ("sample", "forward", "gradient", "optimizer"):
@@ -341,7 +341,7 @@ def parts(path: str, quick: bool) -> dict[str, Any]:
 def profile(program: lab.Scan) -> dict[str, Any]:
     """Microseconds a step by kind of operation, by place in our code, and of the costliest operations.
 
-    Of the thunks of the CPU backend, whose names are those of the program; loops are left out for what is in them.
+    From the thunks of the CPU backend, named as in the program; a loop is not counted, only the operations in it.
     """
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
@@ -369,7 +369,7 @@ def profile(program: lab.Scan) -> dict[str, Any]:
 def operations(text: str) -> dict[str, tuple[str, str, str]]:
     """(kind, place in our code, shape) of the operations of a compiled program, by name.
 
-    A fusion is placed by what is in it, and by a matrix product before anything else.
+    A fusion has the place of an operation inside it, that of a matrix product first.
     """
     about, inside, current = {}, collections.defaultdict(list), ""
     for line in text.splitlines():
@@ -391,7 +391,7 @@ def operations(text: str) -> dict[str, tuple[str, str, str]]:
 
 
 def place_of(op_name: str) -> str:
-    """The named scope of an operation and the layer in it, with "back" where it is of the gradient."""
+    """The named scope and layer of an operation, with "back" for the backward pass."""
     names = [re.sub(r"^(?:\w+\()+|\)+$", "", part) for part in op_name.split("/")]
     own = [name for name in names if re.fullmatch(r"\w+_[AB]", name)]
     if not own:
@@ -402,7 +402,7 @@ def place_of(op_name: str) -> str:
 
 
 def show_parts(found: dict[str, Any]) -> str:
-    """The timed parts, then the profile by kind, by place and by operation."""
+    """Print the timed parts, then the profile by kind, by place and by operation."""
     us, seen = found["us"], found["profile"]
     whole = us["whole step"]
     lines = [["timed", "us a step", "share", "difference"]]

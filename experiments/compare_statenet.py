@@ -1,19 +1,19 @@
-"""What is StateNet worth at 3^9? Held against tuned fixed schedules, and against schedules of what it turns.
+"""What does StateNet gain at 3^9, against tuned fixed schedules, and against schedules of its own outputs?
 
     python experiments/compare_statenet.py [--out DIR] [--again]    DIR: with the results of meta_train_statenet.py
 
 R, the fixed reference objective, at the end of 2,100 steps, and the steps until coverage 0.99 of both branches and
-hierarchy -0.80 are met, on 16 seeds that nothing was chosen by; differences with 95 % intervals over seeds, not over
+hierarchy -0.80 are met, on 16 seeds that no choice was made on; differences with 95 % intervals over seeds, not over
 networks. On top of the tuned schedules:
 
-    StateNet            trained on small spaces; of the networks that there are, the one that is best there, on new runs
-    its mean course     the offsets that it came to on other seeds, averaged and replayed: what it sees has no effect
-    its last offsets    the last of these, held from the first step on
-    tuned course        what it turns, as schedules that the strategy which trained it has tuned for as long
+    StateNet            trained on small spaces; of all trained networks, the one that is best on new runs there
+    its mean course     its offsets on other seeds, averaged and replayed: its inputs have no effect
+    its last offsets    the last offsets of that course, constant from the first step on
+    tuned course        its outputs as schedules, tuned by the strategy that trained it, for as long
 
-What StateNet gains on its mean course is what it gains by seeing; the rest is a course that it knows. R is taken at the
-c and sigma of the run, as they are part of the model: who turns them moves R also where the parameters stay. So there
-are courses with these two alone, and without them. StateNet and the courses have had the generations of the tuned
+The gain of StateNet over its mean course is the gain from its inputs; the rest is a fixed course. R is taken at the
+c and sigma of the run, parts of the model: changing these changes R even if the parameters stay fixed. So there
+are courses with only these two, and without them. StateNet and the courses have had the generations of the tuned
 schedules, and as many of their own. An arm that is in results/compare_statenet.json is not run again, but with --again.
 """
 
@@ -32,13 +32,13 @@ from ternary_jax.tables import columns
 from ternary_jax.vae.controllers import statenet
 
 HELD_OUT = range(100, 116)
-CHOOSING = range(90, 92)  # on these the learning rates are chosen; all else on seeds from 1,000 on
-RECORDED = range(92, 96)  # on these the mean course is taken
-UNSEEN = 10**6  # a generation that no search comes to
+CHOOSING = range(90, 92)  # seeds on which learning rates are chosen; other choices use seeds from 1,000 on
+RECORDED = range(92, 96)  # seeds of the mean course
+UNSEEN = 10**6  # a generation that no search reaches
 RATES = (1e-3, 2e-3, 4e-3)
 OF_CONFIG, TUNED = "schedules of the config", "schedules, tuned"
 RAW = "raw/compare_statenet"
-GEOMETRY = ("course_c", "course_sigma")  # what R reads of the knobs
+GEOMETRY = ("course_c", "course_sigma")  # the knobs that R depends on directly
 
 
 class Arm(NamedTuple):
@@ -63,7 +63,7 @@ def outcomes(arm: Arm, seeds: Any, rates: Any = None, points: int = 20) -> dict[
 
 
 def played(runs: Any, arm: Arm, seeds: Any, rates: Any, points: int) -> Any:
-    """What `play` returns, of all seeds, some of them at a time."""
+    """The result of `play` for all seeds, some of them at a time."""
     player, parts = programs.play(runs, points), []
     rows = runs.rows | (arm.rows(runs.steps) if arm.rows else {})
     for some in np.array_split(np.arange(len(seeds)), max(1, len(seeds) // 4)):
@@ -74,7 +74,7 @@ def played(runs: Any, arm: Arm, seeds: Any, rates: Any, points: int) -> Any:
 
 
 def course_of(arm: Arm) -> dict[str, Any]:
-    """The mean of the offsets that StateNet came to on RECORDED, at each renewal, (RENEWALS,) each."""
+    """The mean offsets of StateNet on the seeds RECORDED, at each renewal, (RENEWALS,) each."""
     runs = programs.make_runs(programs.configured(9, arm.by, arm.changes))
     rates = np.full(len(RECORDED), runs.config.train.learning_rate)
     return {name: x.mean(0).tolist() for name, x in played(runs, arm, [*RECORDED], rates, programs.RENEWALS)[3].items()}
@@ -106,7 +106,7 @@ def on_small(base: dict[str, Any], files: dict[str, Any], vector: Any, n: int = 
 
 
 def show_small(small: dict[str, list[float]]) -> str:
-    """A line of each, with its difference to the tuned schedules."""
+    """Print a line for each, with its difference from the tuned schedules."""
     lines = [[f"{len(small[TUNED])} new runs on 3^5 and 3^6", "F", "F - F of the tuned schedules, 95 %"]]
     for name, f in small.items():
         gap = "" if name == TUNED else lab.between(np.subtract(f, small[TUNED]), ".3f")
@@ -115,7 +115,7 @@ def show_small(small: dict[str, list[float]]) -> str:
 
 
 def table(found: dict[str, Any], base: str) -> str:
-    """A line per arm: its figures, and the differences to the base with their intervals."""
+    """The table: a line for each arm with its figures, and its differences from the base with their intervals."""
     lines = [["at 3^9, 16 held-out seeds", "R", "R - base [95 %]", "steps", "steps - base [95 %]", "met"]]
     for name, one in found.items():
         r, steps = (
@@ -145,12 +145,12 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def best_network(small: dict[str, list[float]]) -> str:
-    """The network with the least F."""
+    """The network with the lowest F."""
     return min((name for name in small if name.endswith(".npz")), key=lambda name: np.mean(small[name]))
 
 
 def main() -> None:
-    """Choose, compare, print, write."""
+    """Choose, compare, print and write the results."""
     parser = lab.parser(__doc__)
     parser.add_argument("--again", action="store_true", help="begin anew, whatever has been measured")
     given = parser.parse_args()
@@ -206,12 +206,12 @@ def arms_of(net: Arm, course: dict[str, Any], vector: Any) -> dict[str, Arm]:
 
 
 def part_of(rows: Callable[[int], dict[str, Any]], geometry: bool, steps: int) -> dict[str, Any]:
-    """The schedules of a course, of which those of c and sigma alone, or all but those, are not 0."""
+    """The schedules of a course where only those of c and sigma, or only the others, are not 0."""
     return {name: row if (name in GEOMETRY) == geometry else 0 * row for name, row in rows(steps).items()}
 
 
 def chosen_rates(kinds: dict[str, dict[str, Any]]) -> dict[str, tuple[float, float]]:
-    """Of each kind of schedules, its changes given: the best of RATES, and the mean R of it, on CHOOSING."""
+    """For each kind of schedules, given by its changes: the best of RATES on the seeds CHOOSING, and its mean R."""
     best = {}
     for name, changes in kinds.items():
         found = outcomes(Arm("schedules", changes), [*CHOOSING] * len(RATES), np.repeat(RATES, len(CHOOSING)))

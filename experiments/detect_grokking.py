@@ -1,10 +1,10 @@
-"""Does the detector find grokking where it is, and not where it is not?
+"""What are the precision and recall of the grokking detector?
 
     python experiments/detect_grokking.py [--workdir=FOLDER]
 
 32 runs of configs/grok_addition.py in one program, half of them set up so that they grok, half so that they do not: all
-pairs are trained on, or there is no weight decay, or three quarters are trained on, and the rest comes with the fit.
-What they did is told by two levels of accuracy; what the detector said is read from the log. Precision and recall, in
+pairs are trained on, or there is no weight decay, or three quarters are trained on, and the rest is fitted with them.
+Two levels of accuracy decide whether a run grokked; the detector's verdict is in the log. Precision and recall, in
 runs: for events, for confirmed ones, and for the last verdict, of the detector, and of the analysis of the log, which
 has the last evaluation, too. Writes results/detect_grokking.json and .png, and the curves to results/raw/; FOLDER keeps
 the log, for `analyze`.
@@ -35,13 +35,13 @@ SAYS = ("event online", "confirmed online", "verdict online", "event in the log"
 
 
 def grokked(steps: np.ndarray, trained: np.ndarray, held_out: np.ndarray) -> bool:
-    """Whether 95 % of what is held out are right at twice the steps at the earliest that 99 % of the rest took."""
+    """Whether 95 % of the held-out pairs are right no earlier than at twice the steps until 99 % of the others are."""
     fit, there = steps[trained >= 0.99], steps[held_out >= 0.95]
     return bool(fit.size and there.size and there[0] >= 2 * fit[0])
 
 
 def config_of(setups: Any, changes: dict[str, Any]) -> Any:
-    """Of all runs: each has a seed and a split of its own."""
+    """The config of all runs; each run has its own seed and split."""
     shares, decays = ([x[k] for x in setups for _ in range(x[3])] for k in (1, 2))
     n = len(shares)
     base = load_config(CONFIG)
@@ -56,7 +56,7 @@ def config_of(setups: Any, changes: dict[str, Any]) -> Any:
 
 
 def judged(config: Any, workdir: Path | None = None) -> list[dict[str, Any]]:
-    """Train, and say of each run what it did and what was said of it."""
+    """Train; for each run, whether it grokked and what the detector and the analysis reported."""
     _, found, metrics = lab.trained(config, workdir)
     thresholds = definitions.thresholds(config.grokking.to_dict())
     told = history.rises(found, lab.watched(metrics, config.grokking.metrics), thresholds)
@@ -75,7 +75,7 @@ def judged(config: Any, workdir: Path | None = None) -> list[dict[str, Any]]:
 
 
 def score(runs: list[dict[str, Any]], says: str) -> dict[str, float]:
-    """Of the runs of which it is said: how many grokked; of those that grokked: of how many it is said."""
+    """Precision: how many of the reported runs grokked; recall: how many of the runs that grokked are reported."""
     hit = sum(run["truth"] and run[says] > 0 for run in runs)
     said, true = sum(run[says] > 0 for run in runs), sum(run["truth"] for run in runs)
     nan = float("nan")
@@ -83,7 +83,7 @@ def score(runs: list[dict[str, Any]], says: str) -> dict[str, float]:
 
 
 def table(setups: Any, runs: list[dict[str, Any]]) -> str:
-    """A line per setup, and one for each of precision and recall."""
+    """The table: a line for each setup, and one for each of precision and recall."""
     lines, at = [["runs with", "", "grokked", *SAYS]], 0
     groups = [(f"{name}, share {share:g}, decay {decay:g}", n) for name, share, decay, n in setups]
     for name, n in [*groups, ("all", len(runs))]:
@@ -95,7 +95,7 @@ def table(setups: Any, runs: list[dict[str, Any]]) -> str:
 
 
 def draw(setups: Any, runs: list[dict[str, Any]]) -> Any:
-    """Held-out accuracy of each run, by setup, and where the event was known."""
+    """The figure: held-out accuracy of each run, by setup, and the step at which the event was detected."""
     figure, at = lab.figure(10, 4.6), 0
     axes = figure.subplots(2, -(-len(setups) // 2), sharex=True, sharey=True)
     for ax in axes.flat[len(setups) :]:
@@ -116,7 +116,7 @@ def draw(setups: Any, runs: list[dict[str, Any]]) -> Any:
 
 
 def main() -> None:
-    """Run, print, write, draw."""
+    """Train, print, write and draw the results."""
     parser = lab.parser(__doc__)
     parser.add_argument("--workdir", type=Path, help="where the log is kept; a temporary folder if it is not given")
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What is Riemannian optimisation worth? The 3-adic tree as a free table of points, three optimizers, every rate.
+"""What does Riemannian optimisation gain? The 3-adic tree as a free table of points, three optimizers, every rate.
 
 243 operations (3^5, the leaves of the residue tree) are one point of the ball each, with no encoder between them and
 the loss: relative stress against the path lengths of the tree. Riemannian Adam, Riemannian SGD and Euclidean Adam with
@@ -31,7 +31,7 @@ from ternary_jax.vae import evaluate
 C = 1.0
 N_DIGITS = 5
 CHUNKS = 10
-POINTS_PER_CHUNK = 15  # of the drawn loss curves
+POINTS_PER_CHUNK = 15  # smoothing of the drawn loss curves
 METRICS = ("stress", "triplet_accuracy", "ultrametric_correlation", "distortion")
 
 
@@ -122,7 +122,7 @@ def fit(optimizer: Optimizer, dim: int, args: argparse.Namespace) -> Outcome:
     run_s = time.perf_counter() - compiled
     table = (len(optimizer.rates), args.seeds)
     stress = np.asarray(_stress(state.points, targets)).reshape(table)
-    # A run that has left the ball is NaN, and is no candidate.
+    # A run that has left the ball is NaN, and is never chosen.
     score = np.where(np.isnan(stress[:, : args.choose]).any(1), np.inf, stress[:, : args.choose].mean(1))
     return Outcome(
         stress,
@@ -145,7 +145,7 @@ def _metrics(points, samples):
 
 
 def summary(optimizer: Optimizer, outcome: Outcome, n_choose: int, samples: Any) -> dict[str, Any]:
-    """What is written and printed of one optimizer: mean and standard deviation over the seeds that did not choose."""
+    """The results of one optimizer: mean and standard deviation over the seeds that did not choose the rate."""
     metrics = _metrics(outcome.points[outcome.best, n_choose:], samples)
     found = {"stress": outcome.stress[outcome.best, n_choose:], **{k: getattr(metrics, k) for k in METRICS[1:]}}
     each = {name: np.asarray(x, np.float64) for name, x in found.items()}
@@ -194,7 +194,7 @@ def tree_of(points: np.ndarray) -> tuple[np.ndarray, list[tuple[np.ndarray, np.n
 
 
 def shade(classes: np.ndarray, level: int) -> np.ndarray:
-    """The hue of the first digit, its lightness by the second, (n, 3)."""
+    """Colors (n, 3): the hue is that of the first digit, the lightness that of the second."""
     hue = HUES[classes % 3]
     toward = np.array([0.0, 0.45, -0.32])[classes // 3 % 3] if level > 1 else np.zeros(len(classes))
     target = np.where(toward[:, None] > 0, 1.0, 0.0)
@@ -202,7 +202,7 @@ def shade(classes: np.ndarray, level: int) -> np.ndarray:
 
 
 def draw_disc(ax: Any, points: np.ndarray) -> None:
-    """One embedding: geodesic tree, points above it, the rim of the ball."""
+    """Draw one embedding: the geodesic tree, the points above it, the rim of the ball."""
     z, levels = tree_of(points)
     angle = np.linspace(0, 2 * np.pi, 400)
     ax.fill(np.cos(angle), np.sin(angle), facecolor="#fbfaf7", edgecolor=INK, linewidth=1.1, zorder=0)
@@ -217,7 +217,7 @@ def draw_disc(ax: Any, points: np.ndarray) -> None:
 
 
 def draw(outcomes: dict[int, list[Outcome]], rows: dict[int, list[dict[str, Any]]], n_choose: int) -> Any:
-    """Discs of the best run of each optimizer; below, the descent and the dependence on the learning rate."""
+    """The figure: discs of the best run of each optimizer; below, loss curves and stress by learning rate."""
     figure = lab.figure(13.5, 9.2)
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.4, 1))
     for ax, optimizer, outcome, row in zip(
@@ -235,7 +235,7 @@ def draw(outcomes: dict[int, list[Outcome]], rows: dict[int, list[dict[str, Any]
 
 
 def draw_curves(descent: Any, rate: Any, outcomes: dict[int, list[Outcome]], n_choose: int) -> None:
-    """The loss of the best rate over the steps, and the final stress of every rate."""
+    """Draw the loss of the best rate over the steps, and the final stress of every rate."""
     for dim, style in zip(outcomes, itertools.cycle(("-", "--", ":")), strict=False):
         for optimizer, outcome in zip(OPTIMIZERS, outcomes[dim], strict=True):
             losses = outcome.losses[outcome.best, n_choose:]
@@ -259,7 +259,7 @@ def draw_curves(descent: Any, rate: Any, outcomes: dict[int, list[Outcome]], n_c
 
 
 def table(rows: dict[int, list[dict[str, Any]]]) -> str:
-    """A line per dimension and optimizer; then how much more stress the Euclidean one has."""
+    """The table: a line for each dimension and optimizer; then the ratio of the Euclidean stress to the best."""
     lines, below = [["dim", "", "rate", "stress", "triplets", "ultrametric", "distortion", "run s"]], []
     for dim, own in rows.items():
         for row in own:
@@ -274,7 +274,7 @@ def table(rows: dict[int, list[dict[str, Any]]]) -> str:
 
 
 def main() -> None:
-    """Fit, print, write."""
+    """Fit, print and write the results."""
     parser = lab.parser(__doc__, seeds=6)
     parser.add_argument("--dims", type=int, nargs="+", default=[2, 16], help="dimensions of the ball; 2 is drawn")
     parser.add_argument("--edge", type=float, default=1.0, help="length of an edge of the tree, at curvature -1")

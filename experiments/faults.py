@@ -1,10 +1,10 @@
-"""What does a user read when a run is hurt, and does its workdir go on afterwards?
+"""What does a user read when a run meets a fault, and can its workdir be resumed afterwards?
 
-Every fault is done for real to a run of its own, a process of a second or two: signals, NaNs, damaged files, full
+Every fault is really done to a separate run, a process of a second or two: signals, NaNs, damaged files, full
 disks, places that cannot be written. Asserted of each: the exit status; one sentence on the last line of stderr that
-says what to do, without a traceback, and nothing above it but what a run always says; and that the same command, once
-the cause is gone, ends with status 0 and, bit for bit, with what an undisturbed run ends with. Small file systems take
-root to mount; where they cannot be, their faults are left out and the reason is given.
+says what to do, without a traceback, and above it only the usual messages of a run; and that the same command, once
+the cause is gone, ends with status 0 and, bit for bit, with the results of an undisturbed run. Small file systems take
+root to mount; where they cannot be mounted, their faults are left out and the reason is printed.
 
     python experiments/faults.py            writes results/faults.json; status 1 and a list if anything was not so
 """
@@ -32,14 +32,14 @@ SAVES = ("train.epochs=1000", "checkpoint.every=2")
 BOARD = (*LINE, "log.tensorboard=true")
 EXPORT = (*SMALL, "data.n_digits=8", "model.dim=4", "train.epochs=2", "train.batch_size=728")
 UNDISTURBED = {"line": LINE, "rollback": ROLLBACK, "three": THREE, "export": EXPORT}
-RUNS = {"three": (0, 2)}  # that are compared
+RUNS = {"three": (0, 2)}  # the names that are compared
 USUAL = re.compile(
     r"[^:]*: (compiling|going on from step [\d,]+ of [\d,]+) \.\.\.|(epoch|step) .*|\d of \d runs, (epoch|step) .*|"
     r"run \d \(seed \d\): .*|checkpoint \d+ is damaged .*|interrupted: .*|"
     r".*metrics.jsonl has a line .*"
 )
 
-# Messages of which each has to be met by some full disk.
+# Messages; each has to occur with at least one full disk.
 MET = ("config.json cannot", "metrics.jsonl cannot", "there is none before", "the last good one", "run_000.npz cannot")
 FOLDER = tempfile.TemporaryDirectory()
 PLACE = Path(FOLDER.name)
@@ -79,7 +79,7 @@ def run(overrides=LINE, before=(), times=1):
 
 
 def limited(blocks, overrides=LINE):
-    """With a limit on the size of files."""
+    """The command with a limit on the size of files."""
     return run(overrides, ("bash", "-c", f'ulimit -f {blocks}; exec "$@"', "bash"))
 
 
@@ -122,7 +122,7 @@ def asked_in_a_save(workdir, err):
 
 
 def damaged(change: Callable[[bytes], bytes], *names, newest=1, overrides=LINE):
-    """A run that was interrupted half way has other bytes in some files. names: of the workdir, or of checkpoints."""
+    """Interrupt a run half way, then alter bytes in some files. names: in the workdir, or in its checkpoints."""
 
     def hurt(workdir):
         shutil.copytree(PLACE / "half", workdir, dirs_exist_ok=True)
@@ -143,7 +143,7 @@ def cut_end(data):
 
 
 def cut_more(data):
-    """As a kill would leave it: a row of later, and the beginning of one more."""
+    """metrics.jsonl as a kill leaves it: with a later row, and the beginning of one more."""
     return data + data.splitlines(keepends=True)[-1].replace(b'"step": ', b'"step": 9') + b'{"run": 0, "se'
 
 
@@ -153,7 +153,7 @@ def flip(data):
 
 
 def unchanged(prepare, overrides=LINE):
-    """A run that must not alter a file of what `prepare` left."""
+    """A run that must not change any file that `prepare` made."""
 
     def hurt(workdir):
         prepare(workdir)
@@ -189,7 +189,7 @@ def below_a_file(workdir):
 
 
 def taken(workdir):
-    """Another process is at work here; it is held meanwhile, or it might be over first."""
+    """A run while another process trains in the workdir; that one is stopped meanwhile, so that it cannot end first."""
     first = begin(workdir)
     until(lambda: under_way(workdir), first)
     first.send_signal(signal.SIGSTOP)
@@ -253,7 +253,7 @@ FAULTS = [
 
 
 def judge(fault: Fault, workdir: Path, left: dict[str, dict[str, bytes]]) -> dict[str, Any]:
-    """Do it; -> its row, with what was not as it should be in "wrong"."""
+    """Do the fault; -> its row, with every deviation listed in "wrong"."""
     wrong, line, status, outcome = [], "", None, "not started again"
     workdir.mkdir()
     with contextlib.ExitStack() as after:
@@ -300,7 +300,7 @@ def started_again(fault: Fault, workdir: Path, left: dict[str, dict[str, bytes]]
 
 
 def main() -> None:
-    """Undisturbed runs, faults two at a time; print, write."""
+    """Run undisturbed, then the faults, two at a time; print and write the results."""
     parser = lab.parser(__doc__)
     parser.add_argument("--only", default="", help="faults whose names match this regular expression")
     given = parser.parse_args()

@@ -1,12 +1,12 @@
-"""How much of what was never trained on is decoded, and is at the ceiling? One split after the other, 8 seeds each.
+"""How many held-out operations are decoded, and at the ceiling? One split after the other, 8 seeds each.
 
     python experiments/held_out.py [--only=REGEX] [--runs=8]
 
 - random: a random 5 % of the operations are trained on, by configs/v5_12.py as it is. Reconstruction factorises over
   digits, so a few percent are enough, and coverage of the rest shows little but that.
 - balls: 5 of the 27 classes i mod 27 are held out, combinations of the first three digits that were never seen; by
-  v5_12 as it is, and by smaller models that only reconstruct. In `linear` the encoder is linear in the trits, and what
-  it makes of one digit can't depend on the others.
+  v5_12 as it is, and by smaller models that only reconstruct. In `linear` the encoder is linear in the trits, so the
+  contribution of one digit cannot depend on the others.
 - few balls: 22 of the 27 are held out. Five combinations of three digits do not say which digit is which.
 
 The runs of a row share its split but for the last column: its worst held-out coverage over two other splits. Writes
@@ -27,7 +27,7 @@ from ternary_jax.tables import columns
 
 BALLS = {"data.split": "residue_balls", "data.residue_level": 3, "data.residue_held_out": 5}
 FEW = BALLS | {"data.residue_held_out": 22}
-# B alone, and nothing but reconstruction; A is as small as it can be.
+# Only branch B, and only reconstruction; A has the smallest size.
 SMALL: dict[str, Any] = {f"losses.{name}.on": "none" for name in ("bands", "radial", "kl")}
 SMALL |= {"losses.reconstruction.on": "B", "model.A.posterior": "point", "model.A.hidden": ()}
 SMALL |= {"model.A.decoder_hidden": (), "model.A.projection": "exp_map", "model.B.projection": "exp_map"}
@@ -37,7 +37,7 @@ SMALL |= {"train.learning_rate": 3e-3, "evaluate.cheap_every": 30, "evaluate.cos
 TRITS = {"model.inputs": "trits"}
 LINEAR = TRITS | {"model.B.hidden": ()}
 BOTH_LINEAR = LINEAR | {"model.B.decoder_hidden": ()}
-# As many steps as v5_12 has, of 984 operations each time.
+# As many steps as v5_12 has, with 984 operations each.
 RANDOM = {"data.split": "random", "data.train_share": 0.05, "train.epochs": 1560, "train.cycle_epochs": 195}
 RANDOM |= {"evaluate.cheap_every": 195, "evaluate.costly_every": 0, "checkpoint.every": 780}
 ROWS: dict[str, dict[str, Any]] = {
@@ -54,7 +54,7 @@ ROWS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Run, print, write."""
+    """Train, print and write the results."""
     parser = lab.parser(__doc__, runs=8)
     parser.add_argument("--only", default="", help="rows whose name this pattern finds")
     given = parser.parse_args()
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def measured(changes: dict[str, Any]) -> dict[str, Any]:
-    """The last held-out metrics of each run, and the ceiling of the hierarchy of what is held out."""
+    """The last held-out metrics of each run, and the ceiling of the held-out hierarchy."""
     with contextlib.redirect_stderr(io.StringIO()):
         summary = lab.trained(load_config(lab.CONFIGS / "v5_12.py", changes)).summary
     names = ("held_out_coverage_B", "held_out_hierarchy_B", "coverage_gap_B")
@@ -81,7 +81,7 @@ def measured(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> str:
-    """A line per row: held-out coverage over the seeds, the gap, and how far the hierarchy is from its own ceiling."""
+    """The table: a line for each row, with held-out coverage, gap, and the distance of the hierarchy to its ceiling."""
     lines = [["held-out coverage", "median", "worst", "best", "gap", "hierarchy short of ceiling", "other splits"]]
     for name, row in found.items():
         coverage = np.array(row["held_out_coverage_B"])

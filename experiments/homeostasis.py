@@ -1,13 +1,13 @@
-"""What does homeostasis do for a training? Two questions.
+"""What does homeostasis gain in a training? Two questions.
 
     python experiments/homeostasis.py compare [--seeds=16]   on against off, on configs/v5_12.py
-    python experiments/homeostasis.py recover                an encoder that opens too fast, loses what it decoded,
-                                                             rests again, and is decoded again
+    python experiments/homeostasis.py recover                an encoder that opens too fast, loses coverage,
+                                                             rests again, and regains coverage
 
 compare: all seeds of an arm at once; final figures and the epochs of the ceiling, as differences of the same seed, with
 their 95 % intervals over seeds, and a picture. recover: from a run of its own, whose encoder and projection of A begin
-at rest; a learning rate that is too high for what has settled. Each writes results/homeostasis_PART.json and .png, and
-compare its curves to results/raw/.
+at rest, with a learning rate too high for a converged model. Each writes results/homeostasis_PART.json and .png;
+compare writes its curves to results/raw/.
 """
 
 import tempfile
@@ -23,7 +23,7 @@ from ternary_jax.tables import columns
 
 CONFIG = lab.CONFIGS / "v5_12.py"
 OFTEN = {"evaluate.cheap_every": 3, "log.tensorboard": False}
-WATCHED = {"grokking.on": True}  # no run has anything held out, and the schedule restarts: there is nothing to find
+WATCHED = {"grokking.on": True}  # no held-out set, and a schedule with restarts: nothing to detect
 ON = {
     "homeostasis.on": True,
     "homeostasis.warmup": 12,  # the first cosine
@@ -35,7 +35,7 @@ FIRST, STAYS = "epoch of the ceiling, B", "epoch from which on B is there"
 FIGURES = ("coverage_B", "hierarchy_B", "richness_B", "triplet_accuracy_B", "ultrametric_correlation_B")
 FIGURES += ("coverage_A", "hierarchy_A", "triplet_accuracy_A")
 CURVES = ("coverage_A", "coverage_B", "hierarchy_A", "hierarchy_B", "rate/encoder_A", "rate/encoder_B")
-# recover: on 3^7 operations, first as they are, then with what has been learned at rest.
+# recover: on 3^7 operations, first as configured, then with the trained encoder at rest.
 SMALL = {"data.n_digits": 7, "train.batch_size": 256, "train.epochs": 48, "train.schedule": "cosine"} | OFTEN
 SMALL |= {"evaluate.costly_every": 48, "checkpoint.every": 48}
 REOPENED = {
@@ -58,7 +58,7 @@ REOPENED = {
 
 
 def compare(given: Any) -> tuple[dict[str, Any], Any, Any]:
-    """Both arms on the same seeds: (what the table is made of, the figure, the curves)."""
+    """Both arms on the same seeds: (results for the table, figure, curves)."""
     found, curves = {}, {}
     for name, changes in (("off", {}), ("on", ON)):
         terminal.say(f"homeostasis {name}, {given.seeds} seeds at once ...")
@@ -85,12 +85,12 @@ def ceiling(summary: dict[str, Any], columns: dict[str, np.ndarray]) -> tuple[fl
 
 
 def curves_of(each: list[dict[str, np.ndarray]]) -> dict[str, Any]:
-    """By epoch, of all runs, (epochs, runs)."""
+    """Curves of all runs by epoch, (epochs, runs)."""
     return {"epoch": each[0]["epoch"]} | {name: np.stack([x[name] for x in each], 1) for name in CURVES}
 
 
 def table(found: dict[str, Any]) -> str:
-    """A line per figure: its means, and the difference with its interval."""
+    """The table: for each figure its means, and the difference with its interval."""
     lines = [[f"v5_12, {len(found['on']['hierarchy_B'])} seeds", "off", "on", "on - off, 95 %"]]
     for figure in (FIRST, STAYS, *FIGURES, "grokking events"):
         off, on = (np.array(found[arm][figure], float) for arm in ("off", "on"))
@@ -114,7 +114,7 @@ def recover(given: Any) -> tuple[dict[str, Any], Any, None]:
 
 
 def changes_of_rest(found):
-    """A line for each change, and for the first and the last evaluation."""
+    """The table: a line for each change, and for the first and the last evaluation."""
     keys, lines = ("epoch", "coverage_A", "rests"), []
     for k, (epoch, coverage, rests) in enumerate(zip(*(found[key] for key in keys), strict=True)):
         changed = k > 0 and rests != found["rests"][k - 1]
@@ -124,7 +124,7 @@ def changes_of_rest(found):
 
 
 def draw_compare(curves: dict[str, Any]) -> Any:
-    """Coverage, hierarchy and rest over the epochs: medians, and the range of all seeds."""
+    """The figure: coverage, hierarchy and rest over the epochs, as medians and the range of all seeds."""
     figure = lab.figure(11, 6)
     panels = figure.subplots(2, 3)
     for row, b in zip(panels, "AB", strict=True):
@@ -140,7 +140,7 @@ def draw_compare(curves: dict[str, Any]) -> Any:
 
 
 def draw_recover(found: dict[str, Any]) -> Any:
-    """Coverage of A, and where its encoder rested."""
+    """The figure: coverage of A, and the epochs in which its encoder rested."""
     figure = lab.figure(8, 3.5)
     panel = figure.subplots()
     epochs = np.array(found["epoch"])
@@ -157,7 +157,7 @@ PARTS = {"compare": compare, "recover": recover}
 
 
 def main() -> None:
-    """Run a part, print, write, draw."""
+    """Run a part, print, write and draw its results."""
     parser = lab.parser(__doc__, seeds=16)
     parser.add_argument("part", choices=list(PARTS))
     given = parser.parse_args()

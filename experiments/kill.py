@@ -1,8 +1,8 @@
-"""Does a killed run leave any trace in what it ends with?
+"""Does a kill change the results of a run that is resumed?
 
 A small autoencoder that saves after every epoch is run once undisturbed. Then, twenty times, it is killed (SIGKILL) and
 started again: by turns at a moment drawn uniformly over the time of a run, its start included, and in the save that
-follows a step drawn uniformly. What is left must be the same bit for bit: each leaf of the newest checkpoint, each
+follows a step drawn uniformly. The results must be the same bit for bit: each leaf of the newest checkpoint, each
 array of the exports, and the rows of metrics.jsonl but for the clock's columns. Every fifth run starts with an empty
 compilation cache. A run with another seed is the control: it has to differ, or the comparison sees nothing.
 
@@ -29,7 +29,7 @@ def newest(workdir: Path) -> int:
 
 
 def trial(workdir, cache, moment_s: float, after_step: int | None) -> dict | None:
-    """Kill at a moment, or in a save after a step, and start again until it ends; None where that was missed."""
+    """Kill at a moment, or in a save after a step, restart until the run ends; None where the kill came too late."""
     process, begun = start(workdir, SMALL, cache), time.monotonic()
     in_a_save = after_step is not None
     while process.poll() is None and not (
@@ -49,7 +49,7 @@ def trial(workdir, cache, moment_s: float, after_step: int | None) -> dict | Non
 
 
 def undisturbed(place: Path) -> tuple[dict[str, float], dict[str, bytes], list[str]]:
-    """(seconds of a run, what it leaves, in what the control differs) of runs that nobody kills."""
+    """(seconds, results, names in which the control differs) of undisturbed runs."""
     length, left = {}, {}
     for name, seed in (("cold", 0), ("warm", 0), ("control", 1)):
         begun = time.monotonic()
@@ -86,7 +86,7 @@ def trials(n: int, draw: np.random.Generator, place: Path, length: dict, wanted:
 
 
 def main() -> None:
-    """Undisturbed, control, trials; print, write."""
+    """Run undisturbed, the control and the trials; print and write the results."""
     parser = lab.parser(__doc__)
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")

@@ -27,7 +27,7 @@ import numpy as np
 from ternary_jax import terminal, workdir
 from ternary_jax.control.chain import Control, Controls
 from ternary_jax.engine import host, program, saving, session, step
-from ternary_jax.engine import plan as plans
+from ternary_jax.engine import plan as plan_module
 from ternary_jax.engine.assembly import assemble as assemble
 from ternary_jax.engine.optimizer import adamw_by_group
 from ternary_jax.engine.plan import schedule_rows as schedule_rows
@@ -46,26 +46,26 @@ LOAD_BEFORE = os.getloadavg()[0]
 # --- the engine -------------------------------------------------------------------------------------------------------
 
 keep_compiled_programs = session.keep_compiled_programs
-keys, flat = step.keys, step.flat
+prng_keys, flat = step.prng_keys, step.flat
 
 
-def plan(task: Any, static: Any) -> plans.Plan:
-    """How a run is cut, in steps."""
-    return plans.plan(static, task.samples_per_epoch)
+def plan(task: Any, static: Any) -> plan_module.Plan:
+    """The plan of a run: its length, chunks and cadences, in steps."""
+    return plan_module.plan(static, task.samples_per_epoch)
 
 
 def context(number: Any, key: Any, hypers: Any, data: Any, knobs: Mapping[str, Any] | None = None) -> Context:
-    """The context of a step whose controllers have turned these knobs alone."""
+    """The context of a step whose controllers have set only these knobs."""
     return Context(number, key, Controls({}, None, dict(knobs or {})), hypers, data)
 
 
 def whole_chain(task: Any) -> Control:
-    """The schedule of the learning rate, then the controllers of the task."""
+    """The chain of the learning-rate schedule and the controllers of the task."""
     return program.controlled(task)
 
 
 def make_optimizer(static: Any, differentiable: bool = False) -> Any:
-    """AdamW with a rate for each group, as in a training."""
+    """AdamW with a learning rate for each group, as in a training."""
     return adamw_by_group(static.train.clip_norm, differentiable=differentiable)
 
 
@@ -84,7 +84,7 @@ def many_steps(task: Any, static: Any, differentiable: bool = False) -> Callable
     )
 
     def scan(state, xs, hypers, data):
-        key = keys(hypers)[1]
+        key = prng_keys(hypers)[1]
         return jax.lax.scan(lambda state, x: (one(state, x, key, hypers, data)[0], None), state, xs)[0]
 
     return scan
@@ -112,7 +112,7 @@ def trained(config: Any, path: Path | None = None) -> Trained:
 
 
 def watched(metrics: Mapping[str, Metric], names: Sequence[str]) -> tuple[definitions.Watched, ...]:
-    """The named metrics that have a scale, as the detector of grokking watches them."""
+    """The named metrics that have a scale, as the grokking detector reads them."""
     return tuple(one for name in names if (one := definitions.scaled(metrics[name])))
 
 
@@ -134,7 +134,7 @@ class Chunk:
         return self.compiled
 
     def step(self, state: Any, k: int) -> Any:
-        """The state after chunk k; the state that was given is used up."""
+        """The state after chunk k; the given state is donated."""
         return self.compile()(state, jnp.int32(k * self.length), self.hypers, *self.shared)[0]
 
     def timed(self, k: int = 0) -> Callable[[], float]:
@@ -144,7 +144,7 @@ class Chunk:
             state = self.step(state, before)
 
         def seconds():
-            own = jax.block_until_ready(jax.tree.map(jnp.copy, state))  # a chunk uses its state up
+            own = jax.block_until_ready(jax.tree.map(jnp.copy, state))  # a chunk donates its state
             begun = time.perf_counter()
             jax.block_until_ready(self.step(own, k))
             return time.perf_counter() - begun
@@ -154,7 +154,7 @@ class Chunk:
 
 
 class Scan:
-    """A compiled scan of `length` steps of a config, called again on what it returned. Nothing is observed.
+    """A compiled scan of `length` steps of a config; each call continues from the state of the last. Nothing is logged.
 
     part: task, static -> function of (state, number, key, hypers, data), in place of a whole step
     mapped: over the runs of the config, as in the engine; else run 0 alone, so that a profile shows the named scopes
@@ -172,7 +172,7 @@ class Scan:
             numbers = jnp.arange(length, dtype=jnp.int32)
             if one is None:
                 return whole(state, (numbers, rows), hypers, data)
-            f, key = one, keys(hypers)[1]
+            f, key = one, prng_keys(hypers)[1]
             return jax.lax.scan(lambda state, n: (f(state, n, key, hypers, data), None), state, numbers)[0]
 
         if not mapped:
@@ -227,7 +227,7 @@ def folder(given: argparse.Namespace) -> Path:
 
 
 def about() -> dict[str, Any]:
-    """What made a result: commit, versions, command, machine."""
+    """Provenance of a result: commit, versions, command, machine."""
     file = Path("/proc/cpuinfo")
     named = re.search(r"model name\s*: (.*)", file.read_text()) if file.exists() else None
     cpu = named[1] if named else platform.processor()
@@ -246,7 +246,7 @@ def as_typed(argv: Sequence[str]) -> str:
 
 
 def write(name: str, found: Mapping[str, Any], given: argparse.Namespace, raw: Any = None) -> None:
-    """OUT/NAME.json: the summary and what made it. raw: rows and curves, for OUT/raw/NAME.json, which git ignores."""
+    """Write OUT/NAME.json: summary and provenance. raw: rows and curves, for OUT/raw/NAME.json, which git ignores."""
     if raw is not None:
         write(f"raw/{name}", raw, given)
     file = folder(given) / f"{name}.json"
@@ -256,13 +256,13 @@ def write(name: str, found: Mapping[str, Any], given: argparse.Namespace, raw: A
 
 
 def read(name: str, given: argparse.Namespace) -> dict[str, Any]:
-    """What `write` wrote under this name, such as "raw/NAME"; {} where there is nothing."""
+    """The content that `write` wrote under this name, such as "raw/NAME"; {} without the file."""
     file = folder(given) / f"{name}.json"
     return json.loads(file.read_text()) if file.exists() else {}
 
 
 def dumps(value: Any, indent: str = "") -> str:
-    """JSON. What fits on a line, or holds numbers and strings alone, is one line, so that a row is a line."""
+    """JSON in which a value that fits on a line, or holds only numbers and strings, is one line, as a row is."""
     line = json.dumps(value, ensure_ascii=False, allow_nan=False)
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if len(indent + line) <= 120 or not any(isinstance(x, dict | list) for x in inner):
@@ -278,7 +278,7 @@ def dumps(value: Any, indent: str = "") -> str:
 
 
 def in_turns(timed: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of each in every round, (rounds,). All take turns, so that other load on the machine meets all alike."""
+    """Seconds of each in every round, (rounds,). They take turns, so that other load affects all alike."""
     seconds, printed = {name: np.zeros(rounds) for name in timed}, -math.inf
     for n in range(rounds):
         for name, f in timed.items():
@@ -303,13 +303,13 @@ def interval(differences: Any) -> tuple[float, float, float]:
 
 
 def between(differences: Any, form: str) -> str:
-    """Their mean and its interval, as text."""
+    """The mean of the differences and its interval, as text."""
     mean, low, high = (f"{x:+{form}}" for x in interval(differences))
     return f"{mean} [{low}, {high}]"
 
 
 class Bar(NamedTuple):
-    """A figure that is wanted: what it is, the format of its value, ">=" or "<=", the bar."""
+    """A bar on a figure: its name, the format of its value, ">=" or "<=", the bar."""
 
     text: str
     form: str
@@ -318,7 +318,7 @@ class Bar(NamedTuple):
 
 
 def show_bars(bars: Mapping[str, Bar], measured: Mapping[str, float]) -> str:
-    """A line for each bar: measured, wanted, met or missed."""
+    """Print a line for each bar: measured value, bar, met or missed."""
     lines = [["bar", "measured", "wanted", ""]]
     for name, bar in bars.items():
         met = measured[name] >= bar.wanted if bar.sign == ">=" else measured[name] <= bar.wanted
@@ -342,7 +342,7 @@ def figure(width: float, height: float) -> Any:
 
 
 def save(figure: Any, name: str, given: argparse.Namespace) -> Path:
-    """OUT/NAME.png"""
+    """Write OUT/NAME.png."""
     file = folder(given) / f"{name}.png"
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=130, facecolor="white")

@@ -1,4 +1,4 @@
-"""Trainings as processes of their own, and what they leave behind, for experiments that time or hurt whole runs."""
+"""Trainings as separate processes, and the files that they leave, for experiments that time or disturb whole runs."""
 
 import json
 import os
@@ -37,8 +37,8 @@ def command(config: Any, workdir: Any, overrides: Iterable[str] = ()) -> list[st
 
 
 def environment(cache: Any) -> dict[str, str]:
-    """Of a process that imports this checkout and tests/, and keeps its compiled programs in this folder alone."""
-    dropped = ("TF_CPP_MIN_LOG_LEVEL", "JAX_COMPILATION_CACHE_DIR")  # jax has set the first in this process
+    """The environment of a process that imports this checkout and tests/, with its compilation cache in this folder."""
+    dropped = ("TF_CPP_MIN_LOG_LEVEL", "JAX_COMPILATION_CACHE_DIR")  # importing the package has set the first
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
     return kept | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]), "XDG_CACHE_HOME": str(cache)}
 
@@ -60,13 +60,13 @@ def timed_run(config: Any, overrides: Sequence[str] = (), cache: Any = None) -> 
 
 
 def start(workdir, overrides, cache, config="configs/smoke.py", before=(), stderr: Any = subprocess.PIPE):
-    """The training as a process under way. cache: folder of its compiled programs; before: a command that runs it."""
+    """Start the training as a process. cache: folder of its compiled programs; before: a command that runs it."""
     line = [*before, *command(config, workdir, overrides)]
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment(cache))
 
 
 def ended(process: subprocess.Popen) -> tuple[int, str]:
-    """(exit status, stderr)"""
+    """Wait for a process to end; -> (exit status, stderr)."""
     _, err = process.communicate(timeout=300)
     return process.returncode, err
 
@@ -87,12 +87,12 @@ def left_behind(path: Path, runs: Iterable[int] = (0,)) -> dict[str, bytes]:
 
 
 def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
-    """Names that are absent in one of them, or of other bytes."""
+    """Names that are absent in one of the two, or that have different bytes."""
     return [name for name in {**one, **other} if one.get(name) != other.get(name)]
 
 
 def unfinished(workdir: Path) -> bool:
-    """Whether a save is under way, or was when the process died: Orbax gives a whole one its name at the end."""
+    """Whether a save is under way, or was at a kill: Orbax gives a checkpoint its name at the end of a save."""
     try:
         return any("tmp" in entry.name for entry in os.scandir(workdir / "checkpoints"))
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """Whole runs of configs/v5_10.py as one program each, for meta_train_statenet.py and compare_statenet.py.
 
-A run of the small kind, on 3^5 or 3^6 operations, has small networks, and goes through the whole of the schedules. What
-StateNet turns can also be turned by a course: the same offsets, of the same bounds, as schedules of the step alone.
+A small run, on 3^5 or 3^6 operations, has small networks, and goes through the whole of the schedules. The outputs of
+StateNet can be replaced by a course: the same offsets, with the same bounds, as schedules of the step alone.
 """
 
 import functools
@@ -33,7 +33,7 @@ SPACES = {5: 80, 6: 27}  # digits: epochs; both are 450 steps or so
 FULL = {"train.epochs": 54}  # 2,106 steps at 3^9
 NEAR = {"coverage_A": 0.99, "coverage_B": 0.99, "hierarchy_B": -0.80}
 
-# The numbers of a fixed schedule, and what a unit of each is: added, or as a logarithm. 0 is the config as it is.
+# The numbers of a fixed schedule and the unit of each, which is added, or multiplies as a logarithm; 0 is the config.
 SCHEDULES: dict[str, tuple[str, float]] = {
     "train.learning_rate": ("times", 0.5),
     "knobs.ranking": ("times", 0.5),
@@ -48,11 +48,11 @@ SCHEDULES: dict[str, tuple[str, float]] = {
     "schedules.temperature_A.last": ("times", 0.3),
     "schedules.temperature_B.last": ("times", 0.3),
 }
-# Not the curvature: the radii that R asks for depend on where it begins, so that R would be another.
+# Not the curvature: the target radii in R depend on its initial value, so that R would be a different objective.
 BOUNDS = {"knobs.tau": (0.0, 1.0), "schedules.alignment.mean": (0.15, 0.75), "schedules.rho.first": (0.0, 0.9)}
 BOUNDS |= {"schedules.rho.second": (0.0, 0.9), "knobs.lambda_1": (0.1, 2.0), "knobs.lambda_2": (0.1, 2.0)}
 
-# A course goes from no offset through these shares of a run, in straight lines; and the units of its offsets there.
+# A course is piecewise linear from offset 0 through knots at these shares of a run; the units of its offsets there.
 KNOTS = (1 / 3, 2 / 3, 1.0)
 UNITS = dict.fromkeys(corrections.TURNS, 0.5) | {"tau": 0.2, "lambda_1": 0.1, "lambda_2": 0.1, "lambda_3": 0.1}
 
@@ -97,7 +97,7 @@ def configured(n_digits: int, by: str, changes: dict[str, Any]) -> Any:
 def make_runs(config: Any, course: bool = False) -> Runs:
     """The parts of a program, as the engine has them, but for the parameters phi of StateNet, which are an argument.
 
-    course: whether offsets are turned by schedules too, `course_rows` of them
+    course: whether schedules, those of `course_rows`, set offsets too
     """
     task, static, _ = lab.assemble(config)
     if course:
@@ -184,7 +184,7 @@ def _offsets(state):
 
 
 def hypers_of(config: Any, seeds: Any, **changes: Any) -> Any:
-    """Of runs with these seeds. changes: arrays of one value a run, by key with __ for a dot."""
+    """The hypers of runs with these seeds. changes: arrays of one value a run, by key with __ for a dot."""
     _, hypers = split(config)
     hypers = jax.tree.map(lambda x: np.broadcast_to(x[:1], (len(seeds),)), hypers)
     return functools.reduce(
@@ -210,13 +210,13 @@ def setting(config: Any, generation: int, n: int) -> Any:
 
 
 def lowered(r: Any) -> Any:
-    """F of R at the quarters of a run, (..., 4) -> (...). What has diverged counts as R of 100."""
+    """F of R at the quarters of a run, (..., 4) -> (...). A diverged run counts as R = 100."""
     r = jnp.where(jnp.isfinite(r), r, 100)
     return jnp.log(jnp.clip(r + 0.1, 1e-2, 100)) @ jnp.array([1.0, 1.0, 1.0, 3.0]) / 6
 
 
 def repeated(n: int, x: Any) -> Any:
-    """n times along a new first axis."""
+    """The arrays repeated n times along a new first axis."""
     return jnp.broadcast_to(x, (n, *jnp.shape(x)))
 
 
@@ -224,7 +224,7 @@ def repeated(n: int, x: Any) -> Any:
 
 
 def fixed(config: Any, vector: Any) -> dict[str, Any]:
-    """The keys of a config, and their values, that a vector of SCHEDULES stands for."""
+    """The config keys and values that a vector of SCHEDULES encodes."""
     found = {}
     for (key, (kind, unit)), x in zip(SCHEDULES.items(), vector, strict=True):
         before = value_at(config, key)
@@ -235,7 +235,7 @@ def fixed(config: Any, vector: Any) -> dict[str, Any]:
 
 
 def value_at(config: Any, key: str) -> Any:
-    """Of a key of the config, or of a level of rho."""
+    """The value of a config key, or of a level of rho."""
     places = {"schedules.rho.first": 0, "schedules.rho.second": 1}
     if key in places:
         return config.schedules.rho.levels[places[key]]

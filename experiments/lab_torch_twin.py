@@ -1,10 +1,10 @@
 # pyright: reportMissingImports=false
-"""The model, losses and batches of a config of ours as a PyTorch user would write them: what our speed is held against.
+"""The model, losses and batches of a config as a PyTorch user would write them: the reference of our speed.
 
 `check_twin` holds the twin to be the same program: from our parameters, on our batch and with our noise, terms agree to
 1e-4, gradients to 1e-3, and the parameters after a step of AdamW. It knows what configs/v5_12.py uses and refuses the
 rest. Needs the `bench` extra. Written to be fast: features are looked up, pairs of all shifts are one gather, the
-optimizer is fused, gradients are freed, nothing is read back inside a step, and it observes nothing, where ours takes
+optimizer is fused, gradients are freed, a step has no host transfer, and it logs nothing, where ours computes
 norms by group. The distance is that of every library in float32, without our float64 gaps.
 """
 
@@ -28,9 +28,9 @@ from ternary_jax.vae.losses import registry
 
 LIMITS = {"term": 1e-4, "gradient": 1e-3, "move": 1e-3}  # largest relative differences that pass
 
-_LOSSES = ("reconstruction", "kl", "radial", "bands")  # those that the twin has
+_LOSSES = ("reconstruction", "kl", "radial", "bands")  # those that the twin implements
 
-# What the twin can do, where a config could ask for something else.
+# Values that the twin supports, of keys that a config could set to other values.
 _ABLE = {"data.split": ("none",), "data.budget": (0.0,), "data.partners": (True,), "model.inputs": ("one_hot",)}
 _ABLE |= {"model.curvature": ("fixed",), "model.projection_dropout": (0.0,), "model.cross_injection": (False,)}
 _ABLE |= {f"model.{b}.projection": ("direction_radius",) for b in BRANCHES}
@@ -44,7 +44,7 @@ _ABLE |= {"train.dtype": ("float32",), "train.remat": (False,), "train.microbatc
 
 
 def check_config(config: Any) -> None:
-    """Raise a ValueError that names the first key whose value the twin has nothing for."""
+    """Raise a ValueError that names the first key whose value the twin does not support."""
     values = resolved(config)
     for key, able in _ABLE.items():
         if values[key] not in able:
@@ -264,7 +264,7 @@ class Twin(nn.Module):
         j = (torch.arange(len(r)) - shifts[:, None]) % len(r)
         outward = torch.sign(v[j] - v)
         short = F.relu(outward * (h["share"] * (target - target[j]) - (r - r[j])))
-        margin = short.sum() / (outward != 0).sum().clamp(min=1)  # a pair of one level is short of nothing
+        margin = short.sum() / (outward != 0).sum().clamp(min=1)  # a pair of one level has no shortfall
         return {"radial": (1, squared), "radial_margin": (h["margin"], margin)}
 
     def bands(self, z, r, v, rows, digits):
@@ -277,7 +277,7 @@ class Twin(nn.Module):
         target = torch.where(digits[:, 0] == 1, places[0], places[1])
         off = torch.where(outermost, (r - target).square(), 0.0)
         inner = self.outside(r, v, half)
-        # Level 0 has its place by the spread, and counts in the mean as within its band.
+        # Level 0 is placed by the spread, and counts in the mean as within its band.
         radius = torch.where(v > 0, inner, 0.0).mean()
         apart = self.outside(d, pair_v, half)
         differ = pair_v < self.n_digits
@@ -321,14 +321,14 @@ class Trainer:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda n: factors[min(n, len(factors) - 1)])
 
     def step(self) -> None:
-        """Sample, descend."""
+        """Sample a batch and take a step on it."""
         self.optimizer.zero_grad(set_to_none=True)
         self.loss(*self.model.sample())[0].backward()
         self.descend()
         self.schedule.step()
 
     def descend(self) -> None:
-        """Clip, and a step along the gradients that are there."""
+        """Clip the gradients that are there and take an optimizer step."""
         if self.clip:
             nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
         self.optimizer.step()
@@ -338,7 +338,7 @@ class Trainer:
 
 
 class OurStep(NamedTuple):
-    """A step of ours: what it began with, all of it numpy, and what came of it. noise: by branch."""
+    """A step of ours: its inputs and its results, all numpy. noise: by branch."""
 
     params: Any
     rows: Any
@@ -353,12 +353,12 @@ def check_twin(config: Any) -> dict[str, Any]:
     """The largest relative differences between a step of ours and one of the twin; a RuntimeError where they differ."""
     check_config(config)
     config = config.copy_and_resolve_references().unlock()
-    config.losses.kl.free_bits *= 1e-2  # so small a code would be free, and without a gradient
+    config.losses.kl.free_bits *= 1e-2  # a KL this small would be free, and have no gradient
     return compare(config, our_step(config))
 
 
 def our_step(config: Any) -> OurStep:
-    """From parameters that are all drawn: zeros of the initial ones would hide whole networks."""
+    """A step from parameters that are all random: zeros among the initial ones would hide whole networks."""
     task, static, hypers = lab.assemble(config)
     hypers, tables = jax.tree.map(lambda a: jnp.asarray(a[0]), hypers), jax.device_put(task.data)
     rng, tx = np.random.default_rng(0), lab.make_optimizer(static)
@@ -367,7 +367,7 @@ def our_step(config: Any) -> OurStep:
 
     @jax.jit
     def step(params, hypers, tables):
-        key_batch, key_loss = jax.random.split(lab.keys(hypers)[1])
+        key_batch, key_loss = jax.random.split(lab.prng_keys(hypers)[1])
         batch = task.sample(lab.context(jnp.int32(0), key_batch, hypers, tables))
         rows = data.rows(batch)
 
@@ -421,7 +421,7 @@ def compare(config: Any, ours: OurStep) -> dict[str, Any]:
 
     Relative: of a term to itself, of a gradient to the largest of its array, of a move to the learning rate. The first
     step of Adam is the sign of a gradient, which rounding decides where it is small: moves count for clipped gradients
-    over 1e-5 and over 1e-4 of the largest of their array, and the share of these is told.
+    over 1e-5 and over 1e-4 of the largest of their array, and the share of these is returned.
     """
     theirs, rate, clip = their_step(config, ours), config.train.learning_rate, config.train.clip_norm
     if theirs.terms.keys() != ours.terms.keys():

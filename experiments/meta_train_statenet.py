@@ -1,18 +1,18 @@
-"""Does StateNet learn to steer? Trained on many short runs on small spaces; compare_statenet.py says what it is worth.
+"""Meta-training of StateNet on many short runs on small spaces; compare_statenet.py measures what it gains.
 
     python experiments/meta_train_statenet.py tune       the fixed schedules, by an evolution strategy, on 3^5 and 3^6
-    python experiments/meta_train_statenet.py course     what StateNet turns, as schedules on top of these, by the same
+    python experiments/meta_train_statenet.py course     the outputs of StateNet, as schedules on these, by the same
     python experiments/meta_train_statenet.py train      StateNet on top of these, by the same: assets/statenet.npz
     python experiments/meta_train_statenet.py unroll     the same, by gradients through 20 steps at a time
 
-The runs have an initial point, a learning rate and a curvature of their own. What is lowered is
+Each run has its own initial point, learning rate and curvature. The minimised objective is
 
     F = mean over the quarters of a run, the last three times, of log(R + 0.1),
 
 R the fixed reference objective: the losses by the weights of the config, at the c and sigma of the run. The strategy
 moves a vector v along sum_i (F(v - s e_i) - F(v + s e_i)) e_i over pairs of runs of one seed and setting, by Adam; v is
 the 12 numbers of `SCHEDULES`, the 24 of a course, or all of StateNet. In the fixed schedules the ranking, tau, lambda_1
-and lambda_2 are constant, and the rate is a cosine; a course moves all that StateNet may move, and sees nothing.
+and lambda_2 are constant, and the rate is a cosine; a course sets every output of StateNet, and reads no signals.
 Each part writes its section of results/meta_train_statenet.json.
 """
 
@@ -55,7 +55,7 @@ def of_schedules() -> Problem:
         own = [programs.fixed(runs.config, vector) for vector in np.asarray(vectors)]
         hypers = programs.setting(runs.config, generation, len(own) // 2)
         times = np.array([changes["train.learning_rate"] for changes in own]) / runs.config.train.learning_rate
-        rates = hypers.train.learning_rate * times  # on top of those of the setting
+        rates = hypers.train.learning_rate * times  # added to those of the setting
         hypers = programs.replaced(hypers, ["train", "learning_rate"], rates)
         for key in {key for key in own[0] if key.startswith("knobs.")}:
             hypers = programs.replaced(hypers, key.split("."), np.array([changes[key] for changes in own]))
@@ -85,7 +85,7 @@ def of_course(base: dict[str, Any]) -> Problem:
 
 
 def of_statenet(base: dict[str, Any]) -> Problem:
-    """All of its parameters, on top of schedules."""
+    """All parameters of StateNet, on top of schedules."""
     vector, back = ravel_pytree(statenet.init(jax.random.key(0)))
     every = [programs.make_runs(programs.configured(n, "schedules+statenet", base)) for n in programs.SPACES]
     players = [programs.play(runs, 4) for runs in every]
@@ -184,7 +184,7 @@ def unrolled(base: dict[str, Any], episodes: int, n: int, k: int, rate: float, k
 
 
 def main() -> None:
-    """Run a part, print, write."""
+    """Run a part, print and write its results."""
     parser = lab.parser(__doc__)
     parser.add_argument("part", choices=list(PARTS), help="tune is the first")
     parser.add_argument("--generations", type=int, help="24 runs each, of unroll 8; 80 unless told, of unroll 20")
@@ -198,7 +198,7 @@ def main() -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
     found = PARTS[given.part](given, tuned) | {"generations": given.generations, **lab.about()}
     found["base"] = None if given.part == "tune" else tuned
-    lab.write(NAME, lab.read(NAME, given) | {given.part: found}, given)  # read anew: parts may run at once
+    lab.write(NAME, lab.read(NAME, given) | {given.part: found}, given)  # read again: another part may have written
 
 
 def _tune(given, tuned):

@@ -38,7 +38,7 @@ COLOURS = {
 
 
 def outcome(steps: np.ndarray, fitted: np.ndarray, held_out: np.ndarray) -> dict[str, Any]:
-    """What a run did, by its accuracies at the evaluations after so many steps, (n,) each; nan: it never got there."""
+    """The outcome of a run, from its accuracies at the evaluations after so many steps, (n,) each; nan: not reached."""
     chance = P**-N_DIGITS
     fit, gen = ((x - chance) / (1 - chance) for x in (fitted, held_out))
     found = generalisation.assess(steps, fit, gen)
@@ -46,7 +46,7 @@ def outcome(steps: np.ndarray, fitted: np.ndarray, held_out: np.ndarray) -> dict
 
 
 def main() -> None:
-    """Run, print, write, draw."""
+    """Train, print, write and draw the results."""
     parser = lab.parser(__doc__, quick="nine cells, two seeds, fewer steps", seeds=3)
     parser.add_argument("--steps", type=int, default=6000, help="of each run, a multiple of 20")
     parser.add_argument("--at-once", type=int, default=15, help="runs that are vmapped, at most")
@@ -65,7 +65,7 @@ def main() -> None:
 def measured(shares: Any, decays: Any, seeds: int, steps: int, at_once: int) -> list[dict[str, Any]]:
     """A dict for each cell: share and decay, its runs, what most of them did, the median delay."""
     runs = list(itertools.product(shares, decays, range(seeds)))
-    size = math.ceil(len(runs) / math.ceil(len(runs) / at_once))  # of groups that are equal, but for the last
+    size = math.ceil(len(runs) / math.ceil(len(runs) / at_once))  # groups of equal size, except the last
     found = []
     for first in range(0, len(runs), size):
         group = runs[first : first + size]
@@ -98,7 +98,7 @@ def summed(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def table(cells: list[dict[str, Any]]) -> str:
-    """A line per train fraction, a column per weight decay."""
+    """The table: a line for each train fraction, a column for each weight decay."""
     decays = sorted({cell["decay"] for cell in cells})
     lines = [["train fraction", *(f"decay {decay:g}" for decay in decays)]]
     for share in sorted({cell["share"] for cell in cells}):
@@ -108,14 +108,14 @@ def table(cells: list[dict[str, Any]]) -> str:
 
 
 def label(cell: dict[str, Any], between: str) -> str:
-    """What most of the runs did, if not all how many, and the delay."""
+    """The label of a cell: the outcome of most runs, their number if not all, and the delay."""
     few = f" ({cell['of']} of {cell['seeds']})" if cell["of"] < cell["seeds"] else ""
     delay = [f"x {cell['delay']:.1f}"] if cell["delay"] else []
     return between.join([cell["verdict"] + few, *delay])
 
 
 def draw(cells: list[dict[str, Any]]) -> Any:
-    """The diagram, a square per cell."""
+    """The figure: the diagram with a square for each cell."""
     shares, decays = (sorted({cell[name] for cell in cells}) for name in ("share", "decay"))
     figure = lab.figure(2 + 1.15 * len(shares), 1.6 + 0.8 * len(decays))
     ax = figure.subplots()

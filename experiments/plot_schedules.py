@@ -3,7 +3,7 @@
     python experiments/plot_schedules.py --config=configs/v5_12.py [--out=DIR]
     python experiments/plot_schedules.py --config=configs/v5_12.py --config.train.schedule=cosine
 
-The learning rate is drawn as a factor on that of the config. Writes results/schedules_CONFIG.png.
+The learning rate is drawn as a factor of the config's rate. Writes results/schedules_CONFIG.png.
 """
 
 import math
@@ -17,11 +17,11 @@ import numpy as np
 from ternary_jax import terminal
 from ternary_jax.config import ConfigError, config_name, keys_of, load_config
 
-ACROSS = 3  # panels in a row
+ACROSS = 3  # panels in each row of the figure
 
 
 def main(argv: Sequence[str]) -> None:
-    """Compute, draw, write."""
+    """Compute, draw and write the schedules."""
     parser = lab.parser(__doc__)
     parser.add_argument("--config", required=True, help="a config that trains")
     given, rest = parser.parse_known_args(argv)
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def draw(rows: dict[str, np.ndarray], steps_per_epoch: int) -> Any:
-    """A figure with a panel for each schedule, which has one row a step."""
+    """A figure with a panel for each schedule; a schedule has one row a step."""
     across = min(ACROSS, len(rows))
     down = math.ceil(len(rows) / across)
     figure = lab.figure(4 * across, 2.2 * down)

@@ -1,10 +1,10 @@
-"""Does a config get there every time, from a cold start? One process per seed, one after the other.
+"""Does a config reach its targets for every seed, from a cold start? One process per seed, one after the other.
 
     python experiments/seeds.py                                       configs/v5_12.py, 16 seeds
     python experiments/seeds.py --config=configs/v5_12_rich.py --seeds=4
 
 Each process starts without a compilation cache. Times are from the start of the process: until both targets were met
-for the first time, as the run itself has written, and until its end, as seen from outside. The figures are those of
+for the first time, as the run has written, and until its end, as this script measures. The figures are those of
 the end, of branch B where no other is named. Writes results/seeds_CONFIG.json; nothing else may run beside it.
 """
 
@@ -19,7 +19,7 @@ from ternary_jax import terminal
 from ternary_jax.config import config_name
 from ternary_jax.tables import columns
 
-# What is asked of the final model, of branch B where no other is named.
+# Bars on the final model, on branch B where no other is named.
 BARS: dict[str, dict[str, float]] = {
     "v5_12": dict(
         coverage=1.0, hierarchy=-0.8320, richness=0.0042, triplet_accuracy=0.98, ultrametric_correlation=-0.78
@@ -29,12 +29,12 @@ BARS: dict[str, dict[str, float]] = {
     "v5_10": dict(coverage=1.0, coverage_A=1.0, triplet_accuracy=0.95),
 }
 SECONDS = {"v5_12": dict(met=20.0, whole=60.0), "v5_10": dict(whole=120.0)}
-# Of the closed form `rich` (configs/closed_form.py): how near a trained model comes to it.
+# The closed form `rich` (configs/closed_form.py), which a trained model is compared with.
 CLOSED_FORM = dict(richness=0.01162, triplet_accuracy=1.0, ultrametric_correlation=-0.83055)
 
 
 def main() -> None:
-    """Run, print, write."""
+    """Train, print and write the results."""
     parser = lab.parser(__doc__, seeds=16)
     parser.add_argument("--config", default="configs/v5_12.py", help="a config of the ternary task")
     given = parser.parse_args()
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def figures_of(name: str) -> list[str]:
-    """What is printed of a config: the figures of the main one, and those that it has bars for."""
+    """The printed figures of a config: those of the main config, and those that have bars."""
     return [*dict.fromkeys([*BARS["v5_12"], *BARS.get(name, {})])]
 
 
@@ -61,7 +61,7 @@ def run(config: Path, seed: int, metrics: list[str]) -> dict[str, Any]:
 
 
 def table(name: str, runs: list[dict[str, Any]]) -> str:
-    """Each figure over the seeds, with its bar, how many seeds pass it, and how far it is from the closed form."""
+    """The table: each figure over the seeds, its bar, how many seeds pass, and the distance to the closed form."""
     lines = [["", "median", "worst", "best", "bar", "pass", "closed form (distance)"]]
     bars = BARS.get(name, {})
     for metric in figures_of(name):
@@ -74,7 +74,7 @@ def table(name: str, runs: list[dict[str, Any]]) -> str:
 
 
 def beside(perfect: float | None, values: list[float | None]) -> str:
-    """The figure of the closed form, and how far the median is from it."""
+    """The figure of the closed form, and the distance of the median to it."""
     known = [v for v in values if v is not None]
     return "-" if perfect is None or not known else f"{perfect:.5f} ({statistics.median(known) - perfect:+.5f})"
 

@@ -1,10 +1,10 @@
-"""Where do the specialised scripts of the documents get to on this engine, from scratch? A row each, beside theirs.
+"""The specialised scripts of the documents on this engine, from scratch: a row each, beside the reported figures.
 
     python experiments/variants.py [--seeds=4] [--only=REGEX]
 
 Each variant of configs/variants.py, all seeds at once: final figures, the median and in brackets the worst seed;
-seconds of all seeds together, with compiling. Under it what the documents report, one run on a GPU that starts from a
-checkpoint. Theirs is not quite ours: their coverage is that of a decoder and an encoder that were loaded and frozen,
+seconds of all seeds together, with compiling. The line below is that of the documents, one run on a GPU, from a
+checkpoint. The definitions differ: their coverage is that of a decoder and an encoder that were loaded and frozen,
 decoded from the latent vector, not from the point; their radii are of draws, and their richness is that of Euclidean
 ones, as ours. Writes results/variants.json; what --only leaves out stays as it was there.
 """
@@ -25,7 +25,7 @@ FIGURES = ("coverage", "hierarchy", "richness", "triplet_accuracy", "q")
 
 
 class Reported(NamedTuple):
-    """Of the documents: figures, those that they give; note: how they were measured."""
+    """Reported by the documents. figures: those that they give; note: how they were measured."""
 
     figures: dict[str, float | str]
     epoch: str
@@ -33,7 +33,7 @@ class Reported(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """branches: those that it trains; reported: None where the documents have no figure."""
+    """branches: those that the variant trains; reported: None where the documents have no figure."""
 
     branches: str
     reported: Reported | None
@@ -70,7 +70,7 @@ VARIANTS = {
 
 
 def main() -> None:
-    """Run, print, write."""
+    """Train, print and write the results."""
     parser = lab.parser(__doc__, seeds=4)
     parser.add_argument("--only", default="", help="variants whose name this pattern finds")
     given = parser.parse_args()
@@ -103,7 +103,7 @@ def measured(name: str, branches: str, seeds: int, changes: dict[str, Any] | Non
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
-    """A line per variant and branch, and one of the documents; then the ceilings, and how theirs were measured."""
+    """The table: a line for each variant and branch, one of the documents; the ceilings; how theirs were measured."""
     lines, notes = [["", *FIGURES, "at rest", "epochs", "seconds"]], []
     for name, one in found.items():
         for b, figures in one["figures"].items():
@@ -120,7 +120,7 @@ def table(found: dict[str, dict[str, Any]]) -> str:
 
 
 def ending(values: Sequence[float | None], ceiling: float) -> str:
-    """Median and worst over the seeds; the ceiling says which side is the good one: that of hierarchy is negative."""
+    """Median and worst over the seeds; a negative ceiling, as of hierarchy, means that lower is better."""
     known = [value for value in values if value is not None]
     if len(known) < len(values) or not known:
         return f"{len(known)} of {len(values)}"

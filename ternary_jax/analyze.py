@@ -1,18 +1,18 @@
-"""Say what a training has come to: how complete it is, how good, and whether anything was grokked.
+"""Analyse a training: how complete it is, how good it is, and whether it has grokking events.
 
     python -m ternary_jax.analyze runs/first
     python -m ternary_jax.analyze runs/first --metrics=held_out_accuracy,held_out_valuation
 
-It reads the workdir of a training, also while that is under way, of one run or of many. It prints
+It reads the workdir of a training of one or many runs, also while the training is under way. It prints
 
-  the completion checklist, each item with the figures that it goes by;
-  the levels of success that the task asks for, beside the best that is possible;
-  plateaus, and rises out of them: which are grokking events, and what was ruled out or explains the others;
+  the completion checklist, each item with the values that decide it;
+  the levels of success of the task, beside the best possible values;
+  plateaus and the rises that follow them: which are grokking events, and what was ruled out or explains the others;
   phase transitions, changes of the regime of the gradients, change points;
-  what held-out figures say of generalisation: without a held-out set, that nothing can be said;
+  the verdict on generalisation from held-out metrics: without a held-out set there is none;
 
 and writes WORKDIR/analysis.json, which has all of it, and WORKDIR/analysis_*.png, a figure for each group of runs that
-differ by their seeds alone. Exit status: 0; 2 where there is nothing to analyse, with a sentence on what to do.
+differ only by their seeds. Exit status: 0; 2 where there is nothing to analyse, with a sentence on the fix.
 """
 
 import argparse
@@ -30,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str]) -> None:
-    """Read, analyse, print, write."""
+    """Analyse the workdir that the arguments name; print the findings and write the files."""
     parser = _Parser(
         "python -m ternary_jax.analyze", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -38,11 +38,11 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--metrics",
         default="",
-        help="to watch for events; if not given, those of the detector of the run, or all that have a scale",
+        help="metrics to search for events; by default those of the detector of the run, or all that have a scale",
     )
     parser.add_argument("--no-figures", action="store_true", help="draw nothing")
     given = parser.parse_args(argv)
-    from ternary_jax import workdir  # below the parser: from here on it takes time
+    from ternary_jax import workdir  # after the parser: these imports are slow
     from ternary_jax.analysis import figures, findings, text
     from ternary_jax.workdir import files
 

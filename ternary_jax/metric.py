@@ -1,4 +1,4 @@
-"""What a figure is called, what it is to be compared with, and what is asked of it."""
+"""Metrics: name, direction and reference values of a measured value; and a task's criteria of success."""
 
 import math
 from collections.abc import Mapping
@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 
 class Metric(NamedTuple):
-    """A figure of an evaluation.
+    """A value that an evaluation measures.
 
-    better: +1 where higher is better, -1 where lower
-    best, chance: of this metric; nan where it has none
-    untrained: the same without training; nan where it is not known, None where the host is to measure it
-    costly: measured at the rare, full evaluations only
-    tolerance: how far beyond `best` rounding may carry it; further out is a collapse, not a success
-    held_out_of: the metric that is the same figure over what is trained on; "" where this one is not held out
-    gap: instead of `held_out_of`, the metric that is that figure less this one
+    better: +1 where higher is better, -1 where lower is better
+    best, chance: the best possible value, and that of chance; nan where there is none
+    untrained: the value of an untrained model; nan where it is not known, None: the host measures it
+    costly: measured only at the rare, full evaluations
+    tolerance: a value may be beyond `best` by this much through rounding; a value further beyond is a collapse
+    held_out_of: the metric that measures the same on the training set; "" where this one is not held out
+    gap: instead of `held_out_of`, the metric whose value is the training set's minus this one
     """
 
     name: str
@@ -28,7 +28,7 @@ class Metric(NamedTuple):
     gap: str = ""
 
     def beyond(self, value: Any) -> Any:
-        """Whether a value, or each of an array, is better than the best possible, as that of a collapse is."""
+        """Whether a value, or each of an array, is better than the best possible, as only a collapse is."""
         return self.better * value > self.better * self.best + self.tolerance  # False where no best is known
 
     def meets(self, value: Any, target: float) -> Any:
@@ -39,12 +39,12 @@ class Metric(NamedTuple):
 
 
 class Criteria(NamedTuple):
-    """What a task asks of a training; its own words, which the analysis puts beside the figures.
+    """A task's criteria of success, which the analysis compares with the measured values.
 
-    name: of the part of the model that is asked about
-    levels: level of success -> metric -> value; from the least level to the greatest
-    checklist: metric -> value that every run should reach, without being beyond the best
-    samples_per_s: that all runs together should exceed; 0: nothing is asked
+    name: the part of the model that they concern
+    levels: level of success -> metric -> target; from the lowest level to the highest
+    checklist: metric -> target that every run should meet, without a collapse
+    samples_per_s: throughput that all runs together should exceed; 0: none
     """
 
     name: str

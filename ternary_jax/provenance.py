@@ -1,4 +1,4 @@
-"""What made a result: when the process began, the versions of the libraries, and the commit of this checkout."""
+"""Provenance of a result: the start of the process, the versions of the libraries, the commit of this checkout."""
 
 import functools
 import os
@@ -15,9 +15,9 @@ IMPORTED = time.time()
 
 @functools.cache
 def process_start() -> float:
-    """Unix seconds at which this process began, before its imports; where no system tells, when this was imported."""
+    """Unix seconds of the start of this process, before its imports; without /proc, of the import of this module."""
     with suppress(OSError, AttributeError, ValueError, IndexError):
-        ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]  # the name before it may have spaces
+        ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]  # the name may have spaces
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
         return min(IMPORTED, time.time() - age)
     return IMPORTED
@@ -25,7 +25,7 @@ def process_start() -> float:
 
 @functools.cache
 def provenance() -> dict[str, Any]:
-    """The facts "versions" and "commit" of a summary; null where they cannot be told."""
+    """The entries "versions" and "commit" of a summary; null where a value is not known."""
     versions: dict[str, str | None] = {"python": sys.version.split()[0]}
     for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ternary_jax"):
         versions[name] = None

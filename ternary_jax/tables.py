@@ -1,19 +1,19 @@
-"""Figures as text that a person reads: columns and cells."""
+"""Numbers as text for the terminal: aligned columns, short cells, durations."""
 
 from collections.abc import Sequence
 
 
 def columns(lines: Sequence[Sequence[str]]) -> str:
-    """Cells as text: the first column to the left, the others to the right."""
+    """A table as text: the first column is aligned to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines)
 
 
 def cell(value: float | None) -> str:
-    """A figure in few characters."""
+    """A number in few characters; "-" for None."""
     return "-" if value is None else f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.5f}"
 
 
 def span(s: float | None) -> str:
-    """Seconds in the unit that suits them."""
+    """A duration in seconds, minutes or hours; "-" for None."""
     return "-" if s is None else f"{s:.1f} s" if s < 120 else f"{s / 60:.0f} min" if s < 7200 else f"{s / 3600:.1f} h"

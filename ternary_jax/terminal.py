@@ -1,4 +1,4 @@
-"""What a person sees of a program that takes long: lines on stderr, and one line that is renewed in place."""
+"""Messages on stderr, and a progress line that is updated in place."""
 
 import math
 import os
@@ -15,21 +15,23 @@ Row = Mapping[str, Any]
 
 
 def progress_line(rows: Sequence[Row], shown: Sequence[str], where: str, runs: int, rate: float, left_s: float) -> str:
-    """Medians over rows, the newest of each of `runs` that still runs. shown: metrics, of which the first two had are.
+    """The progress line: medians over the newest rows of the runs that are still running.
 
-    where: how far the run is, such as "epoch 3/96"
+    shown: metrics in order of preference; the line has the first two that have finite values
+    where: the progress, such as "epoch 3/96"
+    runs: number of all runs
     rate: samples per second of all runs together; left_s: seconds to go
     """
-    had = {k: [v for row in rows if math.isfinite(v := row.get(k, math.nan))] for k in ("loss", *shown)}
-    middle = {k: statistics.median(v) if v else math.nan for k, v in had.items()}
+    finite = {k: [v for row in rows if math.isfinite(v := row.get(k, math.nan))] for k in ("loss", *shown)}
+    median = {k: statistics.median(v) if v else math.nan for k, v in finite.items()}
     parts = [f"{len(rows)} of {runs} runs"] * (runs > 1)
-    parts += [f"{where}, {span(left_s)} left, loss {middle['loss']:.4g}"]
-    parts += [f"{k} {cell(middle[k])}" for k in [k for k in shown if had[k]][:2]]
+    parts += [f"{where}, {span(left_s)} left, loss {median['loss']:.4g}"]
+    parts += [f"{k} {cell(median[k])}" for k in [k for k in shown if finite[k]][:2]]
     return ", ".join([*parts, f"{rate / 1e3:,.0f}k/s" if rate >= 1e4 else f"{rate:,.0f}/s"])
 
 
 def progress(line: str = "", every_s: float = 0.0, printed: float = -math.inf) -> float:
-    """Show the line in place on a terminal, elsewhere at most every `every_s` seconds; what the next `printed` is."""
+    """Show the line in place on a terminal, elsewhere at most every `every_s` seconds; -> the next call's `printed`."""
     width, now = _width(), time.monotonic()
     if width or (line and now - printed >= every_s):
         _put(f"\r{line[: width - 1]:{width - 1}}\r" if width else line + "\n")
@@ -44,11 +46,11 @@ def say(text: str) -> None:
 
 
 def _width() -> int:
-    with suppress(OSError, ValueError, AttributeError):  # it is no terminal
+    with suppress(OSError, ValueError, AttributeError):  # stderr is no terminal
         return os.get_terminal_size(sys.stderr.fileno()).columns or 80
     return 0
 
 
 def _put(text: str) -> None:
-    with suppress(OSError, ValueError, AttributeError):  # a terminal that was closed ends no run
+    with suppress(OSError, ValueError, AttributeError):  # a closed terminal must not end the run
         print(text, end="", file=sys.stderr, flush=True)

@@ -358,7 +358,7 @@ ROWS = (
     ("speed_of_one_run", "ternary_jax/analysis/findings.py", FINDINGS,
      "rate = len(e.runs) * float(", "rate = float("),
     ("success_of_a_collapse", "ternary_jax/analysis/findings.py", FINDINGS,
-     "in asked.items()], 0) & ~gone for asked", "in asked.items()], 0) for asked"),
+     "in asked.items()], 0) & ~collapsed for asked", "in asked.items()], 0) for asked"),
     ("runs_of_other_splits_are_apart", "ternary_jax/analysis/findings.py", FINDINGS,
      'if not name.endswith("seed")}', 'if name != "seed"}'),
     ("infinity_is_null", "ternary_jax/workdir/files.py", FINDINGS,

@@ -1,1 +1,1 @@
-"""What a training has come to, from its workdir: findings as data, as text, as figures. It knows no model family."""
+"""Analysis of a training from its workdir: findings as data, as text, as figures. It imports no model family."""

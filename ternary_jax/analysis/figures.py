@@ -1,4 +1,4 @@
-"""The findings of an analysis as figures: metrics over time, and below them the events and phases of every run."""
+"""The findings of an analysis as figures: metrics over time, and below them the events and phases of each run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,26 +11,27 @@ from ternary_jax.grokking import history
 
 COLORS = ("#2e86ab", "#c8553d", "#588157", "#8e6c8a", "#d99a2b", "#3d405b")
 SEVERITY = {"micro": "#d99a2b", "standard": "#c8553d", "major": "#7b1e3a", "none": "#888888"}
-FEW = 4  # up to so many runs have a color each; more are thin grey lines with their median
-PANELS = 6  # metrics that are drawn
+FEW = 4  # up to this many runs have a color each; more runs are thin grey lines with their median
+PANELS = 6  # at most this many metrics are drawn
 
 
 def draw(found: Mapping[str, Any], rows: Mapping[str, np.ndarray], folder: Path) -> list[Path]:
-    """A figure for each group of runs that differ by their seeds alone; -> the files.
+    """Draw a figure for each group of runs that differ only by their seeds; -> the files.
 
-    found: of `findings.analyse`; rows: the columns of the log that it is of
+    found: the result of `findings.analyse`; rows: the columns of the same log
     """
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    of_run = {one.run: one for one in history.histories(rows)}
+    histories = {one.run: one for one in history.histories(rows)}
     groups = findings.groups(found["runs"])
     files = []
-    for k, (hypers, told) in enumerate(groups):
-        runs = [(one, of_run[one["run"]]) for one in told]
-        figure = _figure(plt, runs, [one["name"] for one in found["metrics"]][:PANELS], found["phases"], found["unit"])
+    for k, (hypers, group) in enumerate(groups):
+        runs = [(run, histories[run["run"]]) for run in group]
+        metrics = [metric["name"] for metric in found["metrics"]][:PANELS]
+        figure = _figure(plt, runs, metrics, found["phases"], found["unit"])
         about = ", ".join(f"{name} {value:g}" for name, value in hypers.items())
         figure.suptitle(
             f"{found['task']}: {len(runs)} run{'s' * (len(runs) > 1)}{', ' + about if about else ''}", fontsize=11
@@ -65,14 +66,14 @@ def _figure(plt, runs, metrics, phases, unit):
 
 def _curves(ax, name, runs, unit):
     many = len(runs) > FEW
-    for k, (told, one) in enumerate(runs):
+    for k, (run, one) in enumerate(runs):
         color, width = ("#b5bec6", 0.7) if many else (COLORS[k], 1.3)
-        ax.plot(one.columns[unit], one.columns[name], color=color, linewidth=width, label=f"run {told['run']}")
-        for rise in told["rises"]:
+        ax.plot(one.columns[unit], one.columns[name], color=color, linewidth=width, label=f"run {run['run']}")
+        for rise in run["rises"]:
             if rise["event"]:
                 ax.axvline(rise[unit], color=SEVERITY[rise["severity"]], linewidth=1, alpha=0.25 if many else 0.8)
-        if not many and name in told["transitions"]:
-            for place in told["transitions"][name]:
+        if not many and name in run["transitions"]:
+            for place in run["transitions"][name]:
                 ax.axvline(place[unit], color=color, linewidth=0.8, linestyle=":")
     if many:
         ax.plot(*_median(name, runs, unit), color=COLORS[0], linewidth=1.6, label="median")
@@ -87,7 +88,7 @@ def _curves(ax, name, runs, unit):
 
 
 def _median(name, runs, unit):
-    """Over the runs that have not ended, at the evaluations of the longest."""
+    """The median over the runs that have not ended, at the evaluations of the longest run."""
     longest = max((one.columns[unit] for _, one in runs), key=len)
     padded = [
         np.pad(one.columns[name], (0, len(longest) - len(one.columns[name])), constant_values=np.nan) for _, one in runs
@@ -98,20 +99,20 @@ def _median(name, runs, unit):
 
 
 def _raster(ax, runs, unit):
-    """A line for each run: plateaus as bars, events filled, rises that are explained hollow, phases as ticks."""
-    for y, (told, _) in enumerate(runs):
-        for plateau in told["plateaus"]:
+    """A line for each run: bars are plateaus, filled triangles events, hollow ones other rises, ticks transitions."""
+    for y, (run, _) in enumerate(runs):
+        for plateau in run["plateaus"]:
             begin, end = plateau["begin"][unit], plateau["end"][unit]
             ax.barh(y, end - begin, left=begin, height=0.55, color="#dde3e8")
-        bends = sorted({place[unit] for each in told["transitions"].values() for place in each})
-        ax.plot(bends, [y] * len(bends), "|", color="#3d405b", markersize=5, markeredgewidth=0.8)
-        for rise in told["rises"]:
+        ticks = sorted({place[unit] for places in run["transitions"].values() for place in places})
+        ax.plot(ticks, [y] * len(ticks), "|", color="#3d405b", markersize=5, markeredgewidth=0.8)
+        for rise in run["rises"]:
             color = SEVERITY[rise["severity"]]
             face = color if rise["event"] else "white"
             ax.plot(rise[unit], y, "^", color=color, markerfacecolor=face, markersize=6)
     ax.set_ylim(-0.7, len(runs) - 0.3)
-    few = max(1, len(runs) // 16)
-    ax.set_yticks(range(0, len(runs), few), [f"run {told['run']}" for told, _ in runs[::few]], fontsize=7)
+    every = max(1, len(runs) // 16)
+    ax.set_yticks(range(0, len(runs), every), [f"run {run['run']}" for run, _ in runs[::every]], fontsize=7)
     ax.set_title(
         "bars: plateaus; filled triangles: events (gold micro, red standard, dark red major); hollow: rises explained "
         "otherwise; ticks: phase transitions",

@@ -1,4 +1,4 @@
-"""What an analysis finds in a workdir, as data: numbers, texts, arrays, lists and dicts."""
+"""The findings of an analysis of a workdir, as data: numbers, texts, arrays, lists and dicts."""
 
 import math
 import statistics
@@ -17,10 +17,11 @@ from ternary_jax.workdir import Columns, Run
 
 
 class Evidence(NamedTuple):
-    """What the checklist and the levels of success are found from.
+    """The inputs of the checklist and of the levels of success.
 
-    rows: of all runs; histories: the same, by run; runs: what was found of each run, and the last figure of each column
-    unit: what the run is counted in, "epoch" or "step"
+    rows: the columns of metrics.jsonl, of all runs; histories: the same, by run
+    runs: the findings of each run, and the last value of each of its columns
+    unit: the unit that the config counts in, "epoch" or "step"
     """
 
     run: Run
@@ -33,51 +34,50 @@ class Evidence(NamedTuple):
 
 
 def analyse(run: Run, names: Sequence[str] = ()) -> dict[str, Any]:
-    """All findings. names: metrics to watch for events; if none, those of the detector, or all that have a scale."""
+    """All findings. names: metrics to search for events; (): those of the detector, or all that have a scale."""
     rows, unit = run.rows(), "epoch" if run.config["train.epochs"] else "step"
     _check_analysable(run, rows, unit)
     summary, metrics, criteria = run.summary, run.metrics, run.criteria
-    found, thresholds = history.histories(rows), _thresholds(run.config)
-    watched = _watched(run.config, metrics, found, names)
-    told = history.analyse(found, watched, metrics.values(), thresholds)
-    each = [
+    histories, thresholds = history.histories(rows), _thresholds(run.config)
+    searched = _searched(run.config, metrics, histories, names)
+    runs = [
         one | {"hypers": _hypers(run.config, summary, h.run), "final": _final(h)}
-        for one, h in zip(told, found, strict=True)
+        for one, h in zip(history.analyse(histories, searched, metrics.values(), thresholds), histories, strict=True)
     ]
-    evidence = Evidence(run, rows, summary, metrics, found, each, unit)
-    enough = len(watched) >= thresholds.together and min(one["evaluations"] for one in each) >= thresholds.least()
+    evidence = Evidence(run, rows, summary, metrics, histories, runs, unit)
+    enough = len(searched) >= thresholds.together and min(one["evaluations"] for one in runs) >= thresholds.least()
     return {
         "workdir": str(run.path),
         "task": summary["task"] if summary else run.config["task"],
-        "finished": _finished(summary),
+        "finished": summary.get("finished", False),
         "unit": unit,
         "now": float(np.max(rows[unit])),
         "length": run.config[f"train.{unit}s"],
         "phases": _phases(run.config),
-        "metrics": [one._asdict() for one in watched],
+        "metrics": [one._asdict() for one in searched],
         "thresholds": thresholds._asdict(),
         "success": {one.name: _success(one, evidence) for one in criteria if one.levels},
         "generalisation": [
             {"runs": [one["run"] for one in group], "hypers": about, "metrics": history.over_runs(group)}
-            for about, group in groups(each)
+            for about, group in groups(runs)
         ],
         "checklist": _checklist(evidence, criteria, enough),
-        "runs": each,
+        "runs": runs,
     }
 
 
 def groups(runs: Sequence[Mapping[str, Any]]) -> list[tuple[dict[str, float], list[Mapping[str, Any]]]]:
-    """The runs that differ by their seeds alone, data.split_seed too, in groups; each with what groups differ in."""
+    """[(hypers in which the groups differ, runs)]. Runs of one group differ only by seeds, data.split_seed included."""
     made: dict[tuple, list] = {}
     for run in runs:
-        own = {name: value for name, value in run["hypers"].items() if not name.endswith("seed")}
-        made.setdefault(tuple(sorted(own.items())), []).append(run)
-    shared = set.intersection(*(set(own) for own in made))
-    return [({name: value for name, value in own if (name, value) not in shared}, runs) for own, runs in made.items()]
+        hypers = {name: value for name, value in run["hypers"].items() if not name.endswith("seed")}
+        made.setdefault(tuple(sorted(hypers.items())), []).append(run)
+    shared = set.intersection(*map(set, made))
+    return [({name: x for name, x in hypers if (name, x) not in shared}, runs) for hypers, runs in made.items()]
 
 
 def _check_analysable(run: Run, rows: Columns, unit: str) -> None:
-    """There is an evaluation, and the config has the thresholds of events."""
+    """Raise a WorkdirError where there is no evaluation, or where the config has no thresholds of events."""
     if "grokking.memory" not in run.config:
         raise WorkdirError(f"{run.path} was trained before there was config.grokking: train again to have it analysed")
     if not rows:
@@ -86,22 +86,23 @@ def _check_analysable(run: Run, rows: Columns, unit: str) -> None:
 
 
 def _thresholds(config: Mapping[str, Any]) -> definitions.Thresholds:
-    """Those that the detector of the training has, or would have had."""
+    """The detector's thresholds, from the config; they are there also where grokking.on is False."""
     return definitions.thresholds({key.removeprefix("grokking."): value for key, value in config.items()})
 
 
-def _watched(config, metrics, found, names):
+def _searched(config, metrics, histories, names):
+    """The metrics with a scale in which events are searched for; of metrics that are the same values, one."""
     scaled = {name: one for name, metric in metrics.items() if (one := definitions.scaled(metric))}
     if unknown := [name for name in names if name not in scaled]:
         known = f"name some of {', '.join(scaled)}" if scaled else "no metric of this task has one"
         raise ConfigError(f"--metrics={unknown[0]} has no scale, or is no metric: {known}")
     names = names or (config["grokking.metrics"] if config["grokking.on"] else ()) or scaled
     asked = [one for name, one in scaled.items() if name in names]
-    return history.distinct(asked, found, _thresholds(config).gains[0])
+    return history.distinct(asked, histories, _thresholds(config).gains[0])
 
 
 def _hypers(config, summary, run):
-    """Of the summary; of a training that has none yet, what the config has one value of per run."""
+    """The hypers of a run, from the summary; without one, those of which the config has one value per run."""
     if summary:
         return summary["runs"][run]["hypers"]
     table, _ = keys_of(config["task"])
@@ -110,7 +111,7 @@ def _hypers(config, summary, run):
 
 
 def _phases(config):
-    """Of the schedule of the learning rate: shape, factor, begin and end; [] where it has one shape."""
+    """The phases of the learning-rate schedule, {"shape", "rate", "begin", "end"} each; [] where it has no phases."""
     if config["train.schedule"] != "phases":
         return []
     ends = np.cumsum(config["train.phase_epochs"]).tolist()
@@ -118,19 +119,14 @@ def _phases(config):
     return [dict(zip(("shape", "rate", "begin", "end"), part, strict=True)) for part in parts]
 
 
-def _finished(summary):
-    """Whether all runs have ended; a training that is under way has no summary."""
-    return bool(summary) and summary["finished"]
-
-
 def _final(one: History) -> dict[str, float]:
-    """The last finite figure of every column that has one."""
+    """The last finite value of every column that has one."""
     last = {name: x[np.isfinite(x)][-1:] for name, x in one.columns.items()}
     return {name: float(x[0]) for name, x in last.items() if x.size}
 
 
 def _ends(e: Evidence, name: str) -> list[float]:
-    """The last figure of a metric in each run; nan where it was not measured."""
+    """The last finite value of a metric in each run; nan where it was not measured."""
     return [run["final"].get(name, math.nan) for run in e.runs]
 
 
@@ -143,9 +139,9 @@ def _median(values: Iterable[float]) -> float | None:
 
 
 def _success(criteria: Criteria, e: Evidence) -> dict[str, Any]:
-    """What each level asks for, how many runs have it, and whether it is possible; and the level that a run reached.
+    """For each level its targets, the number of runs that meet each, and whether it is possible; the level of each run.
 
-    A run with a metric beyond its best has collapsed, and reached no level.
+    A run with a metric beyond its best has collapsed, and reaches no level.
     """
     names = dict.fromkeys(name for asked in criteria.levels.values() for name in asked)
     measured, ends = {name: e.metrics[name] for name in names if name in e.metrics}, {n: _ends(e, n) for n in names}
@@ -159,8 +155,8 @@ def _success(criteria: Criteria, e: Evidence) -> dict[str, Any]:
         runs = {name: int(met(name, target).sum()) for name, target in asked.items()}
         return {"asked": asked, "runs": runs, "not_possible": beyond}
 
-    gone = np.array([any(m.beyond(ends[name][k]) for name, m in measured.items()) for k in range(len(e.runs))])
-    passed = [np.all([met(*one) for one in asked.items()], 0) & ~gone for asked in criteria.levels.values()]
+    collapsed = np.array([any(m.beyond(ends[name][k]) for name, m in measured.items()) for k in range(len(e.runs))])
+    passed = [np.all([met(*one) for one in asked.items()], 0) & ~collapsed for asked in criteria.levels.values()]
     reached = np.max([np.where(good, k, 0) for k, good in enumerate(passed, 1)], 0)
     order = ("none", *criteria.levels)
     return {
@@ -172,7 +168,7 @@ def _success(criteria: Criteria, e: Evidence) -> dict[str, Any]:
         "median": {name: _median(ends[name]) for name in names},
         "finals": ends,
         "reached": [order[k] for k in reached],
-        "collapsed": [run["run"] for run, is_gone in zip(e.runs, gone, strict=True) if is_gone],
+        "collapsed": [run["run"] for run, beyond in zip(e.runs, collapsed, strict=True) if beyond],
         "not_measured": [name for name in names if not np.isfinite(ends[name]).any()],
     }
 
@@ -181,7 +177,7 @@ def _success(criteria: Criteria, e: Evidence) -> dict[str, Any]:
 
 
 def _checklist(e: Evidence, criteria: Sequence[Criteria], enough: bool) -> list[dict[str, Any]]:
-    """{"item", "met": True, False, or None where it can't be told, "because"} each."""
+    """{"item", "met": True, False, or None where it is not known, "because"} for each item."""
     asked = [_asked(e, name, target) for one in criteria for name, target in one.checklist.items()]
     speeds = [_speed(e, one.samples_per_s) for one in criteria if one.samples_per_s]
     return [_complete(e), _stable(e), _progress(e), *asked, _grokked(e, enough), *speeds, _files(e)]
@@ -198,7 +194,9 @@ def _of_runs(name, good, because):
 def _complete(e):
     at, length = np.max(e.rows[e.unit]), e.run.config[f"train.{e.unit}s"]
     return _item(
-        "finished", _finished(e.summary), f"{e.unit} {at:.0f} of {length}, after {span(np.max(e.rows['wall_s']))}"
+        "finished",
+        e.summary.get("finished", False),
+        f"{e.unit} {at:.0f} of {length}, after {span(np.max(e.rows['wall_s']))}",
     )
 
 
@@ -206,8 +204,8 @@ def _stable(e):
     endings = [run["stop"] for run in e.summary["runs"]] if e.summary else []
     bad = [f"run {k}: {end['reason']}, {end['detail']}" for k, end in enumerate(endings) if end["detail"]]
     finite = np.isfinite(e.rows["loss"]).all()
-    said = "every loss was finite" + ("" if endings else " so far") if finite else "a loss was not finite"
-    return _item("stable: no divergence, no rollback", finite and not bad, bad[0] if bad else said)
+    losses = "every loss was finite" + ("" if endings else " so far") if finite else "a loss was not finite"
+    return _item("stable: no divergence, no rollback", finite and not bad, bad[0] if bad else losses)
 
 
 def _progress(e):
@@ -222,8 +220,8 @@ def _asked(e, name, target):
     metric, ends = e.metrics[name], _ends(e, name)
     because = f"median {cell(_median(ends))}"
     because += f", best possible {cell(metric.best)}" if math.isfinite(metric.best) else ""
-    gone = [str(run["run"]) for run, x in zip(e.runs, ends, strict=True) if metric.beyond(x)]
-    because += f"; a collapse in run {', '.join(gone)}" if gone else ""
+    collapsed = [str(run["run"]) for run, x in zip(e.runs, ends, strict=True) if metric.beyond(x)]
+    because += f"; a collapse in run {', '.join(collapsed)}" if collapsed else ""
     least = "more" if metric.better > 0 else "less"
     return _of_runs(
         f"{name} of {target:.2f} or {least}, without collapse", [metric.meets(x, target) for x in ends], because
@@ -240,7 +238,7 @@ def _grokked(e, enough):
 
 
 def _speed(e, least):
-    # A row is of one run; all runs together are as many times as fast.
+    # The rate of a row is that of one run; the rate of all runs together is the number of runs times that.
     rate = len(e.runs) * float(np.median(e.rows["samples_per_s"]))
     return _item(f"more than {least:,.0f} samples/s", rate > least, f"median {rate:,.0f}")
 

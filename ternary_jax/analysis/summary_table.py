@@ -1,4 +1,4 @@
-"""The table that a training prints at its end."""
+"""The table of final metrics that a training prints at its end."""
 
 import math
 import statistics
@@ -14,10 +14,10 @@ from ternary_jax.workdir.summary import metrics_of
 
 
 def text(summary: Mapping[str, Any]) -> str:
-    """A summary.json as a person reads it: how it ended, a line per metric, and which collapsed; "-": no figure."""
+    """A summary.json as text: how the training ended, a line per metric, and collapses; "-" is a missing value."""
     runs, one = summary["runs"], len(summary["runs"]) == 1
     names = ["final", "best", "at step"] if one else ["median", "worst", "best"]
-    lines, said = [["metric", *names, "ceiling", "chance", "untrained"]], []
+    lines, collapses = [["metric", *names, "ceiling", "chance", "untrained"]], []
     for name, metric in metrics_of(summary).items():
         finals = {run["run"]: run["final"].get(name) for run in runs}
         ends = {run: x for run, x in finals.items() if x is not None and math.isfinite(x)}
@@ -28,15 +28,15 @@ def text(summary: Mapping[str, Any]) -> str:
             cells[1:] = cell(best["value"]), f"{best['step']}"
         references = (metric.best, metric.chance, metric.untrained)
         lines.append([name, *cells, *("-" if x is None or math.isnan(x) else f"{x:.5g}" for x in references)])
-        said += _collapse(metric, ends)
-    return "\n".join([_ending(summary), "", columns(lines), *said, *summary.get("notes", ())])
+        collapses += _collapse(metric, ends)
+    return "\n".join([_ending(summary), "", columns(lines), *collapses, *summary.get("notes", ())])
 
 
 def _ending(summary):
     runs, one = summary["runs"], len(summary["runs"]) == 1
     stops = [run["stop"]["reason"] for run in runs]
     (usual, n), *others = Counter(stops).most_common()
-    how = [usual if one else f"{n} of {len(runs)} runs {usual}"]  # and the exceptions by their numbers
+    how = [usual if one else f"{n} of {len(runs)} runs {usual}"]  # then the other endings with their run numbers
     how += [f"{why}: run " + ", ".join(str(k) for k, stop in enumerate(stops) if stop == why) for why, _ in others]
     ending = [", ".join(how), f"step {max(run['stop']['step'] for run in runs):,}", span(summary["wall_s"])]
     ending += [f"{summary['samples_per_s']:,.0f} samples/s"] if summary.get("samples_per_s") else []
@@ -47,6 +47,6 @@ def _ending(summary):
 
 
 def _collapse(metric: Metric, ends: Mapping[int, float]) -> list[str]:
-    """A line where runs ended beyond the best that is possible without ties: only ties can do that."""
+    """[a line] where runs ended beyond the best value, which is only possible where values tie; [] else."""
     beyond = [str(run) for run, end in ends.items() if metric.beyond(end)]
     return [f"{metric.name} is beyond its ceiling in run {', '.join(beyond)}: a collapse, values tie"] if beyond else []

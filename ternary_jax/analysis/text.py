@@ -1,4 +1,4 @@
-"""The findings of an analysis as text that a person reads."""
+"""The findings of an analysis as text for the terminal."""
 
 import math
 import statistics
@@ -8,11 +8,11 @@ from typing import Any
 from ternary_jax.grokking import definitions
 from ternary_jax.tables import cell, columns
 
-SHOWN = 12  # lines of rises, of all runs
+SHOWN = 12  # at most this many rises are listed, of all runs together
 
 
 def text(found: Mapping[str, Any]) -> str:
-    """All of `findings.analyse`."""
+    """The text of all findings. found: the result of `findings.analyse`."""
     parts = [_head(found), _checklist(found["checklist"])]
     parts += [_success(name, one, len(found["runs"])) for name, one in found["success"].items()]
     parts += [_events(found), _changes(found), _generalisation(found)]
@@ -42,15 +42,15 @@ def _success(criteria, one, runs):
         lines.append([level, *cells, "not possible" if about["not_possible"] else f"{about['reached']} of {runs}"])
     lines.append(["median", *(cell(one["median"][name]) for name in names), ""])
     lines.append(["best possible", *("-" if math.isnan(x) else f"{x:.5g}" for x in one["best"].values()), ""])
-    said = [columns(lines)]
+    parts = [columns(lines)]
     for level, about in one["levels"].items():
         for name in about["not_possible"]:
-            said.append(f"{level} asks for {name} {about['asked'][name]:g}; the best is {one['best'][name]:.5g}")
+            parts.append(f"{level} asks for {name} {about['asked'][name]:g}; the best is {one['best'][name]:.5g}")
     if one["collapsed"]:
-        gone = ", ".join(map(str, one["collapsed"]))
-        said.append(f"run {gone}: a metric is beyond its best, a collapse: values tie, so no level is reached")
-    said += [f"{name} was not measured, so no level is reached" for name in one["not_measured"]]
-    return "\n".join(said)
+        collapsed = ", ".join(map(str, one["collapsed"]))
+        parts.append(f"run {collapsed}: a metric is beyond its best, a collapse: values tie, so no level is reached")
+    parts += [f"{name} was not measured, so no level is reached" for name in one["not_measured"]]
+    return "\n".join(parts)
 
 
 def _events(found):
@@ -83,10 +83,10 @@ def _rise(rise):
 
 
 def _changes(found):
-    """One line a series: where its changes are; of many runs, their number and the median place of the first."""
+    """A line for each series with the places of its changes; for many runs, their number and the median first place."""
     runs, unit = found["runs"], found["unit"]
-    told = [f"{one['shape']} x {one['rate']:g} to {unit} {one['end']}" for one in found["phases"]]
-    scheduled = f"phases of the schedule: {', '.join(told)}\n" if told else ""
+    phases = [f"{one['shape']} x {one['rate']:g} to {unit} {one['end']}" for one in found["phases"]]
+    scheduled = f"phases of the schedule: {', '.join(phases)}\n" if phases else ""
     lines = [[f"phases, by {unit}s", "phase transitions", "change points of the level"]]
     for name in runs[0]["transitions"]:
         kinds = ([run[kind][name] for run in runs] for kind in ("transitions", "change_points"))

@@ -1,4 +1,4 @@
-"""What a config may hold; reading, overriding and checking it; splitting it into static and traced values."""
+"""Configs: the table of keys; reading, overriding and checking; splitting into static and traced values."""
 
 from ternary_jax.config.load import config_name, load_config, read
 from ternary_jax.config.split import differences, resolved, split

@@ -1,4 +1,4 @@
-"""Rules that involve several keys of the engine: one rule a function, each a ConfigError or nothing."""
+"""Rules that involve several keys of the engine: one rule a function, which raises a ConfigError or does nothing."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ def check(config: Any, table: dict[str, Key]) -> None:
 
 
 def length(train: Any) -> int:
-    """How long a run is, in what its config counts in: epochs, or steps where train.steps is set."""
+    """The length of a run: in steps where train.steps is set, else in epochs."""
     return train.steps or train.epochs
 
 
 def unit(train: Any) -> str:
-    """What lengths in the config are counted in: "epochs" or "steps"."""
+    """The unit of all lengths in the config: "epochs" or "steps"."""
     return "steps" if train.steps else "epochs"
 
 
@@ -36,7 +36,7 @@ def check_values_per_run(config: Any, table: dict[str, Key]) -> None:
 
 
 def check_length(train: Any) -> None:
-    """A run is counted in epochs or in steps, not in both."""
+    """Exactly one of train.epochs and train.steps is set."""
     if train.steps and train.epochs:
         raise ConfigError(
             f"config.train.epochs={train.epochs} and config.train.steps={train.steps} are both set, and a run is "
@@ -54,7 +54,7 @@ def check_microbatches(train: Any) -> None:
 
 
 def check_cadences(config: Any) -> None:
-    """What is rare happens at evaluations."""
+    """Costly evaluations and checkpoints happen at cheap evaluations."""
     cheap = config.evaluate.cheap_every
     for key, every in (
         ("evaluate.costly_every", config.evaluate.costly_every),
@@ -66,7 +66,7 @@ def check_cadences(config: Any) -> None:
 
 
 def check_phases(train: Any) -> None:
-    """The schedule "phases" has phases that fill the run; other schedules have none."""
+    """The phases of train.schedule=phases fill the run; other schedules have no phases."""
     shapes, lengths, rates = train.phase_shapes, train.phase_epochs, train.phase_rates
     if train.schedule != "phases":
         if shapes or lengths or rates:

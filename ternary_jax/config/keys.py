@@ -1,4 +1,4 @@
-"""The keys of a config: dotted names, what each may hold, and what to say where it does not."""
+"""The keys of a config by dotted name: type and range of each, conversion of typed values, and error messages."""
 
 import ast
 import difflib
@@ -17,14 +17,15 @@ from ternary_jax.errors import ConfigError
 
 
 class Key(NamedTuple):
-    """A value of `kind`, which is int, float, bool or str.
+    """The type and range of a config key.
 
-    low, high: bounds of a number, both allowed
-    excluded: what is not allowed all the same
-    choices: the words that are allowed; (): all
-    many: a tuple of such values
-    traced: may differ between runs: one number, or a tuple of one per run
-    free: may differ between sessions of one workdir
+    kind: int, float, bool or str
+    low, high: bounds of a number, inclusive
+    excluded: values within the bounds that are not allowed
+    choices: the allowed words; (): all
+    many: the value is a tuple of such values
+    traced: the value may differ between runs: one number, or a tuple of one per run
+    free: the value may differ between sessions of one workdir
     """
 
     kind: type
@@ -44,40 +45,40 @@ words = partial(Key, str, excluded=("",), many=True)
 
 
 def choice(*words: str, free: bool = False) -> Key:
-    """One of the words."""
+    """The key of a value that is one of the words."""
     return Key(str, choices=words, free=free)
 
 
 class Typed(str):
-    """A value as it was typed; how it is read depends on the key."""
+    """The text of a value as it was typed on the command line; the key's kind decides how it is read."""
 
 
 def typed(overrides: Iterable[str]) -> dict[str, Typed]:
-    """Texts "a.b=value" by their keys."""
+    """{"a.b": Typed("value")} from texts "a.b=value"."""
     pairs = (override.partition("=") for override in ([overrides] if isinstance(overrides, str) else overrides))
     return {key: Typed(value) for key, _, value in pairs}
 
 
 def allowed(key: Key) -> str:
-    """What the key may hold, in words."""
-    one = {int: "an int", float: "a number", bool: "true or false", str: "some text"}[key.kind]
-    one = " or ".join(key.choices) or one
+    """The values that the key allows, in words."""
+    words = {int: "an int", float: "a number", bool: "true or false", str: "some text"}[key.kind]
+    words = " or ".join(key.choices) or words
     if key.high < math.inf:
-        one += f" from {key.low} to {key.high}"
+        words += f" from {key.low} to {key.high}"
     elif key.low > -math.inf:
-        one += f", {key.low} or more"
+        words += f", {key.low} or more"
     if any(map(str, key.excluded)):
-        one += f", {' and '.join(map(str, key.excluded))} excluded"
-    return f"a tuple, each {one}" if key.many else f"{one}, or one per run" if key.traced else one
+        words += f", {' and '.join(map(str, key.excluded))} excluded"
+    return f"a tuple, each {words}" if key.many else f"{words}, or one per run" if key.traced else words
 
 
 def value_of(name: str, value: Any, where: str, table: dict[str, Key]) -> Any:
-    """The value as a config holds it, or a ConfigError; `where` it was given is for its text."""
+    """The value converted to the kind of its key, or a ConfigError. where: the source of the value, for the message."""
     shown = " ".join(value.split()) if isinstance(value, Typed) else reprlib.repr(value)
     wrong = f"config.{name}={shown} is not allowed{where}"
     if name in table:
         try:
-            return _held(table[name], value)
+            return _converted(table[name], value)
         except (ValueError, OverflowError):
             raise ConfigError(f"{wrong}: give {allowed(table[name])}") from None
     if members := [key for key in table if key.startswith(f"{name}.")]:
@@ -89,38 +90,38 @@ def value_of(name: str, value: Any, where: str, table: dict[str, Key]) -> Any:
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
     """The values of a config by dotted key."""
-    out = {}
+    values = {}
     for name, value in config.items(preserve_field_references=True):
         if isinstance(value, FieldReference):
             raise ConfigError(f"config.{prefix}{name} is a reference: give it a value of its own")
-        out |= flat(value, f"{prefix}{name}.") if isinstance(value, ConfigDict) else {prefix + name: value}
-    return out
+        values |= flat(value, f"{prefix}{name}.") if isinstance(value, ConfigDict) else {prefix + name: value}
+    return values
 
 
 def nested(values: dict[str, Any]) -> dict[str, Any]:
-    """Dicts in dicts, from values by dotted key."""
-    out = {}
+    """Nested dicts from values by dotted key."""
+    tree = {}
     for key, value in values.items():
         *groups, name = key.split(".")
-        reduce(lambda group, name: group.setdefault(name, {}), groups, out)[name] = value
-    return out
+        reduce(lambda group, name: group.setdefault(name, {}), groups, tree)[name] = value
+    return tree
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _held(key: Key, value: Any) -> Any:
-    """The value as a config holds it; a ValueError or OverflowError if the key may not hold it."""
+def _converted(key: Key, value: Any) -> Any:
+    """The value converted to the kind of the key; a ValueError or OverflowError if the key does not allow it."""
     if isinstance(value, Typed):
         value = _read(str(value), key.kind) if key.kind is not str else _words(value) if key.many else str(value)
     if key.many and not isinstance(value, tuple | list):
         value = (value,)
     if isinstance(value, tuple | list) and (key.many or key.traced):
-        return tuple(_one(key, each) for each in value)
-    return _one(key, value)
+        return tuple(_scalar(key, each) for each in value)
+    return _scalar(key, value)
 
 
-def _one(key: Key, value: Any) -> Any:
+def _scalar(key: Key, value: Any) -> Any:
     kinds = {int: Integral, float: Real}.get(key.kind, key.kind)
     if not isinstance(value, kinds) or (isinstance(value, bool) and key.kind is not bool):
         raise ValueError(value)
@@ -137,7 +138,7 @@ def _words(value: str) -> tuple[str, ...]:
 
 
 def _read(value: str, kind: type) -> Any:
-    """The literal of Python that was typed, or the text itself where it is none."""
+    """The Python literal in the text, or the text itself where it is no literal."""
     if kind is bool:
         return {"true": True, "false": False}.get(value.strip().lower(), value)
     try:

@@ -1,4 +1,4 @@
-"""A config as the engine takes it: what is compiled in, and what is an argument; and as JSON has it."""
+"""A config split for the engine into static and traced values; and its flat form for JSON."""
 
 import collections
 from functools import cache
@@ -12,16 +12,17 @@ from ternary_jax.config.table import keys_of
 
 
 def split(config: ConfigDict) -> tuple[Any, Any]:
-    """Static and Hypers: NamedTuples with the names of the config, the groups in them NamedTuples too.
+    """(Static, Hypers): nested NamedTuples with the names of the config and its groups.
 
-    Static: what is the same in all runs, hashable. Hypers: the rest, (runs,) each, float32 or, the seeds, int32.
+    Static: the values that are the same in all runs, hashable, compiled in
+    Hypers: the traced values, arrays (runs,) of float32, or of int32 where the key is an int
     """
     static, hypers = flat(config), {}
     (table, _), runs = keys_of(static["task"]), static["runs"]
     for key in [key for key in static if table[key].traced]:
         value, dtype = static.pop(key), np.int32 if table[key].kind is int else np.float32
-        later = np.arange(runs) if key == "seed" and np.isscalar(value) else 0
-        hypers[key] = np.full(runs, np.asarray(value) + later, dtype)
+        offset = np.arange(runs) if key == "seed" and np.isscalar(value) else 0
+        hypers[key] = np.full(runs, np.asarray(value) + offset, dtype)
     return _tuple("Static", nested(static)), _tuple("Hypers", nested(hypers))
 
 
@@ -31,12 +32,12 @@ def per_run(value: Any, runs: int) -> tuple:
 
 
 def resolved(config: ConfigDict) -> dict[str, Any]:
-    """All values by dotted key, sorted, as JSON has them."""
+    """All values by dotted key, sorted; tuples become lists, as in JSON."""
     return {key: list(v) if isinstance(v, tuple) else v for key, v in sorted(flat(config).items())}
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """What differs between two `resolved` configs, but for keys that are free to: old is there, new is here."""
+    """A text for each key, not `Key.free`, in which two `resolved` configs differ; old is "there", new is "here"."""
     table, _ = keys_of(new["task"])
     bound = [key for key in sorted(old | new) if not (key in table and table[key].free)]
     rows = [(key, old.get(key, "not set"), new.get(key, "not set")) for key in bound]
@@ -45,7 +46,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 @cache
 def _class(name: str, fields: tuple[str, ...]) -> Any:
-    """One class for the same names, so that what is split from one config twice is one pytree structure."""
+    """One class for the same names, so that two splits of one config have the same pytree structure."""
     return collections.namedtuple(name, fields)
 
 

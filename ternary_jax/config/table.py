@@ -1,9 +1,8 @@
-"""The keys of the engine, and the table of all keys that the configs of a task may have.
+"""The keys of the engine, and the table of all keys of the configs of a task.
 
-A task module brings `KEYS`, a table like the one here, of its own keys, and may bring `check(config)`, which raises a
-ConfigError for what involves several keys. One with `report(config)` trains nothing: its own KEYS are all there is.
-An extension is a module of the same kind, whose keys stand in every table, and which may change any task.
-Defaults live in configs/ only.
+A task module has a table `KEYS` of its own keys, and may have `check(config)`, which raises a ConfigError for a rule
+that involves several keys. A module with `report(config)` trains nothing, and its configs have only `task` and its own
+KEYS. An extension is a module with KEYS that stand in every table; it may change any task. Defaults stand in configs/.
 """
 
 import importlib
@@ -12,10 +11,10 @@ from types import ModuleType
 from ternary_jax.config.keys import Key, choice, flag, integer, integers, real, reals, text, words
 from ternary_jax.errors import ConfigError
 
-# Modules that accompany a run of any task. By name, as tasks are: the configs know no package that is above them.
+# Extensions of any task. They are imported by name, as tasks are, because this package may not import those above it.
 EXTENSIONS = ("ternary_jax.grokking.extension",)
 
-SHAPES = ("constant", "cosine", "linear", "warm_restarts")  # of `schedules.learning_rate`
+SHAPES = ("constant", "cosine", "linear", "warm_restarts")  # shapes of the learning-rate schedule
 
 KEYS = {
     "task": text(),
@@ -64,7 +63,7 @@ KEYS = {
 
 
 def keys_of(task: str) -> tuple[dict[str, Key], ModuleType]:
-    """All keys of the configs of a task, and its module."""
+    """(table of all keys of the task's configs, task module)."""
     what = f"config.task={task} has to be the name of a task module, such as ternary_jax.addition.task"
     try:
         module = importlib.import_module(task)
@@ -80,5 +79,5 @@ def keys_of(task: str) -> tuple[dict[str, Key], ModuleType]:
 
 
 def extensions() -> list[ModuleType]:
-    """The modules of EXTENSIONS."""
+    """The imported modules of EXTENSIONS."""
     return [importlib.import_module(name) for name in EXTENSIONS]

@@ -1,1 +1,1 @@
-"""Trains any task: one pure step, scanned over steps, vmapped over runs, in one host loop."""
+"""Training of any task: one pure step, scanned over steps, vmapped over runs, driven by one host loop."""

@@ -1,4 +1,4 @@
-"""From a config to what is trained: the task that it names, with the extensions that it asks for."""
+"""Assembly of a training from a config: the task that the config names, with the extensions that the config enables."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from ternary_jax.errors import ConfigError
 
 
 def assemble(config: Any) -> tuple[Task, Any, Any]:
-    """(task, static, hypers): the pure functions, what is compiled into them, the arrays that they take.
+    """(task, static, hypers): the pure functions, the values compiled into them, the arrays that they take.
 
     Nothing is compiled or trained. An extension is a module with `extend(task, static, hypers) -> task`; an extension
-    that the config does not ask for returns the task itself.
+    that the config does not enable returns the task unchanged.
     """
     static, hypers = split(config)
     _, module = keys_of(config.task)

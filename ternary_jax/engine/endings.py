@@ -1,4 +1,4 @@
-"""How runs end, in words: for the terminal, for summary.json, and for the error of a run that diverged."""
+"""The end of each run in words: for the terminal, for summary.json, and for the error of runs that diverged."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from ternary_jax.engine.program import Report
 
 
 def warn(training: Training, report: Report) -> None:
-    """Say which runs met something that is not finite in the chunk."""
+    """Print which runs had a loss or gradient in this chunk that was not finite."""
     for k in np.flatnonzero(report.moved & ~report.counts):
         stop = report.stop
-        went = f"back to step {stop.at[k]:,}, at {float(stop.rate[k]):g} of the learning rate"
-        said = went if stop.reason[k] == stopping.RUNNING else "it stops"
-        terminal.say(f"run {k} (seed {training.hypers.seed[k]}): {_bad(training, stop, k)}; {said}")
+        rollback = f"back to step {stop.at[k]:,}, at {float(stop.rate[k]):g} of the learning rate"
+        outcome = rollback if stop.reason[k] == stopping.RUNNING else "it stops"
+        terminal.say(f"run {k} (seed {training.hypers.seed[k]}): {_not_finite(training, stop, k)}; {outcome}")
 
 
 def endings(training: Training, stop: Any) -> list[dict[str, Any]]:
@@ -28,19 +28,16 @@ def endings(training: Training, stop: Any) -> list[dict[str, Any]]:
         if reason == stopping.GREW:
             detail = f"its loss grew over {training.static.stop.divergence:g} times its first"
         elif reason == stopping.NOT_FINITE:
-            detail = _bad(training, stop, k)
+            detail = _not_finite(training, stop, k)
         elif stop.rollbacks[k]:
-            detail = f"rolled back {stop.rollbacks[k]} times, last because {_bad(training, stop, k)}"
-        said = stopping.describe(int(reason), training.static.stop.watch, training.static.train)
-        out.append({"reason": said, "step": int(stop.at[k]), "detail": detail})
+            detail = f"rolled back {stop.rollbacks[k]} times, last because {_not_finite(training, stop, k)}"
+        words = stopping.describe(int(reason), training.static.stop.watch, training.static.train)
+        out.append({"reason": words, "step": int(stop.at[k]), "detail": detail})
     return out
 
 
 def what_to_do(training: Training, saved: Sequence[int], stop: Any) -> str:
-    """One sentence for runs that diverged, all of them: what happened, what is left, how to go on.
-
-    saved: steps of the checkpoints that there are
-    """
+    """The error where all runs diverged: what happened, the last checkpoint of the steps in `saved`, how to go on."""
     n, details = training.static.runs, [ending["detail"] for ending in endings(training, stop)]
     what = "the run diverged: " if n == 1 else f"all {n} runs diverged, run 0 first in this list: "
     what += "; ".join(dict.fromkeys(details[:3]))
@@ -54,5 +51,5 @@ def what_to_do(training: Training, saved: Sequence[int], stop: Any) -> str:
     return f"{what}; {good} in {training.workdir}; {fix}"
 
 
-def _bad(training: Training, stop: Any, run: Any) -> str:
+def _not_finite(training: Training, stop: Any, run: Any) -> str:
     return f"{training.observables[int(stop.bad_term[run])]} was not finite at step {stop.bad_step[run]:,}"

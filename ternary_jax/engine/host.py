@@ -1,6 +1,6 @@
-"""The one Python loop: compiled chunks are dispatched, their reports read one chunk behind, and written down.
+"""The host loop: it dispatches compiled chunks, reads their reports one chunk behind, and writes rows and checkpoints.
 
-The host acts between chunks alone, and reads the report of chunk n after it has dispatched chunk n + 1.
+The host acts only between chunks, and reads the report of chunk n after it has dispatched chunk n + 1.
 """
 
 import threading
@@ -23,8 +23,8 @@ from ternary_jax.engine.step import observables
 from ternary_jax.errors import RunError
 from ternary_jax.workdir import checkpoint, claim, tensorboard
 
-# LLVM's optimisation: level 1 compiles a sixth sooner than level 3, the usual one, and what it makes was as fast on
-# CPU, to within the noise (a chunk of v5_12, in turns: median 1.47 s against 1.52 s).
+# Compiler options of the chunk. LLVM's optimisation level 1 compiles a sixth faster than the default, level 3, and its
+# code was as fast on CPU, to within the noise (a chunk of v5_12, measured in turns: median 1.47 s against 1.52 s).
 OFTEN = {"xla_backend_optimization_level": 1}
 
 
@@ -34,11 +34,13 @@ def run(
     again: str = "the same command with the same --workdir",
     started: float | None = None,
 ) -> dict[str, Any]:
-    """Train what the config describes in `workdir`, or go on with it there; -> the summary, as in summary.json.
+    """Train by the config in `workdir`, from its newest checkpoint if there is one; -> the content of summary.json.
 
-    again: how this run is started once more, for the messages; started: unix seconds from which it counts, now if not
-    given. Raises ConfigError before anything is written, RunError where a run can't go on. SIGINT and SIGTERM save, and
-    give a summary with finished False.
+    again: the command that resumes this run, for the messages
+    started: unix seconds from which wall_s counts; None: now
+
+    Raises ConfigError before anything is written, and RunError where a run cannot go on. SIGINT and SIGTERM save a
+    checkpoint; the summary then has finished=False.
     """
     workdir, started = Path(workdir), time.time() if started is None else started
     if done := claim.finished(workdir, config):
@@ -64,25 +66,25 @@ def run(
 
 
 def _train(training: Training, interrupted: threading.Event) -> dict[str, Any]:
-    """From the newest checkpoint, or from the start, to the end; -> the summary."""
+    """Train from the newest checkpoint, or from the start, to the end; -> the summary."""
     init, chunk = make_train(training.task, training.static)
     hypers, steps = jax.device_put(training.hypers), training.plan
     store = checkpoint.open_store(training.workdir / "checkpoints", saving.policy(training), terminal.say)
     try:
         abstract = jax.eval_shape(init, hypers)
-        found = checkpoint.restore(store, abstract)
-        first = found[0] if found else 0
-        doing = f"going on from step {first:,} of {steps.total:,}" if found else "compiling"
+        saved = checkpoint.restore(store, abstract)
+        first = saved[0] if saved else 0
+        doing = f"going on from step {first:,} of {steps.total:,}" if saved else "compiling"
         terminal.say(f"{training.task.name} in {training.workdir}: {doing} ...")
-        with ThreadPoolExecutor(1) as beside:  # init is compiled while the chunk is traced
-            made = beside.submit(lambda: found[1] if found else init.lower(hypers).compile(results.ONCE)(hypers))
+        with ThreadPoolExecutor(1) as thread:  # compiles init while this thread traces the chunk
+            initial = thread.submit(lambda: saved[1] if saved else init.lower(hypers).compile(results.ONCE)(hypers))
             begun = time.time()
             lowered = chunk.program.lower(abstract, jax.ShapeDtypeStruct((), jnp.int32), hypers, *chunk.shared)
             training = training._replace(observables=[*observables(lowered.out_info[1].info)])
             chunk = chunk._replace(program=lowered.compile(OFTEN))
             clock = Clock(compile_s=time.time() - begun)
-        end, state = first, made.result()
-        stop, book, window = jax.device_get(state.stop), rows.open_log(training, first), []
+        end, state = first, initial.result()
+        stop, board, window = jax.device_get(state.stop), rows.open_log(training, first), []
         with jax.transfer_guard("disallow"):
             for end, report, kept in _chunks(chunk, state, first, stop, hypers, steps, interrupted):
                 if report is None:
@@ -92,23 +94,24 @@ def _train(training: Training, interrupted: threading.Event) -> dict[str, Any]:
                 endings.warn(training, report)
                 window.append((end, report))
                 if steps.due(end, steps.cheap):
-                    window, clock = rows.record(training, book, window, clock, kept)
+                    window, clock = rows.record(training, board, window, clock, kept)
                 if kept is not None:
                     state = kept
                     saving.save(training, store, report, end, state)
-        return _conclude(training, store, book, clock, state, stop, end)
+        return _conclude(training, store, board, clock, state, stop, end)
     finally:
         checkpoint.wait(store)
 
 
 def _chunks(chunk, state, begin, stop, hypers, steps, interrupted):
-    """(end, report, state or None) of every chunk, read when the next is under way; the last has its state.
+    """Yield (end, report, state or None) of every chunk, after the next one is dispatched; the last with its state.
 
-    Before them (begin, None, None), once the first is under way. After a rollback, chunks begin again at the step of
-    that run; runs that are further on are held in them. An interruption waits for the next evaluation, so that its row
-    is what it would have been. A state that is due for a checkpoint is copied: the next chunk takes its arrays over.
+    The first item is (begin, None, None), once the first chunk is dispatched. After a rollback, chunks start again at
+    the step of that run, and hold the runs that are further on. An interruption waits for the next evaluation, so that
+    its row does not depend on the interruption. A state that is due for a checkpoint is copied, because the next chunk
+    donates its arrays.
     """
-    copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # a copy of each leaf would wait for the chunk under way
+    copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # a copy leaf by leaf would wait for the running chunk
     behind, abreast, first = None, True, True
     while True:
         halted = np.all(stop.reason != stopping.RUNNING) or (
@@ -122,7 +125,7 @@ def _chunks(chunk, state, begin, stop, hypers, steps, interrupted):
             if first:
                 first = False
                 yield begin, None, None
-                threading.Thread(target=checkpoint.warm, daemon=True).start()  # earlier, it would slow the tracing
+                threading.Thread(target=checkpoint.warm, daemon=True).start()  # an earlier start would slow the tracing
             ahead = end, report, copy(state) if steps.due(end, steps.checkpoint) else None
         if behind:
             end, report, kept = behind[0], jax.device_get(behind[1]), behind[2] if ahead else state
@@ -143,16 +146,16 @@ def _chunks(chunk, state, begin, stop, hypers, steps, interrupted):
         begin, behind = ahead[0], ahead
 
 
-def _conclude(training, store, book: tensorboard.Board, clock, state, stop, end) -> dict[str, Any]:
-    """Close the books; where all runs have ended, export; write the summary; -> it. RunError where all diverged."""
+def _conclude(training, store, board: tensorboard.Board, clock, state, stop, end) -> dict[str, Any]:
+    """Export if all runs have ended, close the log, write the summary; -> it. RunError where all runs diverged."""
     terminal.progress()
     checkpoint.wait(store)
     diverged = bool(np.all(np.isin(stop.reason, stopping.DIVERGED)))
     finished = not diverged and (end == training.plan.total or bool(np.all(stop.reason != stopping.RUNNING)))
     if finished:
-        results.measure_last(training, book, state, stop)
+        results.measure_last(training, board, state, stop)
         results.export(training, state)
-    tensorboard.close(book)
+    tensorboard.close(board)
     summary = results.summarise(training, clock, stop, finished)
     if diverged:
         raise RunError(endings.what_to_do(training, [*store.metrics], stop))

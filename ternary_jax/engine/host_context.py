@@ -1,4 +1,4 @@
-"""What the files of the host share: the read-only context of its loop, and its clock."""
+"""What the files of the host loop share: its read-only context and its clock."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from ternary_jax.metric import Metric
 class Training(NamedTuple):
     """Read-only context of the host loop.
 
-    metrics: those that are measured, by name
-    config: as resolved, for the checkpoints
-    again: how the run is started once more, for the messages
+    metrics: the metrics that the config measures, by name
+    config: the resolved config, as in config.json, for the checkpoints
+    again: the command that resumes the run, for the messages
     started: unix seconds from which wall_s counts
-    observables: names of what has to be finite, in the order of `StopState.bad_term`
+    observables: names of the values that have to be finite; `StopState.bad_term` is an index into them
     """
 
     task: Task
@@ -32,10 +32,13 @@ class Training(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """Seconds and counts of a session, updated by `_replace`.
+    """Times and counts of a session, updated by `_replace`.
 
-    compile_s: of tracing and compiling; stepped: unix seconds of the first step, None before it
-    since: of the last row; samples, busy_s: trained so far, and in how long; printed: of the last line of progress
+    compile_s: seconds of tracing and compiling
+    stepped: unix seconds of the first step; None before it
+    since: unix seconds of the last row
+    samples, busy_s: samples trained so far, and the seconds that they took
+    printed: time.monotonic() of the last progress line
     """
 
     compile_s: float

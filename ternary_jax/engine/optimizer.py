@@ -1,4 +1,4 @@
-"""AdamW over groups of parameters, whose rates and freezing are arguments of each update."""
+"""AdamW over groups of parameters; the learning rates and the frozen groups are arguments of each update."""
 
 import functools
 
@@ -10,17 +10,18 @@ from ternary_jax.precision import safe_sqrt
 
 
 def adamw_by_group(clip_norm: float, differentiable: bool = False) -> optax.GradientTransformationExtraArgs:
-    """AdamW whose rates are an argument of each update, so that a controller can turn them inside a scan.
+    """AdamW whose learning rates are an argument of each update, so that a controller can change them inside a scan.
 
-    A group is a key of the parameters, a dict, and has an optimizer state of its own: to freeze one is to select its
-    old state, count included. clip_norm: of the groups that are not frozen, together; literally 0 does not clip.
+    A group is a key of the dict of parameters and has its own optimizer state. Freezing a group keeps its old state,
+    the count included.
 
-    differentiable: for those who look ahead through its updates. The root of a second moment of 0, as that of a unit
-        that is never active, has no slope, and 0 times it is NaN; 1e-16 is added to it, which is eps^2.
+    clip_norm: bound on the joint gradient norm of the groups that are not frozen; 0 does not clip
+    differentiable: for a controller that differentiates through updates. The square root of a second moment of 0, that
+        of a unit that is never active, has an infinite derivative, and 0 times it is NaN; so eps^2 = 1e-16 is added
 
     update(gradients, state, params, rates=, weight_decay=, frozen=None):
         rates: learning rate of each group; weight_decay: scalar
-        frozen: bool of each group; None selects nothing
+        frozen: bool of each group; None: no group is frozen
     """
     adam = optax.scale_by_adam(eps_root=1e-16 if differentiable else 0.0)
 

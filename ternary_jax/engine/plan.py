@@ -1,4 +1,4 @@
-"""How a run is cut, in steps; and its open-loop schedules, which have a row for each step."""
+"""The plan of a run in steps: its length, chunks and cadences; and its open-loop schedules, one row a step."""
 
 import math
 from typing import Any, NamedTuple
@@ -11,12 +11,12 @@ from ternary_jax.errors import ConfigError
 
 
 class Plan(NamedTuple):
-    """All in steps.
+    """Lengths and cadences of a run, in steps.
 
-    unit: what the config counts in, an epoch or 1
-    total: the run; chunk: what one call of the program does
-    cheap, costly, checkpoint: what is due after every so many; costly is 0 where those metrics are never measured, or
-        at the end alone
+    unit: steps of the unit in which the config counts: those of an epoch, or 1
+    total: steps of the run; chunk: steps of one call of the program
+    cheap, costly, checkpoint: steps between cheap evaluations, costly evaluations, checkpoints; costly is 0 where the
+        costly metrics are never measured, or only after the last step
     """
 
     unit: int
@@ -27,15 +27,15 @@ class Plan(NamedTuple):
     checkpoint: int
 
     def due(self, end: Any, every: int) -> Any:
-        """Whether something is due at step `end`, a number or an array: every so many steps, and at the end."""
+        """Whether an event with the cadence `every` is due after step `end`, a number or an array; the last step is."""
         return (end % every == 0) | (end == self.total)
 
 
 def plan(static: Any, samples_per_epoch: int | None) -> Plan:
-    """A chunk is the longest number of whole units that fits both `evaluate.cheap_every` and the length of the run.
+    """The plan of a config. A chunk is the greatest common divisor of `evaluate.cheap_every` and the length of the run.
 
-    So all chunks are one program, also where the length is no multiple of the cadence. The costly metrics are not in it
-    if they are wanted at the end alone: to compile them takes seconds, in which no step is made.
+    So all chunks run one program, also where the length is no multiple of the cadence. Costly metrics that are only
+    measured after the last step are left out of that program: compiling them would delay the first step by seconds.
     """
     units, cheap, costly = length(static.train), static.evaluate.cheap_every, static.evaluate.costly_every
     unit = _steps_of_an_epoch(static.train, samples_per_epoch) if static.train.epochs else 1
@@ -50,19 +50,19 @@ def plan(static: Any, samples_per_epoch: int | None) -> Plan:
     )
 
 
-def schedule_rows(given: Any, static: Any) -> dict[str, np.ndarray]:
-    """All open-loop schedules of a task, a row for each step: that of the learning rate, and those of its own."""
-    steps, t = plan(static, given.samples_per_epoch), static.train
+def schedule_rows(task: Any, static: Any) -> dict[str, np.ndarray]:
+    """All open-loop schedules, one row a step: that of the learning rate, and those of the task."""
+    steps, t = plan(static, task.samples_per_epoch), static.train
     warmup, cycle = t.warmup_epochs * steps.unit, t.cycle_epochs * steps.unit
     phases = [schedules.Phase(t.schedule, steps.total, 1.0)]
     if t.schedule == "phases":
         lengths = [units * steps.unit for units in t.phase_epochs]
         phases = [schedules.Phase(*phase) for phase in zip(t.phase_shapes, lengths, t.phase_rates, strict=True)]
     rate = schedules.in_phases(phases, warmup, t.final_rate, cycle, t.cycle_growth)
-    for name, row in given.schedules.items():
+    for name, row in task.schedules.items():
         if len(row) != steps.total or name == "learning_rate":
             raise ValueError(f"schedule {name} has {len(row)} rows: it needs {steps.total}, and a name of its own")
-    return {"learning_rate": rate, **given.schedules}
+    return {"learning_rate": rate, **task.schedules}
 
 
 def _steps_of_an_epoch(train: Any, samples_per_epoch: int | None) -> int:

@@ -1,4 +1,4 @@
-"""A run as one program: a pure step, scanned over the steps of a chunk, vmapped over runs.
+"""The compiled program of a training: a pure step, scanned over the steps of a chunk, vmapped over runs.
 
 chunk(state, first, hypers) -> state, report
 """
@@ -18,18 +18,20 @@ from ternary_jax.control.look_ahead import rows_ahead
 from ternary_jax.engine import optimizer, stopping
 from ternary_jax.engine.columns import refuse_colliding_columns
 from ternary_jax.engine.plan import plan, schedule_rows
-from ternary_jax.engine.step import StepInfo, TrainState, first_bad, flat, keys, make_step
+from ternary_jax.engine.step import StepInfo, TrainState, first_bad, flat, make_step, prng_keys
 from ternary_jax.engine.task import Context, Task
 from ternary_jax.metric import Metric
 
-SCHEDULE = "learning_rate"  # of the engine: the first controller of every chain, and the row that it follows
+SCHEDULE = "learning_rate"  # name of the first controller of every chain, and of the schedule row that it follows
 
 
 class Report(NamedTuple):
-    """What the host reads of a chunk, of all runs.
+    """What the host reads of a chunk; each array has a leading axis of runs.
 
-    info: means over its steps; metrics, stop: as carried at its end
-    moved: whether the run was not held; counts: whether it moved, and all was finite
+    info: means over the steps of the chunk
+    metrics, stop: as carried at its end
+    moved: whether the run took the steps of the chunk, so was not held
+    counts: whether the run moved and every loss and gradient was finite
     """
 
     info: StepInfo
@@ -42,7 +44,8 @@ class Report(NamedTuple):
 class Chunk(NamedTuple):
     """chunk(state, first step, hypers) -> state, report.
 
-    program: jitted, or compiled ahead of the first call; shared: what it takes beside these, the same in every call
+    program: a jitted function, or one compiled ahead of the first call
+    shared: (schedules, data), the further arguments, the same in every call
     """
 
     program: Any
@@ -53,12 +56,12 @@ class Chunk(NamedTuple):
 
 
 def measured(task: Task, static: Any) -> dict[str, Metric]:
-    """The metrics that a config measures, by name."""
+    """The metrics that the config measures, by name."""
     return {m.name: m for m in task.metrics if static.evaluate.costly_every or not m.costly}
 
 
 def carried(task: Task, static: Any) -> dict[str, Metric]:
-    """The metrics that a run carries: `measured`, without the costly ones if they are measured at the end alone."""
+    """The metrics in the carry: `measured`, without the costly ones if these are only measured after the last step."""
     costly = plan(static, task.samples_per_epoch).costly
     return {name: m for name, m in measured(task, static).items() if costly or not m.costly}
 
@@ -71,21 +74,21 @@ def controlled(task: Task) -> Control:
 
 
 def evaluation_context(state: TrainState, step: Any, hypers: Any, data: Any) -> Context:
-    """What the model of a state is measured by, after so many steps."""
+    """The Context of an evaluation of a state after `step` steps."""
     return Context(step, None, Controls({}, None, state.knobs), hypers, data, state.task)
 
 
 def untrained(task: Task, hypers: Any, data: Any) -> tuple[Any, Context]:
-    """(params, Context) of a run before its first step, to measure it by."""
-    begun = beginning(task, optimizer.adamw_by_group(0.0), chain({}), {})(hypers)
-    return begun.params, evaluation_context(begun, jnp.int32(0), hypers, data)
+    """(params, Context) of a run before its first step, for an evaluation of the untrained model."""
+    state = beginning(task, optimizer.adamw_by_group(0.0), chain({}), {})(hypers)
+    return state.params, evaluation_context(state, jnp.int32(0), hypers, data)
 
 
 def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
-    """(init, chunk), jitted and mapped over runs: hypers -> state, and (state, first step, hypers) -> (state, report).
+    """(init, chunk), jitted and vmapped over runs: hypers -> state, and (state, first step, hypers) -> (state, report).
 
     Every array of hypers, state and report has a leading axis of runs. The first step is a scalar, the same for all
-    runs and a multiple of the chunk. A chunk gives up its state to the next: the arrays that were passed in are gone.
+    runs and a multiple of the chunk. The state passed to a chunk is donated: its arrays cannot be read afterwards.
     """
     steps, control = plan(static, task.samples_per_epoch), controlled(task)
     shared = jax.device_put((schedule_rows(task, static), task.data))
@@ -95,23 +98,23 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
     def train_chunk(state, first, hypers, table, data):
         rows = {name: _rows(row, first, steps.chunk, task.look_ahead) for name, row in table.items()}
         xs = (first + jnp.arange(steps.chunk, dtype=jnp.int32), rows)
-        key = keys(hypers)[1]
-        shape: list[Any] = []
+        key = prng_keys(hypers)[1]
+        unravel: list[Any] = []
 
-        def step(state, xs):  # scan stacks one vector of observations: it would compile each of fifty arrays by itself
+        def step(state, xs):  # scan stacks each info as one vector: fifty stacked arrays take longer to compile
             state, info = train_step(state, xs, key, hypers, data)
             row, back = ravel_pytree(info)
-            shape[:] = [back]
+            unravel[:] = [back]
             return state, row
 
         after, rows = jax.lax.scan(step, state, xs)
-        infos = jax.vmap(shape[0])(rows)
+        infos = jax.vmap(unravel[0])(rows)
         refuse_colliding_columns(task, infos)
         after = after._replace(stop=stopping.add(after.stop, infos.loss, steps.chunk))
         after = evaluate(after, first + steps.chunk, hypers, data)
         bad_step, bad_term = first_bad(infos, first)
         undone = state._replace(stop=stopping.went_bad(state.stop, bad_step, bad_term, static))
-        # Held where they are: runs that have stopped, and those that are not where this chunk begins.
+        # A run that has stopped, or that is not at the first step of this chunk, is held: it keeps its state.
         moves = (state.stop.reason == stopping.RUNNING) & (state.stop.at == first)
         after = _select(moves, _select(bad_step >= 0, undone, after), state)
         info = jax.tree.map(lambda x: jnp.mean(x, 0), infos)
@@ -122,20 +125,20 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
 
 
 def make_evaluate(task: Task, static: Any) -> Callable[..., TrainState]:
-    """state, end, hypers, data -> the state with the metrics that are due, and with what they say of stopping."""
+    """state, end, hypers, data -> the state with the metrics that are due, and with the stop state judged by them."""
     steps, metrics_of = plan(static, task.samples_per_epoch), carried(task, static)
 
     def evaluate(state, end, hypers, data):
         context = evaluation_context(state, end, hypers, data)
 
         def cheap(state):
-            metrics = state.metrics | _float32(_declared(task, task.evaluate(state.params, context), False))
+            metrics = state.metrics | _checked(task, task.evaluate(state.params, context), False)
             if steps.costly:
                 metrics = jax.lax.cond(steps.due(end, steps.costly), costly, lambda metrics: metrics, metrics)
             return state._replace(metrics=metrics, stop=stopping.evaluated(state.stop, metrics, metrics_of, static))
 
         def costly(metrics):
-            return metrics | _float32(_declared(task, task.costly(state.params, context), True))
+            return metrics | _checked(task, task.costly(state.params, context), True)
 
         return jax.lax.cond(steps.due(end, steps.cheap), cheap, lambda state: state, state)
 
@@ -143,10 +146,10 @@ def make_evaluate(task: Task, static: Any) -> Callable[..., TrainState]:
 
 
 def beginning(task: Task, tx: Any, control: Control, metrics: Mapping[str, Metric]) -> Callable[[Any], TrainState]:
-    """hypers -> the state of a run before its first step. control: the whole chain; metrics: those that are carried."""
+    """hypers -> the state of a run before its first step. control: the whole chain; metrics: those in the carry."""
 
     def init(hypers):
-        key = keys(hypers)[0]
+        key = prng_keys(hypers)[0]
         params = task.init(key, hypers)
         return TrainState(
             params=params,
@@ -156,7 +159,7 @@ def beginning(task: Task, tx: Any, control: Control, metrics: Mapping[str, Metri
             knobs={name: jnp.asarray(value, jnp.float32) for name, value in task.knobs(hypers).items()},
             metrics={name: jnp.float32(-jnp.inf * metric.better) for name, metric in metrics.items()},
             stop=stopping.init(),
-            # A stream of its own, so that the parameters of a task do not depend on whether it carries a state.
+            # A PRNG stream of its own, so that the parameters do not depend on whether the task carries a state.
             task=task.state.init(jax.random.fold_in(key, 1), hypers) if task.state else (),
         )
 
@@ -164,7 +167,7 @@ def beginning(task: Task, tx: Any, control: Control, metrics: Mapping[str, Metri
 
 
 def _rows(row, first, n, look_ahead):
-    """Of n steps, (n,); where a controller looks k steps ahead, the k from each on, (n, k)."""
+    """The schedule of n steps, (n,); where a controller looks k steps ahead, that of k steps from each on, (n, k)."""
     if look_ahead is None:
         return jax.lax.dynamic_slice_in_dim(row, first, n)
     return rows_ahead(row, first, n, look_ahead.ahead)
@@ -174,16 +177,12 @@ def _select(condition, if_true, if_false):
     return jax.tree.map(functools.partial(jnp.where, condition), if_true, if_false)
 
 
-def _declared(task, found, costly):
-    """The metrics that a task has measured, if they are those that it has declared."""
+def _checked(task, metrics, costly):
+    """The measured metrics in float32. Raises a ValueError where their names are not those of `Task.metrics`."""
     declared = {metric.name for metric in task.metrics if metric.costly == costly}
-    if differing := sorted(found.keys() ^ declared):
+    if differing := sorted(metrics.keys() ^ declared):
         function = "costly" if costly else "evaluate"
         raise ValueError(
             f"Task.metrics and Task.{function} of {task.name} differ in {', '.join(differing)}: name the same"
         )
-    return found
-
-
-def _float32(metrics):
     return {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}

@@ -1,4 +1,4 @@
-"""What a training leaves when it ends: the last costly metrics, the exports, summary.json."""
+"""Results of a training that ends: the last costly metrics, the exports, summary.json."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,22 +9,22 @@ from ternary_jax.engine import stopping
 from ternary_jax.engine.endings import endings
 from ternary_jax.engine.host_context import Clock, Training
 from ternary_jax.engine.program import evaluation_context, untrained
-from ternary_jax.engine.rows import runs as described
+from ternary_jax.engine.rows import run_table
 from ternary_jax.engine.step import TrainState
 from ternary_jax.metric import Metric
 from ternary_jax.provenance import provenance
 from ternary_jax.workdir import exports, files, rows, summary, tensorboard
 
-# A program that runs once is compiled without optimisation.
+# Compiler options of a program that runs once: no optimisation.
 ONCE = {"xla_backend_optimization_level": 0}
 
 
-def measure_last(training: Training, book: tensorboard.Board, state: TrainState, stop: Any) -> None:
-    """Add the costly metrics to the last row of each run whose last evaluation did not have them."""
-    steps, wanted = training.plan, range(training.static.runs if training.static.evaluate.costly_every else 0)
-    early = [k for k in wanted if not (steps.costly and steps.due(stop.at[k], steps.costly))]
-    early = [k for k in early if stop.reason[k] not in stopping.DIVERGED]
-    if not early:
+def measure_last(training: Training, board: tensorboard.Board, state: TrainState, stop: Any) -> None:
+    """Add the costly metrics to the last row of each run whose last evaluation did not measure them."""
+    steps, runs = training.plan, range(training.static.runs if training.static.evaluate.costly_every else 0)
+    missing = [k for k in runs if not (steps.costly and steps.due(stop.at[k], steps.costly))]
+    missing = [k for k in missing if stop.reason[k] not in stopping.DIVERGED]
+    if not missing:
         return
 
     def costly(state, hypers, data):
@@ -32,12 +32,12 @@ def measure_last(training: Training, book: tensorboard.Board, state: TrainState,
 
     data = jax.device_put(training.task.data)
     metrics = jax.device_get(jax.jit(jax.vmap(costly, (0, 0, None)))(state, training.hypers, data))
-    amended = rows.amend(book.log, {k: {name: float(value[k]) for name, value in metrics.items()} for k in early})
-    tensorboard.show(book, amended)
+    amended = rows.amend(board.log, {k: {name: float(value[k]) for name, value in metrics.items()} for k in missing})
+    tensorboard.show(board, amended)
 
 
 def export(training: Training, state: TrainState) -> None:
-    """Write what the task exports of every run, if it exports anything."""
+    """Write the exported arrays of every run, if the task has an export."""
     if (exported := training.task.export) is None:
         return
     data = jax.device_put(training.task.data)
@@ -52,7 +52,7 @@ def export(training: Training, state: TrainState) -> None:
 
 
 def summarise(training: Training, clock: Clock, stop: Any, finished: bool) -> dict[str, Any]:
-    """Write summary.json; -> what it says."""
+    """Write summary.json; -> its content."""
     facts = {
         "finished": finished,
         "compile_s": clock.compile_s,
@@ -63,15 +63,15 @@ def summarise(training: Training, clock: Clock, stop: Any, finished: bool) -> di
         "device": jax.devices()[0].device_kind,
         **provenance(),
     }
-    each = [run | {"stop": end} for run, end in zip(described(training), endings(training, stop), strict=True)]
-    task, targets, found = training.task, stopping.targets_of(training.static), rows.read(training.workdir)
-    told = summary.summarise(found, task.name, _with_untrained(training), each, targets, **facts)
-    files.write_json(training.workdir / "summary.json", told)
-    return told
+    runs = [run | {"stop": end} for run, end in zip(run_table(training), endings(training, stop), strict=True)]
+    log, targets = rows.read(training.workdir), stopping.targets_of(training.static)
+    content = summary.summarise(log, training.task.name, _with_untrained(training), runs, targets, **facts)
+    files.write_json(training.workdir / "summary.json", content)
+    return content
 
 
 def _with_untrained(training: Training) -> Sequence[Metric]:
-    """The metrics; those that the task knows no untrained value of are measured of run 0 before its first step."""
+    """The metrics; an untrained value that the task does not know is measured on run 0 before its first step."""
     task, metrics = training.task, [*training.metrics.values()]
     unknown = [metric for metric in metrics if metric.untrained is None]
     if not unknown:

@@ -1,4 +1,4 @@
-"""Which states of a training are saved, which are kept, and which is the best."""
+"""Checkpoints of a training: which states are saved, which are kept, and which is the best."""
 
 import math
 from typing import Any
@@ -15,16 +15,16 @@ from ternary_jax.workdir import checkpoint
 
 
 def policy(training: Training) -> checkpoint.Policy:
-    """Which checkpoints are kept."""
+    """The config's rules of which checkpoints are kept."""
     c = training.static.checkpoint
     return checkpoint.Policy(c.latest, c.best, training.plan.checkpoint * c.keep_every)
 
 
 def save(training: Training, store: checkpoint.Store, report: Report, end: int, state: TrainState) -> None:
-    """Begin to save the state after the chunk that ended at step `end`, unless a run has been put back and is behind.
+    """Begin to save the state after the chunk that ended at step `end`, unless a run was rolled back and is behind.
 
-    A single run that met something not finite is held before the chunk in which it did. It is saved as of there, and
-    as running: so it can go on by other rules.
+    A single run whose loss or gradient was not finite is held before the chunk in which that happened. It is saved
+    there, as running, so that it can be resumed with train.on_nan=rollback.
     """
     stop = report.stop
     if np.all(np.isin(stop.reason, stopping.DIVERGED)):
@@ -35,7 +35,7 @@ def save(training: Training, store: checkpoint.Store, report: Report, end: int, 
         state = state._replace(stop=state.stop._replace(reason=running))
     elif np.any(stop.at[stop.reason == stopping.RUNNING] != end):
         return
-    checkpoint.wait(store)  # until then, a step under way is not among those that are there
+    checkpoint.wait(store)  # the step of a save that is under way is not in store.metrics yet
     if end and end not in store.metrics:
         metrics = {name: np.asarray(value, float).tolist() for name, value in report.metrics.items()}
         metadata: dict[str, Any] = {"config": training.config, "metrics": metrics, **provenance()}
@@ -43,7 +43,7 @@ def save(training: Training, store: checkpoint.Store, report: Report, end: int, 
 
 
 def _rank(training: Training, report: Report) -> float:
-    """The score of a checkpoint, lower is better: checkpoint.best_metric, or minus it, as the mean over finite runs."""
+    """The score of a checkpoint, lower is better: checkpoint.best_metric or minus it, as the mean over finite runs."""
     name = training.static.checkpoint.best_metric
     values = report.info.loss if name == "loss" else -training.metrics[name].better * report.metrics[name]
     values = values[np.isfinite(values)]

@@ -1,4 +1,4 @@
-"""What stands around a run: signals that it waits for, and compiled programs that are kept."""
+"""Process-wide setup of a run: handling of SIGINT and SIGTERM, and jax's persistent compilation cache."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ import jax
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets, aloud; a second one ends the process. Not outside the main thread."""
+    """An event that SIGINT or SIGTERM sets, with a message; a second signal ends the process. Main thread only."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
@@ -36,14 +36,14 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 def keep_compiled_programs() -> None:
-    """jax's persistent cache in the user's cache directory, unless jax was told of another: a second start is quick."""
+    """Set jax's persistent compilation cache to the user's cache directory, unless jax has one."""
     if jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]
         return
-    with contextlib.suppress(OSError, RuntimeError):  # no home, no place to write: it compiles each time
+    with contextlib.suppress(OSError, RuntimeError):  # no home or no write permission: no cache
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ternary_jax"
         cache.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=cache).close()
         jax.config.update("jax_compilation_cache_dir", str(cache))
-        # By default only what took a second is kept. A run compiles some twenty small programs beside the large one.
+        # By default jax only caches programs that took a second to compile; a run has some twenty small ones.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

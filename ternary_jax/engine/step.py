@@ -1,4 +1,4 @@
-"""One optimizer step of one run: what is carried, what is observed, and the pure function between them."""
+"""One optimizer step of one run: its carry `TrainState`, its info `StepInfo`, and the pure function between them."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,14 +16,15 @@ from ternary_jax.engine.task import Context, Loss, Task
 
 
 class TrainState(NamedTuple):
-    """All that a run carries, and all that a checkpoint holds.
+    """The carry of a run, and the content of a checkpoint.
 
-    params, opt_state: of the task and the optimizer, by group; the latter of `flat` parameters
+    params: parameters of the task, by group
+    opt_state: optimizer state of the `flat` parameters, by group
     control: states of the controllers, by name
-    last: what the controllers see of the last step
-    knobs: those of `Task.knobs`, as they were turned for the last step: part of the model where it is measured
+    last: `Task.signals` of the last step, which the controllers read
+    knobs: `Task.knobs` as the controllers set them for the last step; an evaluation uses these
     metrics: of the last evaluation; before the first, the infinity that is worse than any value
-    stop: whether and why the run is held, and what that is decided by
+    stop: whether and why the run is held, and the running values that decide it
     task: the arrays of `Task.state`; () without
     """
 
@@ -38,12 +39,14 @@ class TrainState(NamedTuple):
 
 
 class StepInfo(NamedTuple):
-    """What is only observed of a step.
+    """Values of a step that are logged and never carried.
 
-    loss: the total; terms: its parts; signals: as the task gave them
-    gradient: norm by group, before clipping; of a controller that looks ahead, as "learner", 0 where it does not learn
-    gradient_norm: of all groups together
-    rates, knobs: the controls that were used; control: the infos of the controllers, by name
+    loss: the total
+    terms, signals: as in the task's `Loss`
+    gradient: norm by group, before clipping; "learner": of a controller that looks ahead, 0 while it does not learn
+    gradient_norm: norm over all groups
+    rates, knobs: the controls that the step used
+    control: the infos of the controllers, by name
     """
 
     loss: Array
@@ -60,9 +63,9 @@ Step = Callable[[TrainState, tuple[Array, dict[str, Array]], Array, Any, Any], t
 
 
 def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs, control: Control) -> Step:
-    """step(state, (number, schedule rows), key, hypers, data) -> state, info; key: that of all steps of the run.
+    """step(state, (number, schedule rows), key, hypers, data) -> state, info; one key serves all steps of the run.
 
-    Where a controller looks ahead, schedule rows have an axis of the steps that it looks through.
+    Where a controller looks ahead, schedule rows have an axis of the steps that it differentiates through.
     """
     gradient = _gradient(task, static.train.microbatches)
 
@@ -85,13 +88,13 @@ def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs
             weight_decay=hypers.train.weight_decay,
             frozen=controls.frozen,
         )
-        seen = {"loss": loss.total} | loss.terms | loss.signals
-        seen |= {f"gradient/{group}": norm for group, norm in norms.items()}
+        readable = {"loss": loss.total} | loss.terms | loss.signals
+        readable |= {f"gradient/{group}": norm for group, norm in norms.items()}
         state = state._replace(
             params=_shaped(optax.apply_updates(params, updates), state.params),
             opt_state=opt_state,
             control=control_state,
-            last={name: seen[name] for name in task.signals},
+            last={name: readable[name] for name in task.signals},
             knobs={name: controls.knobs[name] for name in state.knobs},
             task=task.state.advance(state.task, batch, loss.aux) if task.state else state.task,
         )
@@ -99,7 +102,7 @@ def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs
         return state, StepInfo(loss.total, loss.terms, loss.signals, norms, norm, *used, infos)
 
     def sampled_after(state, number, key, hypers, data):
-        """The batch of step `number` and the context of its loss, with the knobs that a state leaves."""
+        """(batch, context of its loss) of step `number`, with the knobs that the state carries."""
         controls = Controls({}, None, state.knobs)
         return _sampled(task, Context(number, jax.random.fold_in(key, number), controls, hypers, data, state.task))
 
@@ -107,7 +110,7 @@ def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs
 
 
 def _gradient(task: Task, parts: int) -> Callable[..., tuple[Any, Loss]]:
-    """params, batch, Context -> (gradient of the total, Loss); over microbatches, where there are `parts` of them."""
+    """params, batch, Context -> (gradient of the total, Loss), accumulated over `parts` microbatches."""
 
     def total(params: Any, batch: Any, context: Context) -> tuple[Array, Loss]:
         loss = task.loss(params, batch, context)
@@ -117,13 +120,13 @@ def _gradient(task: Task, parts: int) -> Callable[..., tuple[Any, Loss]]:
     return gradient if parts == 1 else _in_parts(gradient, parts)
 
 
-def keys(hypers: Any) -> Array:
-    """(of the initial parameters, of the steps), from the seed."""
+def prng_keys(hypers: Any) -> Array:
+    """Two PRNG keys from the seed: that of the initial parameters, and that of the steps."""
     return jax.random.split(jax.random.key(hypers.seed))
 
 
 def flat(params: dict[str, Any]) -> dict[str, Array]:
-    """Each group as one vector: an optimizer of a hundred leaves takes seconds to compile, of six vectors not."""
+    """Each group as one vector: an optimizer over a hundred leaves takes seconds longer to compile than over six."""
     return {group: ravel_pytree(tree)[0] for group, tree in params.items()}
 
 
@@ -132,7 +135,7 @@ def _shaped(vectors, params):
 
 
 def observables(info: StepInfo) -> dict[str, Array]:
-    """What has to be finite, by its name in an error: a bad term makes gradients bad, and is named before them."""
+    """The values that have to be finite, by their names in an error; terms first, as a bad term makes gradients bad."""
     return {
         **{f"loss term {name}": value for name, value in info.terms.items()},
         "the loss": info.loss,
@@ -141,20 +144,20 @@ def observables(info: StepInfo) -> dict[str, Array]:
 
 
 def first_bad(infos: StepInfo, first: Array) -> tuple[Array, Array]:
-    """Step and place in `observables` of the first value of a chunk that is not finite; step -1 where all are."""
+    """(step, index into `observables`) of the first value of a chunk that is not finite; step -1 without one."""
     bad = ~jnp.isfinite(jnp.stack([*observables(infos).values()], -1))
     row = jnp.argmax(jnp.any(bad, -1))
     return jnp.where(jnp.any(bad), first + row, -1), jnp.argmax(bad[row])
 
 
 def _sampled(task: Task, context: Context) -> tuple[Any, Context]:
-    """(batch, context of its loss): each has a key of its own."""
+    """(batch, context of its loss), drawn with different keys."""
     key_batch, key_loss = jax.random.split(context.key)
     return task.sample(context._replace(key=key_batch)), context._replace(key=key_loss)
 
 
 def _in_parts(gradient: Callable[..., tuple[Any, Loss]], n: int) -> Callable[..., tuple[Any, Loss]]:
-    """The mean gradient and loss over n microbatches, in the memory of one; aux of all their rows."""
+    """The mean gradient and loss over n microbatches, in the memory of one; `aux` of all rows of the batch."""
 
     def of_parts(params, batch, context):
         def part(summed, x):

@@ -1,4 +1,4 @@
-"""What a model family hands to the engine: a task, made of pure functions of one run. The engine knows nothing else."""
+"""The interface between a model family and the engine: a `Task`, made of pure functions of one run."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -12,15 +12,15 @@ from ternary_jax.metric import Metric
 
 
 class Context(NamedTuple):
-    """What a function of a task goes by, beside the parameters: in a step of one run, or where it is measured.
+    """The arguments of a task's functions beside the parameters, in a step of one run or in an evaluation.
 
-    step: number of the step, the same for all runs; of an evaluation, how many steps were done
-    key: randomness, a function of (seed, step, microbatch); one of its own in `sample`; None in an evaluation
-    controls: what the controllers have turned; where it is measured, the knobs of the last step
+    step: number of the step, the same for all runs; in an evaluation, the number of steps done
+    key: PRNG key, a function of (seed, step, microbatch), another one in `sample`; None in an evaluation
+    controls: outputs of the controllers; in an evaluation, the knobs of the last step
     hypers: the traced values of the config
     data: `Task.data`, on the device
     state: the arrays of `Task.state`; () without
-    signals: the `Signals` that the controllers saw; None where it is measured
+    signals: the `Signals` that the controllers read; None in an evaluation
     """
 
     step: Array
@@ -33,11 +33,11 @@ class Context(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """What a loss gives.
+    """The result of `Task.loss`.
 
-    total: what is descended
+    total: the scalar whose gradient is taken
     terms: its parts, unweighted, by name
-    signals: what else is worth seeing, by name
+    signals: other values to log or to control by, by name
     aux: arrays with a row for each row of the batch, for `TaskState.advance`
     """
 
@@ -59,10 +59,10 @@ class TaskState(NamedTuple):
 
 
 class Network(NamedTuple):
-    """A network that can be asked what its units read, also at inputs that the task does not have.
+    """A network whose preactivations can be computed at any input, also at inputs outside the data.
 
-    inputs: (n, d), of all that the task has
-    preactivations: inputs (m, d) -> {layer: (m, units)}, what each unit applies its function to
+    inputs: (n, d), all inputs of the task
+    preactivations: inputs (m, d) -> {layer: (m, units)}, the argument of each unit's activation function
     """
 
     inputs: Array
@@ -70,7 +70,7 @@ class Network(NamedTuple):
 
 
 class Inner(NamedTuple):
-    """What a task shows of the inside of its model; both are traced, and only where they are asked for.
+    """Internals of a model for the emergence metrics; both are only traced where the config enables such a metric.
 
     representations: params, Context -> {name: (n, d)}, a row for each of n inputs
     networks: params, Context -> {name: Network}
@@ -85,13 +85,13 @@ def _nothing(*_: Any) -> dict[str, Any]:
 
 
 class Task(NamedTuple):
-    """A model family at the values of a config. All functions are pure, of one run, and traced; the engine maps them.
+    """A model family at the values of a config. All functions are pure and traced, of one run; the engine vmaps them.
 
     Required:
-    name: as it is called in reports
-    data: arrays that all runs share, moved to the device once; what is closed over instead becomes part of the program
+    name: the name in reports
+    data: arrays that all runs share, moved to the device once; an array that is closed over becomes a program constant
     metrics: what `evaluate` and `costly` return, in the order of a report
-    init: key, hypers -> params, a dict of trees; its keys are the groups that rates and freezing speak of
+    init: key, hypers -> params, a dict of trees; its keys are the parameter groups of `Controls.rates` and `.frozen`
     sample: Context -> batch, a pytree with a leading axis of batch_size
     loss: params, batch, Context -> Loss; the mean over the batch, as microbatches are averaged
     evaluate: params, Context -> metrics by name
@@ -101,14 +101,14 @@ class Task(NamedTuple):
     costly: params, Context -> the costly metrics by name
     export: params, Context -> arrays by name, which `workdir.exports` writes when all runs have ended
     knobs: hypers -> the knobs before any controller
-    controllers: by name, in the order in which they turn the controls of a step
+    controllers: by name, in the order in which they change the controls of a step
     schedules: arrays of one row a step, by name, for the controllers
-    signals: names that the controllers see of the last step: of Loss.signals, Loss.terms, "gradient/GROUP", or "loss"
-    state: what is carried beside the parameters
+    signals: values of the last step that the controllers read: of Loss.signals, Loss.terms, "gradient/GROUP", or "loss"
+    state: arrays that are carried beside the parameters
     look_ahead: how a controller learns from the steps that follow
-    inner: what can be seen inside the model, for the emergence metrics
+    inner: internals of the model, for the emergence metrics
     criteria: levels of success, for the analysis
-    notes: sentences below the table of a run, on how to read it
+    notes: sentences on how to read the table of a run, printed below it
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""All that is on disk of a training: rows, checkpoints, summary, config, TensorBoard. `open` reads it."""
+"""The files of a training: rows, checkpoints, summary, config, TensorBoard. `open(path)` reads a workdir."""
 
 from ternary_jax.workdir.run import Checkpoint, Columns, Model, Run, open
 

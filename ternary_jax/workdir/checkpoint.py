@@ -1,7 +1,8 @@
-"""Checkpoints, written in a thread of their own, compared and checksummed on the way back.
+"""Checkpoints: written in a background thread, checked by dtype, shape and checksum when they are read.
 
-A state is one array of bytes, leaf after leaf, and a header that says what lies where: four times quicker than forty
-arrays, and nothing is cast. Orbax's own `save_async` tells what failed only at the next save, and leaves a thread each.
+A state is one array of bytes, leaf after leaf, and a header with the dtype and shape of each leaf. This is four times
+as fast as forty arrays, and casts nothing. Orbax's `save_async` was rejected: it reports an error only at the next
+save, and leaves a thread for each save.
 """
 
 import functools
@@ -26,11 +27,16 @@ from ternary_jax.errors import RunError
 
 
 class CheckpointError(RunError):
-    """One sentence: what is wrong with the checkpoints, and what to do."""
+    """A checkpoint cannot be read or written: one sentence with the reason and the fix."""
 
 
 class Policy(NamedTuple):
-    """latest >= 1: how many of the newest; best: of those with the lowest metric; keep_every: in steps, 0 for none."""
+    """Which checkpoints are kept.
+
+    latest: number of the newest, at least 1
+    best: number of those with the lowest metric
+    keep_every: steps between those that are never deleted; 0: none
+    """
 
     latest: int
     best: int
@@ -38,7 +44,12 @@ class Policy(NamedTuple):
 
 
 class Store(NamedTuple):
-    """metrics: those of `metrics_of`, by step; pending: the save under way."""
+    """An open folder of checkpoints.
+
+    say: prints a message about a damaged checkpoint
+    metrics: step -> metric of every saved checkpoint, as from `metrics_of`
+    pending: (step, thread, future) of the save under way; at most one
+    """
 
     directory: Path
     policy: Policy
@@ -49,22 +60,22 @@ class Store(NamedTuple):
 
 @functools.cache
 def warm():
-    """Orbax, and a maker of its settings. The import takes 0.5 s: call this in a thread at the start of a program."""
+    """(orbax, function that makes its context). The import takes 0.5 s: call this in a thread when a program starts."""
     from orbax.checkpoint import v1 as ocp
 
-    def context():  # a new one each time: one that two threads enter is an error
+    def context():  # a new context for each use: two threads cannot enter the same one
         saving = ocp.options.ArrayOptions.Saving(use_ocdbt=False, use_compression=False)
-        # A folder that cannot be made is an error at once, before there are coroutines that nobody awaits.
+        # If a folder cannot be made, the error comes at once, before Orbax starts coroutines that are never awaited.
         early = ocp.options.AsyncOptions(create_directories_asynchronously=False)
         return ocp.Context(array_options=ocp.options.ArrayOptions(saving=saving), async_options=early)
 
-    # What fails is said in a sentence of ours; Orbax would print warnings and tracebacks above it.
+    # A CheckpointError says what failed; Orbax would print warnings and tracebacks above it.
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
     return ocp, context
 
 
 def open_store(directory: str | Path, policy: Policy, say: Callable[[str], None]) -> Store:
-    """WORKDIR/checkpoints, made if need be and rid of what killed saves left. say: told of what is damaged."""
+    """Open WORKDIR/checkpoints: make it if it is missing, and delete the leftovers of saves that were killed."""
     directory = Path(directory).absolute()
     directory.mkdir(parents=True, exist_ok=True)
     _clean(directory)
@@ -72,35 +83,35 @@ def open_store(directory: str | Path, policy: Policy, say: Callable[[str], None]
 
 
 def steps(directory: Path) -> list[int]:
-    """Those of the checkpoints in a folder, in order."""
+    """The steps of the checkpoints in a folder, ascending."""
     return sorted(int(path.name) for path in directory.glob("*") if path.name.isdecimal())
 
 
 def metrics_of(directory: Path) -> dict[int, float | None]:
-    """{step: metric} of what is on disk, None for one that cannot be read."""
+    """{step: metric} of the checkpoints on disk; None for a checkpoint that cannot be read."""
     metrics: dict[int, float | None] = dict.fromkeys(steps(directory))
     for step in metrics:
-        with suppress(Exception):  # `restore` and `load` say so, should it come to this one
+        with suppress(Exception):  # `restore` and `load` report a damaged checkpoint where they read it
             metrics[step] = _header(directory.absolute() / str(step))[0]["metric"]
     return metrics
 
 
 def save(store: Store, step: int, state: Any, metric: float, metadata: dict[str, Any]) -> None:
-    """Begin to write a checkpoint, once the one before is written. metric: lower is better, and finite than not finite.
+    """Begin to write a checkpoint, after the save before it. metric: lower is better, a value not finite is the worst.
 
     The arrays may still be computing, but must not be donated before the next `wait` or `save`.
     """
     wait(store)
     if step in store.metrics:
         raise CheckpointError(f"step {step} is already saved in {store.directory}: save a later one, or move it away")
-    # Not `files.dumps`: nobody else reads a header, and nan has to come back as nan.
+    # Not `files.dumps`, which writes nan as null: only this file reads a header, and nan has to come back as nan.
     header = json.dumps({"metric": float(metric), "leaves": fingerprint(state), "metadata": metadata})
     worker = ThreadPoolExecutor(1, "checkpoint")
     store.pending.append((step, worker, worker.submit(_write, store, step, jax.tree.leaves(state), header)))
 
 
 def wait(store: Store) -> None:
-    """Until the last save is on disk and its thread has ended; CheckpointError if it could not be written."""
+    """Wait until the last save is on disk and its thread has ended; CheckpointError if it could not be written."""
     for step, worker, future in list(store.pending):
         worker.shutdown()
         store.pending.clear()
@@ -113,10 +124,10 @@ def wait(store: Store) -> None:
 
 
 def restore(store: Store, abstract: Any) -> tuple[int, Any, dict[str, Any]] | None:
-    """(step, state, metadata) of the newest whole checkpoint; None if there is none at all.
+    """(step, state, metadata) of the newest undamaged checkpoint; None if the folder has no checkpoint.
 
-    abstract: the state in ShapeDtypeStructs. Without shardings the arrays are uncommitted, as those just made are, and
-    what was compiled for these takes them. Damaged checkpoints that are newer are moved to WORKDIR/damaged.
+    abstract: the state as ShapeDtypeStructs. Without shardings the arrays are uncommitted, as those of `init` are, so
+    that the compiled program accepts them. Newer checkpoints that are damaged are moved to WORKDIR/damaged.
     """
     wait(store)
     wanted, damaged = fingerprint(abstract), {}
@@ -125,7 +136,7 @@ def restore(store: Store, abstract: Any) -> tuple[int, Any, dict[str, Any]] | No
             leaves, metadata = _read(store.directory / str(step), wanted)
         except CheckpointError:
             raise
-        except Exception as e:  # whichever byte was altered, and whoever stumbled over it
+        except Exception as e:  # an altered byte can raise any error, in any library
             damaged[step] = _reason(e)
             continue
         for bad, reason in damaged.items():
@@ -146,15 +157,15 @@ def restore(store: Store, abstract: Any) -> tuple[int, Any, dict[str, Any]] | No
 
 
 def load(directory: str | Path, step: int | None = None) -> tuple[int, dict[str, Any], dict[str, Any]]:
-    """(step, state as nested dicts of numpy arrays, metadata); the newest if no step is named."""
-    there = steps(Path(directory))
-    step, state = max(there, default=0) if step is None else step, {}
-    if step not in there:
-        raise CheckpointError(f"there is no checkpoint of step {step} in {directory}: load one of the steps {there}")
+    """(step, state as nested dicts of numpy arrays, metadata) of a checkpoint; the newest if step is None."""
+    saved = steps(Path(directory))
+    step, state = max(saved, default=0) if step is None else step, {}
+    if step not in saved:
+        raise CheckpointError(f"there is no checkpoint of step {step} in {directory}: load one of the steps {saved}")
     try:
         leaves, metadata = _read(Path(directory).absolute() / str(step))
     except Exception as e:
-        raise CheckpointError(f"checkpoint {step} is damaged ({_reason(e)}): load another of the steps {there}") from e
+        raise CheckpointError(f"checkpoint {step} is damaged ({_reason(e)}): load another of the steps {saved}") from e
     for name, leaf in leaves.items():
         *parents, last = name.split("/")
         functools.reduce(lambda node, key: node.setdefault(key, {}), parents, state)[last] = leaf
@@ -162,39 +173,45 @@ def load(directory: str | Path, step: int | None = None) -> tuple[int, dict[str,
 
 
 def kept(metrics: dict[int, float | None], policy: Policy) -> set[int]:
-    """The steps to keep, of {step: metric}. What cannot be read is not deleted."""
+    """The steps to keep, of {step: metric}. A checkpoint that cannot be read is kept."""
     regular = {step for step in metrics if policy.keep_every and step % policy.keep_every == 0}
     unknown = {step for step, m in metrics.items() if m is None}
     return {*sorted(metrics)[-policy.latest :], *ranked(metrics)[: policy.best], *regular, *unknown}
 
 
 def ranked(metrics: dict[int, float | None]) -> list[int]:
-    """The steps with a finite metric, the lowest first."""
+    """The steps with a finite metric, the lowest metric first."""
     return [step for _, step in sorted((m, step) for step, m in metrics.items() if m is not None and math.isfinite(m))]
 
 
 def fingerprint(state: Any) -> dict[str, str]:
-    """{"params/dense/kernel": "float32[3, 4]"}, in the order of the leaves."""
-    found = {}
+    """Names, dtypes and shapes of the leaves, in their order: {"params/dense/kernel": "float32[3, 4]"}."""
+    leaves = {}
     for path, x in jax.tree_util.tree_leaves_with_path(state):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        # Restored, a weakly typed array would be of another type, and compile the program anew.
-        if getattr(x, "weak_type", False) or jnp.issubdtype(x.dtype, jax.dtypes.extended) or name in found:
+        # A weakly typed array is restored as a strongly typed one, so the program would be compiled again.
+        if getattr(x, "weak_type", False) or jnp.issubdtype(x.dtype, jax.dtypes.extended) or name in leaves:
             raise ValueError(f"state {name} is weakly typed, a key or there twice: give it a dtype, or its key_data")
-        found[name] = f"{x.dtype}{list(x.shape)}"
-    return found
+        leaves[name] = f"{x.dtype}{list(x.shape)}"
+    return leaves
+
+
+def mismatches(there: dict[str, str], here: dict[str, str]) -> list[str]:
+    """A text for each leaf in which two fingerprints differ."""
+    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    return [f"{name} {there.get(name, 'absent')} there, {here.get(name, 'absent')} here" for name in names]
 
 
 def _write(store: Store, step: int, leaves: list[jax.Array], header: str) -> None:
     ocp, context = warm()
     data = b"".join(x.tobytes() for x in jax.device_get(leaves))
-    own = {"header": header, "header_crc": zlib.crc32(header.encode()), "crc": zlib.crc32(data)}
+    checked = {"header": header, "header_crc": zlib.crc32(header.encode()), "crc": zlib.crc32(data)}
     try:
         with context():
-            ocp.save(store.directory / str(step), {"bytes": np.frombuffer(data, np.uint8)}, custom_metadata=own)
+            ocp.save(store.directory / str(step), {"bytes": np.frombuffer(data, np.uint8)}, custom_metadata=checked)
         store.metrics[step] = json.loads(header)["metric"]
         for old in set(store.metrics) - kept(store.metrics, store.policy):
-            # First renamed: half deleted, it must not look like a checkpoint.
+            # Renamed before it is deleted: a folder that is half deleted must not look like a checkpoint.
             (store.directory / str(old)).rename(store.directory / f"{old}.deleted")
             del store.metrics[old]
     finally:
@@ -212,12 +229,9 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
 
 def _read(path: Path, wanted: dict[str, str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     header, crc = _header(path)
-    here, there = wanted or header["leaves"], header["leaves"]
-    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    if names:
-        rows = [f"{name} {there.get(name, 'absent')} there, {here.get(name, 'absent')} here" for name in names[:5]]
+    if differing := mismatches(header["leaves"], wanted or header["leaves"]):
         raise CheckpointError(
-            f"{path} holds another state than this program ({'; '.join(rows)}; {len(names)} such in all): "
+            f"{path} holds another state than this program ({'; '.join(differing[:5])}; {len(differing)} such in all): "
             "start with the config that it was made with, or in another workdir"
         )
     ocp, context = warm()
@@ -226,7 +240,7 @@ def _read(path: Path, wanted: dict[str, str] | None = None) -> tuple[dict[str, n
     if zlib.crc32(data) != crc:
         raise ValueError("its arrays were cut short or altered")
     leaves, start = {}, 0
-    for name, text in there.items():
+    for name, text in header["leaves"].items():
         dtype = text.partition("[")[0]
         shape = json.loads(text.removeprefix(dtype))
         end = start + math.prod(shape) * np.dtype(dtype).itemsize
@@ -241,8 +255,8 @@ def _clean(directory: Path) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The operating system's words where there are any (TensorStore hands on the number), else the first line."""
-    if "DATA_LOSS" in str(error):  # two lines of TensorStore's insides
+    """The operating system's text of the error (TensorStore gives its number), else the first line of the message."""
+    if "DATA_LOSS" in str(error):  # from TensorStore, in two lines about its internals
         return "its arrays were cut short or altered"
     code = re.search(r"(?:os_error_code='|^\[Errno )(\d+)", str(error))
     return os.strerror(int(code[1])) if code else f"{error}".partition("\n")[0][:200]

@@ -10,29 +10,28 @@ from ternary_jax import config as configs
 from ternary_jax.errors import ConfigError, RunError, WorkdirError
 from ternary_jax.workdir import files
 
-# Of a workdir: what a state holds and what columns are called. It was 1, and written nowhere, until controllers had
-# names. Count it up where an unfinished workdir of the version before cannot go on.
+# Version of what a workdir holds: the leaves of a state, the names of columns. Count it up where an unfinished workdir
+# of the version before cannot be resumed. A config.json without the entry "format" is of version 1.
 FORMAT = 2
 
 
 def contents(config: Any) -> dict[str, Any]:
-    """What config.json has, and every checkpoint a copy of."""
+    """The content of config.json, of which every checkpoint holds a copy."""
     return {"format": FORMAT, **configs.resolved(config)}
 
 
 def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
-    """The summary of a workdir whose run has ended, None where there is something to do. Changes nothing.
+    """The summary of a workdir whose training is finished; None where there is something left to train. Writes nothing.
 
-    A workdir of another config or of another format, or a directory that is no workdir, is refused.
+    Raises a ConfigError for a workdir of another config or format, and for a directory that is no workdir.
     """
     file = workdir / "config.json"
     if not file.exists():
         names = sorted(path.name for path in workdir.iterdir()) if workdir.is_dir() else []
         # A full disk or a kill may leave config.json half written.
-        strangers = [name for name in names if not name.startswith(".") and name != "config.json.part"]
-        if strangers:
+        if foreign := [name for name in names if not name.startswith(".") and name != "config.json.part"]:
             raise ConfigError(
-                f"--workdir={workdir} holds {strangers[0]!r} and no config.json, so it is no workdir: name another"
+                f"--workdir={workdir} holds {foreign[0]!r} and no config.json, so it is no workdir: name another"
             )
         return None
     try:
@@ -41,8 +40,8 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
         raise RunError(
             f"{file} is damaged: put back a copy (every checkpoint holds one), or name another --workdir"
         ) from e
-    here, own = configs.resolved(config), there.pop("format", 1) == FORMAT
-    if not own:  # keys have come and gone since
+    here, same_format = configs.resolved(config), there.pop("format", 1) == FORMAT
+    if not same_format:  # compare only the keys that both versions have
         both = there.keys() & here.keys()
         there, here = {key: there[key] for key in both}, {key: here[key] for key in both}
     if differing := configs.differences(there, here):
@@ -54,7 +53,7 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
         summary = files.read_json(workdir / "summary.json")
     if summary and summary.get("finished"):
         return summary
-    if not own:
+    if not same_format:
         raise ConfigError(
             f"--workdir={workdir} was begun by an earlier version, and this one cannot go on with it: name another "
             "to train again; its rows and exports can still be read with ternary_jax.workdir.open"
@@ -64,7 +63,7 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def claim(workdir: Path, config: Any) -> Iterator[None]:
-    """Hold the workdir for this process, with its config in config.json. The lock dies with the process, however."""
+    """Lock the workdir for this process and write config.json. The lock ends with the process, however it ends."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         with (workdir / ".lock").open("a") as lock:

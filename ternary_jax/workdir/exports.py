@@ -1,4 +1,4 @@
-"""What a task exports of each run when all runs have ended: embeddings/run_NNN.npz."""
+"""embeddings/run_NNN.npz: the arrays that a task exports of each run, written when all runs have ended."""
 
 import io
 import zipfile
@@ -13,7 +13,7 @@ from ternary_jax.workdir.files import write_whole
 
 
 def path_of(workdir: Path, run: int) -> Path:
-    """The file of a run."""
+    """The path of a run's file."""
     return workdir / "embeddings" / f"run_{run:03d}.npz"
 
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or appended to, and the JSON that all of them have."""
+"""Writing of files, whole or appended, with errors of one sentence; and the JSON that all files of a workdir have."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from ternary_jax.errors import RunError, WorkdirError
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """The file has its old contents or the new, whenever the process is killed."""
+    """Write a file atomically: after a kill at any moment it has its old content or the new."""
     part = path.with_name(path.name + ".part")
     with full_disk_is_one_sentence(path):
         part.write_bytes(data)
@@ -19,25 +19,25 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def append(path: Path, data: bytes) -> None:
-    """More bytes at the end of the file, which is made if need be. A kill may cut them short."""
+    """Append bytes to a file, which is made if it is missing. A kill may leave only a part of the bytes."""
     with full_disk_is_one_sentence(path), path.open("ab") as file:
         file.write(data)
 
 
 def write_json(path: Path, value: Any, infinite: str | None = None) -> None:
-    """`dumps(value)` and an end of line, written whole."""
+    """Write a file with the JSON of a value, as `plain` makes it, and an end of line."""
     write_whole(path, f"{dumps(value, indent=1, infinite=infinite)}\n".encode())
 
 
 def dumps(value: Any, indent: int | None = None, infinite: str | None = None) -> str:
-    """The JSON of a value, made plain."""
+    """The JSON of a value, as `plain` makes it."""
     return json.dumps(plain(value, infinite), indent=indent, allow_nan=False)
 
 
 def plain(value: Any, infinite: str | None = None) -> Any:
-    """As JSON has it: numbers and arrays of numpy are those of Python, and what is not finite is null.
+    """A value as JSON can hold it: numpy numbers and arrays become Python's, a number that is not finite becomes null.
 
-    infinite: what +inf is instead, where it is a result, such as the ratio of a run that never generalises
+    infinite: the replacement of +inf, where inf is a result, such as the ratio of a run that never generalises
     """
     value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, Mapping):
@@ -64,7 +64,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def full_disk_is_one_sentence(path: Path) -> Iterator[None]:
-    """A RunError for whatever the operating system refuses."""
+    """Turn an OSError of a write into a RunError."""
     try:
         yield
     except OSError as e:

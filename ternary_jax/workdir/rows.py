@@ -1,4 +1,4 @@
-"""metrics.jsonl: a line for each run at each evaluation.
+"""metrics.jsonl: one line, a row, for each run and evaluation.
 
 A row is a flat dict of numbers: run, seed, step, wall_s, loss, its terms, and the metrics that were measured.
 """
@@ -17,10 +17,10 @@ Row = Mapping[str, Any]
 
 
 class Log(NamedTuple):
-    """Where rows go. The file is open only while something is written, so a log needs no care when a run fails.
+    """The log of a training. The file is open only during a write, so nothing has to be closed when a run fails.
 
     path: metrics.jsonl
-    began: unix seconds at which wall_s would have been 0, had all sessions been one
+    began: unix seconds of wall_s = 0, as if all sessions were one
     """
 
     path: Path
@@ -28,12 +28,12 @@ class Log(NamedTuple):
 
 
 def open_log(workdir: Path, step: int, since: float) -> tuple[Log, list[dict[str, Any]]]:
-    """A log that goes on from `step`, and the rows up to there; later rows, and lines that are cut short, are deleted.
+    """(log, rows up to `step`); later rows and damaged lines are deleted from the file, at step 0 all rows.
 
-    For step 0, all rows are deleted. since: unix seconds from which wall_s counts, plus that of the last row kept.
+    since: unix seconds of the start of this session; wall_s continues from that of the last row that is kept
     """
     path, kept, rows = workdir / "metrics.jsonl", [], []
-    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    lines = _raw_lines(path)
     for line in lines if step else []:
         try:
             row = _row(line if line.endswith(b"\n") else b"")
@@ -55,7 +55,7 @@ def write(log: Log, rows: Sequence[Row]) -> None:
 
 
 def amend(log: Log, more: Mapping[int, Row]) -> list[dict[str, Any]]:
-    """Add metrics to the last row of each of these runs: run -> name -> value; -> the same as rows of their own."""
+    """Add metrics, {run: {name: value}}, to the last row of each of these runs; -> the added values as rows."""
     rows = read(log.path.parent)
     last = {row["run"]: row for row in rows}
     amended = [{k: last[run][k] for k in ("run", "step", "wall_s")} | {**more[run]} for run in more if run in last]
@@ -66,19 +66,22 @@ def amend(log: Log, more: Mapping[int, Row]) -> list[dict[str, Any]]:
 
 
 def read(workdir: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl; none where there is no such file. What was not finite is nan.
+    """The rows of metrics.jsonl, [] without the file. A value that was not finite is nan.
 
-    A line without an end is being written or was cut short: it is no row. WorkdirError where another is damaged.
+    A last line without an end of line is still being written and is left out. WorkdirError for a damaged line.
     """
     file, rows = workdir / "metrics.jsonl", []
-    lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_raw_lines(file), 1):
         try:
             rows += [_row(line)] if line.endswith(b"\n") else []
         except (ValueError, AttributeError) as e:
             fix = "start the training again with the same workdir, which leaves the line out"
             raise WorkdirError(f"line {number} of {file} is damaged ({e}): {fix}") from e
     return rows
+
+
+def _raw_lines(file: Path) -> list[bytes]:
+    return file.read_bytes().splitlines(keepends=True) if file.exists() else []
 
 
 def _row(line: bytes) -> dict[str, Any]:

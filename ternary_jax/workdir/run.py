@@ -1,6 +1,6 @@
-"""Reads a workdir, also while it is trained in: `run = open(path)`.
+"""The reader of a workdir, also of a training that is under way: `run = open(path)`.
 
-Nothing is written, and nothing is kept: what is asked for is read from disk at that moment.
+It writes nothing and caches nothing: every access reads from disk.
 """
 
 import difflib
@@ -14,14 +14,14 @@ from ternary_jax.metric import Criteria, Metric
 from ternary_jax.workdir import exports, files, summary
 from ternary_jax.workdir import rows as log
 
-RENAMED = {"gradient_ratio": "control/balance/ratio"}  # columns, old name -> new
+RENAMED = {"gradient_ratio": "control/balance/ratio"}  # old name of a column -> its new name
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint, of all runs: a leading axis of every array.
+    """A checkpoint of all runs; every array has a leading axis of runs.
 
     step: optimizer steps done
-    state: the TrainState of the engine, nested dicts of numpy arrays
+    state: the TrainState of the engine as nested dicts of numpy arrays
     metadata: config, metrics of the last evaluation, versions, commit
     """
 
@@ -33,8 +33,9 @@ class Checkpoint(NamedTuple):
 class Model(NamedTuple):
     """A trained model: `task.evaluate(params, context)` measures it.
 
-    task: the engine's Task, without the extensions that its config asks for
-    params, context: of one run, on the device; the context has the knobs, hypers, data and task state
+    task: the engine's Task, without the extensions that its config enables
+    params: of one run, on the device
+    context: with the knobs, hypers, data and task state of that run
     """
 
     task: Any
@@ -43,7 +44,7 @@ class Model(NamedTuple):
 
 
 class Columns(dict[str, np.ndarray]):
-    """The columns of metrics.jsonl by name, an entry for each row; a ColumnError for a name that no row has."""
+    """The columns of metrics.jsonl by name, one element a row; a name that no row has raises a ColumnError."""
 
     def __init__(self, path: Path, rows: list[dict[str, Any]]):
         names = dict.fromkeys(name for row in rows for name in row)
@@ -62,23 +63,23 @@ class Columns(dict[str, np.ndarray]):
 
 
 class Run(NamedTuple):
-    """A workdir. config: as resolved, by dotted key."""
+    """A workdir. config: the resolved config by dotted key, as in config.json."""
 
     path: Path
     config: dict[str, Any]
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Of summary.json; {} while there is none."""
+        """The content of summary.json; {} while there is none."""
         return files.read_json(self.path / "summary.json") or {}
 
     @property
     def metrics(self) -> dict[str, Metric]:
-        """By name, from the summary; where there is none yet, from the task, which is made anew."""
-        if not (told := self.summary):
+        """The metrics by name, from summary.json; while there is none, from the task that the config makes."""
+        if not (content := self.summary):
             return {metric.name: metric for metric in self._task()[0].metrics}
         try:
-            return summary.metrics_of(told)
+            return summary.metrics_of(content)
         except (KeyError, TypeError, AttributeError) as e:
             raise WorkdirError(
                 f"{self.path / 'summary.json'} is of an earlier version, and does not say all of a metric: take "
@@ -87,13 +88,13 @@ class Run(NamedTuple):
 
     @property
     def criteria(self) -> tuple[Criteria, ...]:
-        """What the task asks of its runs, from the summary; where that does not say so yet, from the task."""
-        if "criteria" not in (told := self.summary):
+        """The task's criteria of success, from summary.json; where it has none, from the task that the config makes."""
+        if "criteria" not in (content := self.summary):
             return self._task()[0].criteria
-        return tuple(Criteria(**one) for one in told["criteria"])
+        return tuple(Criteria(**criteria) for criteria in content["criteria"])
 
     def rows(self, run: int | None = None) -> Columns:
-        """The columns of metrics.jsonl, nan where a row lacks the figure. Of one run, if given: sorted by step."""
+        """The columns of metrics.jsonl, nan where a row lacks the value; those of one run, if given, sorted by step."""
         found = log.read(self.path)
         if run is not None:
             self._check(run)
@@ -101,7 +102,7 @@ class Run(NamedTuple):
         return Columns(self.path, found)
 
     def checkpoint(self, at: str | int = "latest") -> Checkpoint:
-        """The newest, the one with the best `checkpoint.best_metric`, or that of a step."""
+        """A checkpoint: at="latest", at="best" by `checkpoint.best_metric`, or at a step."""
         from ternary_jax.workdir import checkpoint  # imports jax, and orbax when it reads
 
         folder = self.path / "checkpoints"
@@ -117,17 +118,17 @@ class Run(NamedTuple):
         try:
             return Checkpoint(*checkpoint.load(folder, int(step)))
         except checkpoint.CheckpointError as e:
-            if not (folder / str(step)).exists():  # the training has deleted it meanwhile
+            if not (folder / str(step)).exists():  # the training deleted it after `steps` was read
                 return self.checkpoint(at)
             raise WorkdirError(f"{folder}: {e}") from e
 
     def embeddings(self, k: int = 0) -> dict[str, np.ndarray]:
-        """The arrays that the task exported of run k, by name."""
+        """The exported arrays of run k, by name."""
         self._check(k)
         return exports.read(self.path, k)
 
     def model(self, k: int = 0, at: str | int = "latest") -> Model:
-        """The task of the config, with the parameters of run k in a checkpoint."""
+        """The task of the config with the parameters of run k from a checkpoint."""
         import jax
 
         from ternary_jax.control.chain import Controls
@@ -170,25 +171,24 @@ class Run(NamedTuple):
         except ConfigError as e:
             raise WorkdirError(f"{cannot}: {e}") from e
 
-    def _as(self, like: Any, found: dict[str, Any]) -> Any:
-        """Nested dicts as the tree that they were before they were saved."""
+    def _as(self, like: Any, saved: dict[str, Any]) -> Any:
+        """The nested dicts of a checkpoint as a pytree with the structure of `like`."""
         import jax
 
-        from ternary_jax.workdir.checkpoint import fingerprint
+        from ternary_jax.workdir.checkpoint import fingerprint, mismatches
 
-        there, here = fingerprint(found), fingerprint(like)
-        if there != here:
-            name = next(name for name in {**there, **here} if there.get(name) != here.get(name))
+        there, here = fingerprint(saved), fingerprint(like)
+        if differing := mismatches(there, here):
             raise WorkdirError(
-                f"the checkpoint in {self.path} is of another model than its task makes now ({name}: "
-                f"{there.get(name, 'absent')} there, {here.get(name, 'absent')} here): take `.checkpoint` instead"
+                f"the checkpoint in {self.path} is of another model than its task makes now ({differing[0]}): take "
+                "`.checkpoint` instead"
             )
-        leaves = dict(zip(there, jax.tree.leaves(found), strict=True))
+        leaves = dict(zip(there, jax.tree.leaves(saved), strict=True))
         return jax.tree.structure(like).unflatten([leaves[name] for name in here])
 
 
 def open(path: str | Path) -> Run:
-    """The workdir at `path`, of a training that has ended, was interrupted or is under way."""
+    """The workdir at `path`, of a training that is finished, interrupted or under way."""
     path = Path(path)
     if not path.is_dir():
         raise WorkdirError(f"{path} is no folder: give the --workdir of a training")

@@ -14,10 +14,12 @@ FURTHER = ("costly", "tolerance", "held_out_of", "gap")  # fields of a Metric th
 def summarise(
     rows: Sequence[Row], task: str, metrics: Sequence[Metric], runs: Sequence[Row], targets: Row, **facts: Any
 ) -> dict[str, Any]:
-    """What summary.json says, null for what is not finite.
+    """The content of summary.json; a value that is not finite is null.
 
-    runs: {"run", "seed", "hypers", "stop": {"reason", "step", "detail"}} of each. targets: metric -> value.
-    facts: what does not follow from rows, such as compile_s or the criteria of the task; they are taken over.
+    runs: {"run", "seed", "hypers", "stop": {"reason", "step", "detail"}} of each
+    targets: metric -> value
+    facts: further entries that do not follow from the rows, such as compile_s or the criteria of the task
+
     A value beyond the best that is possible is a collapse: it is never the best of a run, and meets no target.
     """
     of = {m.name: m for m in metrics}
@@ -42,9 +44,10 @@ def summarise(
 
 
 def metrics_of(summary: Mapping[str, Any]) -> dict[str, Metric]:
-    """The metrics of a summary.json by name; nan for a figure that it has not. KeyError for one of an earlier version.
+    """The metrics of a summary.json by name; a null value becomes nan.
 
-    Of these, a summary does not say which metrics are held out: to leave that open would pass for "none is".
+    Raises a KeyError for a summary of an earlier version, which does not say which metrics are held out: a default
+    would mean that none is.
     """
     return {name: _metric(name, about) for name, about in summary["metrics"].items()}
 

@@ -1,6 +1,6 @@
-"""TensorBoard files, one folder a run, written without SummaryWriter.
+"""TensorBoard event files, one folder for each run, written without SummaryWriter.
 
-On a full disk, the thread that SummaryWriter writes from ends, and some points later the run would wait for ever.
+On a full disk, the thread of SummaryWriter ends; some points later its queue is full, and the run would block forever.
 """
 
 import functools
@@ -19,13 +19,13 @@ from ternary_jax.workdir.rows import Log, Row
 
 
 class Board(NamedTuple):
-    """What is shown of the rows of a log.
+    """A log and its TensorBoard files.
 
-    log: for the wall clock of its rows
+    log: its `began` gives the wall clock of a row
     tags: the columns that are shown
     watch: the column whose exponential mean is shown too
-    share: of its last shown value that a scalar must move by to be shown again
-    runs: for each run its event file, and tag -> (step, value) as measured, and as shown; empty without TensorBoard
+    share: a scalar is shown again once it has moved by more than this share of its last shown value
+    runs: (event file, measured, shown) of each run, the latter two as tag -> (step, value); [] without TensorBoard
     """
 
     log: Log
@@ -44,11 +44,12 @@ def open_board(
     watch: str,
     share: float | None,
 ) -> Board:
-    """Event files in place of the old, which show `rows`: those up to the step that a run goes on from.
+    """Replace the event files by new ones that show `rows`, the rows up to the step from which the training resumes.
 
     runs: {"run", "seed", "hypers": {key: number}} of each
-    metrics: columns that are shown, also beside the hyperparameters; further: other columns that are shown
-    share: None for no TensorBoard
+    metrics: columns that are shown, also in the tab of hyperparameters
+    further: other columns that are shown
+    share: as in `Board`; None: no TensorBoard
     """
     opened = [] if share is None else [(_event_file(log.path.parent, run, metrics), {}, {}) for run in runs]
     board = Board(log, (*further, *metrics), watch, share or 0.0, opened)
@@ -57,13 +58,13 @@ def open_board(
 
 
 def show(board: Board, rows: Sequence[Row], histograms: Mapping[int, Mapping[str, np.ndarray]] | None = None) -> None:
-    """Show the scalars of rows that are finite and have moved. histograms: run -> name -> values."""
+    """Show the scalars of rows that are finite and have moved. histograms: {run: {name: values}}."""
     for row in rows if board.runs else []:
         _show(board, row, (histograms or {}).get(row["run"], {}))
 
 
 def close(board: Board) -> None:
-    """Show the last value of every scalar that moved too little to be shown, at the step it is of."""
+    """Show the last value of every scalar that moved too little to be shown, at its own step."""
     for file, measured, shown in board.runs:
         for tag, (step, value) in measured.items():
             if shown[tag][0] < step:
@@ -72,7 +73,7 @@ def close(board: Board) -> None:
 
 @functools.cache
 def _tensorboardx() -> Any:
-    """The package without torch, which it imports for seconds where it finds it, and then does not need."""
+    """The tensorboardX package, without its unused import of torch, which takes seconds where torch is installed."""
     sys.modules.setdefault("torch", None)  # pyright: ignore[reportArgumentType]
     import tensorboardX
 
@@ -82,20 +83,20 @@ def _tensorboardx() -> Any:
 
 
 def _event_file(workdir: Path, run: Row, metrics: Sequence[str]) -> Path:
-    """A new file in the run's folder, in place of the old, with its hyperparameters.
+    """A new event file in the run's folder, with the hyperparameters; older files are deleted.
 
-    The points up to here are shown again: the usual purge_step is not honoured by TensorBoard's faster data server.
+    All points are written again: TensorBoard's faster data server ignores purge_step, the usual way to resume.
     """
     folder = workdir / "tensorboard" / f"run_{run['run']:03d}"
     with files.full_disk_is_one_sentence(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("*tfevents*"):
             old.unlink()
-    file = folder / f"events.out.tfevents.{time.time_ns()}"  # a new name, or a TensorBoard that looks on would miss it
+    file = folder / f"events.out.tfevents.{time.time_ns()}"  # an open TensorBoard only sees a new name
     hypers = {"seed": run["seed"], **run["hypers"]}
     _record(file, file_version="brain.Event:2")
-    _record(file, session_log={"status": 1})  # START: a TensorBoard that looks on forgets the old file
-    for about in _tensorboardx().summary.hparams(hypers, dict.fromkeys(metrics))[:2]:  # the tab, and this run's line
+    _record(file, session_log={"status": 1})  # START: a TensorBoard that is open forgets the old file
+    for about in _tensorboardx().summary.hparams(hypers, dict.fromkeys(metrics))[:2]:  # the tab, and its line
         _record(file, summary=about)
     return file
 
@@ -118,7 +119,7 @@ def _show(board: Board, row: Row, histograms: Mapping[str, np.ndarray]) -> None:
 
 
 def _record(file: Path, **event: Any) -> None:
-    """Append an event as a TFRecord: its length and that one's checksum, itself and its checksum."""
+    """Append an event as a TFRecord: length, checksum of the length, event, checksum of the event."""
     crc = _tensorboardx().record_writer.masked_crc32c
     data = _tensorboardx().proto.event_pb2.Event(**{"wall_time": time.time(), **event}).SerializeToString()
     length = struct.pack("<Q", len(data))

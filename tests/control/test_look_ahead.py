@@ -16,7 +16,7 @@ from ternary_jax.control.look_ahead import LEARNER, LookAhead, forward_over_reve
 from ternary_jax.engine import optimizer, stopping
 from ternary_jax.engine.plan import plan, schedule_rows
 from ternary_jax.engine.program import controlled, make_train
-from ternary_jax.engine.step import keys, make_step, observables
+from ternary_jax.engine.step import make_step, observables, prng_keys
 from ternary_jax.engine.task import Context
 
 CONFIG = Path(__file__).parents[1] / "toy_config.py"
@@ -77,7 +77,7 @@ def loop(task, static, hypers, number, state, ahead, share):
     """phi -> the reference after `ahead` plain steps from step `number` on, by a Python loop."""
     tx = optimizer.adamw_by_group(static.train.clip_norm)
     step = jax.jit(make_step(task._replace(look_ahead=None), static, tx, controlled(task)))
-    rows, key = schedule_rows(task, static), keys(hypers)[1]
+    rows, key = schedule_rows(task, static), prng_keys(hypers)[1]
     data = jnp.asarray(task.data)
 
     def of(phi):

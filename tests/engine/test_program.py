@@ -17,7 +17,7 @@ from ternary_jax.engine import optimizer, stopping
 from ternary_jax.engine.columns import refuse_colliding_metrics
 from ternary_jax.engine.plan import plan, schedule_rows
 from ternary_jax.engine.program import controlled, make_train
-from ternary_jax.engine.step import keys, make_step, observables
+from ternary_jax.engine.step import make_step, observables, prng_keys
 from ternary_jax.errors import ConfigError
 
 CONFIG = Path(__file__).parents[1] / "toy_config.py"
@@ -78,7 +78,7 @@ def single_step(task, static):
     step = make_step(task, static, tx, controlled(task))
 
     def of_run(state, xs, hypers, data):
-        return step(state, xs, keys(hypers)[1], hypers, data)
+        return step(state, xs, prng_keys(hypers)[1], hypers, data)
 
     return of_run, schedule_rows(task, static)
 

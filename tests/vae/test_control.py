@@ -15,7 +15,7 @@ from ternary_jax import poincare
 from ternary_jax.config import load_config, split
 from ternary_jax.control.chain import Controls
 from ternary_jax.engine import assembly, program
-from ternary_jax.engine.step import keys
+from ternary_jax.engine.step import prng_keys
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
 from ternary_jax.vae import control, task
@@ -247,7 +247,7 @@ def test_it_learns_by_the_gradient_of_differences_one_step_ahead():
     mu = after.control["statenet"].adam.mu["decoder_1"]["bias"][0]  # it has learned once, at the first step
 
     steps = small.steps(**changes | {"train__clip_norm": 0.3})
-    key, learner = keys(one)[1], cast(Any, made.look_ahead)
+    key, learner = prng_keys(one)[1], cast(Any, made.look_ahead)
     reference = small.jit(learner.reference)
 
     def of(bias):

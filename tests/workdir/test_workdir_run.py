@@ -166,7 +166,7 @@ def test_a_model_has_the_trees_of_its_task_its_state_and_its_knobs(tmp_path, mon
 
     (tmp_path / "stateful.py").write_text(STATEFUL.replace("jnp.ones(3)", "jnp.ones(12)"))
     sys.modules.pop("stateful")
-    with pytest.raises(WorkdirError, match=r"another model .*\(old/values: float32\[3\] there, float32\[12\] here\)"):
+    with pytest.raises(WorkdirError, match=r"another model .*\(old/values float32\[3\] there, float32\[12\] here\)"):
         run.model(1)
     (tmp_path / "stateful.py").write_text(STATEFUL + "KEYS = KEYS | {'toy.new': KEYS['toy.noise']}")
     sys.modules.pop("stateful")
