@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ternary_jax import config as configs
+from ternary_jax.config import locate
 from ternary_jax.errors import ConfigError, RunError, WorkdirError
 from ternary_jax.workdir import files
 
@@ -16,8 +17,13 @@ FORMAT = 2
 
 
 def contents(config: Any) -> dict[str, Any]:
-    """What config.json has, and every checkpoint a copy of."""
-    return {"format": FORMAT, **configs.resolved(config)}
+    """What config.json has, and every checkpoint a copy of.
+
+    task_folder: where a task from outside of this package was found, so that `workdir.open` finds it again. It is no
+    part of the config: a training goes on after its files have moved.
+    """
+    folder = locate.folder_of(config.task)
+    return {"format": FORMAT, **({"task_folder": folder} if folder else {}), **configs.resolved(config)}
 
 
 def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
@@ -42,6 +48,7 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
             f"{file} is damaged: put back a copy (every checkpoint holds one), or name another --workdir"
         ) from e
     here, own = configs.resolved(config), there.pop("format", 1) == FORMAT
+    there.pop("task_folder", None)
     if not own:  # keys have come and gone since
         both = there.keys() & here.keys()
         there, here = {key: there[key] for key in both}, {key: here[key] for key in both}
