@@ -2,7 +2,13 @@
 
 import os
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ternary_jax import workdir
+    from ternary_jax.config import load_config
+
+    __version__: str
 
 # XLA calls two of its own tuning preferences missing features of this machine, in two long lines for every program
 # that it takes from the compilation cache, and then uses the program (jax issue 38445). Only what is fatal is worth

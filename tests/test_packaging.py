@@ -28,7 +28,7 @@ CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "ternary_jax", "configs")
 
 
-def python(*args, cwd, path=ROOT):
+def python(*args, cwd, path: str | Path = ROOT):
     """A Python of its own, which imports the package from `path`."""
     env = os.environ | {"PYTHONPATH": str(path), "JAX_PLATFORMS": "cpu"}
     return subprocess.run([sys.executable, *args], cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
