@@ -1,8 +1,45 @@
 """Structured-latent models over the 3-adic space of ternary operations."""
 
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ternary_jax import workdir
+    from ternary_jax.config import load_config
+
+    __version__: str
 
 # XLA calls two of its own tuning preferences missing features of this machine, in two long lines for every program
 # that it takes from the compilation cache, and then uses the program (jax issue 38445). Only what is fatal is worth
 # its lines. It has to be said before jax is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Names that are imported when they are first used, and the modules that have them: `import ternary_jax` alone imports
+# neither jax nor numpy. A module that has its own name here is offered as a whole.
+_OFFERED = {"load_config": "ternary_jax.config", "workdir": "ternary_jax.workdir"}
+
+__all__ = ["__version__", "load_config", "workdir"]
+
+
+def __getattr__(name: str) -> Any:
+    """`__version__`, from the metadata of the installed package, and the names of `_OFFERED`."""
+    if name == "__version__":
+        return _version()
+    if name not in _OFFERED:  # also asked of every module in `from ternary_jax import poincare`, before its import
+        raise AttributeError(f"module 'ternary_jax' has no attribute {name!r}: it offers {', '.join(__all__)}")
+    module = import_module(_OFFERED[name])
+    return module if module.__name__ == f"ternary_jax.{name}" else getattr(module, name)
+
+
+def _version() -> str:
+    from importlib import metadata  # 50 ms, which `ternary-jax --help` need not wait for
+
+    try:
+        return metadata.version("ternary_jax")
+    except metadata.PackageNotFoundError:
+        raise AttributeError("ternary_jax has no __version__, as it is not installed: `pip install -e .`") from None
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

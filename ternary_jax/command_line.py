@@ -1,5 +1,9 @@
-"""--config=FILE and what goes with it, for every `python -m ternary_jax.X`. A mistake is one sentence and status 2."""
+"""--config=FILE and what goes with it. A mistake is one sentence and status 2.
 
+A value follows its flag after = or after a space.
+"""
+
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -7,12 +11,14 @@ from typing import NamedTuple, NoReturn
 
 WHAT = {"--config": "FILE", "--workdir": "DIR"}
 FORM = "what can be given is --config=FILE, --config.KEY=VALUE, --workdir=DIR and --sweep"
+TAKES_VALUE = re.compile(r"--?(config(\.[^=]+)?|workdir)")
+IS_FLAG = re.compile(r"--?[A-Za-z]")  # and no negative number
 
 
 class Given(NamedTuple):
     """What was typed.
 
-    config_path: FILE or FILE:ARG
+    config_path: FILE or a bare name, or one of them with :ARG after it
     overrides: "KEY=VALUE" each, in the order they were given in
     workdir: None if it was not given
     sweep: whether the runs are those of sweep(add)
@@ -24,17 +30,37 @@ class Given(NamedTuple):
     sweep: bool
 
 
-def parse(argv: Sequence[str]) -> Given:
+def program() -> list[str]:
+    """The words that start this program: `ternary-jax` if that was typed, else `python -m ternary_jax.main`."""
+    if os.path.basename(sys.argv[0]) == "ternary-jax":
+        return ["ternary-jax"]
+    return ["python", "-m", "ternary_jax.main"]
+
+
+def joined(argv: Sequence[str]) -> list[str]:
+    """One argument for each flag and its value: `--config FILE` becomes `--config=FILE`.
+
+    What begins as a flag does is no value: after `--config --sweep`, --config has none.
+    """
+    out, rest = [], list(argv)
+    while rest:
+        arg = rest.pop(0)
+        if rest and TAKES_VALUE.fullmatch(arg) and not IS_FLAG.match(rest[0]):
+            arg = f"{arg}={rest.pop(0)}"
+        out.append(arg)
+    return out
+
+
+def parse(argv: Sequence[str], text: str) -> Given:
     """The arguments that follow the program's name, or one sentence on what is wrong, and exit.
 
-    --help prints the docstring of the program. Of a flag that is given twice, the last one holds.
+    --help prints the text. Of a flag that is given twice, the last one holds.
     """
-    main = sys.modules["__main__"]
     if {"-h", "-help", "--help"} & set(argv):
-        print((main.__doc__ or "").strip())
+        print(text.strip())
         sys.exit(0)
     values, overrides, sweep = {}, [], False
-    for arg in argv:
+    for arg in joined(argv):
         name, equals, value = re.sub("^--?", "--", arg).partition("=")
         if name == "--sweep" and not equals:
             sweep = True
@@ -47,8 +73,7 @@ def parse(argv: Sequence[str]) -> Given:
         else:
             values[name] = value
     if "--config" not in values:
-        spec = getattr(main, "__spec__", None)
-        fail(f"no --config; type: python -m {spec.name if spec else main} --config=configs/v5_12.py")
+        fail(f"no --config; type: {' '.join(program())} --config=v5_12")
     return Given(values["--config"], tuple(overrides), values.get("--workdir"), sweep)
 
 

@@ -1,12 +1,17 @@
 """Run what a config describes.
 
     python -m ternary_jax.main --config=configs/v5_12.py
-    python -m ternary_jax.main --config=configs/v5_12.py --config.runs=4 --config.losses.bands.outer=0.9
+    python -m ternary_jax.main --config=v5_12 --config.runs=4 --config.losses.bands.outer=0.9
+    ternary-jax --config v5_12 --workdir runs/first
 
 --config=FILE        a Python file with get_config(); those in configs/ say what values mean; FILE:ARG for a variant
+--config=NAME        a config that comes with the package, such as v5_12 or v5_10:all, from any folder
 --config.KEY=VALUE   another value for one key of it; keys inside a group are written with a dot
 --workdir=DIR        where a training keeps all it writes; runs/CONFIG/TIME if it is not given
 --sweep              train the runs that sweep(add) of the file adds, all at once
+
+A value follows its flag after = or after a space: --config=FILE or --config FILE. `ternary-jax` and
+`python -m ternary_jax.main` are the same command. config.task may name a module that stands beside FILE.
 
 v5_12.py is the main job: the dual hyperbolic model, at the ceiling in seconds; v5_12_rich.py has the most richness,
 v5_12_4.py the values of the documents, smoke.py small networks, grok_addition.py learns to add and generalises late,
@@ -23,12 +28,14 @@ import sys
 import time
 from collections.abc import Sequence
 
+from ternary_jax import command_line
+
 
 def main(argv: Sequence[str]) -> None:
     """Run the task of the config that these arguments give."""
-    from ternary_jax import command_line, config  # below the signals: from here on it takes time
+    given = command_line.parse(argv, __doc__ or "")
+    from ternary_jax import config  # below the signals and --help: from here on it takes time
 
-    given = command_line.parse(argv)
     try:
         settings = config.load_config(given.config_path, given.overrides, given.sweep)
     except config.ConfigError as e:
@@ -45,8 +52,8 @@ def main(argv: Sequence[str]) -> None:
     from ternary_jax.provenance import process_start
 
     workdir = given.workdir or f"runs/{config.config_name(given.config_path)}/{time.strftime('%Y%m%d-%H%M%S')}"
-    typed = [arg for arg in argv if not arg.lstrip("-").startswith("workdir=")]
-    again = shlex.join(["python", "-m", "ternary_jax.main", *typed, f"--workdir={workdir}"])
+    typed = [arg for arg in command_line.joined(argv) if not arg.lstrip("-").startswith("workdir=")]
+    again = shlex.join([*command_line.program(), *typed, f"--workdir={workdir}"])
     try:
         summary = host.run(settings, workdir, again, process_start())
         print(f"{summary_table.text(summary)}\n\nin {workdir}")
@@ -60,7 +67,12 @@ def before_it_begins(number: int, _: object) -> None:
     os._exit(0)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """`ternary-jax` and `python -m ternary_jax.main`: answer signals from the first moment, then run."""
     signal.signal(signal.SIGINT, before_it_begins)
     signal.signal(signal.SIGTERM, before_it_begins)
     main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    command()

@@ -51,17 +51,24 @@ def answer(capsys, *args):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ([], ["no --config; type: python -m ", "--config=configs/v5_12.py"]),
+        ([], ["no --config; type: python -m ternary_jax.main --config=v5_12"]),
         (["--config.c=2"], ["no --config"]),
         (["--config"], ["--config has no value: type --config=FILE"]),
         (["--config="], ["--config has no value: type --config=FILE"]),
+        (["--config", "--sweep"], ["--config has no value: type --config=FILE"]),
         (["--config=nowhere.py"], ["--config=nowhere.py", "no such file", "configs/"]),
         ([CONFIG + ":variant"], ["variant", "has no variant"]),
         ([CONFIG, "--config.tree.scal=0.3"], ["config.tree.scal=0.3", "no such key; the nearest is tree.scale"]),
         ([CONFIG, "--config.tree=0.3"], ["config.tree=0.3", "tree.scale, tree.ratio"]),
         ([CONFIG, "--config.dim=1.5"], ["config.dim=1.5", "give an int from 2 to 1024"]),
         ([CONFIG, "--config.rich.scale=wide"], ["config.rich.scale=wide", "give a number, 0 or more, 0 excluded"]),
-        ([CONFIG, "--config.dim", "8"], ["--config.dim has no value: type --config.dim=VALUE"]),
+        ([CONFIG, "--config.dim"], ["--config.dim has no value: type --config.dim=VALUE"]),
+        ([CONFIG, "--config.dim", "-config.c=2"], ["--config.dim has no value: type --config.dim=VALUE"]),
+        ([CONFIG, "--config.dim", ""], ["--config.dim has no value: type --config.dim=VALUE"]),
+        ([CONFIG, "--config.c", "-1"], ["config.c=-1", "from 1e-06 to 1000000.0"]),
+        ([CONFIG, "--config.dim=8", "8"], ["'8' is no flag"]),
+        ([CONFIG, "--sweep", "8"], ["'8' is no flag"]),
+        (["--config=closed_forms"], ["--config=closed_forms", "packaged config of this name; there are closed_form, "]),
         ([CONFIG, "--config.task=fly"], ["config.task=fly", "the name of a task module", "No module named 'fly'"]),
         ([CONFIG, "--config.c=-1"], ["config.c=-1", "from 1e-06 to 1000000.0"]),
         ([CONFIG, "--config.tree.scale=2"], ["config.tree.scale=2.0", "give less than 0.9068"]),
@@ -70,6 +77,7 @@ def answer(capsys, *args):
         ([CONFIG, "--sweep"], ["configs/closed_form.py has no sweep(add)"]),
         ([CONFIG, "--workdir"], ["--workdir has no value: type --workdir=DIR"]),
         ([CONFIG, "--workdir=here"], ["--workdir=here", "leave --workdir out"]),
+        (["--config", "closed_form", "--workdir", "here"], ["--workdir=here", "leave --workdir out"]),
         ([CONFIG, "now"], ["'now'", "--config.KEY=VALUE"]),
         (["--config=configs/defaults.py"], ["configs/defaults.py has no config.task"]),
     ],
@@ -88,7 +96,7 @@ def test_so_it_is_in_a_process_of_its_own():
     done = run(CONFIG, "--config.dim=1.5")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "config.dim=1.5 is not allowed: give an int from 2 to 1024\n"
-    assert run().stderr == "no --config; type: python -m ternary_jax.main --config=configs/v5_12.py\n"
+    assert run().stderr == "no --config; type: python -m ternary_jax.main --config=v5_12\n"
 
 
 def test_an_override_reaches_the_task(capsys, monkeypatch):
@@ -96,6 +104,7 @@ def test_an_override_reaches_the_task(capsys, monkeypatch):
     status, out, err = answer(capsys, CONFIG, "--config.n_digits=2", "-config.dim=4")
     assert (status, err) == (0, "")
     assert "0.11111" in out  # chance is 3^-2
+    assert answer(capsys, *CONFIG.split("="), "--config.n_digits", "2", "-config.dim", "4") == (0, out, "")
 
 
 def test_help_says_what_to_type_and_does_not_wait_for_jax():
@@ -103,15 +112,21 @@ def test_help_says_what_to_type_and_does_not_wait_for_jax():
     assert done.returncode == 0
     assert "python -m ternary_jax.main --config=configs/v5_12.py" in done.stdout
     assert "--config.KEY=VALUE" in done.stdout
+    assert "--config=FILE or --config FILE" in done.stdout
+    assert "ternary-jax --config v5_12" in done.stdout
     code = "import sys, ternary_jax.main, ternary_jax.config; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
-def test_a_signal_before_anything_began_is_one_sentence_and_status_0(tmp_path):
+AS_INSTALLED = "import sys; from ternary_jax.main import command; sys.argv[0] = 'bin/ternary-jax'; command()"
+
+
+@pytest.mark.parametrize("start", [["-m", "ternary_jax.main"], ["-c", AS_INSTALLED]])
+def test_a_signal_before_anything_began_is_one_sentence_and_status_0(tmp_path, start):
     for number in (signal.SIGINT, signal.SIGTERM):
         path = tmp_path / "slow.py"
         path.write_text("print('here', flush=True)\nimport time\ntime.sleep(60)")
-        command = [sys.executable, "-m", "ternary_jax.main", f"--config={path}"]
+        command = [sys.executable, *start, f"--config={path}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
             assert process.stdout is not None
             process.stdout.readline()
@@ -153,7 +168,7 @@ def sweep(add):
     return calls
 
 
-def test_a_training_gets_its_config_and_a_workdir(engine, capsys):
+def test_a_training_gets_its_config_and_a_workdir(engine, capsys, monkeypatch):
     assert answer(capsys, engine.config, "--config.train.epochs=3") == (
         0,
         f"the table of the summary\n\nin {engine.given[-1][1]}\n",
@@ -161,6 +176,11 @@ def test_a_training_gets_its_config_and_a_workdir(engine, capsys):
     )
     assert answer(capsys, engine.config, "--sweep", "--workdir=there")[0] == 0
     (one, default, again), (swept, workdir, swept_again) = engine.given
+    assert answer(capsys, *engine.config.split("="), "--workdir", "there")[0] == 0
+    assert engine.given[-1][2] == f"python -m ternary_jax.main {engine.config} --workdir=there"
+    monkeypatch.setattr(sys, "argv", ["bin/ternary-jax"])
+    assert answer(capsys, engine.config, "--workdir=there")[0] == 0
+    assert engine.given[-1][1:] == ("there", f"ternary-jax {engine.config} --workdir=there")
     assert (one.train.epochs, one.runs) == (3, 1)
     assert re.fullmatch(r"runs/mine/\d{8}-\d{6}", default)
     command = f"python -m ternary_jax.main {engine.config}"

@@ -5,12 +5,14 @@ import os
 import runpy
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from ternary_jax.config import locate
 from ternary_jax.config.checks import check
-from ternary_jax.config.keys import allowed, flat, nested, typed, value_of
+from ternary_jax.config.keys import Key, allowed, flat, nested, typed, value_of
 from ternary_jax.config.table import extensions, keys_of
 from ternary_jax.errors import ConfigError
 
@@ -18,18 +20,20 @@ from ternary_jax.errors import ConfigError
 def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep: bool = False) -> Any:
     """The config of a file, checked and locked, a ConfigDict.
 
-    path: a file with get_config(), or FILE:ARG for get_config(ARG)
+    What stands beside the file, such as a task module, can be imported: its folder comes first in sys.path.
+
+    path: a file with get_config(), or the bare name of a packaged one; with :ARG after it for get_config(ARG)
     overrides: {"a.b": value}, or texts "a.b=value" as they are typed
     sweep: take the runs that sweep(add) of the file adds, each a dict of keys that may differ between runs
     """
-    file, _ = _cut(path)
+    file = locate.file_of(locate.cut(path)[0])
     rows = _rows(file) if sweep else {}
     changes = overrides if isinstance(overrides, Mapping) else typed(overrides)
     layers = {f" in {file}": flat(read(path)), f" in sweep(add) of {file}": rows, "": changes}
     given = {key: (value, where) for where, layer in layers.items() for key, value in layer.items()}
     if "task" not in given:
         raise ConfigError(f"{file} has no config.task: set it to the name of a task module; other configs do")
-    table, module = keys_of(given["task"][0])
+    table, module = _task_of(given["task"][0], file)
     if fixed := [key for key in rows if key in table and not (table[key].traced or key == "runs")]:
         traced = ", ".join(key for key in table if table[key].traced)
         raise ConfigError(f"sweep(add) of {file} sets config.{fixed[0]}, which is the same in all runs: set {traced}")
@@ -48,30 +52,29 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
 
 
 def read(path: str | Path) -> Any:
-    """What get_config() of a file returns, unlocked and unchecked: a start for a config that differs from it."""
-    file, arg = _cut(path)
+    """What get_config() of a file returns, unlocked and unchecked: a start for a config that differs from it.
+
+    path: as in load_config; `read("vae")` starts from the packaged configs/vae.py, wherever the calling config is.
+    """
+    name, arg = locate.cut(path)
+    file = locate.file_of(name)
     get_config = _named(file, "get_config(arg)")
     if arg and not inspect.signature(get_config).parameters:
         raise ConfigError(f"--config={file}:{arg}: {file} has no variant {arg!r}: give {file}")
     config = _call(file, get_config, *[arg] if arg else [])
     if not isinstance(config, ConfigDict):
         raise ConfigError(f"get_config() of {file} returns no ml_collections.ConfigDict, but {type(config).__name__}")
+    locate.check_imports(file)
     return ConfigDict(nested(_call(file, flat, config)), type_safe=False)  # a tuple may replace one number
 
 
 def config_name(path: str | Path) -> str:
     """The name of the file, without folder and ending, and ARG after it: v5_10_all of configs/v5_10.py:all."""
-    file, arg = _cut(path)
+    file, arg = locate.cut(path)
     return "_".join(filter(None, (Path(file).stem, arg)))
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
-
-
-def _cut(path: str | Path) -> tuple[str, str]:
-    """FILE.py:ARG -> FILE.py, ARG."""
-    stem, ending, arg = str(path).partition(".py:")
-    return stem + ending[:3], arg
 
 
 def _call(what: str, function: Callable, *args: Any) -> Any:
@@ -86,13 +89,21 @@ def _call(what: str, function: Callable, *args: Any) -> Any:
 
 def _named(file: str, form: str) -> Any:
     """The function of a config file that is called like this."""
-    if not os.path.isfile(file):
-        raise ConfigError(f"--config={file}: there is no such file; those of this repository are in configs/")
+    locate.search(os.path.dirname(file))
     names = _call(file, runpy.run_path, os.path.abspath(file))
     name = form.partition("(")[0]
     if name not in names:
         raise ConfigError(f"{file} has no {form}: define it, or name another file")
     return names[name]
+
+
+def _task_of(task: Any, file: str) -> tuple[dict[str, Key], ModuleType]:
+    """The keys and the module of the task that the config in `file` names; a module beside it goes before others."""
+    folder = os.path.dirname(file)
+    locate.search(folder)  # once more: a config of another folder, from which this one starts, was read in between
+    found = keys_of(task)
+    locate.check_module(task, folder, f"config.task={task}")
+    return found
 
 
 def _rows(file: str) -> dict[str, Any]:

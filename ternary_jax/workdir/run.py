@@ -63,10 +63,15 @@ class Columns(dict[str, np.ndarray]):
 
 
 class Run(NamedTuple):
-    """A workdir. config: the resolved config by dotted key, as in config.json."""
+    """A workdir.
+
+    config: the resolved config by dotted key, as in config.json
+    task_folder: the folder of a task outside this package; None for a task of the package
+    """
 
     path: Path
     config: dict[str, Any]
+    task_folder: str | None = None
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -154,12 +159,14 @@ class Run(NamedTuple):
         """(task, hypers of all runs) of the config."""
         from ml_collections import ConfigDict
 
-        from ternary_jax.config import keys_of, split
+        from ternary_jax.config import keys_of, locate, split
         from ternary_jax.config.keys import nested
 
         cannot = f"the task of {self.path} cannot be made"
         try:
             table, module = keys_of(self.config["task"])
+            if self.task_folder:
+                locate.check_module(self.config["task"], self.task_folder, f"config.task={self.config['task']}")
             if other := sorted(table.keys() ^ self.config.keys()):
                 names = ", ".join(other[:5])
                 raise WorkdirError(
@@ -188,11 +195,19 @@ class Run(NamedTuple):
 
 
 def open(path: str | Path) -> Run:
-    """The workdir at `path`, of a training that is finished, interrupted or under way."""
+    """The workdir at `path`, of a training that is finished, interrupted or under way.
+
+    The folder of a task outside this package is put first in sys.path, as in its training.
+    """
     path = Path(path)
     if not path.is_dir():
         raise WorkdirError(f"{path} is no folder: give the --workdir of a training")
     config = files.read_json(path / "config.json")
     if config is None or not config.keys() >= {"task", "runs"}:
         raise WorkdirError(f"{path} has no config.json of a training, so it is no workdir: give the --workdir of one")
-    return Run(path, {key: value for key, value in config.items() if key != "format"})
+    config.pop("format", None)
+    if folder := config.pop("task_folder", None):
+        from ternary_jax.config import locate
+
+        locate.search(folder)
+    return Run(path, config, folder)

@@ -1,0 +1,104 @@
+"""Where a config file is, and the modules that stand beside it.
+
+Packaged configs are the files of `configs/` in a checkout, which a wheel holds as `ternary_jax/configs/`. Their bare
+names, such as v5_12, find them from any folder.
+"""
+
+import ast
+import os
+import sys
+from pathlib import Path
+
+from ternary_jax.errors import ConfigError
+
+_INSIDE = Path(__file__).parents[1] / "configs"
+FOLDER = _INSIDE if (_INSIDE / "defaults.py").is_file() else Path(__file__).parents[2] / "configs"
+
+
+def packaged() -> list[str]:
+    """The bare names of the packaged configs."""
+    return sorted(file.stem for file in FOLDER.glob("*.py"))
+
+
+def cut(path: str | Path) -> tuple[str, str]:
+    """FILE.py:ARG -> FILE.py, ARG; NAME:ARG -> NAME, ARG. ARG is "" if there is none."""
+    file, ending, arg = str(path).partition(".py:")
+    if not ending and _is_bare(file):
+        file, _, arg = file.partition(":")
+    return file + ending[:3], arg
+
+
+def file_of(name: str) -> str:
+    """The config file of a path or of a bare name; a ConfigError if there is none. A packaged name hides a file."""
+    if _is_bare(name) and name in packaged():
+        return str(FOLDER / f"{name}.py")
+    if os.path.isfile(name):
+        return name
+    if _is_bare(name):
+        raise ConfigError(
+            f"--config={name}: there is no packaged config of this name; there are {', '.join(packaged())}; a config "
+            "of your own is given by its path, such as mine.py"
+        )
+    raise ConfigError(
+        f"--config={name}: there is no such file; those of this repository are in configs/, and a bare name, such as "
+        "v5_12, finds them from any folder"
+    )
+
+
+def search(folder: str | Path) -> None:
+    """Let the modules of this folder be imported, before others of their names, as those beside a script are.
+
+    The folder of the packaged configs is searched last: its files are read, not imported, and hide no module.
+    """
+    path = os.path.abspath(folder)
+    if path in sys.path:
+        sys.path.remove(path)
+    sys.path.insert(len(sys.path) if Path(path) == FOLDER else 0, path)
+
+
+def check_imports(file: str) -> None:
+    """Check that the modules that a config file imports are those beside it, where such files are there."""
+    for node in ast.walk(ast.parse(Path(file).read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        for name in names:
+            check_module(name, os.path.dirname(file), f"{file} imports {name}")
+
+
+def check_module(name: str, folder: str | Path, what: str) -> None:
+    """Raise a ConfigError if a module of this name stands in the folder and another one has been imported.
+
+    Python imports a name once in a process: of two folders with a model.py each, it would silently use the first.
+    """
+    root = name.partition(".")[0]
+    files = [Path(folder, root, "__init__.py"), Path(folder, f"{root}.py")]
+    meant, used = next(filter(Path.is_file, files), None), getattr(sys.modules.get(root), "__file__", None)
+    if meant and used and root != "ternary_jax" and not _same(meant, used):
+        raise ConfigError(
+            f"{what}, which is {used} in this process, but {meant} stands beside the config: rename one of the two, "
+            "or use this config in a process of its own"
+        )
+
+
+def folder_of(task: str) -> str | None:
+    """The folder that an imported task module was found in; None for the tasks of this package, which need none."""
+    root = task.partition(".")[0]
+    file = getattr(sys.modules.get(root), "__file__", None)
+    if root == "ternary_jax" or not file:
+        return None
+    path = Path(file).absolute()
+    return str(path.parents[1] if path.stem == "__init__" else path.parent)
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _is_bare(name: str) -> bool:
+    """Whether this is a name without a folder and without .py."""
+    return os.sep not in name and not name.endswith(".py")
+
+
+def _same(one: str | Path, other: str | Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
