@@ -73,8 +73,9 @@ class Thresholds(NamedTuple):
 
 def thresholds(given: Mapping[str, Any]) -> Thresholds:
     """Thresholds from the values of the config group `grokking`, by key."""
-    values: list[Any] = [given[name] for name in Thresholds._fields]
-    return Thresholds(*(tuple(x) if isinstance(x, list) else x for x in values))
+    named = ((name, given[name]) for name in Thresholds._fields)
+    values: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in named}
+    return Thresholds(**values)
 
 
 class Watched(NamedTuple):
