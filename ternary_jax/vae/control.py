@@ -22,6 +22,11 @@ KEYS: dict[str, Key] = {
 }
 
 
+def stored(static: Any) -> dict[str, Any]:
+    """{controller: the arrays that it needs from disk}, of the controllers that are on."""
+    return {one.name: one.stored(static) for one in _controllers_on(static)}
+
+
 def make_control(static: Any, scope: Scope) -> dict[str, Any]:
     """The fields controllers, schedules, signals and look_ahead of the Task: the controllers that are on, in order."""
     parts = {one.name: one.make(static, scope) for one in _controllers_on(static)}

@@ -46,7 +46,7 @@ def make_task(static: Any) -> Task:
     """The task of a config, with its static values closed over."""
     branches = {b: make_branch(b, static) for b in BRANCHES}
     tables = make_tables(static)
-    loaded, fresh = start.load(static.start), functools.partial(_init, branches, static)
+    (loaded, stored), fresh = read_from_disk(static), functools.partial(_init, branches, static)
     if static.start.groups or static.start.frozen:
         start.check(static.start, loaded, jax.eval_shape(fresh, jax.random.key(0), jnp.float32(1)))
     samples = int(tables.train_mask.sum())
@@ -55,6 +55,7 @@ def make_task(static: Any) -> Task:
         plan=plan(static, samples),
         losses=registry.on(static.losses),
         reference=functools.partial(_reference, branches, static),
+        stored=stored,
     )
     drawn = [b for b in BRANCHES if getattr(static.model, b).posterior != "point"]
     return Task(
@@ -74,6 +75,11 @@ def make_task(static: Any) -> Task:
         notes=(_about_split(static, tables),),
         **control.make_control(static, scope),
     )
+
+
+def read_from_disk(static: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Initial groups of parameters, and {controller: its arrays}: a task reads from disk here and nowhere else."""
+    return start.load(static.start), control.stored(static)
 
 
 def make_tables(static: Any) -> Tables:

@@ -1,6 +1,7 @@
 """The rules that stop a run, at their edges: at a threshold, several at once, a loss below zero."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,13 +66,13 @@ def test_costly_metrics_are_measured_on_the_way_where_a_target_asks_for_them():
 
 @pytest.mark.parametrize(("best_metric", "best"), [("loss", 0), ("error", 1), ("accuracy", 2)])
 def test_the_best_checkpoint_has_the_least_loss_or_the_best_metric(best_metric, best):
-    training = SimpleNamespace(
+    training: Any = SimpleNamespace(
         static=SimpleNamespace(checkpoint=SimpleNamespace(best_metric=best_metric)), metrics=METRICS
     )
     rows = [(1.0, 3.0, 0.2), (2.0, 1.0, 0.3), (3.0, 2.0, 0.9)]  # loss, error, accuracy
     ranks = []
     for row in rows:
         loss, error, accuracy = (np.array([x, np.nan]) for x in row)  # a second run that is not finite does not count
-        report = SimpleNamespace(info=SimpleNamespace(loss=loss), metrics=dict(error=error, accuracy=accuracy))
+        report: Any = SimpleNamespace(info=SimpleNamespace(loss=loss), metrics=dict(error=error, accuracy=accuracy))
         ranks.append(saving._rank(training, report))
     assert int(np.argmin(ranks)) == best

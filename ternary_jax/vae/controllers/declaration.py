@@ -16,12 +16,14 @@ class Scope(NamedTuple):
     plan: the `engine.plan.Plan` of the run, lengths in steps
     losses: {loss: its branches}, of the losses that are on
     reference: params, batch, Context -> the objective with the weights of the config, for a `LookAhead`
+    stored: {controller: its `Controller.stored`}, read from disk before any controller is made
     """
 
     groups: Mapping[str, tuple[str, ...]]
     plan: Any
     losses: Mapping[str, str]
     reference: Callable[[Any, Any, Any], Any]
+    stored: Mapping[str, Any]
 
 
 class Part(NamedTuple):
@@ -50,6 +52,7 @@ class Controller(NamedTuple):
     keys: its config keys, by dotted name
     on: config, or its static values -> whether a run has this controller
     make: static values, Scope -> Part
+    stored: static values -> the arrays that it needs from disk
     place: position in the chain, ascending; StateNet corrects the outputs of all others, so it has the last, 100
     check: config, losses that are on; raises a ConfigError if keys contradict each other. It runs for every config,
         also if the controller is off
@@ -62,6 +65,7 @@ class Controller(NamedTuple):
     keys: Mapping[str, Key]
     on: Callable[[Any], bool]
     make: Callable[[Any, Scope], Part]
+    stored: Callable[[Any], Any] = _nothing
     place: int = 90
     check: Callable[[Any, Mapping[str, str]], Any] = _nothing
     knobs: Callable[[Any, Any], dict[str, Any]] = _nothing

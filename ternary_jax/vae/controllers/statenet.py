@@ -202,12 +202,11 @@ def path_of(name: str) -> Path:
 
 def _make(static, scope):
     own, sources = static.statenet, sources_of(scope.groups)
-    loaded = _loaded(own.params)
 
     def begin(hypers):
         # Without a file, a new network of the seed. The streams 0 and 1 of the seed belong to the parameters and the
         # steps, as in `split`.
-        params = loaded or init(jax.random.fold_in(jax.random.key(hypers.seed), 2))
+        params = scope.stored["statenet"] or init(jax.random.fold_in(jax.random.key(hypers.seed), 2))
         return jax.tree.map(jnp.asarray, params), hypers.statenet.learning_rate
 
     control = statenet(begin, sources, own.interval, own.decay)
@@ -224,9 +223,9 @@ def _make(static, scope):
     return Part(control, signals=sources.signals(), look_ahead=None if own.learn == "none" else ahead)
 
 
-def _loaded(name):
-    """The parameters in the file; {} without one."""
-    if not name:
+def _stored(static):
+    """The parameters in the file config.statenet.params; {} without one."""
+    if not (name := static.statenet.params):
         return {}
     path = path_of(name)
     try:
@@ -286,6 +285,7 @@ CONTROLLER = Controller(
     },
     on=lambda static: "statenet" in static.control,
     make=_make,
+    stored=_stored,
     place=100,
     check=check,
     observe=batch_signals.observe,
