@@ -158,5 +158,5 @@ def test_a_declaration_without_a_result_is_refused(tmp_path):
 
 
 def test_a_readme_without_markers_is_refused():
-    with pytest.raises(lab_results.ResultError, match="README.md needs one line"):
+    with pytest.raises(lab_results.ResultError, match=r"README\.md needs one line"):
         lab_results.with_table("# no markers\n", "| a |")
