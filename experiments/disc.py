@@ -134,13 +134,19 @@ def draw_tree(ax: Any, angles: list[np.ndarray], radii: list[np.ndarray], depth:
             ax.plot(r * np.cos(angle), r * np.sin(angle), color=tints[child], lw=1.7 * 0.7**k, alpha=0.8, zorder=2)
 
 
+def circle() -> tuple[np.ndarray, np.ndarray]:
+    """(x, y) of the unit circle."""
+    turn = np.linspace(0, 2 * np.pi, 361)
+    return np.cos(turn), np.sin(turn)
+
+
 def draw_bands(ax: Any, bands: list[dict[str, Any]], first: int, named: int, scale: float) -> None:
     """The radii of each valuation as a ring, from the smallest to the largest, and its name in the free wedge."""
-    circle = np.exp(2j * np.pi * np.linspace(0, 1, 361))
+    x, y = circle()
     for band in bands[first:]:
         low, mean, high = (band[name] * scale for name in ("low", "mean", "high"))
-        ring = np.concatenate([high * circle, low * circle[::-1]])
-        ax.fill(ring.real, ring.imag, color="#1d2a40" if band["v"] % 2 == 0 else "#18314a", lw=0, zorder=1)
+        ring = [np.append(high * line, low * line[::-1]) for line in (x, y)]
+        ax.fill(*ring, color="#1d2a40" if band["v"] % 2 == 0 else "#18314a", lw=0, zorder=1)
         if band["v"] < first + named:
             ax.text(0, mean, f"v = {band['v']}", ha="center", va="center", color=INK, fontsize=8, zorder=4)
 
@@ -159,11 +165,10 @@ def panel(ax: Any, norm: np.ndarray, bands: list[dict[str, Any]], first: int, n_
     own = norm[:: 3**first]
     scale = 1.0 if not first else 0.93 / own.max()
     angles, radii = layout(own, n_digits - first)
-    edge = np.exp(2j * np.pi * np.linspace(0, 1, 361))
     ax.set(xlim=(-1.02, 1.02), ylim=(-1.02, 1.02), aspect="equal")
     ax.axis("off")
     if not first:
-        ax.plot(edge.real, edge.imag, color=INK, lw=1)
+        ax.plot(*circle(), color=INK, lw=1)
         name_digits(ax, own, angles)
     draw_bands(ax, bands, first, 2 if not first else 3, scale)
     draw_tree(ax, angles, radii, min(DEPTH, n_digits - first - 1), scale)
