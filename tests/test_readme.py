@@ -22,7 +22,7 @@ TINY = {
     "train.batch_size": 10,
     "train.epochs": 2,
     "evaluate.cheap_every": 1,
-    "evaluate.costly_every": 2,
+    "evaluate.costly_every": 0,
     "checkpoint.every": 1,
     "log.tensorboard": False,
     "compilation_cache": False,
@@ -82,7 +82,7 @@ def test_a_loss_and_a_controller_are_added_as_the_readme_says(copy):
     row = json.loads((copy / "run/metrics.jsonl").read_text().splitlines()[-1])
     assert row["loss/inward_B"] > 0
     assert "loss/inward_A" not in row
-    assert row["control/pulse"] in (1.0, 3.0)
+    assert 1 < row["control/pulse"] < 3  # the mean of an epoch, of both kinds of steps
 
 
 def test_a_task_is_added_as_the_readme_says(copy):
@@ -97,13 +97,10 @@ def test_the_notebook_and_the_replaced_loss_run(copy):
     overrides = notebook[notebook.index('{"runs"') : notebook.index(")", notebook.index('{"runs"'))]
     notebook = notebook.replace(overrides, repr({"runs": 2} | TINY))
     recipe = block("import jax, jax.numpy as jnp\nfrom ternary_jax.engine import assembly")
-    check = """
-plain = program.make_train(task, static)[1](init(hypers), jnp.int32(0), hypers)[0]
-moved = jax.tree.map(lambda a, b: (a != b).any(), plain.params, state.params)
-assert any(jax.tree.leaves(moved)), "the loss that replaces another changes nothing"
-assert summary and report.metrics
-"""
-    in_the_copy(copy, "-c", notebook + recipe + check)
+    counted = recipe.replace("found = task.loss", "traced.append(params); found = task.loss")
+    assert counted != recipe
+    check = "assert traced and summary and report.metrics and state.params"
+    in_the_copy(copy, "-c", f"{notebook}traced = []\n{counted}{check}")
 
 
 def test_the_readme_has_two_commands():
