@@ -27,6 +27,15 @@ TINY = {
     "log.tensorboard": False,
     "compilation_cache": False,
 }
+# Less to compile, in smoke.py: branch B with one loss, and A as small as it can be.
+SMALL = {
+    "model.A.hidden": (),
+    "model.A.decoder_hidden": (),
+    "model.A.decoder": "plain",
+    "losses.reconstruction.on": "B",
+    "losses.radial.on": "none",
+    "losses.bands.on": "none",
+}
 TASK_CONFIG = """
 from ternary_jax.config import read
 
@@ -95,7 +104,7 @@ def test_a_task_is_added_as_the_readme_says(copy):
 def test_the_notebook_and_the_replaced_loss_run(copy):
     notebook = block("from ternary_jax import workdir")
     overrides = notebook[notebook.index('{"runs"') : notebook.index(")", notebook.index('{"runs"'))]
-    notebook = notebook.replace(overrides, repr({"runs": 2} | TINY))
+    notebook = notebook.replace(overrides, repr(TINY | SMALL))
     recipe = block("import jax, jax.numpy as jnp\nfrom ternary_jax.engine import assembly")
     counted = recipe.replace("found = task.loss", "traced.append(params); found = task.loss")
     assert counted != recipe
