@@ -347,3 +347,21 @@ def save(figure: Any, name: str, given: argparse.Namespace) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=130, facecolor="white")
     return file
+
+
+def main() -> None:
+    """`python experiments/lab.py results` writes docs/results.md and the table of README.md from results/*.json."""
+    made = argparse.ArgumentParser(description=main.__doc__)
+    made.add_argument("command", choices=["results"])
+    made.parse_args()
+    import lab_results
+
+    try:
+        for file in lab_results.write():
+            terminal.say(f"wrote {file.relative_to(ROOT)}")
+    except lab_results.ResultError as e:
+        raise SystemExit(str(e)) from e
+
+
+if __name__ == "__main__":
+    main()

@@ -166,11 +166,3 @@ def test_every_folder_is_a_package():
     assert {str(Path(path).parent) for path in SOURCES} == {
         str(Path(path).parent) for path in SOURCES if path.endswith("__init__.py")
     }
-
-
-def test_the_readme_has_two_commands():
-    """.ci/run runs the second as it stands."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    train, test = (block.strip() for block in blocks)
-    assert train.splitlines()[-1].endswith("python -m ternary_jax.main --config=configs/v5_12.py")
-    assert test.splitlines()[-1].endswith("pytest")

@@ -1,0 +1,219 @@
+"""docs/results.md and the table of README.md, from results/*.json: `python experiments/lab.py results`.
+
+Each result file has one entry in SECTIONS: what it answers, the command that wrote it, and a function from its content
+to the rows of a table. A file without an entry is an error, so no result is left out. It imports no jax.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from lab_result_rows import (
+    FIGURES,
+    Row,
+    accuracy,
+    clusters,
+    commits,
+    detector,
+    diagram,
+    each,
+    faults,
+    held_out,
+    homeostasis,
+    named,
+    recovery,
+    seeds,
+    steering,
+    strategy,
+    tree,
+    variants,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN = "<!-- results: written by `python experiments/lab.py results` -->"
+END = "<!-- end of results -->"
+
+
+class Section(NamedTuple):
+    """A result file on docs/results.md. rows: its content -> the lines of a table, the first of which is the head."""
+
+    title: str
+    command: str
+    note: str
+    rows: Callable[[Mapping[str, Any]], list[Row]]
+
+
+class ResultError(Exception):
+    """A result file without a declaration, or a README without its markers."""
+
+
+# --- the declarations -------------------------------------------------------------------------------------------------
+
+SEEDS = (
+    "One process a seed, without a compilation cache. Measured when the schedule had 80 epochs, the first cosine 10 of "
+    "them; the config has 96 and 12 now."
+)
+SPEED = dict(ms=",.2f", samples_per_s=",.0f")
+SECTIONS: dict[str, Section] = {
+    "seeds_v5_12": Section("v5.12", "seeds.py", SEEDS, seeds),
+    "seeds_v5_12_rich": Section("v5.12, rich", "seeds.py --config=configs/v5_12_rich.py --seeds=2", "", seeds),
+    "seeds_v5_12_4": Section("v5.12.4", "seeds.py --config=configs/v5_12_4.py --seeds=1", "", seeds),
+    "disc": Section("The residue tree in the points of v5_12", "disc.py", "Branch B of one run, seed 0.", clusters),
+    "variants": Section("The specialised scripts", "variants.py --seeds=4", "Four seeds each.", variants),
+    "held_out": Section("Held-out operations", "held_out.py", "Each row is one configuration and split.", held_out),
+    "seeds_v5_10": Section("v5.10", "seeds.py --config=configs/v5_10.py", "One process a seed, as above.", seeds),
+    "compare_statenet": Section(
+        "StateNet against schedules",
+        "compare_statenet.py",
+        "R is the reference objective at the end, F a mean log of R over a run; lower is better. "
+        "Brackets are 95 % intervals over seeds. A run meets coverage 0.99 of both branches and hierarchy -0.80.",
+        steering,
+    ),
+    "meta_train_statenet": Section(
+        "Training StateNet", "meta_train_statenet.py", "On 3^5 and 3^6 operations.", strategy
+    ),
+    "bench_statenet": Section(
+        "The cost of StateNet", "bench_statenet.py --quick", "A step of v5_10.", each("speed", "", **SPEED, ratio=".3f")
+    ),
+    "detect_grokking": Section("The detector of grokking", "detect_grokking.py", "Runs that show it.", detector),
+    "phase_diagram": Section("What most of three runs do", "phase_diagram.py", "Rows are train fractions.", diagram),
+    "bench_grokking": Section(
+        "The cost of detector and gates",
+        "bench_grokking.py",
+        "A chunk of v5_12, three epochs; cost is the share of its time that the controllers take by themselves.",
+        each("arms", "", seconds=".3f", controllers_ms=".2f", cost=".2%"),
+    ),
+    "homeostasis_compare": Section("Homeostasis on v5_12", "homeostasis.py compare", "Sixteen seeds.", homeostasis),
+    "homeostasis_recover": Section("An encoder that opens too fast", "homeostasis.py recover", "", recovery),
+    "accuracy_geometry": Section("Precision of the geometry", "accuracy_geometry.py", "In float32.", accuracy),
+    "bench_geometry": Section(
+        "Speed of the geometry",
+        "bench_geometry.py",
+        "All pairs of 4,096 points in 16 dimensions, two cores.",
+        named(*((f"seconds, {name}", f"seconds/{name}", ".3f") for name in ("ternary_jax", "geoopt"))),
+    ),
+    "embed_tree": Section("The residue tree as a table of points", "embed_tree.py", "3^5 operations.", tree),
+    "bench_step": Section(
+        "A training step of v5_12",
+        "bench_step.py",
+        "512 x 8 is eight runs of batch 512 at once. The peak is the best matrix product of the same process.",
+        each("rates/rows", "batch", **SPEED, share_of_peak=".0%"),
+    ),
+    "bench_engine": Section(
+        "The engine",
+        "bench_engine.py",
+        "Measured with smoke.py when its model had a single branch.",
+        named(
+            ("seconds to the first step, nothing compiled", "start/cold_first_step_s", ".1f"),
+            ("seconds to the first step, warm cache", "start/warm_first_step_s", ".1f"),
+            ("log, evaluation and checkpoints, as a share of a bare scan", "observing/share", ".1%"),
+            ("milliseconds that a save holds the loop up, worst", "observing/save_blocks_ms_worst", ".0f"),
+            *((f"samples/s, {n} runs at once", f"many_runs_samples_per_s/{n}", ",.0f") for n in (1, 2, 4, 8)),
+        ),
+    ),
+    "bench_commits": Section("Beside an earlier commit", "bench_commits.py OLD --rounds=15 --epochs=24", "", commits),
+    "kill": Section(
+        "Killed and resumed",
+        "kill.py",
+        "Every trial kills the process at a random moment and compares all final arrays with an undisturbed run.",
+        named(
+            ("trials", "config/trials", "d"),
+            ("identical to the last bit", "identical", "d"),
+            ("arrays", "compared", "d"),
+        ),
+    ),
+    "faults": Section("Faults", "faults.py", "Each fault is caused for real.", faults),
+}
+
+
+# --- the pages --------------------------------------------------------------------------------------------------------
+
+
+def read_all(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every result file by name; an error names a file without a declaration, and a declaration without a file."""
+    found = {file.stem: json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))}
+    if unknown := found.keys() - SECTIONS.keys():
+        raise ResultError(
+            f"results/{min(unknown)}.json has no declaration: add it to SECTIONS in experiments/lab_results.py"
+        )
+    if missing := SECTIONS.keys() - found.keys():
+        name = min(missing)
+        raise ResultError(f"results/{name}.json is missing: run `{command(SECTIONS[name])}`, or remove its declaration")
+    return found
+
+
+def command(section: Section) -> str:
+    """As it is typed."""
+    return f"python experiments/{section.command}"
+
+
+def markdown(lines: Iterable[Row]) -> str:
+    """A table of GitHub's Markdown."""
+    head, *rest = lines
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rest))
+
+
+def page(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """docs/results.md"""
+    parts = [
+        "# Results",
+        "This page is written by `python experiments/lab.py results` from `results/*.json`: change no figure by hand. "
+        "Times are of two shared CPU cores and vary by a fifth. Words are explained in [README](../README.md).",
+    ]
+    for name, section in SECTIONS.items():
+        commit = found[name].get("commit")
+        made = f"`{command(section)}`, [{name}.json](../results/{name}.json)"
+        made += f", commit {commit[:7]}" if commit else ""
+        parts += [f"## {section.title}", f"{made}. {section.note}".strip(), markdown(section.rows(found[name]))]
+    return "\n\n".join(parts) + "\n"
+
+
+def readme_table(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The table of README: the median of branch B over the seeds of each config, and its ceiling."""
+    lines: list[Row] = [["config, seeds", "coverage", "hierarchy", "richness", "triplets", "seconds", "command"]]
+    for name in ("seeds_v5_12", "seeds_v5_12_rich", "seeds_v5_10", "seeds_v5_12_4"):
+        runs = found[name]["runs"]
+        cells = [few(median(run[key] for run in runs)) for key in FIGURES[:4]]
+        seconds = f"{median(run['whole_s'] for run in runs):.0f}"
+        label = f"`{found[name]['config']}`, {len(runs)}"
+        lines.append([label, *cells, seconds, f"`{SECTIONS[name].command}`"])
+    for name in ("homeostatic_rich", "hierarchy_focused"):
+        one = found["variants"]["variants"][name]
+        values = one["figures"]["B"]
+        cells = [few(median(values[key])) for key in FIGURES[:4]]
+        lines.append([f"`variants:{name}`, {len(values['q'])}", *cells, "-", "`variants.py --seeds=4`"])
+    ceilings = found["variants"]["variants"]["quick"]["ceilings"]
+    best = [f"{ceilings[key]:.5g}" for key in FIGURES[:4]]
+    return markdown([*lines, ["ceiling", *best, "", "[geometry](docs/geometry.md)"]])
+
+
+def few(x: float) -> str:
+    """A figure in few characters."""
+    return f"{x:.1e}" if abs(x) < 1e-4 else f"{x:.5f}"
+
+
+def with_table(readme: str, table: str) -> str:
+    """README with this table between its markers."""
+    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
+        raise ResultError(f"README.md needs one line {BEGIN} and one line {END}, for the table between them")
+    return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: f"{BEGIN}\n{table}\n{END}", readme, flags=re.S)
+
+
+def pages(root: Path = ROOT) -> dict[Path, str]:
+    """The files that are generated, with what they have to hold."""
+    found = read_all(root / "results")
+    readme = root / "README.md"
+    text = with_table(readme.read_text(), readme_table(found))
+    return {readme: text, root / "docs" / "results.md": page(found)}
+
+
+def write() -> list[Path]:
+    """Write them; return those that have changed."""
+    changed = [(file, text) for file, text in pages().items() if not file.exists() or file.read_text() != text]
+    for file, text in changed:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    return [file for file, _ in changed]
