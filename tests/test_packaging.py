@@ -1,6 +1,7 @@
 """What is installed, and what works where nothing else is: the wheel, bare names of configs, a task of one's own."""
 
 import ast
+import importlib
 import json
 import os
 import re
@@ -228,6 +229,7 @@ def test_a_workdir_finds_the_task_that_stood_beside_its_config(own_training, tmp
     shutil.copy(folder / "own_toy.py", other)
     forget("own_toy")
     locate.search(other)
+    importlib.import_module("own_toy")
     with pytest.raises(WorkdirError, match=rf"own_toy, which is {other}/own_toy\.py in this process, but {folder}/"):
         list(run.metrics)
 

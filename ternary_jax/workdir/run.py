@@ -156,13 +156,15 @@ class Run(NamedTuple):
             raise WorkdirError(f"{self.path} has no run {k}: there are {self.config['runs']}, numbered from 0")
 
     def _task(self) -> tuple[Any, Any]:
-        """(task, hypers of all runs) of the config."""
+        """(task, hypers of all runs) of the config. The folder of a task of one's own comes first in sys.path."""
         from ml_collections import ConfigDict
 
         from ternary_jax.config import keys_of, locate, split
         from ternary_jax.config.keys import nested
 
         cannot = f"the task of {self.path} cannot be made"
+        if self.task_folder:
+            locate.search(self.task_folder)
         try:
             table, module = keys_of(self.config["task"])
             if self.task_folder:
@@ -195,10 +197,7 @@ class Run(NamedTuple):
 
 
 def open(path: str | Path) -> Run:
-    """The workdir at `path`, of a training that is finished, interrupted or under way.
-
-    The folder of a task outside this package is put first in sys.path, as in its training.
-    """
+    """The workdir at `path`, of a training that is finished, interrupted or under way."""
     path = Path(path)
     if not path.is_dir():
         raise WorkdirError(f"{path} is no folder: give the --workdir of a training")
@@ -206,8 +205,4 @@ def open(path: str | Path) -> Run:
     if config is None or not config.keys() >= {"task", "runs"}:
         raise WorkdirError(f"{path} has no config.json of a training, so it is no workdir: give the --workdir of one")
     config.pop("format", None)
-    if folder := config.pop("task_folder", None):
-        from ternary_jax.config import locate
-
-        locate.search(folder)
-    return Run(path, config, folder)
+    return Run(path, config, task_folder=config.pop("task_folder", None))
