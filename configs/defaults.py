@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
     config.train.batch_size = 512  # samples per step of each run
     config.train.learning_rate = 1e-3  # peak learning rate; a tuple gives one per run
     config.train.weight_decay = 0.0  # decoupled weight decay, per unit of learning rate; a tuple gives one per run
-    config.train.schedule = "cosine"  # or "linear", "warm_restarts", "constant", "phases"
+    config.train.schedule = "cosine"  # learning rate: "cosine", "linear", "warm_restarts", "constant" or "phases"
     config.train.phase_shapes = ()  # schedule "phases": the schedule of each phase, such as ("cosine", "constant")
     config.train.phase_epochs = ()  # schedule "phases": the epochs of each phase; their sum is train.epochs
     config.train.phase_rates = ()  # schedule "phases": the factor of each phase on the learning rate
@@ -32,7 +32,7 @@ def get_config() -> ConfigDict:
     config.train.dtype = "float32"  # of the networks; "bfloat16" is for accelerators; the geometry stays float32
     config.train.remat = False  # True: the backward pass recomputes activations, which saves memory
     config.train.microbatches = 1  # parts of a batch that are computed one by one to save memory; divides batch_size
-    config.train.on_nan = "stop"  # or "rollback": go back to the last finite state and halve the learning rate
+    config.train.on_nan = "stop"  # "stop"; "rollback": go back to the last finite state and halve the learning rate
     config.train.max_rollbacks = 3  # rollbacks of a run; after them a NaN stops the run
 
     config.evaluate = ConfigDict()

@@ -42,7 +42,7 @@ def get_config() -> ConfigDict:
     config.data = ConfigDict()
     config.data.p = 3  # p, a prime
     config.data.n_digits = 4  # the modulus is p^n_digits; 1: a prime modulus
-    config.data.split = "random"  # or "none": all pairs are trained on, and there are no held-out metrics
+    config.data.split = "random"  # "random": pairs are held out at random; "none": none are, no held-out metrics
     config.data.train_share = 0.35  # share of training pairs, the rest is held out; a tuple gives one per run
     config.data.split_seed = 0  # number of the random order of the split, below data.splits; a tuple gives one per run
     config.data.splits = 8  # number of random orders that are made

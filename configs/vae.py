@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.n_digits = 9  # D: the model is of all 3^D operations, 3^9 = 19,683
-    config.data.split = "none"  # which operations are held out: or "random", "residue_balls", "digit_box"
+    config.data.split = "none"  # which operations are held out: "none", "random", "residue_balls" or "digit_box"
     config.data.split_seed = 0  # seed of the split
     config.data.train_share = 0.05  # split "random": share of the operations that are trained on
     config.data.residue_level = 3  # split "residue_balls": a ball is a class i mod 3^level
@@ -182,8 +182,9 @@ def get_config() -> ConfigDict:
     config.statenet.interval = 10  # steps between two corrections
     config.statenet.decay = 0.98  # decay per step of its inputs coverage and ranking, which are running means
     config.statenet.params = ""  # a path, or a name in ternary_jax/assets; "": a network without any effect yet
-    # "none"; "lookahead": learn from the reference objective some steps after a correction. What is best for the next
-    # steps was not best for a run, not even with twenty: see experiments/meta_train_statenet.py, unroll.
+    # "none"; "lookahead": learn from the reference objective, `ahead` steps after a correction. A network that
+    # experiments/meta_train_statenet.py (part unroll) trained through 20 steps at a time did worse over whole runs than
+    # the tuned schedules without StateNet.
     config.statenet.learn = "none"
     config.statenet.ahead = 1  # learn "lookahead": steps from a correction to the reference objective
     config.statenet.share = 0.25  # learn "lookahead": share of a batch for the reference; 1.0 costs as much as a step

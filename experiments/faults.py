@@ -32,7 +32,7 @@ SAVES = ("train.epochs=1000", "checkpoint.every=2")
 BOARD = (*LINE, "log.tensorboard=true")
 EXPORT = (*SMALL, "data.n_digits=8", "model.dim=4", "train.epochs=2", "train.batch_size=728")
 UNDISTURBED = {"line": LINE, "rollback": ROLLBACK, "three": THREE, "export": EXPORT}
-RUNS = {"three": (0, 2)}  # the names that are compared
+RUNS = {"three": (0, 2)}  # the runs whose results are compared, by undisturbed training; without an entry, run 0 alone
 USUAL = re.compile(
     r"[^:]*: (compiling|going on from step [\d,]+ of [\d,]+) \.\.\.|(epoch|step) .*|\d of \d runs, (epoch|step) .*|"
     r"run \d \(seed \d\): .*|checkpoint \d+ is damaged .*|interrupted: .*|"

@@ -21,7 +21,7 @@ from ternary_jax.vae.controllers import corrections, exploration
 
 CONFIG = lab.CONFIGS / "v5_10.py"
 ASSETS = lab.ROOT / "ternary_jax" / "assets"
-RENEWALS = 50  # of StateNet in a run, however long that is: what it has learned of a run's course is to carry over
+RENEWALS = 50  # corrections that StateNet makes in a run of any length, so that it transfers from short to long runs
 SMALL: dict[str, Any] = {
     "train.learning_rate": 8e-3,
     "train.batch_size": 48,

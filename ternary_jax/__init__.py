@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# XLA calls two of its own tuning preferences missing features of this machine, in two long lines for every program
-# that it takes from the compilation cache, and then uses the program (jax issue 38445). Only what is fatal is worth
-# its lines. It has to be said before jax is imported.
+# For every program that it loads from the compilation cache, XLA logs an error of two long lines: it takes two of its
+# own tuning options for CPU features that this machine lacks, and then runs the program (jax issue 38445). So only
+# fatal messages are logged. XLA reads this variable when jax is imported, so it is set before that.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Names that are imported when they are first used, and the modules that have them: `import ternary_jax` alone imports

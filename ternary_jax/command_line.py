@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 WHAT = {"--config": "FILE", "--workdir": "DIR"}
 FORM = "what can be given is --config=FILE, --config.KEY=VALUE, --workdir=DIR and --sweep"
 TAKES_VALUE = re.compile(r"--?(config(\.[^=]+)?|workdir)")
-IS_FLAG = re.compile(r"--?[A-Za-z]")  # and no negative number
+IS_FLAG = re.compile(r"--?[A-Za-z]")  # does not match a negative number
 
 
 class Given(NamedTuple):

@@ -131,7 +131,7 @@ def transport0(x: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
 
 @in_float64
 def gap(x: ArrayLike, c: ArrayLike) -> Array:
-    """1 - c|x|^2, positive inside the ball, NaN elsewhere. Not by sqrt(c) x, whose rounding would cancel."""
+    """1 - c|x|^2, positive inside the ball, NaN elsewhere. From c and |x|^2: sqrt(c) x would amplify its rounding."""
     return _gap(x, c)
 
 

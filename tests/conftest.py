@@ -1,5 +1,7 @@
 """Strict by default: what jax, numpy or pytest would quietly repair or only warn of is an error here."""
 
+import os
+
 import hypothesis
 import jax
 import pytest
@@ -7,6 +9,18 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", True)
 jax.config.update("jax_debug_key_reuse", True)
+
+
+def pytest_configure(config):
+    """The fast tier compiles with less optimisation: most of a test is compiling, and this takes a third off.
+
+    The slow tier has the flags of a user, so that the accuracy of float32 is that of the programs that users run. XLA
+    ends the process at a flag that it does not know, and knows the last one in the releases that were tried.
+    """
+    if config.getoption("markexpr") == "not slow" and jax.__version_info__[:2] == (0, 10):
+        quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        os.environ.setdefault("XLA_FLAGS", f"{quick} --xla_cpu_use_fusion_emitters=false")
+
 
 # Compilation makes the first example slow, so no deadline; the same examples every time, so a failure is the code's.
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)

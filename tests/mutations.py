@@ -1,6 +1,6 @@
 """Measure which share of one-line mutations the tests catch.
 
-    python tests/mutations.py [--only=REGEX] [--jobs=1] [--out=FILE]
+    python tests/mutations.py [--only=REGEX] [--fast] [--jobs=1] [--out=FILE]
 
 A mutation replaces one fragment of one file, as `mutations_table.MUTATIONS` lists them, in a temporary copy of the
 checkout, and runs the tests that are expected to fail there. The checkout itself is never changed. Mutations of the
@@ -9,6 +9,7 @@ the tests run out of time; it survives if they pass. Exit status: 0, also where 
 where nothing can be measured, as where a fragment is not found exactly once in its file.
 
 --only: the mutations in whose name this regular expression is found; --jobs: test sets that run at once
+--fast: only tests of the fast tier, which `pytest` runs; a mutation whose tests are all slow survives
 --out: a JSON file with the result of every mutation, written anew after each
 """
 
@@ -36,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider"]
 # A mutated run may compile other programs than the unmutated one; one that never ends is to be noticed all the same.
 SLACK, FACTOR = 60.0, 4.0
-PASSED, FAILED, COLLECTION_FAILED = 0, 1, 2  # exit statuses of pytest
+PASSED, FAILED, COLLECTION_FAILED, NONE_SELECTED = 0, 1, 2, 5  # exit statuses of pytest
 
 
 class MutationError(Exception):
@@ -59,6 +60,7 @@ def main(argv: Sequence[str], table: Sequence[Mutation] = mutations_table.MUTATI
     """Check the list, run it, print a line for each mutation, and the share that was caught."""
     parser = argparse.ArgumentParser("tests/mutations.py", description=__doc__)
     parser.add_argument("--only", default="", metavar="REGEX")
+    parser.add_argument("--fast", action="store_true")
     parser.add_argument("--jobs", default=1, type=int)
     parser.add_argument("--out", type=Path, metavar="FILE")
     given = parser.parse_args(argv)
@@ -81,7 +83,7 @@ def main(argv: Sequence[str], table: Sequence[Mutation] = mutations_table.MUTATI
 
     with ThreadPoolExecutor(given.jobs) as pool:
         try:
-            for done in [pool.submit(run_set, mutations, root, tell) for mutations in sets.values()]:
+            for done in [pool.submit(run_set, mutations, root, tell, given.fast) for mutations in sets.values()]:
                 done.result()
         except MutationError:
             pool.shutdown(cancel_futures=True)  # what is under way ends, what has not begun does not
@@ -104,12 +106,16 @@ def check(table: Sequence[Mutation], root: Path) -> None:
             )
 
 
-def run_set(mutations: Sequence[Mutation], root: Path, tell: Callable[[Outcome], None]) -> None:
+def run_set(mutations: Sequence[Mutation], root: Path, tell: Callable[[Outcome], None], fast: bool) -> None:
     """Run mutations of one set of tests, one after the other, in one copy; tell: called with each Outcome."""
     tests = mutations[0].tests
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
         copy = copied(root, Path(folder) / "checkout")
-        status, said, seconds = run_tests(copy, tests, 1800)
+        status, said, seconds = run_tests(copy, tests, 1800, fast)
+        if fast and status == NONE_SELECTED:
+            for one in mutations:
+                tell(Outcome(one.name, one.file, tests, False, "", False, 0.0))
+            return
         if status != PASSED:
             raise MutationError(
                 f"pytest {tests} does not pass unmutated ({_failed(said) or f'exit status {status}'}): mend the tests "
@@ -120,7 +126,7 @@ def run_set(mutations: Sequence[Mutation], root: Path, tell: Callable[[Outcome],
             file = copy / one.file
             before = file.read_text()
             file.write_text(before.replace(one.old, one.new))
-            status, said, took = run_tests(copy, tests, SLACK + FACTOR * seconds)
+            status, said, took = run_tests(copy, tests, SLACK + FACTOR * seconds, fast)
             file.write_text(before)
             if status not in (None, PASSED, FAILED, COLLECTION_FAILED) and status > 0:
                 raise MutationError(f"mutation {one.name}: pytest {tests} ended with status {status}\n{said[-2000:]}")
@@ -140,7 +146,7 @@ def copied(root: Path, copy: Path) -> Path:
     return copy
 
 
-def run_tests(copy: Path, tests: str, limit: float) -> tuple[int | None, str, float]:
+def run_tests(copy: Path, tests: str, limit: float, fast: bool) -> tuple[int | None, str, float]:
     """(exit status of pytest, None after a time-out; what it printed; seconds)."""
     # Bytecode is compared by size and second of change: that of a mutation would outlive it, so none is written.
     own = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy), "MPLBACKEND": "Agg"}
@@ -150,6 +156,7 @@ def run_tests(copy: Path, tests: str, limit: float) -> tuple[int | None, str, fl
     # XLA warns of every program that it takes from that cache, and tests compare what is printed.
     own |= {"TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [*PYTEST, f"--basetemp={copy.parent / 'pytest'}", *shlex.split(tests)]
+    command += ["-m", "not slow" if fast else "slow or not slow"]
     begun = time.monotonic()
     process = subprocess.Popen(
         command,

@@ -26,6 +26,7 @@ def checkout(tmp_path, monkeypatch):
     return root
 
 
+@pytest.mark.slow
 def test_what_fails_is_caught_what_passes_survives_and_what_hangs_is_a_time_out(checkout, capsys, monkeypatch):
     monkeypatch.setattr(mutations, "SLACK", 5.0)
     monkeypatch.setattr(mutations, "FACTOR", 1.0)
@@ -44,6 +45,14 @@ def test_what_fails_is_caught_what_passes_survives_and_what_hangs_is_a_time_out(
     assert (found["caught"], found["mutations"]) == (2, 3)
     said = capsys.readouterr().out
     assert "caught 2 of 3 mutations, 66.7%, 1 of them by a time-out\nsurvived: product" in said
+
+
+def test_the_fast_tier_alone_catches_nothing_by_a_slow_test(checkout, capsys):
+    slow = (checkout / TESTS).read_text().replace("import small", "import pytest\nimport small")
+    (checkout / TESTS).write_text(slow.replace("def test", "@pytest.mark.slow\ndef test"))
+    for arguments, caught in ((["--fast"], 0), ([], 1)):
+        mutations.main(arguments, (RIGHT,), checkout)
+        assert f"caught {caught} of 1 mutations" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

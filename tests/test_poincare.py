@@ -68,6 +68,7 @@ def arguments(kinds, rng, n, dim, c):
 # --- accuracy in float32 ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("near", [False, True])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_float32_value_and_gradient_against_mpmath_at_every_norm(name, near):
@@ -102,6 +103,7 @@ def test_tangent_dist_against_mpmath_as_far_as_40(distance, near):
         assert max(errors_of(found, truth)) <= 8e-7, c
 
 
+@pytest.mark.slow
 def test_tangent_dist_at_the_origin_has_the_gradient_of_the_cone_seen_from_the_other_point():
     v = np.array([0.3, -0.2, 0.5], np.float32)
     for c in CURVATURES:
@@ -194,6 +196,7 @@ def test_batches_and_shapes_that_do_not_fit_are_refused():
         poincare.wrapped_normal_log_prob(x, x, np.ones((2, 1), np.float32), 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.float64])
 def test_the_dtype_is_that_of_the_points_whatever_c_is(dtype, x64):
     x = jnp.full(2, 0.1, dtype)
@@ -254,6 +257,7 @@ CURVED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CURVED)
 def test_check_grads_to_order_two_in_x_y_and_c(name, x64):
     args = [a[0] for a in arguments(POINT_FUNCTIONS[name], np.random.default_rng(3), 1, 2, 0.7)]
@@ -472,6 +476,7 @@ def test_both_means_of_two_points_are_the_middle_of_the_geodesic_and_move_with_i
     np.testing.assert_allclose(mean(moved, weights, c), poincare.mobius_add(z, mean(x, weights, c), c), atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("largest", [0.5, 0.999, 1 - 1e-6])
 def test_frechet_mean_minimises_the_squared_distances_however_far_apart(largest, x64):
     rng = np.random.default_rng(1)
@@ -499,6 +504,7 @@ def test_a_frechet_mean_that_is_not_reached_is_nan(monkeypatch, x64):
         assert np.isnan(uncompiled(x, jnp.ones(3), 1.0)).all()
 
 
+@pytest.mark.slow
 def test_frechet_mean_has_the_gradient_of_the_implicit_function(x64):
     rng = np.random.default_rng(2)
     x, weights = points_in_ball(rng, 4, 2, 1.0), rng.uniform(0.5, 1, 4)
@@ -506,6 +512,7 @@ def test_frechet_mean_has_the_gradient_of_the_implicit_function(x64):
     check_grads(mean, (x, weights, np.float64(1.0)), order=1, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_means_in_float32_of_a_residue_ball_with_masked_members():
     """6,561 rows and more are averaged by zero weights; both are vmapped and differentiated in training."""
     rng = np.random.default_rng(3)

@@ -83,6 +83,7 @@ def add(copy, first):
     config.write_text(f"{before}    {entry}\n{end}{after}")
 
 
+@pytest.mark.slow
 def test_a_loss_and_a_controller_are_added_as_the_readme_says(copy):
     add(copy, "# ternary_jax/vae/losses/")
     add(copy, "# ternary_jax/vae/controllers/")
@@ -101,6 +102,7 @@ def test_a_task_is_added_as_the_readme_says(copy):
     assert json.loads((copy / "run/metrics.jsonl").read_text().splitlines()[-1])["error"] < 0.01
 
 
+@pytest.mark.slow
 def test_the_notebook_and_the_replaced_loss_run(copy):
     notebook = block("from ternary_jax import workdir")
     overrides = notebook[notebook.index('{"runs"') : notebook.index(")", notebook.index('{"runs"'))]

@@ -174,6 +174,7 @@ def test_scaling_the_ball_scales_the_path(name):
         np.testing.assert_allclose(wide / s, narrow, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOTH)
 def test_a_schedule_is_read_at_the_number_of_updates_made(name):
     x, targets = ball_points(0), ball_points(1)
@@ -220,6 +221,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "mask"), [("sgd", "full"), ("momentum", "callable"), ("adam", "prefix"), ("adam", "by path")]
 )
@@ -307,6 +309,7 @@ def test_the_state_keeps_its_structure_and_dtypes():
                 assert path.dtype == dtype
 
 
+@pytest.mark.slow
 def test_an_update_can_be_differentiated_where_the_gradient_is_zero():
     @jax.jit
     def after(rate):
@@ -339,6 +342,7 @@ PUSHES = Push(  # out, spiralling, out and once in 50 steps back to the other en
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

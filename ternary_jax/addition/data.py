@@ -48,15 +48,17 @@ def check(config: Any) -> None:
     if n > MOST_PAIRS:
         raise ConfigError(f"the {of_modulus} are too many: a modulus of {int(MOST_PAIRS**0.5)} or less is allowed")
     if np.max(data.split_seed) >= data.splits:
-        most = f"config.data.splits={data.splits} are made"
-        raise ConfigError(f"config.data.split_seed={np.max(data.split_seed)} is not there, as {most}: make more")
+        raise ConfigError(
+            f"config.data.split_seed={np.max(data.split_seed)} has to be less than config.data.splits={data.splits}: "
+            "give a smaller seed, or more splits"
+        )
     counts = np.full(1, n) if data.split == "none" else np.atleast_1d(n_train(np.asarray(data.train_share), n, np))
     if np.min(counts) < 1:
         raise ConfigError(
             f"config.data.train_share={data.train_share} of {of_modulus} leaves nothing to train: give more"
         )
     if np.all(counts == n) and data.split == "random":
-        fix = "say so by config.data.split=none, and no held-out figure is asked for"
+        fix = "set config.data.split=none, which has no held-out metrics, or give a smaller share"
         raise ConfigError(f"config.data.train_share={data.train_share} of {of_modulus} holds nothing out: {fix}")
     if data.full_batch and not np.max(counts) <= batch <= n:
         wrong = f"config.train.batch_size={batch} is no full batch of the {np.max(counts)} pairs that are trained on"

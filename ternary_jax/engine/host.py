@@ -107,9 +107,9 @@ def _chunks(chunk, state, begin, stop, hypers, steps, interrupted):
     """Yield (end, report, state or None) of every chunk, after the next one is dispatched; the last with its state.
 
     The first item is (begin, None, None), once the first chunk is dispatched. After a rollback, chunks start again at
-    the step of that run, and hold the runs that are further on. An interruption waits for the next evaluation, so that
-    its row does not depend on the interruption. A state that is due for a checkpoint is copied, because the next chunk
-    donates its arrays.
+    the step of the run that is furthest behind; runs at a later step are held until the chunks reach them. An
+    interruption takes effect after an evaluation at which all running runs are at the same step, so it changes no row.
+    A state that is due for a checkpoint is copied, because the next chunk donates its arrays.
     """
     copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # a copy leaf by leaf would wait for the running chunk
     behind, abreast, first = None, True, True

@@ -112,7 +112,8 @@ class Rise(NamedTuple):
 
     length: evaluations that have shown it
     plateau: P at its first evaluation
-    bars (4,): its other explanations, in the order of BARS: the first two are final, the others may stop to hold
+    bars (4,): which of BARS explain the rise; all False once it is an event. The first two stay set until the rise
+        ends; the last two are computed anew at every evaluation
     event: whether it is an event; gain, severity: the greatest of the event so far
     """
 
@@ -346,7 +347,7 @@ def _update_rise(m, rises, bars, gain, t):
     gain = jnp.maximum(old.gain, jnp.where(here, gain, 0))
     plateau = jnp.where(begins, m.plateaus[t.memory - 1], old.plateau)
     level = jnp.where(event, severity(plateau, gain, t), 0)
-    # An event has no bars left: those that stopped to hold are cleared.
+    # An event stays an event for the rest of the rise, and reports no explanation, even if one holds later.
     now = Rise(old.length + 1, plateau, bars & ~event, event, gain, level)
     ended = ~rises & (old.length > 0)
     none = jax.tree.map(jnp.zeros_like, old)

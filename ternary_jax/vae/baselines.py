@@ -41,11 +41,12 @@ class Tree(NamedTuple):
 class Rich(NamedTuple):
     """z(i) = centre(x_0) (+) tail(i), tail(i) = scale / sqrt(c) sum_{k>=1} ratio^k e(x_k): at the ceiling, and rich.
 
-    Centres are multiples of u = e(1) in the plane of digit 0. Of the tail, only digit m lies in this plane, for D = 9
-    the smallest digit. The Mobius sum brings the radii of each branch of level 0 together, and the branches apart.
+    Centres are multiples of u = e(1) in the plane of digit 0. For D = 9 and dim = 16, only digit 8 of the tail, the
+    smallest one, is in this plane. The Mobius sum narrows the range of the radii for each x_0, and separates these
+    ranges.
 
     n_digits, dim, ratio: as in `Tree`
-    scale: sqrt(c) times the length of digit 0, if the tail had one
+    scale: digit k of the tail has the length scale ratio^k / sqrt(c)
     centre_0, centre_1, centre_2: sqrt(c) times the coordinate along u of the centre for x_0 = 0, 1, 2
     """
 

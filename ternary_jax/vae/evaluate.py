@@ -85,14 +85,14 @@ class OnHeldOut(NamedTuple):
 
 
 class HeldOut(NamedTuple):
-    """row (m,) int32, the held-out operations; rank (m,) int32, doubled average ranks, less 1, of their v."""
+    """row (m,) int32, the held-out operations; rank (m,) int32, twice the 0-based average rank of their v."""
 
     row: np.ndarray
     rank: np.ndarray
 
 
 class Samples(NamedTuple):
-    """Rows, pairs and triplets drawn once, int32 arrays of one axis each; ranks are average ranks less 1, doubled.
+    """Rows, pairs and triplets drawn once, int32 arrays of one axis each; a rank is twice the 0-based average rank.
 
     radial_i, radial_j: all pairs of min(1000, N) distinct rows; radial_rank: rank of |v_i - v_j| among them
     pair_i, pair_j: random pairs without i = j; pair_rank: rank of v(|i - j|) among them
@@ -296,7 +296,7 @@ def _distortion(d, level, p):
 
 
 def _spearman(a, ranks_b):
-    """Spearman of a with values of doubled ranks `ranks_b`. NaN if one is constant or has a NaN."""
+    """Spearman of a with values, `ranks_b` twice their 0-based average ranks. NaN if one is constant or has a NaN."""
     ranks_b = jnp.broadcast_to(jnp.asarray(ranks_b), jnp.shape(a))
     a = jnp.asarray(a, jnp.float64)
     ordered, ranks_b = jax.lax.sort((a, ranks_b), num_keys=1)  # one sort for both: the sums ignore the order of pairs
@@ -306,7 +306,7 @@ def _spearman(a, ranks_b):
 
 
 def _ranks_in_order(ordered):
-    """Doubled average ranks, less 1, of sorted values: first + last place of the run of equals; NaN if one is NaN."""
+    """Twice the 0-based average ranks of sorted values: first + last place of each run of equals; NaN if one is NaN."""
     n, edge = ordered.size, jnp.ones(1, bool)
     step = ordered[1:] != ordered[:-1]
     starts, ends = jnp.concatenate([edge, step]), jnp.concatenate([step, edge])
@@ -316,7 +316,7 @@ def _ranks_in_order(ordered):
 
 
 def _ranks_of_levels(level: np.ndarray) -> np.ndarray:
-    """Doubled average ranks, less 1, of small integers (n,), by a table of the levels. int64, on the host."""
+    """Twice the 0-based average ranks of small integers (n,), by a table of the levels. int64, on the host."""
     counts = np.bincount(level)
     return (2 * np.cumsum(counts) - counts - 1)[level]
 

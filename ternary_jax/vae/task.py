@@ -136,7 +136,7 @@ def _loss(branches: dict[str, Branch], static, params, batch: data.Indices, cont
 
 
 def _reference(branches, static, params, batch, context):
-    """The losses with the weights of the config, without knobs; c and sigma belong to the model, and stay knobs."""
+    """The reference objective: the losses with the weights of the config. Of the knobs, only c and sigma are used."""
     knobs = context.controls.knobs
     of_model = {name: knobs[name] for name in ("c", "sigma") if name in knobs}
     context = context._replace(controls=context.controls._replace(knobs=of_model))

@@ -191,7 +191,10 @@ def fingerprint(state: Any) -> dict[str, str]:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         # A weakly typed array is restored as a strongly typed one, so the program would be compiled again.
         if getattr(x, "weak_type", False) or jnp.issubdtype(x.dtype, jax.dtypes.extended) or name in leaves:
-            raise ValueError(f"state {name} is weakly typed, a key or there twice: give it a dtype, or its key_data")
+            raise ValueError(
+                f"state leaf {name} is weakly typed, or a PRNG key, or its name occurs twice: give it an explicit "
+                "dtype, store jax.random.key_data of the key, or rename the leaf"
+            )
         leaves[name] = f"{x.dtype}{list(x.shape)}"
     return leaves
 

@@ -172,7 +172,8 @@ class Run(NamedTuple):
             if other := sorted(table.keys() ^ self.config.keys()):
                 names = ", ".join(other[:5])
                 raise WorkdirError(
-                    f"{cannot}: configs have other keys now ({names}): take `.checkpoint`, or its commit"
+                    f"{cannot}: configs have other keys now ({names}): read `.checkpoint()`, or check out the commit "
+                    "that its metadata names"
                 )
             values = {key: tuple(v) if isinstance(v, list) else v for key, v in self.config.items()}
             static, hypers = split(ConfigDict(nested(values)))

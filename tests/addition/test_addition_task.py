@@ -295,6 +295,7 @@ def all_trained(full):
     return trained(full, slice(0, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("full", [True, False])
 def test_a_run_alone_is_that_run_among_others(full):
     params, metrics = all_trained(full)

@@ -99,7 +99,10 @@ def loop(task, static, hypers, number, state, ahead, share):
     return of
 
 
-@pytest.mark.parametrize(("ahead", "share", "parts"), [(1, 1.0, 1), (3, 1.0, 1), (1, 0.25, 1), (2, 1.0, 2)])
+@pytest.mark.parametrize(
+    ("ahead", "share", "parts"),
+    [(1, 0.25, 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 1.0, 1), (3, 1.0, 1), (2, 1.0, 2)))],
+)
 def test_the_gradient_is_that_of_differences(ahead, share, parts):
     static, hypers = setting(train__microbatches=parts)
     task = task_of(static, every=8, ahead=ahead, share=share)
@@ -158,6 +161,7 @@ def test_it_learns_every_so_many_steps(every, learned):
     assert (np.abs(state.control["phi"]["slopes"][0]).sum(-1) > 0).sum() == learned
 
 
+@pytest.mark.slow
 def test_a_controller_that_does_not_learn_takes_the_same_first_steps():
     """Up to the step at which it would begin to learn from, and the one it takes then."""
     static, hypers = setting(evaluate__cheap_every=1, evaluate__costly_every=1, checkpoint__every=1)
@@ -172,6 +176,7 @@ def test_a_controller_that_does_not_learn_takes_the_same_first_steps():
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_runs_at_once_are_runs_alone_and_the_end_of_the_schedules_is_held():
     static, hypers = setting(runs=3, train__epochs=4)
     together = chunks(task_of(static, every=2, ahead=3), static, hypers, 2)

@@ -244,6 +244,7 @@ def test_a_nan_stops_with_a_sentence_and_a_workdir_that_goes_on_by_other_rules(t
     assert [row["step"] for row in log.read(tmp_path)] == list(range(8, 81, 8))
 
 
+@pytest.mark.slow
 def test_rollbacks_beside_other_runs_are_those_of_a_run_alone(tmp_path):
     """Of three runs one is put back, in the second chunk of its window; the others wait, and all come to the end."""
     common = dict(evaluate__cheap_every=6, evaluate__costly_every=0, checkpoint__every=6, train__on_nan="rollback")
@@ -357,6 +358,7 @@ def test_a_full_disk_is_one_sentence_and_a_workdir_that_goes_on(tmp_path, undist
     assert_same(tmp_path, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_second_start_compiles_nothing(tmp_path):
     def start(name):
         told = dict(XDG_CACHE_HOME=str(tmp_path), JAX_LOGGING_LEVEL="DEBUG")

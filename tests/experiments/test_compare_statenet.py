@@ -13,6 +13,7 @@ import pytest
 from ternary_jax.vae.controllers import corrections, statenet
 
 
+@pytest.mark.slow
 def test_replayed_by_itself_a_course_is_the_run_that_it_is_from(monkeypatch):
     """StateNet that sees nothing new: the course of one run, as schedules, takes the same parameters the same way."""
     monkeypatch.setitem(programs.SPACES, 5, 2)

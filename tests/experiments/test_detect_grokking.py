@@ -48,6 +48,7 @@ def test_half_of_the_runs_are_set_up_to_grok():
     assert config.seed == config.data.split_seed == tuple(range(32))
 
 
+@pytest.mark.slow
 def test_small_runs_are_judged_and_drawn(tmp_path):
     """Nine numbers: what has no held-out pairs, and what only memorises."""
     setups = (("all pairs", 1.0, 0.0, 1), ("no weight decay", 0.4, 0.0, 1))

@@ -56,6 +56,7 @@ def test_points_begin_at_the_given_distance_from_the_origin():
         np.testing.assert_allclose(jax.vmap(poincare.dist0, (0, None))(z, c).mean(), 0.1 * 8, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_a_fit_finds_the_tree_and_chunks_are_the_whole():
     """At dim 6 two levels of the tree can be had nearly exactly; a fit in two chunks is bit for bit the fit in one."""
     n_digits, key = 2, jax.random.key(3)

@@ -66,6 +66,7 @@ def test_schedules_of_the_vector_0_are_those_of_the_config_and_each_number_chang
             assert any(np.any(rows[name] != runs.rows[name]) for name in rows)
 
 
+@pytest.mark.slow
 def test_a_run_is_that_of_the_engine(monkeypatch):
     """A chunk as long as the run, and the same by the parts: they differ by a hundredth of what has moved, as rounding
     is blown up by Adam where a gradient is small.
@@ -85,6 +86,7 @@ def test_a_run_is_that_of_the_engine(monkeypatch):
     assert np.linalg.norm(theirs - ours) < 0.01 * np.linalg.norm(theirs - first)
 
 
+@pytest.mark.slow
 def test_networks_are_of_their_runs_alone(monkeypatch):
     monkeypatch.setitem(programs.SPACES, 5, 2)
     runs = programs.make_runs(programs.configured(5, "schedules+statenet", {"statenet.interval": 2}))
@@ -100,6 +102,7 @@ def test_networks_are_of_their_runs_alone(monkeypatch):
     assert knobs["ranking"][1, -1] != knobs["ranking"][0, -1]
 
 
+@pytest.mark.slow
 def test_all_numbers_of_a_schedule_and_all_knobs_of_a_course_change_what_a_run_comes_to(monkeypatch):
     monkeypatch.setattr(programs, "SPACES", {5: 3})
     for problem, of_one in ((meta.of_schedules(), 1), (meta.of_course({}), len(programs.KNOTS))):

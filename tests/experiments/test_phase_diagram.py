@@ -47,6 +47,7 @@ def test_each_run_of_a_cell_has_a_seed_and_a_split_of_its_own():
     assert config.train.batch_size == 364
 
 
+@pytest.mark.slow
 def test_a_small_diagram_is_measured_and_drawn(compiled_soon):
     cells = phase_diagram.measured(shares=(0.1, 0.2), decays=(0.0, 8.0), seeds=2, steps=140, at_once=3)
     assert [(cell["share"], cell["decay"]) for cell in cells] == [(0.1, 0.0), (0.1, 8.0), (0.2, 0.0), (0.2, 8.0)]

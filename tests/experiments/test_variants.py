@@ -37,7 +37,9 @@ def configured(name, changes=None):
     return load_config(small.CONFIGS / name, changes or {})
 
 
-@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (n > 0)) for n, name in enumerate(TERMS)]
+)
 def test_each_of_them_is_one_program_whose_terms_are_the_losses_that_it_speaks_of(name):
     """The chunk is traced, not compiled: shapes, controllers and schedules fit."""
     config = configured(name, SMALL)

@@ -87,6 +87,7 @@ def test_the_random_histories_have_events_of_all_kinds():
         assert sum(rise["event"] is None and rise[bar] for rise in rises) > 2, bar
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 1e-4, 0.02])
 @pytest.mark.parametrize("make", [histories.steady, histories.dropped])
 def test_noise_and_schedule_drops_are_no_events(make, noise):
@@ -97,6 +98,7 @@ def test_noise_and_schedule_drops_are_no_events(make, noise):
         assert verdict.rise.bars[verdict.ended][:, BARS.index("schedule")].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("memory", "events"), [(0.0, (0, 0)), (0.8, (0, 2)), (0.95, (3, 12)), (1.0, (5, 18))])
 def test_noise_that_all_metrics_share_is_no_event_unless_it_wanders(memory, events):
     """Of 64 histories, x_t+1 = memory x_t + noise: it cannot know, as a walk rises like what is learned."""
@@ -218,6 +220,7 @@ def varied(runs):
     return history, run(history)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

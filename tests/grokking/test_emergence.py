@@ -266,6 +266,7 @@ def finished(folder, **changes):
     return log.read(folder), embeddings, summary
 
 
+@pytest.mark.slow
 def test_a_run_has_them_in_its_log_and_each_run_of_many_is_that_run_alone(tmp_path):
     rows, embeddings, summary = finished(tmp_path / "two", runs=2, data__split_seed=(0, 1))
     alone, _, _ = finished(tmp_path / "one", seed=1, data__split_seed=1)
@@ -332,6 +333,7 @@ def test_an_encoder_shows_what_its_units_read(kind, remat):
             np.testing.assert_allclose(layers[layer], expected[layer], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_dual_model_shows_the_rank_of_its_points_and_all_the_rest():
     config = of_vae(model__A__hidden=(8, 6), emergence__points=20, runs=2)
     task, _, hypers = assemble(config)

@@ -47,6 +47,7 @@ def curves(rng, runs):
     return x.astype(np.float32)
 
 
+@pytest.mark.slow
 @settings(max_examples=4, phases=(Phase.explicit, Phase.generate))  # a smaller seed is no smaller case
 @given(seed=st.integers(0, 2**32 - 1), levels=st.sampled_from(LEVELS))
 def test_it_is_the_verdict_of_the_past_at_every_evaluation(seed, levels):

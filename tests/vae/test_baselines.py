@@ -137,6 +137,7 @@ def test_at_the_limit_of_the_scale_the_tree_meets_the_edge():
         config(tree__scale=1.001 * float(limit))
 
 
+@pytest.mark.slow
 def test_every_value_of_the_config_changes_the_report():
     base = {"n_digits": 3, "dim": 6}
     reports = [baselines.report(config(**base))]

@@ -292,6 +292,7 @@ def test_bfloat16_is_inside_the_networks_alone():
     assert_points(found["bfloat16"][1], 0.7, 0.95 * (1 + 1e-6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kinds", [("improved", "residual"), ("plain", "improved")])
 def test_what_is_computed_again_is_the_same(kinds):
     options = dict(model__A__encoder=kinds[0], model__A__decoder=kinds[1], model__A__decoder_hidden=(7, 7))

@@ -36,6 +36,7 @@ exact = small.jit(lambda z, weights: poincare.frechet_mean(z, weights, C))
 squared_dist = small.jit(lambda m, z: jax.vmap(poincare.squared_dist, (0, 0, None))(m, z, C))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("outer", "dim"), [(0.3, 3), (0.9, 3), (0.9, 16), (0.98, 16)])
 def test_means_are_those_of_newtons_method_ball_by_ball(outer, dim):
     z, rows = batch(outer, dim)

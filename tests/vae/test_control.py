@@ -221,6 +221,7 @@ def test_the_reference_has_constant_weights_and_depends_on_what_is_of_the_model(
     assert {name for name, x in at.items() if x != rest} == {"sigma", "c"}
 
 
+@pytest.mark.slow
 def test_it_looks_ahead_with_a_detector_behind_it():
     """Whose state goes on with those of the chain; only traced, as it takes a minute to compile."""
     epochs = {"train__epochs": 20, "evaluate__cheap_every": 1, "evaluate__costly_every": 20, "checkpoint__every": 20}
@@ -236,6 +237,7 @@ def test_it_looks_ahead_with_a_detector_behind_it():
     assert "tau" in report.info.knobs
 
 
+@pytest.mark.slow
 def test_it_learns_by_the_gradient_of_differences_one_step_ahead():
     """Of all biases of its last layer, through the losses, the clipping and Adam; the reference over half a batch."""
     changes = STATENET | {"statenet__learn": "lookahead", "statenet__interval": 100, "statenet__share": 0.5}
@@ -292,6 +294,7 @@ def test_the_network_is_that_of_the_file(tmp_path):
     assert not any(np.any(x) for x in jax.tree.leaves(begun.adam))
 
 
+@pytest.mark.slow
 def test_alone_it_brings_the_rate_down_by_itself(tmp_path):
     """With no schedule but its own: what it does not turn stays as the config has it."""
     steps = with_statenet()
@@ -384,6 +387,7 @@ TRADE_OFFS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", TRADE_OFFS)
 def test_each_row_of_the_table_of_trade_offs_has_its_losses_and_can_be_trained(variant):
     sizes = {"data.n_digits": 4, "data.high_from": 2, "train.batch_size": 16, "compilation_cache": False}

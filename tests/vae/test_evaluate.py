@@ -87,8 +87,8 @@ def embedding(name, c):
         ("random", 0.1),
         ("one_hot", 1.0),
         ("noisy", 4.0),
-        ("collapsed", 0.1),
-        ("collapsed", 1.0),
+        pytest.param("collapsed", 0.1, marks=pytest.mark.slow),  # equal radii: the last bit of a user's program
+        pytest.param("collapsed", 1.0, marks=pytest.mark.slow),
     ],
 )
 def test_every_metric_agrees_with_the_judge(name, c, samples):
@@ -152,6 +152,7 @@ def spearman(a, b):
     return _spearman(np.asarray(a, np.float32), 2 * stats.rankdata(b) - 2)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(TIED)
 def test_average_ranks_are_those_of_scipy(values):
@@ -209,6 +210,7 @@ def test_mapped_over_runs_jitted_and_alone_are_the_same():
     assert all(a.dtype == jnp.float32 for a in jax.tree.leaves(together))
 
 
+@pytest.mark.slow
 def test_without_compilation_the_figures_are_the_same():
     z, prediction = baselines.rich(baselines.Rich(n_digits=2)), ternary.operations(2)
     compiled = evaluate.cheap(z, prediction, 1.0)
@@ -340,6 +342,7 @@ def test_shapes_and_samples_that_do_not_fit_are_refused():
         evaluate.prior_coverage(prediction[:0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("c", [0.1, 1.0])
 def test_float64_points_are_measured_in_float64_without_x64(c, samples):
     rng = np.random.default_rng(0)
@@ -433,6 +436,7 @@ def test_small_tables_have_their_own_ceilings():
         assert all(math.isnan(r.untrained) for r in known.values())
 
 
+@pytest.mark.slow
 def test_untrained_levels_are_those_of_encoders_without_training(samples):
     known, c = references.levels(samples=samples), jnp.float32(1)
     digits = evaluate.costly(one_hot(c), c, samples)

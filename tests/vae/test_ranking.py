@@ -143,6 +143,7 @@ def test_the_gradient_is_the_slope_of_the_mined_triplets_alone(name):
         assert np.vdot(slope, step) == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ranking_v2", "ranking_hyperbolic"])
 def test_all_distances_of_a_large_batch_are_never_there_at_once(name):
     """64 MB would be one of the arrays of 4,096 x 4,096 numbers, of which there would be several."""

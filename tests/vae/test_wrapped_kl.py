@@ -55,6 +55,7 @@ def drawn(mean, v, c):
 moved = small.jit(drawn)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("c", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize(("dim", "scale"), [(2, 0.7), (5, 0.3), (16, 0.4)])
 def test_it_is_the_mean_of_the_log_ratio_of_the_densities(dim, scale, c):

@@ -216,7 +216,7 @@ def test_another_state_is_refused_with_what_differs(store, change, named, monkey
 )
 def test_a_state_that_would_come_back_otherwise_is_refused(store, bad):
     opened = store()
-    with pytest.raises(ValueError, match="is weakly typed, a key or there twice"):
+    with pytest.raises(ValueError, match="is weakly typed, or a PRNG key, or its name occurs twice"):
         checkpoint.save(opened, 1, bad, 0.0, {})
     assert not folders(opened)
 

@@ -101,9 +101,10 @@ def balance(
 def _new_weights(rule: Weights, r: Array, before: Array, offsets: Array, step: Array) -> Array:
     """lambda_1 and lambda_2, (2,). before: their values without this controller; offsets: its changes so far.
 
-    Once in `every` steps: where r > band[1], lambda_1 += rate and lambda_2 -= rate; where r < band[0] the reverse. Each
-    stays within `bounds`, extended to its own value in `before`. So the branch with the smaller gradients gains weight.
-    The rule of the originals gave weight to the larger gradients, a positive feedback; but it never ran there.
+    Once in `every` steps: where r > band[1], lambda_1 += rate and lambda_2 -= rate; where r < band[0] the reverse. So
+    the branch with the smaller gradients gains weight. Each weight stays within `bounds`; a bound that excludes its
+    value in `before` is moved to that value. The originals have the opposite rule, a positive feedback, in code that
+    never runs.
     """
     due = step % rule.every == 0
     sign = jnp.where(due & (r > rule.band[1]), 1, jnp.where(due & (r < rule.band[0]), -1, 0))

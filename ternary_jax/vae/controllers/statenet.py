@@ -204,8 +204,8 @@ def _make(static, scope):
     own, sources = static.statenet, sources_of(scope.groups)
 
     def begin(hypers):
-        # Without a file, a new network of the seed. The streams 0 and 1 of the seed belong to the parameters and the
-        # steps, as in `split`.
+        # Without a file, a new network from the seed. `engine.step.prng_keys` splits the key of the seed into two keys,
+        # numbers 0 and 1, so 2 is free.
         params = scope.stored["statenet"] or init(jax.random.fold_in(jax.random.key(hypers.seed), 2))
         return jax.tree.map(jnp.asarray, params), hypers.statenet.learning_rate
 

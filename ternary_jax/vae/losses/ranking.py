@@ -159,7 +159,7 @@ def _mined_and_random(output: BranchOutput, h: Any, points: Array, measure: Meas
 
 
 def _random_triplets(output: BranchOutput, points: Array, measure: Measure) -> tuple[Array, ...]:
-    """n random triplets, the same in every loss and branch of a step: from one stream, as no key is used twice."""
+    """n random triplets. All losses and branches of a step draw them from one key, so they have the same triplets."""
     moved = shifts(stream(output.batch.key, TRIPLETS), len(output.batch.rows))
     of_points, of_rows = ((a, *(jnp.roll(a, shift, 0) for shift in moved)) for a in (points, output.batch.rows))
     return _distances_and_valuations(output, of_points, of_rows, measure)

@@ -172,6 +172,7 @@ def turned_by(steps, bias):
     return steps.state._replace(params=steps.state.params | {"controller": params})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("structure", "geometry"), ROWS)
 def test_at_rest_the_model_has_the_gradient_that_it_has_without_a_controller(on, off, structure, geometry):
     rows = dict(structure=structure, geometry=geometry)

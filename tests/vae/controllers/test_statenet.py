@@ -344,6 +344,7 @@ def test_runs_with_networks_of_their_own_are_as_alone():
 # --- gradients --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_is_turned_is_differentiable_in_all_parameters():
     """Through the controller over several renewals, against differences, in float64."""
     with float64():

@@ -66,6 +66,7 @@ def test_gates_close_and_open_by_evaluations_and_hold_what_they_hold():
     assert [float(info.rates["encoder_A"][0]) for info in infos] == [0.0] * 2 + [1.0] * 8
 
 
+@pytest.mark.slow
 def test_without_it_there_is_no_freeze_flag_and_the_same_training():
     """A machine whose gates never close trains the same parameters as none."""
     never = {"homeostasis__warmup": 9, "train__epochs": 10}
@@ -74,6 +75,7 @@ def test_without_it_there_is_no_freeze_flag_and_the_same_training():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), on, off)
 
 
+@pytest.mark.slow
 def test_runs_at_once_close_their_gates_each_by_itself():
     solo = trained(runs=1, seed=1, homeostasis__patience=2)[0]
     both = trained(runs=2, homeostasis__patience=2)[0]
@@ -81,6 +83,7 @@ def test_runs_at_once_close_their_gates_each_by_itself():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *last)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_gates_and_its_detector_where_it_was(tmp_path, monkeypatch, compiled_soon):
     """Interrupted when a gate has closed and the detector has seen as much as it needs, and started again."""
     changes = ON | {"train__epochs": 20, "checkpoint__every": 20, "grokking__on": True, "runs": 2}
