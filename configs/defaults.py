@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
     config.train.phase_epochs = ()  # schedule "phases": the epochs of each phase; their sum is train.epochs
     config.train.phase_rates = ()  # schedule "phases": the factor of each phase on the learning rate
     config.train.warmup_epochs = 0  # epochs in which the learning rate rises from 0
-    config.train.final_rate = 0.0  # share of the learning rate at the end of a cosine
+    config.train.final_rate = 0.0  # share of the learning rate at the end of "linear", and of each cosine
     config.train.cycle_epochs = 20  # schedule "warm_restarts": epochs of the first cosine
     config.train.cycle_growth = 2  # schedule "warm_restarts": length of each cosine over that of the one before it
     config.train.clip_norm = 1.0  # upper limit of the norm of all gradients together; 0.0: no clipping
@@ -36,7 +36,7 @@ def get_config() -> ConfigDict:
     config.train.max_rollbacks = 3  # rollbacks of a run; after them a NaN stops the run
 
     config.evaluate = ConfigDict()
-    config.evaluate.cheap_every = 10  # epochs between cheap evaluations; the host sees a run no more often
+    config.evaluate.cheap_every = 10  # epochs between cheap evaluations, the only times at which a run is measured
     config.evaluate.costly_every = 50  # epochs between costly evaluations, a multiple of cheap_every; 0: never
 
     # Emergence metrics, see ternary_jax/grokking/emergence.py: every cheap evaluation measures those that are True. The

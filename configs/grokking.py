@@ -5,11 +5,11 @@
 
 It extends v5_12_4. v5_12 is no start for it: its bands are at the ceiling after 12 epochs, without a delay. Phases,
 rates and weights are those of the extended configuration; the networks and the batch are those of v5_12_4.
-Fixed: both branches are trained on all losses, where the original script had a radial loss on branch B alone; the run
-follows the phases; and operations are held out, because generalisation can only be measured on these. The exploration
-phase is one cosine, without the documents' restarts after 25 and 75 epochs: a restart would explain any rise near it.
-The controller is off: it triples the cost of a step, and moving weights are another cause of jumps. A run takes nine
-minutes on two cores that also do other work.
+Fixed: both branches are trained, where the original script had a radial loss on branch B alone; the run follows the
+phases; and operations are held out, because generalisation can only be measured on these. The exploration phase is one
+cosine, without the documents' restarts after 25 and 75 epochs: a restart would explain any rise near it. The controller
+is off: it triples the cost of a step, and moving weights are another cause of jumps. A run takes nine minutes on two
+cores that also do other work.
 """
 
 from pathlib import Path

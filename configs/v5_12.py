@@ -13,8 +13,8 @@ from ternary_jax.config import read
 
 def get_config() -> ConfigDict:
     config = read(Path(__file__).with_name("vae.py"))
-    # Two cosines. After the first, of 12 epochs, coverage and hierarchy are at their ceilings (after 10 epochs, one
-    # seed in 16 missed an operation). The second, of 84 epochs, orders the distances.
+    # Two cosines. After the first, of 12 epochs, coverage and hierarchy are at their ceilings. The second, of 84
+    # epochs, orders the distances.
     config.train.epochs = 96
     config.train.schedule = "warm_restarts"
     config.train.cycle_epochs = 12

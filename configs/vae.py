@@ -111,7 +111,7 @@ def get_config() -> ConfigDict:
     losses.norm.scale = 2.94  # target of a radius at valuation 0: that of the outer level
     losses.ranking = ConfigDict(dict(on="none", weight=0.5))  # random triplets in order
     losses.ranking.margin = 0.1  # margin in |u|, the one of the originals: a fifteenth of the outer |u|
-    losses.ranking_v2 = ConfigDict(dict(on="none", weight=0.5))  # triplets in order: half random, half the worst
+    losses.ranking_v2 = ConfigDict(dict(on="none", weight=0.5))  # random triplets, and the worst of the batch, in order
     losses.ranking_v2.margin = 0.05  # margin in |u|, the one of the originals, beside the slope
     losses.ranking_v2.slope = 0.15  # margin in |u| for each level between the two valuations
     losses.ranking_v2.hard_share = 0.5  # share of the weight for the worst triplets of the batch
@@ -119,7 +119,7 @@ def get_config() -> ConfigDict:
     losses.ranking_hyperbolic.margin = 0.05  # margin in d: distances are twice those of u, so it is half as strict
     losses.ranking_hyperbolic.slope = 0.15  # margin in d for each level between the two valuations
     losses.ranking_hyperbolic.hard_share = 0.5  # share of the weight for the worst triplets of the batch
-    losses.repulsion = ConfigDict(dict(on="none", weight=0.01))  # exp(-|u_i - u_j|^2 / width^2) of all pairs
+    losses.repulsion = ConfigDict(dict(on="none", weight=0.01))  # exp(-|u_i - u_j|^2 / width^2), pairs of any v
     losses.repulsion.width = 0.5  # reach in |u|: a third of the outer |u|, so only neighbours repel
     losses.centroid = ConfigDict(dict(on="none", weight=0.2))  # d(z, m)^2 to the Frechet mean m of a ball i mod 3^level
     losses.centroid.decay = 0.5  # weight of a level, 1 to 4, over the one before: deep balls have few rows
@@ -145,10 +145,10 @@ def get_config() -> ConfigDict:
     config.prior.least = 0.1  # homeostat: lower bound of sigma and of c
     config.prior.most = 10.0  # homeostat: upper bound of sigma and of c
 
-    # Controllers of rho, the temperatures, the weights of the KL and the knobs: or "schedules", "statenet",
+    # What sets rho, the temperatures, the weights of the KL and the knobs: "none", "schedules", "statenet" or
     # "schedules+statenet".
     config.control = "none"
-    config.knobs = ConfigDict()  # factors on weights, with `control`; balance.weights moves lambda_1 and lambda_2
+    config.knobs = ConfigDict()  # factors on weights, with `control`; the lambdas also with balance.weights alone
     config.knobs.lambda_1 = 0.7  # factor on the autoencoder losses of A: reconstruction, focus, KL, entropy, repulsion
     config.knobs.lambda_2 = 0.7  # factor on the autoencoder losses of B
     config.knobs.lambda_3 = 0.3  # factor on losses.alignment; schedules.alignment takes its place

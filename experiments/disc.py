@@ -1,8 +1,9 @@
 """Does a trained encoder hold the residue tree? Its points in the disc, and a clustering that sees no digit.
 
-Both panels keep the true radius |z| of every point. The angle is a layout: each residue class has a sector, split among
-its three classes of the next level in the order of their mean radius. A linear projection could not show the tree: the
-first principal component of log_0(z) has nearly all of the variance, and that is the first digit alone.
+Both panels keep the order and the ratios of the radii |z|; the right one magnifies them. The angle is a layout: each
+residue class has a sector, split among its three classes of the next level in the order of their mean radius. A linear
+projection could not show the tree: the first principal component of log_0(z) has nearly all of the variance, and that
+is the first digit alone.
 
 That the tree is in the points is measured apart: an average-linkage clustering of all 193,700,403 hyperbolic distances,
 and how many residue classes {j : j = i mod 3^L} are exactly one of its clusters. It needs 3 GB of memory.
@@ -151,13 +152,13 @@ def draw_bands(ax: Any, bands: list[dict[str, Any]], first: int, named: int, sca
             ax.text(0, mean, f"v = {band['v']}", ha="center", va="center", color=INK, fontsize=8, zorder=4)
 
 
-def name_digits(ax: Any, norm: np.ndarray, angles: list[np.ndarray]) -> None:
-    """The first digit, outside the points of its sector."""
+def name_digits(ax: Any, norm: np.ndarray, angles: list[np.ndarray], which: str) -> None:
+    """The value of a digit, outside the points of its sector."""
     for digit, angle in enumerate(angles[1]):
         r = norm[digit::3].max() + 0.04
         turn = np.degrees(angle) % 180 - 90
         x, y = r * np.cos(angle), r * np.sin(angle)
-        ax.text(x, y, f"first digit {digit}", rotation=turn, ha="center", va="center", color=INK, fontsize=8)
+        ax.text(x, y, f"{which} digit {digit}", rotation=turn, ha="center", va="center", color=INK, fontsize=8)
 
 
 def panel(ax: Any, norm: np.ndarray, bands: list[dict[str, Any]], first: int, n_digits: int) -> None:
@@ -169,7 +170,7 @@ def panel(ax: Any, norm: np.ndarray, bands: list[dict[str, Any]], first: int, n_
     ax.axis("off")
     if not first:
         ax.plot(*circle(), color=INK, lw=1)
-        name_digits(ax, own, angles)
+    name_digits(ax, scale * own, angles, "fourth" if first else "first")
     draw_bands(ax, bands, first, 2 if not first else 3, scale)
     draw_tree(ax, angles, radii, min(DEPTH, n_digits - first - 1), scale)
     x, y = scale * own * np.cos(angles[-1]), scale * own * np.sin(angles[-1])
@@ -192,8 +193,9 @@ def draw(z: np.ndarray, found: dict[str, Any], n_digits: int) -> Any:
         panel(figure.add_axes((left, 0.06, 0.48, 0.885)), norm, found["bands"], first, n_digits)
         paper.text(left + 0.24, 0.965, title, ha="center", va="center", color=INK, fontsize=11)
     below = (
-        "radius: |z|, exact.   rings: smallest to largest |z| of a valuation v.   angle and colour: the sector of a "
-        f"residue class.   clusters of the distances: {sum(found['found']):,} of {sum(found['classes']):,} classes"
+        "radius: |z|; white circle: |z| = 1.   rings: smallest to largest |z| of a v, inwards.   lines: the residue "
+        "tree.   angle, colour: a residue class.   "
+        f"clusters of distances: {sum(found['found']):,} of {sum(found['classes']):,} classes"
     )
     paper.text(0.5, 0.028, below, ha="center", va="center", color=INK, fontsize=7.8)
     return figure

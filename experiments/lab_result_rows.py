@@ -39,7 +39,9 @@ def worst(name: str, values: Sequence[Any]) -> Any:
 
 def seeds(found: Mapping[str, Any]) -> list[Row]:
     """Median, worst and best of each figure over the seeds."""
-    lines: list[Row] = [[f"{len(found['runs'])} seeds, branch B", "median", "worst", "best"]]
+    lines: list[Row] = [
+        [f"{len(found['runs'])} seed{'s' * (len(found['runs']) != 1)}, branch B", "median", "worst", "best"]
+    ]
     for name, about in NAMES.items():
         values = [run[name] for run in found["runs"] if name in run]
         known = [x for x in values if x is not None]
@@ -61,7 +63,7 @@ def variants(found: Mapping[str, Any]) -> list[Row]:
             cells = [middle_and_worst(figures[figure], figure) for figure in FIGURES]
             lines.append([f"`{name}`, branch {branch}", *cells, str(one["epochs"])])
     best = found["variants"]["quick"]["ceilings"]
-    return [*lines, ["ceiling", *(f"{best[figure]:.5g}" for figure in FIGURES), ""]]
+    return [*lines, ["ceiling", *(f"{best[figure]:.6g}" for figure in FIGURES), ""]]
 
 
 def middle_and_worst(values: Sequence[float], name: str) -> str:

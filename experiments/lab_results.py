@@ -52,24 +52,26 @@ class ResultError(Exception):
 
 # --- the declarations -------------------------------------------------------------------------------------------------
 
-SEEDS = (
-    "One process a seed, without a compilation cache. Measured when the schedule had 80 epochs, the first cosine 10 of "
-    "them; the config has 96 and 12 now."
-)
+SHORTER = "Measured when the schedule had 80 epochs, the first cosine 10 of them; the config has 96 and 12 now."
+SEEDS = "One process a seed, without a compilation cache."
+HELD_OUT = "Five of the nine rows of the script, the first with --runs=2. A row has one split; others differ widely."
 SPEED = dict(ms=",.2f", samples_per_s=",.0f")
 SECTIONS: dict[str, Section] = {
-    "seeds_v5_12": Section("v5.12", "seeds.py", SEEDS, seeds),
-    "seeds_v5_12_rich": Section("v5.12, rich", "seeds.py --config=configs/v5_12_rich.py --seeds=2", "", seeds),
+    "seeds_v5_12": Section("v5.12", "seeds.py", f"{SEEDS} {SHORTER}", seeds),
+    "seeds_v5_12_rich": Section(
+        "v5.12, rich", "seeds.py --config=configs/v5_12_rich.py --seeds=2", f"{SEEDS} {SHORTER}", seeds
+    ),
     "seeds_v5_12_4": Section("v5.12.4", "seeds.py --config=configs/v5_12_4.py --seeds=1", "", seeds),
     "disc": Section("The residue tree in the points of v5_12", "disc.py", "Branch B of one run, seed 0.", clusters),
     "variants": Section("The specialised scripts", "variants.py --seeds=4", "Four seeds each.", variants),
-    "held_out": Section("Held-out operations", "held_out.py", "Each row is one configuration and split.", held_out),
-    "seeds_v5_10": Section("v5.10", "seeds.py --config=configs/v5_10.py", "One process a seed, as above.", seeds),
+    "held_out": Section("Held-out operations", "held_out.py", f"{HELD_OUT} {SHORTER}", held_out),
+    "seeds_v5_10": Section("v5.10", "seeds.py --config=configs/v5_10.py", SEEDS, seeds),
     "compare_statenet": Section(
         "StateNet against schedules",
         "compare_statenet.py",
         "R is the reference objective at the end, F a mean log of R over a run; lower is better. "
-        "Brackets are 95 % intervals over seeds. A run meets coverage 0.99 of both branches and hierarchy -0.80.",
+        "Brackets are 95 % intervals over seeds. A run meets coverage 0.99 of both branches and hierarchy -0.80. "
+        "Runs have 2,106 steps, less than half of v5_10; steps are those until the bars are met, 2,100 if never.",
         steering,
     ),
     "meta_train_statenet": Section(
@@ -83,7 +85,8 @@ SECTIONS: dict[str, Section] = {
     "bench_grokking": Section(
         "The cost of detector and gates",
         "bench_grokking.py",
-        "A chunk of v5_12, three epochs; cost is the share of its time that the controllers take by themselves.",
+        "A chunk of v5_12, three epochs; cost is the time of the controllers beyond those of plain, as a share of a "
+        "plain chunk.",
         each("arms", "", seconds=".3f", controllers_ms=".2f", cost=".2%"),
     ),
     "homeostasis_compare": Section("Homeostasis on v5_12", "homeostasis.py compare", "Sixteen seeds.", homeostasis),
@@ -93,7 +96,12 @@ SECTIONS: dict[str, Section] = {
         "Speed of the geometry",
         "bench_geometry.py",
         "All pairs of 4,096 points in 16 dimensions, two cores.",
-        named(*((f"seconds, {name}", f"seconds/{name}", ".3f") for name in ("ternary_jax", "geoopt"))),
+        named(
+            *(
+                (f"seconds, {name}", f"seconds/{name}", ".3f")
+                for name in ("ternary_jax", "geoopt", "geoopt, 256 rows at a time")
+            )
+        ),
     ),
     "embed_tree": Section("The residue tree as a table of points", "embed_tree.py", "3^5 operations.", tree),
     "bench_step": Section(
@@ -114,11 +122,18 @@ SECTIONS: dict[str, Section] = {
             *((f"samples/s, {n} runs at once", f"many_runs_samples_per_s/{n}", ",.0f") for n in (1, 2, 4, 8)),
         ),
     ),
-    "bench_commits": Section("Beside an earlier commit", "bench_commits.py OLD --rounds=15 --epochs=24", "", commits),
+    "bench_commits": Section(
+        "Beside an earlier commit",
+        "bench_commits.py OLD --rounds=15",
+        "before and now are medians of whole runs of v5_12; OLD has commit ae850a5. The ratio is the median of the "
+        "ratios of each round, and may differ from that of the medians; more is faster.",
+        commits,
+    ),
     "kill": Section(
         "Killed and resumed",
         "kill.py",
-        "Every trial kills the process at a random moment and compares all final arrays with an undisturbed run.",
+        "Every trial kills the process, by turns at a random moment and in a save, and compares checkpoint, rows and "
+        "exports with an undisturbed run. Measured with smoke.py when its model had a single branch.",
         named(
             ("trials", "config/trials", "d"),
             ("identical to the last bit", "identical", "d"),
@@ -164,9 +179,13 @@ def page(found: Mapping[str, Mapping[str, Any]]) -> str:
         "Times are of two shared CPU cores and vary by a fifth. Words are explained in [README](../README.md).",
     ]
     for name, section in SECTIONS.items():
-        commit = found[name].get("commit")
+        commit = found[name].get("commit") or found[name].get("tune", {}).get(
+            "commit"
+        )  # a file of parts has one a part
         made = f"`{command(section)}`, [{name}.json](../results/{name}.json)"
-        made += f", commit {commit[:7]}" if commit else ""
+        made += (
+            f", commit {commit[:7]}{' with changes' * commit.endswith('-dirty')}" if commit else ", commit not recorded"
+        )
         parts += [f"## {section.title}", f"{made}. {section.note}".strip(), markdown(section.rows(found[name]))]
     return "\n\n".join(parts) + "\n"
 

@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # neither jax nor numpy. A module that has its own name here is offered as a whole.
 _OFFERED = {"load_config": "ternary_jax.config", "workdir": "ternary_jax.workdir"}
 
-__all__ = ["__version__", "load_config", "workdir"]
+__all__ = ["load_config", "workdir"]  # not __version__: `import *` works in a checkout that is not installed
 
 
 def __getattr__(name: str) -> Any:
@@ -27,7 +27,9 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return _version()
     if name not in _OFFERED:  # also asked of every module in `from ternary_jax import poincare`, before its import
-        raise AttributeError(f"module 'ternary_jax' has no attribute {name!r}: it offers {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'ternary_jax' has no attribute {name!r}: it offers {', '.join(['__version__', *__all__])}"
+        )
     module = import_module(_OFFERED[name])
     return module if module.__name__ == f"ternary_jax.{name}" else getattr(module, name)
 
@@ -42,4 +44,4 @@ def _version() -> str:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

@@ -11,7 +11,7 @@
 --sweep              train the runs that sweep(add) of the file adds, all at once
 
 A value follows its flag after = or after a space: --config=FILE or --config FILE. `ternary-jax` and
-`python -m ternary_jax.main` are the same command. config.task may name a module that stands beside FILE.
+`python -m ternary_jax.main` are the same command. config.task may name a module beside FILE or in the current folder.
 
 v5_12.py is the main job: the dual hyperbolic model, at the ceiling in seconds; v5_12_rich.py has the most richness,
 v5_12_4.py the values of the documents, smoke.py small networks, grok_addition.py learns to add and generalises late,
@@ -69,6 +69,8 @@ def before_it_begins(number: int, _: object) -> None:
 
 def command() -> None:
     """`ternary-jax` and `python -m ternary_jax.main`: answer signals from the first moment, then run."""
+    if os.getcwd() not in sys.path:  # as `python -m` has it
+        sys.path.insert(0, os.getcwd())
     signal.signal(signal.SIGINT, before_it_begins)
     signal.signal(signal.SIGTERM, before_it_begins)
     main(sys.argv[1:])

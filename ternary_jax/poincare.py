@@ -50,7 +50,7 @@ def dist0(x: ArrayLike, c: ArrayLike) -> Array:
 
 
 def tangent_dist(u: ArrayLike, v: ArrayLike, c: ArrayLike) -> Array:
-    """d(exp_0(u), exp_0(v)) from the tangent vectors: exact at d = 40, where the float32 ball ends at 13.
+    """d(exp_0(u), exp_0(v)) from the tangent vectors: accurate at d = 40, where the float32 ball ends at 13.
 
     With a = sqrt(c)|u|, b = sqrt(c)|v| and t the angle between them,
         sinh^2(sqrt(c) d/2) = sinh^2(a - b) + sinh(2a) sinh(2b) sin^2(t/2).

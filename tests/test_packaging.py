@@ -1,7 +1,6 @@
 """What is installed, and what works where nothing else is: the wheel, bare names of configs, a task of one's own."""
 
 import ast
-import importlib
 import json
 import os
 import re
@@ -17,10 +16,8 @@ from pathlib import Path
 import pytest
 
 import ternary_jax
-from ternary_jax import workdir
 from ternary_jax.config import ConfigError, load_config, locate, read
-from ternary_jax.errors import WorkdirError
-from ternary_jax.workdir import claim, files
+from ternary_jax.workdir import claim
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -191,62 +188,15 @@ def test_packaged_configs_hide_no_module(clean):
     assert sys.path[-1] == str(locate.FOLDER)
 
 
-@pytest.fixture
-def own_training(tmp_path, clean):
-    """The config of a task that trains, in a folder of its own, and a workdir of it that has begun."""
-    folder = tmp_path / "own"
-    folder.mkdir()
-    shutil.copy(ROOT / "tests" / "toy.py", folder / "own_toy.py")
+def test_a_workdir_names_no_folder_to_import_from(clean, tmp_path):
+    """A workdir may come from a stranger: where its task is found is said by who opens it, in sys.path."""
+    shutil.copy(ROOT / "tests" / "toy.py", tmp_path / "own_toy.py")
     config = (ROOT / "tests" / "toy_config.py").read_text()
     for old, new in (('Path(__file__).parents[1] / "configs" / "defaults.py"', '"defaults"'), ('"toy"', '"own_toy"')):
         assert old in config
         config = config.replace(old, new)
-    (folder / "mine.py").write_text(config)
-    begun = tmp_path / "run"
-    begun.mkdir()
-    files.write_json(begun / "config.json", claim.contents(load_config(folder / "mine.py")))
-    return folder, begun
-
-
-def forget(*names):
-    for name in names:
-        sys.modules.pop(name)
-
-
-def test_a_workdir_finds_the_task_that_stood_beside_its_config(own_training, tmp_path, monkeypatch):
-    folder, begun = own_training
-    told = files.read_json(begun / "config.json") or {}
-    assert told["task_folder"] == str(folder)
-    forget("own_toy")
-    sys.path.remove(str(folder))
-    monkeypatch.chdir(tmp_path)
-    run = workdir.open("run")
-    assert "task_folder" not in run.config
-    assert list(run.metrics) == ["error", "distance"]
-    assert sys.modules["own_toy"].__file__ == str(folder / "own_toy.py")
-    other = tmp_path / "other"
-    other.mkdir()
-    shutil.copy(folder / "own_toy.py", other)
-    forget("own_toy")
-    locate.search(other)
-    importlib.import_module("own_toy")
-    with pytest.raises(WorkdirError, match=rf"own_toy, which is {other}/own_toy\.py in this process, but {folder}/"):
-        list(run.metrics)
-
-
-def test_a_workdir_of_a_folder_that_has_moved_goes_on_there(own_training, tmp_path):
-    folder, begun = own_training
-    moved = folder.rename(tmp_path / "moved")
-    forget("own_toy")
-    sys.path.remove(str(folder))
-    config = load_config(moved / "mine.py")
-    assert claim.finished(begun, config) is None
-    with claim.claim(begun, config):
-        assert workdir.open(begun).task_folder == str(moved)
-
-
-def test_the_tasks_of_the_package_need_no_folder():
-    assert "task_folder" not in claim.contents(load_config("smoke"))
+    (tmp_path / "mine.py").write_text(config)
+    assert str(tmp_path) not in json.dumps(claim.contents(load_config(tmp_path / "mine.py")))
 
 
 # --- imports ----------------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def references(static: Any) -> tuple[Metric, ...]:
     """The metrics, each with its best value, its value for uniform guesses among m answers, and its untrained value.
 
     In the mean over its parameters an untrained network is as good as a guess, as its outputs are exchangeable. Its
-    loss is not that of a guess, and has no untrained value.
+    loss is not that of a guess: the untrained value is None, so the host measures it.
     """
     p, k = static.data.p, static.data.n_digits
     guess = {

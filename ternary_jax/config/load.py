@@ -59,12 +59,12 @@ def read(path: str | Path) -> Any:
     name, arg = locate.cut(path)
     file = locate.file_of(name)
     get_config = _named(file, "get_config(arg)")
-    if arg and not inspect.signature(get_config).parameters:
+    locate.check_imports(file)
+    if arg and not _call(file, inspect.signature, get_config).parameters:
         raise ConfigError(f"--config={file}:{arg}: {file} has no variant {arg!r}: give {file}")
     config = _call(file, get_config, *[arg] if arg else [])
     if not isinstance(config, ConfigDict):
         raise ConfigError(f"get_config() of {file} returns no ml_collections.ConfigDict, but {type(config).__name__}")
-    locate.check_imports(file)
     return ConfigDict(nested(_call(file, flat, config)), type_safe=False)  # a tuple may replace one number
 
 
@@ -100,7 +100,9 @@ def _named(file: str, form: str) -> Any:
 def _task_of(task: Any, file: str) -> tuple[dict[str, Key], ModuleType]:
     """The keys and the module of the task that the config in `file` names; a module beside it goes before others."""
     folder = os.path.dirname(file)
-    locate.search(folder)  # once more: a config of another folder, from which this one starts, was read in between
+    locate.search(folder)  # again: reading a base config of another folder may have put that folder first in sys.path
+    if isinstance(task, str):
+        locate.check_module(task, folder, f"config.task={task}")  # a namesake without this submodule fails in keys_of
     found = keys_of(task)
     locate.check_module(task, folder, f"config.task={task}")
     return found

@@ -53,7 +53,7 @@ def search(folder: str | Path) -> None:
     path = os.path.abspath(folder)
     if path in sys.path:
         sys.path.remove(path)
-    sys.path.insert(len(sys.path) if Path(path) == FOLDER else 0, path)
+    sys.path.insert(len(sys.path) if _same(path, FOLDER) else 0, path)
 
 
 def check_imports(file: str) -> None:
@@ -80,16 +80,6 @@ def check_module(name: str, folder: str | Path, what: str) -> None:
             f"{what}, which is {used} in this process, but {meant} stands beside the config: rename one of the two, "
             "or use this config in a process of its own"
         )
-
-
-def folder_of(task: str) -> str | None:
-    """The folder that an imported task module was found in; None for the tasks of this package, which need none."""
-    root = task.partition(".")[0]
-    file = getattr(sys.modules.get(root), "__file__", None)
-    if root == "ternary_jax" or not file:
-        return None
-    path = Path(file).absolute()
-    return str(path.parents[1] if path.stem == "__init__" else path.parent)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------

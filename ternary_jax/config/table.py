@@ -2,7 +2,8 @@
 
 A task module has a table `KEYS` of its own keys, and may have `check(config)`, which raises a ConfigError for a rule
 that involves several keys. A module with `report(config)` trains nothing, and its configs have only `task` and its own
-KEYS. An extension is a module with KEYS that stand in every table; it may change any task. Defaults stand in configs/.
+KEYS. An extension is a module with KEYS, which are in every table, and perhaps `check`; it may change any task.
+Defaults are in configs/.
 """
 
 import importlib

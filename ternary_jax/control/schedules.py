@@ -30,7 +30,7 @@ def learning_rate(
     linear: from 1 to final at the last step
     cosine: final + (1 - final) (1 + cos(pi t)) / 2, with t from 0 at the end of the warmup to 1 at the last step
     warm_restarts: the cosine with t from 0 to 1 in each of many cycles: the first has `cycle_steps`, each later cycle
-        is `growth` times longer, the last may be cut short. Loshchilov & Hutter, arXiv 1608.03983
+        is `growth` times as long as the one before it, the last may be cut short. Loshchilov & Hutter, arXiv 1608.03983
     """
     n = np.arange(steps)
     t = np.clip((n - warmup_steps) / max(1, steps - 1 - warmup_steps), 0, 1)

@@ -265,16 +265,16 @@ def _radii(z, c):
     """s = sqrt(c)|z| and r = d(0, z), (N,) each, all NaN where one point is not inside the ball."""
     r = jax.vmap(poincare.dist0, (0, None))(z, c)
     invalid = jnp.any(~jnp.isfinite(r))
-    # The root comes last. A product sqrt(c)|z|, fused into the difference of two radii, is contracted to an fma there,
-    # and equal radii differ (seen on CPU, where optimization_barrier does not hold it back).
+    # The root is the last operation. If the product sqrt(c)|z| were last, XLA on CPU would contract it with the later
+    # difference of two radii to an fma, and equal radii would differ; optimization_barrier does not prevent this there.
     s = jnp.sqrt(c * jnp.sum(z * z, -1))
     return jnp.where(invalid, jnp.nan, s), jnp.where(invalid, jnp.nan, r)
 
 
 def _rounded(s, unit):
-    """s to the relative precision `unit`, by rounding log(s / min s) down: radii that differ by less become equal.
+    """s to the relative precision `unit`, by rounding log(s / min s) down: radii that are all within it become equal.
 
-    0 stays a value of its own, and is not the minimum.
+    An edge of the rounding may split closer ones. 0 stays a value of its own, and is not the minimum.
     """
     log = jnp.log(jnp.where(s == 0, 1.0, s))
     return jnp.where(s == 0, -jnp.inf, jnp.floor((log - jnp.min(jnp.where(s == 0, jnp.inf, log))) / unit))

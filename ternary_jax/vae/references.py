@@ -24,7 +24,7 @@ class Reference(NamedTuple):
     """Reference values of a metric; NaN where there is none.
 
     chance: of an embedding or a decoder without information about the operations
-    untrained: the best value measured without training
+    untrained: the value of the greatest size measured without training
     best: the best possible value without ties
     note: their origin
     """

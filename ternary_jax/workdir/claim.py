@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ternary_jax import config as configs
-from ternary_jax.config import locate
 from ternary_jax.errors import ConfigError, RunError, WorkdirError
 from ternary_jax.workdir import files
 
@@ -17,13 +16,8 @@ FORMAT = 2
 
 
 def contents(config: Any) -> dict[str, Any]:
-    """The content of config.json, of which every checkpoint holds a copy.
-
-    task_folder: the folder of a task outside this package, for `workdir.open`. It is not part of the config: a training
-    can resume after its files have moved.
-    """
-    folder = locate.folder_of(config.task)
-    return {"format": FORMAT, **({"task_folder": folder} if folder else {}), **configs.resolved(config)}
+    """The content of config.json, of which every checkpoint holds a copy."""
+    return {"format": FORMAT, **configs.resolved(config)}
 
 
 def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
@@ -47,7 +41,6 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
             f"{file} is damaged: put back a copy (every checkpoint holds one), or name another --workdir"
         ) from e
     here, same_format = configs.resolved(config), there.pop("format", 1) == FORMAT
-    there.pop("task_folder", None)
     if not same_format:  # compare only the keys that both versions have
         both = there.keys() & here.keys()
         there, here = {key: there[key] for key in both}, {key: here[key] for key in both}

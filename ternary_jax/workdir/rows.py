@@ -68,7 +68,8 @@ def amend(log: Log, more: Mapping[int, Row]) -> list[dict[str, Any]]:
 def read(workdir: Path) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl, [] without the file. A value that was not finite is nan.
 
-    A last line without an end of line is still being written and is left out. WorkdirError for a damaged line.
+    A last line without an end of line is being written, or was cut short: it is left out. A WorkdirError for a damaged
+    line.
     """
     file, rows = workdir / "metrics.jsonl", []
     for number, line in enumerate(_raw_lines(file), 1):

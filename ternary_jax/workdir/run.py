@@ -63,15 +63,10 @@ class Columns(dict[str, np.ndarray]):
 
 
 class Run(NamedTuple):
-    """A workdir.
-
-    config: the resolved config by dotted key, as in config.json
-    task_folder: the folder of a task outside this package; None for a task of the package
-    """
+    """A workdir. config: the resolved config by dotted key, as in config.json."""
 
     path: Path
     config: dict[str, Any]
-    task_folder: str | None = None
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -156,19 +151,15 @@ class Run(NamedTuple):
             raise WorkdirError(f"{self.path} has no run {k}: there are {self.config['runs']}, numbered from 0")
 
     def _task(self) -> tuple[Any, Any]:
-        """(task, hypers of all runs) of the config. The folder of a task of one's own comes first in sys.path."""
+        """(task, hypers of all runs) of the config."""
         from ml_collections import ConfigDict
 
-        from ternary_jax.config import keys_of, locate, split
+        from ternary_jax.config import keys_of, split
         from ternary_jax.config.keys import nested
 
         cannot = f"the task of {self.path} cannot be made"
-        if self.task_folder:
-            locate.search(self.task_folder)
         try:
             table, module = keys_of(self.config["task"])
-            if self.task_folder:
-                locate.check_module(self.config["task"], self.task_folder, f"config.task={self.config['task']}")
             if other := sorted(table.keys() ^ self.config.keys()):
                 names = ", ".join(other[:5])
                 raise WorkdirError(
@@ -206,4 +197,4 @@ def open(path: str | Path) -> Run:
     if config is None or not config.keys() >= {"task", "runs"}:
         raise WorkdirError(f"{path} has no config.json of a training, so it is no workdir: give the --workdir of one")
     config.pop("format", None)
-    return Run(path, config, task_folder=config.pop("task_folder", None))
+    return Run(path, config)

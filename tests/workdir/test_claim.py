@@ -24,15 +24,14 @@ def test_a_claimed_workdir_has_the_format_and_the_config(tmp_path):
     config = load_config(CONFIG)
     with claim.claim(tmp_path / "run", config):
         told = json.loads((tmp_path / "run/config.json").read_text())
-        facts = {"format": 2, "task_folder": str(CONFIG.parent)}
-        assert told == claim.contents(config) == facts | resolved(config)
+        assert told == claim.contents(config) == {"format": 2} | resolved(config)
         with pytest.raises(RunError, match="another process is at work in"), claim.claim(tmp_path / "run", config):
             pass
     assert claim.finished(tmp_path / "run", config) is None
 
 
-def test_what_is_no_key_is_no_difference_between_configs(tmp_path):
-    there = begun(tmp_path / "run", **{"train.learning_rate": 0.5, "task_folder": "/elsewhere"})
+def test_the_format_is_no_difference_between_configs(tmp_path):
+    there = begun(tmp_path / "run", **{"train.learning_rate": 0.5})
     with pytest.raises(ConfigError, match=r"is of another config: train\.learning_rate is 0\.5 there"):
         claim.finished(there, load_config(CONFIG))
 

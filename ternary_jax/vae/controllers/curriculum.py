@@ -48,7 +48,7 @@ def _make(static, scope):
 
 
 def check(config: Any, losses: Any) -> None:
-    """Check that the radial losses are on, and that the config has the knob tau."""
+    """Check that one of the radial losses is on, and that the config has the knob tau."""
     if config.curriculum.on and (losses.keys().isdisjoint(factors.RADIAL) or config.control == "none"):
         raise ConfigError(
             "config.curriculum.on=True follows the radial losses, and mixes them with the ranking: set the `on` of one "

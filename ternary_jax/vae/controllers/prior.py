@@ -7,7 +7,7 @@ A draw exp_0(sigma eps / 2) from the prior has the geodesic radius sigma |eps| a
 in d dimensions. sigma follows R, the mean radius of the decoded draws, so that the prior covers them. c brings the KL
 per coordinate, K, to its target. The sign depends on the projection. A direction-radius projection fixes sqrt(c)|z|:
 the radius 2 artanh(sqrt(c)|z|) / sqrt(c) shrinks as c rises, and K falls. A projection by exp_0 fixes the tangent
-vector: its radius does not depend on c, draws around it lie further out as the curvature grows, and K rises.
+vector: its radius does not depend on c, draws around it lie further out as c grows, and K rises.
 
     log sigma += rate_sigma clip(log(R / (sigma m(d))), -1, 1)
     log c     += +-rate_c   clip(log(K / target), -1, 1), + if K falls as c rises

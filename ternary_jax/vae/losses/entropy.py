@@ -17,7 +17,7 @@ from ternary_jax.vae.outputs import BranchOutput
 def of_mean(logits: Array) -> Array:
     """-sum_k sum_t q_kt log q_kt, q_k the mean over the batch of softmax(logits_k), -> (): D ln 3 at most.
 
-    High if a batch has each value of a digit equally often, at any confidence of the single rows.
+    High if each value of a digit is decoded equally often over the batch, at any confidence of the single rows.
     """
     return jnp.sum(_entropy(jax.nn.logsumexp(jax.nn.log_softmax(logits), 0) - math.log(len(logits))))
 
