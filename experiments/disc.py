@@ -193,9 +193,8 @@ def draw(z: np.ndarray, found: dict[str, Any], n_digits: int) -> Any:
         panel(figure.add_axes((left, 0.06, 0.48, 0.885)), norm, found["bands"], first, n_digits)
         paper.text(left + 0.24, 0.965, title, ha="center", va="center", color=INK, fontsize=11)
     below = (
-        "radius: |z|; white circle: |z| = 1.   rings: smallest to largest |z| of a v, inwards.   lines: the residue "
-        "tree.   angle, colour: a residue class.   "
-        f"clusters of distances: {sum(found['found']):,} of {sum(found['classes']):,} classes"
+        "radius: |z|; white: |z| = 1.   rings: range of |z| of each v.   lines: the residue tree.   angle, colour: "
+        f"residue class.   clusters of distances: {sum(found['found']):,} of {sum(found['classes']):,} classes"
     )
     paper.text(0.5, 0.028, below, ha="center", va="center", color=INK, fontsize=7.8)
     return figure
