@@ -163,7 +163,7 @@ def main() -> None:
     found = {} if given.again else lab.read(RAW, given)
 
     def once(place, name, measure):
-        """Nothing that was measured is lost when this is stopped."""
+        """Measure `name` unless `place` has it, and write all results so far, for a later start to continue from."""
         if name not in place:
             terminal.say(f"{name} ...")
             place[name] = measure()

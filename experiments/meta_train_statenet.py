@@ -99,7 +99,7 @@ def of_statenet(base: dict[str, Any]) -> Problem:
 
 
 def evolve(problem: Problem, generations: int, pairs: int, spread: float, rate: float, keep: Any) -> list[dict]:
-    """Move the vector so many times; -> a line of record of each ten. keep: called with it at each of these."""
+    """Take `generations` steps of the evolution strategy; -> a record of every ten. keep: called with the vector."""
     vector, adam, log, begun = problem.vector, optax.adam(rate), [], time.time()
     state, recent = adam.init(vector), []
 
@@ -130,9 +130,10 @@ def evolve(problem: Problem, generations: int, pairs: int, spread: float, rate: 
 
 
 def unrolled(base: dict[str, Any], episodes: int, n: int, k: int, rate: float, keep: Any) -> list[dict]:
-    """StateNet by gradients of the mean log R of n runs, k steps on, through those; the runs then go on from there.
+    """Train StateNet by gradients through windows of k steps: of log R at the end of a window, the mean of n runs.
 
-    Slopes are clipped to a norm of 1; one that is not finite moves nothing, and is counted.
+    Each run continues from the end of its window. Gradients are clipped to a norm of 1; one that is not finite is
+    skipped and counted.
     """
     every: list[Any] = [
         programs.make_runs(programs.configured(digits, "schedules+statenet", base)) for digits in programs.SPACES

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 # fatal messages are logged. XLA reads this variable when jax is imported, so it is set before that.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# Names that are imported when they are first used, and the modules that have them: `import ternary_jax` alone imports
-# neither jax nor numpy. A module that has its own name here is offered as a whole.
+# {name: the module that is imported when the name is first used}, so `import ternary_jax` alone imports neither jax nor
+# numpy. `workdir` is the module itself; `load_config` is an attribute of its module.
 _OFFERED = {"load_config": "ternary_jax.config", "workdir": "ternary_jax.workdir"}
 
 __all__ = ["load_config", "workdir"]  # not __version__: `import *` works in a checkout that is not installed

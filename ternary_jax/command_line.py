@@ -1,4 +1,4 @@
-"""--config=FILE and what goes with it. A mistake is one sentence and status 2.
+"""Parsing of the command line: --config, its overrides, --workdir, --sweep. An error is one sentence and exit status 2.
 
 A value follows its flag after = or after a space.
 """
@@ -40,7 +40,7 @@ def program() -> list[str]:
 def joined(argv: Sequence[str]) -> list[str]:
     """One argument for each flag and its value: `--config FILE` becomes `--config=FILE`.
 
-    What begins as a flag does is no value: after `--config --sweep`, --config has none.
+    An argument that begins like a flag is never a value: in `--config --sweep`, --config has no value.
     """
     out, rest = [], list(argv)
     while rest:

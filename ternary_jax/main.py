@@ -69,7 +69,7 @@ def before_it_begins(number: int, _: object) -> None:
 
 def command() -> None:
     """`ternary-jax` and `python -m ternary_jax.main`: answer signals from the first moment, then run."""
-    if os.getcwd() not in sys.path:  # as `python -m` has it
+    if not sys.flags.safe_path and os.getcwd() not in sys.path:  # `python -m` has put it there, `ternary-jax` has not
         sys.path.insert(0, os.getcwd())
     signal.signal(signal.SIGINT, before_it_begins)
     signal.signal(signal.SIGTERM, before_it_begins)

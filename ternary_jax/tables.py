@@ -1,5 +1,6 @@
 """Numbers as text for the terminal: aligned columns, short cells, durations."""
 
+import math
 from collections.abc import Sequence
 
 
@@ -12,6 +13,11 @@ def columns(lines: Sequence[Sequence[str]]) -> str:
 def cell(value: float | None) -> str:
     """A number in few characters; "-" for None."""
     return "-" if value is None else f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.5f}"
+
+
+def reference_cell(value: float | None) -> str:
+    """A ceiling, chance or untrained value, not coarser than `cell`; "-" for None and nan."""
+    return "-" if value is None or math.isnan(value) else f"{value:.6g}"
 
 
 def span(s: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ternary_jax.metric import Metric
-from ternary_jax.tables import cell, columns, span
+from ternary_jax.tables import cell, columns, reference_cell, span
 from ternary_jax.workdir.summary import metrics_of
 
 
@@ -27,7 +27,7 @@ def text(summary: Mapping[str, Any]) -> str:
             best = runs[0]["best"].get(name, {"value": None, "step": "-"})
             cells[1:] = cell(best["value"]), f"{best['step']}"
         references = (metric.best, metric.chance, metric.untrained)
-        lines.append([name, *cells, *("-" if x is None or math.isnan(x) else f"{x:.5g}" for x in references)])
+        lines.append([name, *cells, *map(reference_cell, references)])
         collapses += _collapse(metric, ends)
     return "\n".join([_ending(summary), "", columns(lines), *collapses, *summary.get("notes", ())])
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ternary_jax.grokking import definitions
-from ternary_jax.tables import cell, columns
+from ternary_jax.tables import cell, columns, reference_cell
 
 SHOWN = 12  # at most this many rises are listed, of all runs together
 
@@ -41,11 +41,13 @@ def _success(criteria, one, runs):
         cells = [f"{about['asked'][n]:g}: {about['runs'][n]} of {runs}" if n in about["asked"] else "" for n in names]
         lines.append([level, *cells, "not possible" if about["not_possible"] else f"{about['reached']} of {runs}"])
     lines.append(["median", *(cell(one["median"][name]) for name in names), ""])
-    lines.append(["best possible", *("-" if math.isnan(x) else f"{x:.5g}" for x in one["best"].values()), ""])
+    lines.append(["best possible", *map(reference_cell, one["best"].values()), ""])
     parts = [columns(lines)]
     for level, about in one["levels"].items():
         for name in about["not_possible"]:
-            parts.append(f"{level} asks for {name} {about['asked'][name]:g}; the best is {one['best'][name]:.5g}")
+            parts.append(
+                f"{level} asks for {name} {about['asked'][name]:g}; the best is {reference_cell(one['best'][name])}"
+            )
     if one["collapsed"]:
         collapsed = ", ".join(map(str, one["collapsed"]))
         parts.append(f"run {collapsed}: a metric is beyond its best, a collapse: values tie, so no level is reached")

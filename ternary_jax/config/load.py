@@ -20,7 +20,7 @@ from ternary_jax.errors import ConfigError
 def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep: bool = False) -> Any:
     """The config of a file, checked and locked, a ConfigDict.
 
-    What stands beside the file, such as a task module, can be imported: its folder comes first in sys.path.
+    The folder of the file comes first in sys.path, so a config can import a task module that is beside it.
 
     path: a file with get_config(), or the bare name of a packaged one; with :ARG after it for get_config(ARG)
     overrides: {"a.b": value}, or texts "a.b=value" as they are typed
@@ -101,11 +101,9 @@ def _task_of(task: Any, file: str) -> tuple[dict[str, Key], ModuleType]:
     """The keys and the module of the task that the config in `file` names; a module beside it goes before others."""
     folder = os.path.dirname(file)
     locate.search(folder)  # again: reading a base config of another folder may have put that folder first in sys.path
-    if isinstance(task, str):
-        locate.check_module(task, folder, f"config.task={task}")  # a namesake without this submodule fails in keys_of
-    found = keys_of(task)
-    locate.check_module(task, folder, f"config.task={task}")
-    return found
+    if isinstance(task, str):  # before keys_of: a cached module of the same name may lack the submodule of this one
+        locate.check_module(task, folder, f"config.task={task}")
+    return keys_of(task)
 
 
 def _rows(file: str) -> dict[str, Any]:

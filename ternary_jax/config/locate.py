@@ -46,9 +46,9 @@ def file_of(name: str) -> str:
 
 
 def search(folder: str | Path) -> None:
-    """Let the modules of this folder be imported, before others of their names, as those beside a script are.
+    """Put a folder first in sys.path, so that its modules are imported before others of the same names.
 
-    The folder of the packaged configs is searched last: its files are read, not imported, and hide no module.
+    The folder of the packaged configs goes last: its files are read, not imported, so it must not hide a module.
     """
     path = os.path.abspath(folder)
     if path in sys.path:

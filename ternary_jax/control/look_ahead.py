@@ -104,9 +104,9 @@ def forward_over_reverse(f: Callable[..., tuple[Array, Any]]) -> Callable[..., t
         d/dy (w . df/dx) = jvp of df/dy along w,  for y any part of x and rest
 
     Reverse-over-reverse would differentiate through the gradient of every weight; forward-over-reverse costs one JVP
-    per controller output. It covers only the y that need a gradient, and is linearised where df/dx is first computed.
-    aux is differentiated in reverse mode. f may have no custom derivative rules, as d/dy and d/dx are exchanged. A JVP
-    of the returned function is not possible.
+    per controller output. jax.linearize makes this JVP in the forward pass, together with df/dx, only for the y that
+    need a gradient. aux is differentiated in reverse mode. f may have no custom derivative rules, as d/dy and d/dx are
+    exchanged. A JVP of the returned function is not possible.
     """
 
     def total(y, given):

@@ -4,8 +4,8 @@ The detector in a run and the analysis of a log use the same state machine, so b
 values only. At evaluation t, "after" is the last `kept` = K evaluations, "before" is the K evaluations that end at
 b = t - K - `within` + 1, and the past is all evaluations up to b that are in memory:
 
-    plateau     P: the greatest number of evaluations up to b in which the range of the loss is at most
-                flat max(noise, floor span), with the noise of the same evaluations, and the span of all so far
+    plateau     P: the greatest number of evaluations up to b over which the loss has a range of at most
+                flat * max(noise, floor * span); noise: of these evaluations; span: range of all losses so far
     gain        of a metric: least value after - greatest value before, in units of its scale
     rise        the gain of the first value after exceeds max(gains[0], over movement) in `together` metrics, with P at
                 b at least that of a micro plateau

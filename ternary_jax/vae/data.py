@@ -1,7 +1,7 @@
 """Splits of the 3^D operations, and the draws of a step: batches by level, and partners by pair valuation.
 
-Splits and tables are made once, on the host, in numpy. A step draws on the device: per shape, one call of one random
-function and one gather of operations. The tables belong in `Task.data`.
+Splits and tables are made once, on the host, in numpy. A step draws on the device: one call of jax.random.bits for the
+anchors, and one for their partners. The tables belong in `Task.data`.
 """
 
 from typing import Any, NamedTuple

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ternary_jax import ternary
-from ternary_jax.tables import cell, columns
+from ternary_jax.tables import cell, columns, reference_cell
 from ternary_jax.vae import evaluate
 
 LOWER_IS_BETTER = (
@@ -141,9 +141,10 @@ def verdict(metrics: Mapping[str, float], n_digits: int = 9, p: int = 3) -> list
     A collapse is |hierarchy| more than 1e-4 beyond its ceiling, which only ties can cause. If float noise breaks the
     ties, hierarchy falls back to the ceiling and looks perfect; hierarchy_rounded, with these ties restored, does not.
     The sentence gives the share of the way from the ceiling to 1, where all radii of each level are equal.
-    Rounding to a relative 8 eps is above the noise of a norm of tens of coordinates, and ten thousand times finer than
-    a useful band; a tie that it splits in two still raises the hierarchy by a quarter as much. Levels of equal radii in
-    the wrong order stay below the ceiling; a richness below 1e-12, radii within 1e-6 of the ball, detects them.
+    A relative 8 eps exceeds the float noise of a norm of tens of coordinates, and is ten thousand times finer than a
+    useful band. If the rounding splits a tie into two halves, they still raise |hierarchy| by a quarter as much. Levels
+    of equal radii in the wrong order stay below the ceiling; a richness below 1e-12, radii within 1e-6 of the ball,
+    detects them.
     """
     best, h, rounded = abs(hierarchy_ceiling(n_digits, p)), metrics["hierarchy"], metrics["hierarchy_rounded"]
     if math.isnan(h):
@@ -183,7 +184,7 @@ def table(rows: Mapping[str, Mapping[str, float]], reference: Mapping[str, Refer
     lines = [["metric", *rows, "chance", "untrained", "best"]]
     for name in names:
         measured = [cell(metrics[name]) if name in metrics else "-" for metrics in rows.values()]
-        known = ["-" if math.isnan(value) else f"{value:.5g}" for value in reference[name][:3]]
+        known = [reference_cell(value) for value in reference[name][:3]]
         lines.append([name, *measured, *known])
     return columns(lines)
 
