@@ -61,7 +61,7 @@ def context(number: Any, key: Any, hypers: Any, data: Any, knobs: Mapping[str, A
 
 def whole_chain(task: Any) -> Control:
     """The chain of the learning-rate schedule and the controllers of the task."""
-    return program.controlled(task)
+    return program.control_chain(task)
 
 
 def make_optimizer(static: Any, differentiable: bool = False) -> Any:
@@ -71,7 +71,7 @@ def make_optimizer(static: Any, differentiable: bool = False) -> Any:
 
 def beginning(task: Any, static: Any) -> Callable[[Any], Any]:
     """hypers -> the state of one run before its first step, without metrics."""
-    return program.beginning(task, make_optimizer(static), whole_chain(task), {})
+    return program.make_init(task, make_optimizer(static), whole_chain(task), {})
 
 
 def many_steps(task: Any, static: Any, differentiable: bool = False) -> Callable[..., Any]:
@@ -130,7 +130,7 @@ class Chunk:
 
     def compile(self) -> Any:
         """The compiled program."""
-        self.compiled = self.compiled or self.lowered.compile(host.OFTEN)
+        self.compiled = self.compiled or self.lowered.compile(host.CHUNK_COMPILER_OPTIONS)
         return self.compiled
 
     def step(self, state: Any, k: int) -> Any:

@@ -54,7 +54,7 @@ BOUNDS |= {"schedules.rho.second": (0.0, 0.9), "knobs.lambda_1": (0.1, 2.0), "kn
 
 # A course is piecewise linear from offset 0 through knots at these shares of a run; the units of its offsets there.
 KNOTS = (1 / 3, 2 / 3, 1.0)
-UNITS = dict.fromkeys(corrections.TURNS, 0.5) | {"tau": 0.2, "lambda_1": 0.1, "lambda_2": 0.1, "lambda_3": 0.1}
+UNITS = dict.fromkeys(corrections.KNOB_RULES, 0.5) | {"tau": 0.2, "lambda_1": 0.1, "lambda_2": 0.1, "lambda_3": 0.1}
 
 
 class Runs(NamedTuple):
@@ -140,7 +140,7 @@ def _reference_of(config: Any) -> Callable[..., Any]:
 
 def _follow_course() -> Control:
     def update(state, signals, controls):
-        return state, corrections.turned(controls, {name: signals.schedule[f"course_{name}"] for name in UNITS}), {}
+        return state, corrections.apply_offsets(controls, {name: signals.schedule[f"course_{name}"] for name in UNITS}), {}
 
     return Control(lambda hypers: (), update)
 

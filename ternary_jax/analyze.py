@@ -43,12 +43,12 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--no-figures", action="store_true", help="draw nothing")
     given = parser.parse_args(argv)
     from ternary_jax import workdir  # after the parser: these imports are slow
-    from ternary_jax.analysis import figures, findings, text
+    from ternary_jax.analysis import data, figures, text
     from ternary_jax.workdir import files
 
     try:
         run = workdir.open(given.workdir)
-        found = findings.analyse(run, tuple(filter(None, given.metrics.split(","))))
+        found = data.analyse(run, tuple(filter(None, given.metrics.split(","))))
         files.write_json(run.path / "analysis.json", found, infinite="inf")
         drawn = [] if given.no_figures else figures.draw(found, run.rows(), run.path)
     except (ConfigError, RunError, WorkdirError) as e:

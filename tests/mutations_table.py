@@ -44,7 +44,7 @@ SMALL_CONTROLLERS = "tests/vae/controllers/test_curriculum.py tests/control/test
 STATENET = "tests/vae/controllers/test_statenet.py -k 'not descends and not differentiable'"
 WITH_THE_MODEL = "tests/vae/controllers/test_learned_weights.py"
 FACTORS = (
-    "tests/vae/test_control.py tests/vae/test_factors.py "
+    "tests/vae/test_control.py tests/vae/test_loss_factors.py "
     "-k 'multiply or products or homeostat_moves or curriculum_moves'"
 )
 FREEZING = "tests/vae/controllers/test_vae_homeostasis.py -k 'hold_what_they_hold'"
@@ -63,7 +63,7 @@ GENERALISATION = "tests/grokking/test_generalisation.py tests/grokking/test_prog
 ONLINE = "tests/grokking/test_online.py -k 'no_step_twice or all_that_have or cannot_watch or gradient'"
 CHANGES = "tests/grokking/test_changes.py"
 EMERGENCE = "tests/grokking/test_emergence.py -k 'rank or vertices or hyperplane or switch or loop'"
-FINDINGS = "tests/analysis/test_analyze.py -k 'not drawn and not of_its_task and not mistake'"
+ANALYSIS = "tests/analysis/test_analyze.py -k 'not drawn and not of_its_task and not mistake'"
 
 # An entry is one line of name, file and tests, and one of the old and the new text.
 # fmt: off
@@ -233,17 +233,17 @@ ROWS = (
     ("a_cycle_ends_one_step_late", "ternary_jax/control/schedules.py", SCHEDULES,
      'side="right")', 'side="left")'),
     ("offsets_pass_their_bound", "ternary_jax/vae/controllers/corrections.py", STATENET,
-     "jnp.clip(offsets[name] + move, *_offset_bounds(turn, knobs[name]))", "offsets[name] + move"),
+     "jnp.clip(offsets[name] + move, *_offset_bounds(rule, knobs[name]))", "offsets[name] + move"),
     ("sees_knobs_without_corrections", "ternary_jax/vae/controllers/statenet.py", STATENET,
      "now = corrections(knobs, state.offsets)", "now = knobs"),
     ("look_ahead_trains_the_model", "ternary_jax/vae/controllers/learned_weights.py", WITH_THE_MODEL,
      "params, rest = jax.lax.stop_gradient((params, rest))", "rest = jax.lax.stop_gradient(rest)"),
-    ("tau_mixes_the_other_way", "ternary_jax/vae/factors.py", FACTORS,
+    ("tau_mixes_the_other_way", "ternary_jax/vae/loss_factors.py", FACTORS,
      "lambda tau, hypers: 2 * (1 - tau)),", "lambda tau, hypers: 2 * tau),"),
     ("lambda_leaves_the_entropy", "ternary_jax/vae/losses/entropy.py", FACTORS,
      'LossSpec("entropy", _of_branch, families=("autoencoder",), place=18)',
      'LossSpec("entropy", _of_branch, place=18)'),
-    ("factors_of_both_are_lost", "ternary_jax/vae/factors.py", FACTORS,
+    ("factors_of_both_are_lost", "ternary_jax/vae/loss_factors.py", FACTORS,
      "return a | b | {k: a[k] * b[k] for k in a if k in b}", "return a | b"),
     ("branches_are_balanced_swapped", "ternary_jax/vae/controllers/balance.py", FACTORS,
      "own, (a, b) = static.balance,", "own, (b, a) = static.balance,"),
@@ -354,20 +354,20 @@ ROWS = (
      "begins = begins[total <= best[end]]", "begins = begins[total <= best[end] - cost]"),
     ("vectors_have_a_rank", "ternary_jax/grokking/emergence.py", EMERGENCE,
      "leaf.ndim == 2 and min(leaf.shape) > 1]", "leaf.ndim == 2 and min(leaf.shape) > 0]"),
-    # --- findings
-    ("speed_of_one_run", "ternary_jax/analysis/findings.py", FINDINGS,
+    # --- analysis
+    ("speed_of_one_run", "ternary_jax/analysis/data.py", ANALYSIS,
      "rate = len(e.runs) * float(", "rate = float("),
-    ("success_of_a_collapse", "ternary_jax/analysis/findings.py", FINDINGS,
+    ("success_of_a_collapse", "ternary_jax/analysis/data.py", ANALYSIS,
      "in asked.items()], 0) & ~collapsed for asked", "in asked.items()], 0) for asked"),
-    ("runs_of_other_splits_are_apart", "ternary_jax/analysis/findings.py", FINDINGS,
+    ("runs_of_other_splits_are_apart", "ternary_jax/analysis/data.py", ANALYSIS,
      'if not name.endswith("seed")}', 'if name != "seed"}'),
-    ("infinity_is_null", "ternary_jax/workdir/files.py", FINDINGS,
+    ("infinity_is_null", "ternary_jax/workdir/files.py", ANALYSIS,
      "return infinite if value == math.inf else None", "return None"),
-    ("impossible_levels_are_possible", "ternary_jax/analysis/findings.py", FINDINGS,
+    ("impossible_levels_are_possible", "ternary_jax/analysis/data.py", ANALYSIS,
      "if name in measured and measured[name].beyond(target)]", "if name not in measured]"),
-    ("detector_flags_are_controls", "ternary_jax/grokking/history.py", FINDINGS,
+    ("detector_flags_are_controls", "ternary_jax/grokking/history.py", ANALYSIS,
      '(name.startswith("control/") and name.count("/") == 1)', 'name.startswith("control/")'),
-    ("the_same_metric_confirms_itself", "ternary_jax/grokking/history.py", FINDINGS,
+    ("the_same_metric_confirms_itself", "ternary_jax/grokking/history.py", ANALYSIS,
      "if not any(_same(values, x, within * one.scale) for _, x in kept):", "if True:"),
 )
 # fmt: on

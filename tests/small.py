@@ -108,9 +108,11 @@ def steps(**overrides: Any) -> Steps:
     """Steps from parameters that are drawn."""
     made, static, hypers, params = setting(**overrides)
     # Single steps, each without those that a controller would look ahead through.
-    made, control = made._replace(look_ahead=None), program.controlled(made)
+    made, control = made._replace(look_ahead=None), program.control_chain(made)
     tx = optimizer.adamw_by_group(static.train.clip_norm)
-    begin = program.beginning(made._replace(init=lambda *_: params), tx, control, program.measured(made, static))
+    begin = program.make_init(
+        made._replace(init=lambda *_: params), tx, control, program.measured_metrics(made, static)
+    )
     state = begin(hypers)
     compiled = jit(make_step(made, static, tx, control))
     return Steps(made, static, hypers, state, schedule_rows(made, static), compiled)

@@ -79,7 +79,7 @@ def orders(splits: int, n: int) -> np.ndarray:
     return np.stack([np.argsort(words, kind="stable") for words in raw]).astype(np.int32)
 
 
-def numbers(pair: Array, modulus: int) -> tuple[Array, Array]:
+def operands(pair: Array, modulus: int) -> tuple[Array, Array]:
     """(a, b) of a pair."""
     return pair // modulus, pair % modulus
 
@@ -89,16 +89,16 @@ def add(a: Array, b: Array, modulus: int) -> Array:
     return (a + b) % modulus
 
 
-def every(order: Array, count: Array, rows: int, modulus: int) -> Batch:
+def full_batch(order: Array, count: Array, rows: int, modulus: int) -> Batch:
     """All `count` training pairs, in a batch of at least as many rows; further rows are padding of weight 0.
 
     The mean of weight x over the rows is the mean of x over the training pairs.
     """
     trained = jnp.arange(rows, dtype=jnp.int32) < count
-    return Batch(*numbers(order[:rows], modulus), jnp.where(trained, rows / count.astype(jnp.float32), 0))
+    return Batch(*operands(order[:rows], modulus), jnp.where(trained, rows / count.astype(jnp.float32), 0))
 
 
-def drawn(key: Array, order: Array, count: Array, rows: int, modulus: int) -> Batch:
+def random_batch(key: Array, order: Array, count: Array, rows: int, modulus: int) -> Batch:
     """Rows drawn from the training pairs, uniformly and with replacement."""
     place = jax.random.bits(key, (rows,), jnp.uint32) % count.astype(jnp.uint32)  # uniform to a relative count / 2^32
-    return Batch(*numbers(order[place.astype(jnp.int32)], modulus), jnp.ones(rows))
+    return Batch(*operands(order[place.astype(jnp.int32)], modulus), jnp.ones(rows))

@@ -54,7 +54,7 @@ def make_task(static: Any) -> Task:
 
     def sample(context: Context):
         given = (*split(static, n, context), static.train.batch_size, modulus)
-        return data.every(*given) if static.data.full_batch else data.drawn(context.key, *given)
+        return data.full_batch(*given) if static.data.full_batch else data.random_batch(context.key, *given)
 
     def loss(params, batch, context: Context):
         wrong = cross_entropy(forward(params, batch.a, batch.b), data.add(batch.a, batch.b, modulus))
@@ -63,7 +63,7 @@ def make_task(static: Any) -> Task:
 
     def measure(params, context: Context):
         order, count = split(static, n, context)
-        a, b = data.numbers(order, modulus)
+        a, b = data.operands(order, modulus)
         figures = evaluate.judge(forward(params, a, b), data.add(a, b, modulus), n_digits, p)
         return evaluate.means(figures, numbers < count, static)
 
@@ -92,7 +92,7 @@ def split(static: Any, n: int, context: Context) -> tuple[Any, Any]:
 def _export(forward: Any, static: Any, modulus: int, params: Any, context: Context) -> dict[str, Any]:
     n, (order, count) = modulus**2, split(static, modulus**2, context)
     numbers = jnp.arange(n, dtype=jnp.int32)
-    a, b = data.numbers(numbers, modulus)
+    a, b = data.operands(numbers, modulus)
     of_pairs = {
         "answer": data.add(a, b, modulus),
         "prediction": jnp.argmax(forward(params, a, b), -1).astype(jnp.int32),
@@ -108,12 +108,12 @@ def _inner(model: Any, static: Any, modulus: int) -> Inner:
 
     def representations(params, context: Context):
         # In the order of `evaluate`, so that XLA shares the computation.
-        a, b = data.numbers(split(static, n, context)[0], modulus)
+        a, b = data.operands(split(static, n, context)[0], modulus)
         hidden = model.apply({"params": params}, a, b, method="hidden")
         return {"embedding": params["embedding"]["embedding"][:modulus], "hidden": hidden}
 
     def networks(params, context: Context):
-        numbers = data.numbers(jnp.arange(n, dtype=jnp.int32), modulus)
+        numbers = data.operands(jnp.arange(n, dtype=jnp.int32), modulus)
         inputs = model.apply({"params": params}, *numbers, method="embed")
         inside = functools.partial(model.apply, {"params": params}, method="preactivations")
         return {static.model.kind: Network(inputs, inside)}

@@ -1,1 +1,1 @@
-"""Analysis of a training from its workdir: findings as data, as text, as figures. It imports no model family."""
+"""Analysis of a training from its workdir, as data, as text and as figures. It imports no model family."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ternary_jax.analysis import findings
+from ternary_jax.analysis import data
 from ternary_jax.grokking import history
 
 COLORS = ("#2e86ab", "#c8553d", "#588157", "#8e6c8a", "#d99a2b", "#3d405b")
@@ -18,7 +18,7 @@ PANELS = 6  # at most this many metrics are drawn
 def draw(found: Mapping[str, Any], rows: Mapping[str, np.ndarray], folder: Path) -> list[Path]:
     """Draw a figure for each group of runs that differ only by their seeds; -> the files.
 
-    found: the result of `findings.analyse`; rows: the columns of the same log
+    found: the result of `data.analyse`; rows: the columns of the same log
     """
     import matplotlib
 
@@ -26,7 +26,7 @@ def draw(found: Mapping[str, Any], rows: Mapping[str, np.ndarray], folder: Path)
     import matplotlib.pyplot as plt
 
     histories = {one.run: one for one in history.histories(rows)}
-    groups = findings.groups(found["runs"])
+    groups = data.groups(found["runs"])
     files = []
     for k, (hypers, group) in enumerate(groups):
         runs = [(run, histories[run["run"]]) for run in group]

@@ -12,7 +12,7 @@ SHOWN = 12  # at most this many rises are listed, of all runs together
 
 
 def text(found: Mapping[str, Any]) -> str:
-    """The text of all findings. found: the result of `findings.analyse`."""
+    """The text of all findings. found: the result of `data.analyse`."""
     parts = [_head(found), _checklist(found["checklist"])]
     parts += [_success(name, one, len(found["runs"])) for name, one in found["success"].items()]
     parts += [_events(found), _changes(found), _generalisation(found)]

@@ -18,14 +18,14 @@ from ternary_jax.engine import endings, results, rows, saving, session, stopping
 from ternary_jax.engine.assembly import assemble
 from ternary_jax.engine.host_context import Clock, Training
 from ternary_jax.engine.plan import plan
-from ternary_jax.engine.program import make_train, measured
+from ternary_jax.engine.program import make_train, measured_metrics
 from ternary_jax.engine.step import observables
 from ternary_jax.errors import RunError
 from ternary_jax.workdir import checkpoint, claim, tensorboard
 
 # Compiler options of the chunk. LLVM's optimisation level 1 compiles a sixth faster than the default, level 3, and its
 # code was as fast on CPU, to within the noise (a chunk of v5_12, measured in turns: median 1.47 s against 1.52 s).
-OFTEN = {"xla_backend_optimization_level": 1}
+CHUNK_COMPILER_OPTIONS = {"xla_backend_optimization_level": 1}
 
 
 def run(
@@ -54,7 +54,7 @@ def run(
         static=static,
         hypers=hypers,
         plan=plan(static, task.samples_per_epoch),
-        metrics=measured(task, static),
+        metrics=measured_metrics(task, static),
         workdir=workdir,
         config=claim.contents(config),
         again=again,
@@ -77,11 +77,13 @@ def _train(training: Training, interrupted: threading.Event) -> dict[str, Any]:
         doing = f"going on from step {first:,} of {steps.total:,}" if saved else "compiling"
         terminal.say(f"{training.task.name} in {training.workdir}: {doing} ...")
         with ThreadPoolExecutor(1) as thread:  # compiles init while this thread traces the chunk
-            initial = thread.submit(lambda: saved[1] if saved else init.lower(hypers).compile(results.ONCE)(hypers))
+            initial = thread.submit(
+                lambda: saved[1] if saved else init.lower(hypers).compile(results.RUN_ONCE_COMPILER_OPTIONS)(hypers)
+            )
             begun = time.time()
             lowered = chunk.program.lower(abstract, jax.ShapeDtypeStruct((), jnp.int32), hypers, *chunk.shared)
             training = training._replace(observables=[*observables(lowered.out_info[1].info)])
-            chunk = chunk._replace(program=lowered.compile(OFTEN))
+            chunk = chunk._replace(program=lowered.compile(CHUNK_COMPILER_OPTIONS))
             clock = Clock(compile_s=time.time() - begun)
         end, state = first, initial.result()
         stop, board, window = jax.device_get(state.stop), rows.open_log(training, first), []
@@ -125,7 +127,8 @@ def _chunks(chunk, state, begin, stop, hypers, steps, interrupted):
             if first:
                 first = False
                 yield begin, None, None
-                threading.Thread(target=checkpoint.warm, daemon=True).start()  # an earlier start would slow the tracing
+                # After the tracing, which an earlier start would slow.
+                threading.Thread(target=checkpoint.orbax_and_context, daemon=True).start()
             ahead = end, report, copy(state) if steps.due(end, steps.checkpoint) else None
         if behind:
             end, report, kept = behind[0], jax.device_get(behind[1]), behind[2] if ahead else state

@@ -18,7 +18,7 @@ from ternary_jax.control.look_ahead import rows_ahead
 from ternary_jax.engine import optimizer, stopping
 from ternary_jax.engine.columns import refuse_colliding_columns
 from ternary_jax.engine.plan import plan, schedule_rows
-from ternary_jax.engine.step import StepInfo, TrainState, first_bad, flat, make_step, prng_keys
+from ternary_jax.engine.step import StepInfo, TrainState, first_nonfinite, flat, make_step, prng_keys
 from ternary_jax.engine.task import Context, Task
 from ternary_jax.metric import Metric
 
@@ -55,18 +55,18 @@ class Chunk(NamedTuple):
         return self.program(state, first, hypers, *self.shared)
 
 
-def measured(task: Task, static: Any) -> dict[str, Metric]:
+def measured_metrics(task: Task, static: Any) -> dict[str, Metric]:
     """The metrics that the config measures, by name."""
     return {m.name: m for m in task.metrics if static.evaluate.costly_every or not m.costly}
 
 
-def carried(task: Task, static: Any) -> dict[str, Metric]:
-    """The metrics in the carry: `measured`, without the costly ones if these are only measured after the last step."""
+def carried_metrics(task: Task, static: Any) -> dict[str, Metric]:
+    """The metrics in the carry; without the costly ones if these are only measured after the last step."""
     costly = plan(static, task.samples_per_epoch).costly
-    return {name: m for name, m in measured(task, static).items() if costly or not m.costly}
+    return {name: m for name, m in measured_metrics(task, static).items() if costly or not m.costly}
 
 
-def controlled(task: Task) -> Control:
+def control_chain(task: Task) -> Control:
     """The whole chain: the schedule of the learning rate, then the controllers of the task."""
     if SCHEDULE in task.controllers:
         raise ValueError(f"the task {task.name} has a controller called {SCHEDULE}, as the engine has: rename it")
@@ -80,7 +80,7 @@ def evaluation_context(state: TrainState, step: Any, hypers: Any, data: Any) -> 
 
 def untrained(task: Task, hypers: Any, data: Any) -> tuple[Any, Context]:
     """(params, Context) of a run before its first step, for an evaluation of the untrained model."""
-    state = beginning(task, optimizer.adamw_by_group(0.0), chain({}), {})(hypers)
+    state = make_init(task, optimizer.adamw_by_group(0.0), chain({}), {})(hypers)
     return state.params, evaluation_context(state, jnp.int32(0), hypers, data)
 
 
@@ -90,7 +90,7 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
     Every array of hypers, state and report has a leading axis of runs. The first step is a scalar, the same for all
     runs and a multiple of the chunk. The state passed to a chunk is donated: its arrays cannot be read afterwards.
     """
-    steps, control = plan(static, task.samples_per_epoch), controlled(task)
+    steps, control = plan(static, task.samples_per_epoch), control_chain(task)
     shared = jax.device_put((schedule_rows(task, static), task.data))
     tx = optimizer.adamw_by_group(static.train.clip_norm, differentiable=task.look_ahead is not None)
     train_step, evaluate = make_step(task, static, tx, control), make_evaluate(task, static)
@@ -112,8 +112,8 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
         refuse_colliding_columns(task, infos)
         after = after._replace(stop=stopping.add(after.stop, infos.loss, steps.chunk))
         after = evaluate(after, first + steps.chunk, hypers, data)
-        bad_step, bad_term = first_bad(infos, first)
-        undone = state._replace(stop=stopping.went_bad(state.stop, bad_step, bad_term, static))
+        bad_step, bad_term = first_nonfinite(infos, first)
+        undone = state._replace(stop=stopping.stop_at_nonfinite(state.stop, bad_step, bad_term, static))
         # A run that has stopped, or that is not at the first step of this chunk, is held: it keeps its state.
         moves = (state.stop.reason == stopping.RUNNING) & (state.stop.at == first)
         after = _select(moves, _select(bad_step >= 0, undone, after), state)
@@ -121,12 +121,12 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
         return after, Report(info, after.metrics, after.stop, moves, moves & (bad_step < 0))
 
     mapped = jax.jit(jax.vmap(train_chunk, in_axes=(0, None, 0, None, None)), donate_argnums=0)
-    return jax.jit(jax.vmap(beginning(task, tx, control, carried(task, static)))), Chunk(mapped, shared)
+    return jax.jit(jax.vmap(make_init(task, tx, control, carried_metrics(task, static)))), Chunk(mapped, shared)
 
 
 def make_evaluate(task: Task, static: Any) -> Callable[..., TrainState]:
     """state, end, hypers, data -> the state with the metrics that are due, and with the stop state judged by them."""
-    steps, metrics_of = plan(static, task.samples_per_epoch), carried(task, static)
+    steps, metrics_of = plan(static, task.samples_per_epoch), carried_metrics(task, static)
 
     def evaluate(state, end, hypers, data):
         context = evaluation_context(state, end, hypers, data)
@@ -145,7 +145,7 @@ def make_evaluate(task: Task, static: Any) -> Callable[..., TrainState]:
     return evaluate
 
 
-def beginning(task: Task, tx: Any, control: Control, metrics: Mapping[str, Metric]) -> Callable[[Any], TrainState]:
+def make_init(task: Task, tx: Any, control: Control, metrics: Mapping[str, Metric]) -> Callable[[Any], TrainState]:
     """hypers -> the state of a run before its first step. control: the whole chain; metrics: those in the carry."""
 
     def init(hypers):

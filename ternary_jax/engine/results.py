@@ -16,7 +16,7 @@ from ternary_jax.provenance import provenance
 from ternary_jax.workdir import exports, files, rows, summary, tensorboard
 
 # Compiler options of a program that runs once: no optimisation.
-ONCE = {"xla_backend_optimization_level": 0}
+RUN_ONCE_COMPILER_OPTIONS = {"xla_backend_optimization_level": 0}
 
 
 def measure_last(training: Training, board: tensorboard.Board, state: TrainState, stop: Any) -> None:
@@ -82,5 +82,7 @@ def _with_untrained(training: Training) -> Sequence[Metric]:
         return task.evaluate(*given) | (task.costly(*given) if any(metric.costly for metric in unknown) else {})
 
     first = jax.tree.map(lambda x: x[0], training.hypers)
-    found = jax.device_get(jax.jit(before, compiler_options=ONCE)(first, jax.device_put(task.data)))
+    found = jax.device_get(
+        jax.jit(before, compiler_options=RUN_ONCE_COMPILER_OPTIONS)(first, jax.device_put(task.data))
+    )
     return [m if m.untrained is not None else m._replace(untrained=float(found[m.name])) for m in metrics]

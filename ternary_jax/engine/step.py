@@ -143,7 +143,7 @@ def observables(info: StepInfo) -> dict[str, Array]:
     }
 
 
-def first_bad(infos: StepInfo, first: Array) -> tuple[Array, Array]:
+def first_nonfinite(infos: StepInfo, first: Array) -> tuple[Array, Array]:
     """(step, index into `observables`) of the first value of a chunk that is not finite; step -1 without one."""
     bad = ~jnp.isfinite(jnp.stack([*observables(infos).values()], -1))
     row = jnp.argmax(jnp.any(bad, -1))

@@ -97,7 +97,7 @@ def evaluated(stop: StopState, metrics: dict[str, Array], of: dict[str, Metric],
     return stop
 
 
-def went_bad(stop: StopState, bad_step: Array, bad_term: Array, static: Any) -> StopState:
+def stop_at_nonfinite(stop: StopState, bad_step: Array, bad_term: Array, static: Any) -> StopState:
     """After a loss or gradient that is not finite: stop, or roll back at half the rate, at most max_rollbacks times."""
     allowed = static.train.max_rollbacks if static.train.on_nan == "rollback" else 0
     again = stop.rollbacks < allowed

@@ -9,7 +9,7 @@ b = t - K - `within` + 1, and the past is all evaluations up to b that are in me
     gain        of a metric: least value after - greatest value before, in units of its scale
     rise        the gain of the first value after exceeds max(gains[0], over movement) in `together` metrics, with P at
                 b at least that of a micro plateau
-    event       a rise that lasted for K evaluations, and that has no other explanation, see BARS
+    event       a rise that lasted for K evaluations, and that has no other explanation, see EXPLANATIONS
     severity    by P and gain, from a table; the lower of the two
 
 Metrics are signed, so that more is better. Consecutive evaluations that show a rise belong to one rise, and one event.
@@ -30,7 +30,7 @@ CONFIRMED = SEVERITIES.index("standard")
 # Other explanations of a rise; a rise with one of them is no event. schedule: a rate or knob has jumped. freeze: a
 # group was frozen or unfrozen. spike: the rise did not last. precision: the rise is a few steps of the finest
 # resolution of the metric, or the loss is exactly constant.
-BARS = ("schedule", "freeze", "spike", "precision")
+EXPLANATIONS = ("schedule", "freeze", "spike", "precision")
 DEVIATION = 0.6745  # median of |x| of a standard normal
 
 
@@ -112,8 +112,8 @@ class Rise(NamedTuple):
 
     length: evaluations that have shown it
     plateau: P at its first evaluation
-    bars (4,): which of BARS explain the rise; all False once it is an event. The first two stay set until the rise
-        ends; the last two are computed anew at every evaluation
+    bars (4,): which of EXPLANATIONS explain the rise; all False once it is an event. The first two stay set until
+        the rise ends; the last two are computed anew at every evaluation
     event: whether it is an event; gain, severity: the greatest of the event so far
     """
 
@@ -254,7 +254,7 @@ def begin(thresholds: Thresholds, metrics: int, controls: int, groups: int) -> M
         most=-inf,
         controls=jnp.zeros(controls, jnp.float32),
         frozen=jnp.zeros(groups, jnp.float32),
-        rise=Rise(zero, zero, jnp.zeros(len(BARS), bool), false, jnp.float32(0), zero),
+        rise=Rise(zero, zero, jnp.zeros(len(EXPLANATIONS), bool), false, jnp.float32(0), zero),
         events=zero,
         confirmed=zero,
         excluded=zero,

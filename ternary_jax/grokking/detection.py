@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from ternary_jax.config.checks import length, unit
 from ternary_jax.control.chain import Controls, Signals, chain
 from ternary_jax.engine.plan import plan, schedule_rows
-from ternary_jax.engine.program import carried
+from ternary_jax.engine.program import carried_metrics
 from ternary_jax.engine.task import Task
 from ternary_jax.errors import ConfigError
 from ternary_jax.grokking import definitions, generalisation, online
@@ -21,7 +21,7 @@ LOSS = "loss"  # the signal of the last step with the total loss
 def detecting(task: Task, static: Any) -> Task:
     """The task with the detector as its last controller: it reads the Controls of the others and changes nothing."""
     metrics, thresholds = metrics_of(task, static), definitions.thresholds(static.grokking._asdict())
-    measured, control = tuple(carried(task, static)), chain(task.controllers)
+    measured, control = tuple(carried_metrics(task, static)), chain(task.controllers)
     signals = Signals(jnp.int32(0), _zeros(schedule_rows(task, static)), _zeros(task.signals), _zeros(measured))
 
     def controls(hypers):

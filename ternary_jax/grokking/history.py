@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ternary_jax.grokking import changes, definitions, generalisation
-from ternary_jax.grokking.definitions import BARS, CONFIRMED, SEVERITIES, Evaluation, Thresholds, Watched
+from ternary_jax.grokking.definitions import CONFIRMED, EXPLANATIONS, SEVERITIES, Evaluation, Thresholds, Watched
 from ternary_jax.grokking.generalisation import Generalisation
 from ternary_jax.grokking.online import FROZEN
 from ternary_jax.metric import Metric
@@ -163,7 +163,9 @@ def _of_run(history, verdict, metrics, t):
                 "plateau": int(rise.plateau),
                 "gain": float(rise.gain),
                 "gains": lasting,
-                "checked": {bar: "explains it" if x else "ruled out" for bar, x in zip(BARS, rise.bars, strict=True)},
+                "checked": {
+                    bar: "explains it" if x else "ruled out" for bar, x in zip(EXPLANATIONS, rise.bars, strict=True)
+                },
             }
         )
     return {"plateaus": plateaus, "rises": found}

@@ -8,7 +8,7 @@ from jax import Array
 
 from ternary_jax.config.keys import Key, choice, real
 from ternary_jax.errors import ConfigError
-from ternary_jax.vae import factors
+from ternary_jax.vae import loss_factors
 from ternary_jax.vae.branch import BRANCHES
 from ternary_jax.vae.controllers import CONTROLLERS
 from ternary_jax.vae.controllers.declaration import Controller, Scope
@@ -62,16 +62,16 @@ def observed(static: Any, seen: Mapping[str, Any], terms: Mapping[str, Array], k
 
 
 # The order fixes the rounding of products: shared knobs, then those of the controllers, the last of the chain first.
-_FACTORS = (*factors.SHARED, *(factor for one in reversed(CONTROLLERS) for factor in one.factors))
+_FACTORS = (*loss_factors.SHARED, *(factor for one in reversed(CONTROLLERS) for factor in one.factors))
 if _unknown := {name for factor in _FACTORS for name in factor.losses} - registry.table().keys():
     raise ValueError(
         f"factors scale {', '.join(sorted(_unknown))}, which are no losses: there are {', '.join(registry.table())}"
     )
 
 
-def factors_of(turned: Mapping[str, Array], losses: Mapping[str, str], hypers: Any) -> factors.Factors:
-    """The factors of the knobs `turned` on the weights of the losses that are on."""
-    return factors.of(_FACTORS, turned, losses, hypers)
+def knob_factors(knobs: Mapping[str, Array], losses: Mapping[str, str], hypers: Any) -> loss_factors.Factors:
+    """The factors of these knobs on the weights of the losses that are on."""
+    return loss_factors.evaluated(_FACTORS, knobs, losses, hypers)
 
 
 def check(config: Any, losses: Mapping[str, str]) -> None:
@@ -83,8 +83,8 @@ def check(config: Any, losses: Mapping[str, str]) -> None:
 
 
 def _check_curvature(config):
-    turned = config.prior.homeostat or "statenet" in config.control
-    if turned != (config.model.curvature == "controlled"):
+    needed = config.prior.homeostat or "statenet" in config.control
+    if needed != (config.model.curvature == "controlled"):
         raise ConfigError(
             "config.model.curvature=controlled goes with config.prior.homeostat=True, or with a config.control of "
             "statenet: set both, or neither"

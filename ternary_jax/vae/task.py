@@ -18,8 +18,8 @@ from ternary_jax.vae import control, criteria, data, evaluate, objective, refere
 from ternary_jax.vae.branch import BRANCHES, Branch, features, make_branch
 from ternary_jax.vae.controllers import learned_weights
 from ternary_jax.vae.controllers.declaration import Scope
-from ternary_jax.vae.factors import times
 from ternary_jax.vae.forward import curvature, forward
+from ternary_jax.vae.loss_factors import multiply
 from ternary_jax.vae.losses import registry
 
 KEYS, check = settings.KEYS, settings.check
@@ -114,24 +114,24 @@ def _sample(static, context: Context) -> data.Indices:
 
 def _loss(branches: dict[str, Branch], static, params, batch: data.Indices, context: Context):
     on = registry.on(static.losses)
-    given = control.factors_of(context.controls.knobs, on, context.hypers)
+    from_knobs = control.knob_factors(context.controls.knobs, on, context.hypers)
 
-    def weighted(params, rho, more):
+    def total_loss(params, rho, factors):
         outputs = forward(branches, static, params, batch, context, rho)
-        total, terms = objective.total(outputs, on, context.hypers.losses, times(given, more))
+        total, terms = objective.total(outputs, on, context.hypers.losses, multiply(from_knobs, factors))
         return total, (terms, _signals(static, outputs) | control.observed(static, outputs, terms, context.key))
 
-    def under(params, turned):
-        return weighted(params, turned["rho"], learned_weights.factors_of(turned))
+    def loss_under_outputs(params, outputs):
+        return total_loss(params, outputs["rho"], learned_weights.output_factors(outputs))
 
     rho = context.hypers.model.rho
     if not static.controller.on:
-        total, (terms, signals) = weighted(params, context.controls.knobs.get("rho", jnp.asarray(rho)), {})
+        total, (terms, signals) = total_loss(params, context.controls.knobs.get("rho", jnp.asarray(rho)), {})
         return Loss(total, terms, signals)
-    total, ahead, turned, (terms, signals) = learned_weights.loss(
-        under, params, static.controller.hidden, context.signals, rho
+    total, ahead, outputs, (terms, signals) = learned_weights.loss(
+        loss_under_outputs, params, static.controller.hidden, context.signals, rho
     )
-    signals |= {f"turned_{name}": x for name, x in turned.items()}
+    signals |= {f"turned_{name}": x for name, x in outputs.items()}
     return Loss(total, terms | {"controller": ahead}, signals)
 
 

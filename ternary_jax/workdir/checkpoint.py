@@ -59,7 +59,7 @@ class Store(NamedTuple):
 
 
 @functools.cache
-def warm():
+def orbax_and_context():
     """(orbax, function that makes its context). The import takes 0.5 s: call this in a thread when a program starts."""
     from orbax.checkpoint import v1 as ocp
 
@@ -206,7 +206,7 @@ def mismatches(there: dict[str, str], here: dict[str, str]) -> list[str]:
 
 
 def _write(store: Store, step: int, leaves: list[jax.Array], header: str) -> None:
-    ocp, context = warm()
+    ocp, context = orbax_and_context()
     data = b"".join(x.tobytes() for x in jax.device_get(leaves))
     checked = {"header": header, "header_crc": zlib.crc32(header.encode()), "crc": zlib.crc32(data)}
     try:
@@ -222,7 +222,7 @@ def _write(store: Store, step: int, leaves: list[jax.Array], header: str) -> Non
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
-    ocp, context = warm()
+    ocp, context = orbax_and_context()
     with context():
         own = ocp.metadata(path).custom_metadata or {}
     if zlib.crc32(own.get("header", "").encode()) != own.get("header_crc"):
@@ -237,7 +237,7 @@ def _read(path: Path, wanted: dict[str, str] | None = None) -> tuple[dict[str, n
             f"{path} holds another state than this program ({'; '.join(differing[:5])}; {len(differing)} such in all): "
             "start with the config that it was made with, or in another workdir"
         )
-    ocp, context = warm()
+    ocp, context = orbax_and_context()
     with context():
         data = ocp.load(path, {"bytes": np.ndarray})["bytes"]
     if zlib.crc32(data) != crc:

@@ -13,14 +13,14 @@ from ternary_jax.errors import RunError, WorkdirError
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file atomically: after a kill at any moment it has its old content or the new."""
     part = path.with_name(path.name + ".part")
-    with full_disk_is_one_sentence(path):
+    with os_error_as_run_error(path):
         part.write_bytes(data)
         part.replace(path)
 
 
 def append(path: Path, data: bytes) -> None:
     """Append bytes to a file, which is made if it is missing. A kill may leave only a part of the bytes."""
-    with full_disk_is_one_sentence(path), path.open("ab") as file:
+    with os_error_as_run_error(path), path.open("ab") as file:
         file.write(data)
 
 
@@ -63,7 +63,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def full_disk_is_one_sentence(path: Path) -> Iterator[None]:
+def os_error_as_run_error(path: Path) -> Iterator[None]:
     """Turn an OSError of a write into a RunError."""
     try:
         yield

@@ -14,7 +14,8 @@ from ternary_jax.metric import Criteria, Metric
 from ternary_jax.workdir import exports, files, summary
 from ternary_jax.workdir import rows as log
 
-RENAMED = {"gradient_ratio": "control/balance/ratio"}  # old name of a column -> its new name
+# Old name of a column -> its new name.
+RENAMED = {"gradient_ratio": "control/balance/ratio", "turned_tau": "turned_geodesic_share"}
 
 
 class Checkpoint(NamedTuple):

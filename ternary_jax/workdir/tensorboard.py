@@ -88,7 +88,7 @@ def _event_file(workdir: Path, run: Row, metrics: Sequence[str]) -> Path:
     All points are written again: TensorBoard's faster data server ignores purge_step, the usual way to resume.
     """
     folder = workdir / "tensorboard" / f"run_{run['run']:03d}"
-    with files.full_disk_is_one_sentence(folder):
+    with files.os_error_as_run_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("*tfevents*"):
             old.unlink()

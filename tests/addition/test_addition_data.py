@@ -22,7 +22,7 @@ CONFIG = Path(__file__).parents[2] / "configs" / "grok_addition.py"
 
 @pytest.mark.parametrize("modulus", [2, 7, 27, 81])
 def test_every_pair_has_the_sum_that_python_gives(modulus):
-    a, b = data.numbers(jnp.arange(modulus**2, dtype=jnp.int32), modulus)
+    a, b = data.operands(jnp.arange(modulus**2, dtype=jnp.int32), modulus)
     sums = data.add(a, b, modulus)
     expected = [(x, y, (x + y) % modulus) for x in range(modulus) for y in range(modulus)]
     assert list(zip(a.tolist(), b.tolist(), sums.tolist(), strict=True)) == expected
@@ -61,7 +61,7 @@ def test_the_share_is_rounded_alike_on_the_host_and_on_the_device(share, modulus
 @pytest.mark.parametrize(("count", "rows"), [(1, 49), (20, 20), (20, 31), (49, 49)])
 def test_a_full_batch_holds_each_training_pair_once_and_weighs_no_other(count, rows):
     order = jnp.asarray(data.orders(1, 49)[0])
-    batch = jax.jit(data.every, static_argnums=(2, 3))(order, jnp.int32(count), rows, 7)
+    batch = jax.jit(data.full_batch, static_argnums=(2, 3))(order, jnp.int32(count), rows, 7)
     assert all(x.shape == (rows,) for x in batch)
     weighed = [(a, b) for a, b, w in zip(*map(np.ndarray.tolist, map(np.asarray, batch)), strict=True) if w]
     assert sorted(7 * a + b for a, b in weighed) == sorted(order[:count].tolist())
@@ -72,7 +72,7 @@ def test_a_full_batch_holds_each_training_pair_once_and_weighs_no_other(count, r
 
 def test_a_drawn_batch_is_uniform_over_the_training_pairs():
     order = jnp.asarray(data.orders(1, 49)[0])
-    batch = data.drawn(jax.random.key(3), order, jnp.int32(10), 20000, 7)
+    batch = data.random_batch(jax.random.key(3), order, jnp.int32(10), 20000, 7)
     pairs = np.asarray(7 * batch.a + batch.b)
     assert set(pairs.tolist()) == set(order[:10].tolist())
     assert stats.chisquare(np.bincount(pairs, minlength=49)[np.asarray(order[:10])]).pvalue > 0.001

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ternary_jax import analysis, workdir
-from ternary_jax.analysis import figures, findings, text
+from ternary_jax.analysis import data, figures, text
 from ternary_jax.config import load_config, resolved
 from ternary_jax.metric import Criteria
 from ternary_jax.workdir import files
@@ -51,7 +51,7 @@ def test_the_toy_task_under_way_has_the_metrics_and_criteria_of_its_task(tmp_pat
     monkeypatch.setattr(toy, "make_task", lambda static: make(static)._replace(criteria=(asked,)))
     given = {"runs": 3, "train.weight_decay": (0.0, 2.0, 0.0)}
     run = under_way(tmp_path / "run", TOY, given, lambda k, e, rng: {"error": (1 + k) / (e + 1)})
-    found = findings.analyse(run)
+    found = data.analyse(run)
     assert found["generalisation"][1]["hypers"] == {"train.weight_decay": 2.0}
     assert [one["runs"] for one in found["generalisation"]] == [[0, 2], [1]]
     assert found["success"]["the line"]["reached"] == ["Good", "Good", "Good"]
@@ -70,7 +70,7 @@ def test_addition_under_way_generalises_by_the_metrics_that_its_task_pairs(tmp_p
         return trained | partial | {"held_out_accuracy": 0.05 + late, "accuracy": 0.5 + late / 2}
 
     run = under_way(tmp_path / "run", ADDITION, {}, learned)
-    found = findings.analyse(run)
+    found = data.analyse(run)
     assert {one["name"] for one in found["metrics"]} == set(run.config["grokking.metrics"])
     assert found["runs"][0]["generalisation"].keys() == {"held_out_accuracy"}
     told = text.text(found)
@@ -86,6 +86,6 @@ def test_a_finished_training_is_analysed(tmp_path):
     from ternary_jax.engine import host
 
     host.run(load_config(TOY), tmp_path / "run")
-    found = findings.analyse(workdir.open(tmp_path / "run"))
+    found = data.analyse(workdir.open(tmp_path / "run"))
     assert {one["item"]: one["met"] for one in found["checklist"]}["finished"]
     assert "a line, 1 run, 10 evaluations each; finished" in text.text(found)

@@ -15,7 +15,7 @@ from ternary_jax.control.chain import Control, Controls
 from ternary_jax.control.look_ahead import LEARNER, LookAhead, forward_over_reverse
 from ternary_jax.engine import optimizer, stopping
 from ternary_jax.engine.plan import plan, schedule_rows
-from ternary_jax.engine.program import controlled, make_train
+from ternary_jax.engine.program import control_chain, make_train
 from ternary_jax.engine.step import make_step, observables, prng_keys
 from ternary_jax.engine.task import Context
 
@@ -76,7 +76,7 @@ def chunks(task, static, hypers, n):
 def loop(task, static, hypers, number, state, ahead, share):
     """phi -> the reference after `ahead` plain steps from step `number` on, by a Python loop."""
     tx = optimizer.adamw_by_group(static.train.clip_norm)
-    step = jax.jit(make_step(task._replace(look_ahead=None), static, tx, controlled(task)))
+    step = jax.jit(make_step(task._replace(look_ahead=None), static, tx, control_chain(task)))
     rows, key = schedule_rows(task, static), prng_keys(hypers)[1]
     data = jnp.asarray(task.data)
 

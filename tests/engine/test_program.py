@@ -16,7 +16,7 @@ from ternary_jax.control.chain import Control
 from ternary_jax.engine import optimizer, stopping
 from ternary_jax.engine.columns import refuse_colliding_metrics
 from ternary_jax.engine.plan import plan, schedule_rows
-from ternary_jax.engine.program import controlled, make_train
+from ternary_jax.engine.program import control_chain, make_train
 from ternary_jax.engine.step import make_step, observables, prng_keys
 from ternary_jax.errors import ConfigError
 
@@ -75,7 +75,7 @@ def assert_equal(a, b):
 def single_step(task, static):
     """The step of one run as make_train makes it, and its schedule."""
     tx = optimizer.adamw_by_group(static.train.clip_norm)
-    step = make_step(task, static, tx, controlled(task))
+    step = make_step(task, static, tx, control_chain(task))
 
     def of_run(state, xs, hypers, data):
         return step(state, xs, prng_keys(hypers)[1], hypers, data)

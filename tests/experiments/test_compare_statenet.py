@@ -75,7 +75,7 @@ def test_a_course_is_straight_lines_from_no_offset_through_its_knots():
         row = np.asarray(rows[f"course_{name}"])
         np.testing.assert_allclose(row[[99, 199, 299]], at, rtol=1e-6)
         np.testing.assert_allclose(row[0], unit * vector[n * k] / 100, rtol=1e-5)
-    assert {*programs.UNITS} == {*corrections.TURNS}
+    assert {*programs.UNITS} == {*corrections.KNOB_RULES}
 
 
 def test_the_steps_of_an_arm_are_those_until_everything_is_met_at_once(monkeypatch):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reference import grokking as reference
 
 from ternary_jax.grokking import definitions
-from ternary_jax.grokking.definitions import BARS, Evaluation, Watched
+from ternary_jax.grokking.definitions import EXPLANATIONS, Evaluation, Watched
 from ternary_jax.metric import Metric
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
@@ -73,7 +73,7 @@ def test_it_agrees_with_plain_python(seed, together):
             assert (found.plateau, found.severity) == (rise["plateau"], rise["severity"])
             np.testing.assert_allclose(found.gain, rise["gain"], atol=1e-6)
             if rise["event"] is None:
-                assert dict(zip(BARS, found.bars, strict=True)) == {name: rise[name] for name in BARS}
+                assert dict(zip(EXPLANATIONS, found.bars, strict=True)) == {name: rise[name] for name in EXPLANATIONS}
         np.testing.assert_array_equal((verdict.rise.length[k] > 0) & ~verdict.ended[k], shown)
 
 
@@ -83,7 +83,7 @@ def test_the_random_histories_have_events_of_all_kinds():
     rises = [rise for history in found for k in range(64) for rise in expected(history, k)]
     assert sum(rise["event"] is not None for rise in rises) > 30
     assert {rise["severity"] for rise in rises} == {0, 1, 2, 3}
-    for bar in BARS:
+    for bar in EXPLANATIONS:
         assert sum(rise["event"] is None and rise[bar] for rise in rises) > 2, bar
 
 
@@ -95,7 +95,7 @@ def test_noise_and_schedule_drops_are_no_events(make, noise):
     assert memory.events.sum() == 0
     if make is histories.dropped:
         assert np.all(memory.excluded == 1)
-        assert verdict.rise.bars[verdict.ended][:, BARS.index("schedule")].all()
+        assert verdict.rise.bars[verdict.ended][:, EXPLANATIONS.index("schedule")].all()
 
 
 @pytest.mark.slow
@@ -183,7 +183,7 @@ def test_what_else_explains_a_rise_bars_it(history, bar):
     assert memory.events.sum() == 0
     assert np.all(memory.excluded > 0)
     bars = verdict.rise.bars[verdict.ended]
-    assert bars[:, BARS.index(bar)].all()
+    assert bars[:, EXPLANATIONS.index(bar)].all()
 
 
 def short_plateau(length):

@@ -28,7 +28,7 @@ def batch(outer, dim=3, seed=0):
     return z.astype(np.float32), rows
 
 
-slopes = small.jit(jax.value_and_grad(lambda z, rows, c: centroid.squared(z, rows, 2, c), (0, 2)))
+slopes = small.jit(jax.value_and_grad(lambda z, rows, c: centroid.mean_squared_distance(z, rows, 2, c), (0, 2)))
 means = small.jit(lambda z, ball: centroid.means(z, ball, N_BALLS, C))
 midpoints = small.jit(lambda z, ball: centroid.midpoints(z, ball, N_BALLS, C))
 nearer = small.jit(lambda m, z, ball: centroid.step_to_means(m, z, ball, C))

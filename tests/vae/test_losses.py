@@ -77,12 +77,12 @@ LOSSES = {
     ),
     "squared": (
         "r",
-        lambda r, b: radial.squared(r[0], b.v[0], jnp.asarray(RADIAL), 0.4),
+        lambda r, b: radial.weighted_squared_error(r[0], b.v[0], jnp.asarray(RADIAL), 0.4),
         lambda r, b: reference.squared(r[0], b.v[0], RADIAL_, 0.4),
     ),
     "margin": (
         "r",
-        lambda r, b: radial.margin(r[0], r[1], b.v[0], b.v[1], jnp.asarray(RADIAL), 0.5),
+        lambda r, b: radial.separation_hinge(r[0], r[1], b.v[0], b.v[1], jnp.asarray(RADIAL), 0.5),
         lambda r, b: reference.margin(r[0], r[1], b.v[0], b.v[1], RADIAL_, 0.5),
     ),
     "rank": (
@@ -127,22 +127,22 @@ LOSSES = {
     ),
     "ranking by margins": (
         "d",
-        lambda d, b: ranking.ordered(d[0], d[1], b.pair_v[0], b.pair_v[1], margins(ranking.margin, b)),
+        lambda d, b: ranking.ordered(d[0], d[1], b.pair_v[0], b.pair_v[1], margins(ranking.required_margin, b)),
         lambda d, b: reference.ordered(d[0], d[1], b.pair_v[0], b.pair_v[1], margins(reference.triplet_margin, b)),
     ),
     "violated": (
         "d",
-        lambda d, b: ranking.violated(d[0], d[1], decided(b), margins(ranking.margin, b)),
+        lambda d, b: ranking.violated(d[0], d[1], decided(b), margins(ranking.required_margin, b)),
         lambda d, b: reference.violated(d[0], d[1], decided(b), margins(reference.triplet_margin, b)),
     ),
     "metric": (
         "d",
-        lambda d, b: padic.squared(d[0], b.pair_v[0], padic.targets(1.5, D)),
+        lambda d, b: padic.squared_error(d[0], b.pair_v[0], padic.targets(1.5, D)),
         lambda d, b: reference.padic(d[0], b.pair_v[0], reference.padic_targets(1.5, D)),
     ),
     "norm": (
         "r",
-        lambda r, b: padic.squared(r[0], b.v[0], padic.targets(3, D)),
+        lambda r, b: padic.squared_error(r[0], b.v[0], padic.targets(3, D)),
         lambda r, b: reference.padic(r[0], b.v[0], reference.padic_targets(3, D)),
     ),
     "repulsion": (
@@ -496,7 +496,7 @@ def test_what_the_zero_structure_pulls_inward_belongs_outside():
 
     r = jnp.full(len(z), 2.5)  # between the targets of levels 0 and 1
     inward = jax.grad(lambda r: zero.pull(r, x, jnp.asarray(RADIAL)))(r) > 0
-    outward = jax.grad(lambda r: radial.squared(r, jnp.asarray(v), jnp.asarray(RADIAL), 0.4))(r) < 0
+    outward = jax.grad(lambda r: radial.weighted_squared_error(r, jnp.asarray(v), jnp.asarray(RADIAL), 0.4))(r) < 0
     np.testing.assert_array_equal(inward, z >= 1)
     np.testing.assert_array_equal(outward, v == 0)
     assert (inward & outward).sum() == 6561

@@ -16,7 +16,7 @@ from scipy import stats
 from ternary_jax.config import load_config, split
 from ternary_jax.engine import host
 from ternary_jax.engine.plan import plan, schedule_rows
-from ternary_jax.engine.program import controlled
+from ternary_jax.engine.program import control_chain
 from ternary_jax.vae import branch, control, data, evaluate, forward, references, task
 from ternary_jax.workdir import checkpoint
 from ternary_jax.workdir import rows as log
@@ -141,7 +141,7 @@ def test_rates_are_by_group_and_at_0_the_optimizer_goes_on(steps):
     factors = {"encoder_B": 0.0, "projection_A": 3.0, "curvature": 0.5}
     rates = steps.hypers.rates._replace(**{group: jnp.float32(x) for group, x in factors.items()})
     hypers = steps.hypers._replace(rates=rates)
-    begun = steps.state._replace(control=controlled(steps.made).init(hypers))
+    begun = steps.state._replace(control=control_chain(steps.made).init(hypers))
     moved, info = steps.step(begun, hypers=hypers)
     for group, before in steps.state.params.items():
         one, other = (small.flat(after.params[group]) - small.flat(before) for after in (state, moved))
@@ -238,13 +238,13 @@ def test_a_phase_leaves_reconstruction_and_kl_alone_then_all_but_geometry_then_a
     def of(structure, geometry):
         knobs = dict(structure=jnp.float32(structure), geometry=jnp.float32(geometry))
         on = dict.fromkeys((*every, "reconstruction", "kl", "prior"), "AB")
-        found = control.factors_of(knobs, on, hypers)
+        found = control.knob_factors(knobs, on, hypers)
         return {name: float(x) for name, x in found.items()}
 
     assert of(0.0, 0.0) == dict.fromkeys(every, 0.0)
     assert of(1.0, 0.0) == dict.fromkeys(every, 1.0) | {"geodesic": 0.0}
     assert of(1.0, 1.0) == dict.fromkeys(every, 1.0) | {"radial": later}
-    assert control.factors_of({}, dict.fromkeys(every, "AB"), hypers) == {}
+    assert control.knob_factors({}, dict.fromkeys(every, "AB"), hypers) == {}
 
 
 # --- what is measured -------------------------------------------------------------------------------------------------

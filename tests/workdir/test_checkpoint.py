@@ -201,7 +201,7 @@ def changed(**params):
 def test_another_state_is_refused_with_what_differs(store, change, named, monkeypatch):
     opened = store()
     save_all(opened, {1: 0.0})
-    ocp, _ = checkpoint.warm()
+    ocp, _ = checkpoint.orbax_and_context()
     monkeypatch.setattr(ocp, "load", lambda *_: pytest.fail("the arrays were read"))
     other = jax.eval_shape(lambda: change(state(0)))
     with pytest.raises(CheckpointError, match="holds another state than this program") as refused:

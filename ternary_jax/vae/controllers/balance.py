@@ -15,10 +15,10 @@ from ternary_jax.config.keys import flag, real
 from ternary_jax.control.chain import Control, Signals
 from ternary_jax.control.running import mean_after
 from ternary_jax.errors import ConfigError
-from ternary_jax.vae import factors
+from ternary_jax.vae import loss_factors
 from ternary_jax.vae.branch import BRANCHES
-from ternary_jax.vae.controllers.declaration import Controller, Part
-from ternary_jax.vae.factors import Factor
+from ternary_jax.vae.controllers.declaration import Controller, ControllerParts
+from ternary_jax.vae.loss_factors import Factor
 
 
 class Norms(NamedTuple):
@@ -128,7 +128,7 @@ def _make(static, scope):
     bounds = (1 / own.most, own.most) if own.gradients else None
     weights = Weights(scope.plan.unit, own.rate, (1 / own.band, own.band), (own.least, own.greatest))
     control = balance(a, b, own.decay, bounds, weights if own.weights else None)
-    return Part(control, signals=(*names(a), *names(b)))
+    return ControllerParts(control, signals=(*names(a), *names(b)))
 
 
 def _knobs(static, hypers):
@@ -161,5 +161,5 @@ CONTROLLER = Controller(
     place=50,
     check=check,
     knobs=_knobs,
-    factors=tuple(Factor(f"balance_{b}", factors.AUTOENCODER, b) for b in BRANCHES),
+    factors=tuple(Factor(f"balance_{b}", loss_factors.AUTOENCODER, b) for b in BRANCHES),
 )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ternary_jax import poincare, ternary
-from ternary_jax.vae import factors, streams
+from ternary_jax.vae import loss_factors, streams
 from ternary_jax.vae.losses import entropy, masked, ranking
 from ternary_jax.vae.outputs import BranchOutput
 from ternary_jax.vae.streams import stream
@@ -22,7 +22,7 @@ def observe(outputs: Mapping[str, BranchOutput], terms: Mapping[str, Array], key
     shifts = jnp.stack(ranking.shifts(stream(key, streams.BATCH_RANKING), len(rows)))
     found = {b: of_branch(one, shifts) for b, one in outputs.items()}
     signals = {f"sensed_{name}_{b}": x for b, own in found.items() for name, x in own.items()}
-    radial = [terms[name] for name in (f"{loss}_{b}" for loss in factors.RADIAL for b in outputs) if name in terms]
+    radial = [terms[name] for name in (f"{loss}_{b}" for loss in loss_factors.RADIAL for b in outputs) if name in terms]
     return signals | {"radial": jnp.mean(jnp.stack(radial))}
 
 

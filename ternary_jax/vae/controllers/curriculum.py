@@ -18,8 +18,8 @@ import jax.numpy as jnp
 from ternary_jax.config.keys import flag, real
 from ternary_jax.control.chain import Control
 from ternary_jax.errors import ConfigError
-from ternary_jax.vae import factors
-from ternary_jax.vae.controllers.declaration import Controller, Part
+from ternary_jax.vae import loss_factors
+from ternary_jax.vae.controllers.declaration import Controller, ControllerParts
 
 
 def curriculum(start: Callable[[Any], Any], rate: float, aim: float, radial: tuple[str, ...]) -> Control:
@@ -43,16 +43,17 @@ def curriculum(start: Callable[[Any], Any], rate: float, aim: float, radial: tup
 
 def _make(static, scope):
     own = static.curriculum
-    radial = tuple(f"{loss}_{b}" for loss in factors.RADIAL for b in scope.losses.get(loss, ""))  # their first terms
-    return Part(curriculum(lambda hypers: hypers.knobs.tau, own.rate, own.aim, radial), signals=radial)
+    # The first term of each radial loss.
+    radial = tuple(f"{loss}_{b}" for loss in loss_factors.RADIAL for b in scope.losses.get(loss, ""))
+    return ControllerParts(curriculum(lambda hypers: hypers.knobs.tau, own.rate, own.aim, radial), signals=radial)
 
 
 def check(config: Any, losses: Any) -> None:
     """Check that one of the radial losses is on, and that the config has the knob tau."""
-    if config.curriculum.on and (losses.keys().isdisjoint(factors.RADIAL) or config.control == "none"):
+    if config.curriculum.on and (losses.keys().isdisjoint(loss_factors.RADIAL) or config.control == "none"):
         raise ConfigError(
             "config.curriculum.on=True follows the radial losses, and mixes them with the ranking: set the `on` of one "
-            f"of {', '.join(factors.RADIAL)}, and config.control"
+            f"of {', '.join(loss_factors.RADIAL)}, and config.control"
         )
 
 

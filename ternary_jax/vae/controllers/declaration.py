@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from ternary_jax.config.keys import Key
 from ternary_jax.control.chain import Control
 from ternary_jax.control.look_ahead import LookAhead
-from ternary_jax.vae.factors import Factor
+from ternary_jax.vae.loss_factors import Factor
 
 
 class Scope(NamedTuple):
@@ -26,7 +26,7 @@ class Scope(NamedTuple):
     stored: Mapping[str, Any]
 
 
-class Part(NamedTuple):
+class ControllerParts(NamedTuple):
     """The parts of a controller that a task takes.
 
     control: its member of the chain; None for a controller that acts only in the loss
@@ -51,7 +51,7 @@ class Controller(NamedTuple):
     name: in the chain; a row of the log shows its info as control/NAME/...
     keys: its config keys, by dotted name
     on: config, or its static values -> whether a run has this controller
-    make: static values, Scope -> Part
+    make: static values, Scope -> ControllerParts
     stored: static values -> the arrays that it needs from disk
     place: position in the chain, ascending; StateNet corrects the outputs of all others, so it has the last, 100
     check: config, losses that are on; raises a ConfigError if keys contradict each other. It runs for every config,
@@ -64,7 +64,7 @@ class Controller(NamedTuple):
     name: str
     keys: Mapping[str, Key]
     on: Callable[[Any], bool]
-    make: Callable[[Any, Scope], Part]
+    make: Callable[[Any, Scope], ControllerParts]
     stored: Callable[[Any], Any] = _nothing
     place: int = 90
     check: Callable[[Any, Mapping[str, str]], Any] = _nothing

@@ -15,10 +15,10 @@ import numpy as np
 from ternary_jax.config.keys import real, reals
 from ternary_jax.control import schedules
 from ternary_jax.errors import ConfigError
-from ternary_jax.vae import factors
+from ternary_jax.vae import loss_factors
 from ternary_jax.vae.branch import BRANCHES
-from ternary_jax.vae.controllers.declaration import Controller, Part
-from ternary_jax.vae.factors import Factor
+from ternary_jax.vae.controllers.declaration import Controller, ControllerParts
+from ternary_jax.vae.loss_factors import Factor
 
 KNOBS = ("rho", "temperature_A", "temperature_B", "beta_A", "beta_B", "lambda_3")
 _TEMPERATURE = {
@@ -126,10 +126,10 @@ CONTROLLER = Controller(
         "schedules.alignment.period": real(1e-3, 1e3),
     },
     on=lambda static: "schedules" in static.control,
-    make=lambda static, scope: Part(
+    make=lambda static, scope: ControllerParts(
         schedules.follow(**{knob: knob for knob in KNOBS}), rows(static.schedules, scope.plan.total)
     ),
     place=30,
     check=check,
-    factors=tuple(Factor(f"beta_{b}", factors.KL, b) for b in BRANCHES),
+    factors=tuple(Factor(f"beta_{b}", loss_factors.KL, b) for b in BRANCHES),
 )

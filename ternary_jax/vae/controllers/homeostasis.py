@@ -13,7 +13,7 @@ from ternary_jax.config.keys import flag, integer, real, words
 from ternary_jax.control import gates
 from ternary_jax.errors import ConfigError
 from ternary_jax.vae.branch import BRANCHES
-from ternary_jax.vae.controllers.declaration import Controller, Part
+from ternary_jax.vae.controllers.declaration import Controller, ControllerParts
 
 NORM = "gradient/controller"
 GATES = gates.Gates._fields
@@ -41,7 +41,7 @@ def _make(static, scope):
 
     rule = gates.Rule(**times, **rest)
     control = gates.gated(rule, groups, read, plan.cheap, own.window, own.begins_frozen, own.anneal)
-    return Part(control, signals=(NORM,) if groups.quiet else ())
+    return ControllerParts(control, signals=(NORM,) if groups.quiet else ())
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------

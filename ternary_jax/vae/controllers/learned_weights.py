@@ -25,61 +25,63 @@ from jax import Array
 from ternary_jax.config.keys import flag, integers
 from ternary_jax.control.chain import Signals
 from ternary_jax.errors import ConfigError
-from ternary_jax.vae.controllers.declaration import Controller, Part
+from ternary_jax.vae.controllers.declaration import Controller, ControllerParts
 from ternary_jax.vae.controllers.models import LearnedWeights, compressed
 
 # Weight of J in the total loss. Adam is invariant to it, but the clip norm is shared: J must not dominate it.
 WEIGHT = 1e-3
 
-# Bounds of the outputs: permeability rho, factors on losses, and tau, the share of the geodesic loss in its mix.
+# Bounds of the outputs: permeability rho, factors on losses, and the share of the geodesic loss in its mix with radial.
 BOUNDS = {
     "rho": (0.0, 0.5),
     "geodesic": (0.1, 10.0),
     "radial": (0.0, 10.0),
     "kl_A": (0.5, 5.0),
     "kl_B": (0.5, 5.0),
-    "tau": (0.0, 1.0),
+    "geodesic_share": (0.0, 1.0),
 }
 # Inputs: signals of the last step, and metrics of the last evaluation.
-SEES = ("radius_A", "radius_B", "kl_A", "kl_B", "geodesic_B", "radial_B")
-SEES_METRICS = ("hierarchy_A", "hierarchy_B")
+INPUT_SIGNALS = ("radius_A", "radius_B", "kl_A", "kl_B", "geodesic_B", "radial_B")
+INPUT_METRICS = ("hierarchy_A", "hierarchy_B")
 
 
 def neutral(rho: Any) -> dict[str, Array]:
     """The neutral controls, which leave the weights of the config unchanged."""
     ones = {name: jnp.float32(1) for name in BOUNDS}
-    return ones | {"rho": jnp.asarray(rho), "tau": jnp.float32(0.5)}
+    return ones | {"rho": jnp.asarray(rho), "geodesic_share": jnp.float32(0.5)}
 
 
 def init(key: Array, hidden: tuple[int, ...]) -> Any:
     """Initial parameters; the output layer is 0, so the controls are neutral."""
-    return LearnedWeights(hidden, len(BOUNDS)).init(key, jnp.zeros(len(SEES) + len(SEES_METRICS)))["params"]
+    return LearnedWeights(hidden, len(BOUNDS)).init(key, jnp.zeros(len(INPUT_SIGNALS) + len(INPUT_METRICS)))["params"]
 
 
 def controls(params: Any, hidden: tuple[int, ...], signals: Signals, rest: dict[str, Array]) -> dict[str, Array]:
     """The controls within their bounds: rest + (bound - rest) tanh(...), which is `rest` at an output of 0."""
-    inputs = compressed([signals.last[name] for name in SEES] + [signals.metrics[name] for name in SEES_METRICS])
-    outputs: Any = LearnedWeights(hidden, len(BOUNDS)).apply({"params": params}, inputs)
-    turned = {}
-    for (name, (low, high)), x in zip(BOUNDS.items(), outputs, strict=True):
+    inputs = compressed(
+        [signals.last[name] for name in INPUT_SIGNALS] + [signals.metrics[name] for name in INPUT_METRICS]
+    )
+    raw: Any = LearnedWeights(hidden, len(BOUNDS)).apply({"params": params}, inputs)
+    outputs = {}
+    for (name, (low, high)), x in zip(BOUNDS.items(), raw, strict=True):
         room = jnp.where(x >= 0, high - rest[name], rest[name] - low)
-        turned[name] = rest[name] + room * x
-    return turned
+        outputs[name] = rest[name] + room * x
+    return outputs
 
 
-def factors_of(turned: dict[str, Array]) -> dict[str, Array]:
-    """Factors on the weights of the losses. tau enters as 2 tau and 2 (1 - tau), so that 1/2 is neutral."""
-    mix = {"radial": 2 * (1 - turned["tau"]), "geodesic": 2 * turned["tau"]}
-    return {name: x * mix.get(name, 1) for name, x in turned.items() if name not in ("tau", "rho")}
+def output_factors(outputs: dict[str, Array]) -> dict[str, Array]:
+    """Factors on the weights of the losses. A share s enters as 2 s and 2 (1 - s), so that 1/2 is neutral."""
+    mix = {"radial": 2 * (1 - outputs["geodesic_share"]), "geodesic": 2 * outputs["geodesic_share"]}
+    return {name: x * mix.get(name, 1) for name, x in outputs.items() if name not in ("geodesic_share", "rho")}
 
 
 def one_step_objective(
-    objective: Callable[[Any, dict[str, Array]], Array], params: Any, turned: dict[str, Array], rest: dict[str, Array]
+    objective: Callable[[Any, dict[str, Array]], Array], params: Any, outputs: dict[str, Array], rest: dict[str, Array]
 ) -> Array:
-    """J of the controls `turned`; F_0 is the objective at `rest`. params: of the model; J has no gradient in these."""
+    """J of the controls `outputs`; F_0 is the objective at `rest`. params: of the model; J has no gradient in these."""
     params, rest = jax.lax.stop_gradient((params, rest))
     slope = jax.lax.stop_gradient(jax.grad(objective)(params, rest))
-    change = jax.jvp(lambda params: objective(params, turned), (params,), (slope,))[1]
+    change = jax.jvp(lambda params: objective(params, outputs), (params,), (slope,))[1]
     square = optax.tree.norm(slope, squared=True)
     return -change / jnp.where(square > 0, square, 1)
 
@@ -96,10 +98,10 @@ def loss(
     weighted: params, controls -> (weighted loss of the model, aux); rho: the permeability of the config
     """
     rest = neutral(rho)
-    turned = controls(params["controller"], hidden, signals, rest)
-    total, more = weighted(params, jax.lax.stop_gradient(turned))
-    ahead = one_step_objective(lambda params, turned: weighted(params, turned)[0], params, turned, rest)
-    return total + WEIGHT * ahead, ahead, turned, more
+    outputs = controls(params["controller"], hidden, signals, rest)
+    total, more = weighted(params, jax.lax.stop_gradient(outputs))
+    ahead = one_step_objective(lambda params, outputs: weighted(params, outputs)[0], params, outputs, rest)
+    return total + WEIGHT * ahead, ahead, outputs, more
 
 
 # --- of the ternary task ----------------------------------------------------------------------------------------------
@@ -131,7 +133,7 @@ CONTROLLER = Controller(
     name="learned_weights",
     keys={"controller.on": flag(), "controller.hidden": integers(1, 4096)},
     on=lambda static: static.controller.on,
-    make=lambda static, scope: Part(None, signals=SEES),
+    make=lambda static, scope: ControllerParts(None, signals=INPUT_SIGNALS),
     place=80,
     check=check,
 )

@@ -11,16 +11,16 @@ from ternary_jax.config.checks import length, unit
 from ternary_jax.config.keys import integer, real
 from ternary_jax.control import schedules
 from ternary_jax.errors import ConfigError
-from ternary_jax.vae import factors
-from ternary_jax.vae.controllers.declaration import Controller, Part
-from ternary_jax.vae.factors import Factor
+from ternary_jax.vae import loss_factors
+from ternary_jax.vae.controllers.declaration import Controller, ControllerParts
+from ternary_jax.vae.loss_factors import Factor
 
 
 def _make(static, scope):
     begins = dict(structure=static.phases.structure_from, geometry=static.phases.geometry_from)
     steps = np.arange(scope.plan.total)
     rows = {name: (steps >= scope.plan.unit * at).astype("float32") for name, at in begins.items()}
-    return Part(schedules.follow(structure="structure", geometry="geometry"), rows)
+    return ControllerParts(schedules.follow(structure="structure", geometry="geometry"), rows)
 
 
 def check(config: Any, losses: Any) -> None:
@@ -50,7 +50,7 @@ CONTROLLER = Controller(
     place=20,
     check=check,
     factors=(
-        Factor("structure", factors.STRUCTURE),
+        Factor("structure", loss_factors.STRUCTURE),
         Factor("geometry", ("radial",), value=lambda knob, hypers: 1 - (1 - hypers.phases.radial_after) * knob),
         Factor("geometry", ("geodesic",)),
     ),

@@ -29,7 +29,7 @@ from ternary_jax.config.keys import flag, real
 from ternary_jax.control.chain import Control
 from ternary_jax.control.running import mean_after
 from ternary_jax.errors import ConfigError
-from ternary_jax.vae.controllers.declaration import Controller, Part
+from ternary_jax.vae.controllers.declaration import Controller, ControllerParts
 
 
 class Rule(NamedTuple):
@@ -114,7 +114,7 @@ def _make(static, scope):
     rule = Rule(own.decay, own.kl, falls, own.sigma_rate, own.c_rate, bounds, bounds)
     radii, kls = (tuple(f"{kind}_{b}" for b in branches) for kind in ("drawn_radius", "prior"))
     control = homeostat(lambda hypers: (hypers.prior.sigma, hypers.model.c), rule, static.model.dim, radii, kls)
-    return Part(control, signals=(*radii, *kls))
+    return ControllerParts(control, signals=(*radii, *kls))
 
 
 def check(config: Any, losses: Any) -> None:

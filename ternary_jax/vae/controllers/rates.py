@@ -5,7 +5,7 @@ from functools import partial
 from ternary_jax.config.keys import real
 from ternary_jax.control import groups
 from ternary_jax.vae.branch import BRANCHES
-from ternary_jax.vae.controllers.declaration import Controller, Part
+from ternary_jax.vae.controllers.declaration import Controller, ControllerParts
 
 _rate = partial(real, 0, 1e3, traced=True)
 
@@ -14,7 +14,7 @@ def _make(static, scope):
     names = [*dict.fromkeys(group for own in scope.groups.values() for group in own)]
     names += ["curvature"] if static.model.curvature == "learned" else []
     names += ["controller"] if static.controller.on else []
-    return Part(groups.scale(lambda hypers: {group: getattr(hypers.rates, group) for group in names}))
+    return ControllerParts(groups.scale(lambda hypers: {group: getattr(hypers.rates, group) for group in names}))
 
 
 CONTROLLER = Controller(

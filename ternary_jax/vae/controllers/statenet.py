@@ -3,8 +3,8 @@
 It has attention over groups of inputs, a bottleneck of 14, and 8 outputs (8,274 parameters), see `models.StateNet`. The
 network of the documents has two more attention heads, of 126 and 84 parameters, whose weights nothing reads; they are
 left out. The last layer starts at 0, so that an untrained network changes nothing. The outputs change a factor on all
-rates, and seven knobs, relative to the values from the preceding controllers, by `TURNS`. The changes accumulate. In
-the originals, the factor 1 + 0.1 delta did not: without a schedule, no network could lower a rate for good. The
+rates, and seven knobs, relative to the values from the preceding controllers, by `KNOB_RULES`. The changes accumulate.
+In the originals, the factor 1 + 0.1 delta did not: without a schedule, no network could lower a rate for good. The
 originals never trained the network; here `delta`, `new_offsets`, `corrections` and `Control.update` are differentiable
 in its parameters.
 """
@@ -24,11 +24,11 @@ from ternary_jax.control.chain import Control, Signals
 from ternary_jax.control.look_ahead import LookAhead
 from ternary_jax.control.running import mean_after
 from ternary_jax.errors import ConfigError
-from ternary_jax.vae import factors
+from ternary_jax.vae import loss_factors
 from ternary_jax.vae.branch import BRANCHES
 from ternary_jax.vae.controllers import balance, batch_signals
-from ternary_jax.vae.controllers.corrections import OUTPUTS, TURNS, corrections, new_offsets, turned
-from ternary_jax.vae.controllers.declaration import Controller, Part
+from ternary_jax.vae.controllers.corrections import KNOB_RULES, OUTPUTS, apply_offsets, corrections, new_offsets
+from ternary_jax.vae.controllers.declaration import Controller, ControllerParts
 from ternary_jax.vae.controllers.models import StateNet, compressed
 
 # The inputs, in order; the inputs of a group share an attention weight.
@@ -74,7 +74,7 @@ class StateNetState(NamedTuple):
 
     params: of the network; adam: state of its optimizer; rate: its learning rate
     running: running means of `Sources.running`, by input
-    offsets: of each of TURNS, ()
+    offsets: of each of KNOB_RULES, ()
     """
 
     params: Any
@@ -149,7 +149,7 @@ def statenet(begin: Callable[[Any], tuple[Any, Any]], sources: Sources, interval
             adam=ADAM.init(params),
             rate=jnp.asarray(rate),
             running={name: jnp.zeros([]) for name in sources.running},
-            offsets={name: jnp.zeros([]) for name in TURNS},
+            offsets={name: jnp.zeros([]) for name in KNOB_RULES},
         )
 
     def update(state, signals, controls):
@@ -162,7 +162,7 @@ def statenet(begin: Callable[[Any], tuple[Any, Any]], sources: Sources, interval
             return state._replace(offsets=new_offsets(knobs, state.offsets, outputs))
 
         state = jax.lax.cond(signals.step % interval == 0, corrected, lambda state: state, state)
-        return state, turned(controls, state.offsets), {}
+        return state, apply_offsets(controls, state.offsets), {}
 
     return Control(start, update)
 
@@ -220,7 +220,7 @@ def _make(static, scope):
         ahead=own.ahead,
         share=own.share,
     )
-    return Part(control, signals=sources.signals(), look_ahead=None if own.learn == "none" else ahead)
+    return ControllerParts(control, signals=sources.signals(), look_ahead=None if own.learn == "none" else ahead)
 
 
 def _stored(static):
@@ -265,10 +265,10 @@ def _check_losses(control, losses):
             f"config.control={control} changes sigma and lambda_3: set config.losses.prior.on=AB and "
             "config.losses.alignment.on=AB"
         )
-    if losses.keys().isdisjoint(factors.RADIAL) or losses.keys().isdisjoint(factors.RANKING):
+    if losses.keys().isdisjoint(loss_factors.RADIAL) or losses.keys().isdisjoint(loss_factors.RANKING):
         raise ConfigError(
             f"config.control={control} changes the mix of radial and ranking losses: set the `on` of one of "
-            f"{', '.join(factors.RADIAL)}, and of one of {', '.join(factors.RANKING)}"
+            f"{', '.join(loss_factors.RADIAL)}, and of one of {', '.join(loss_factors.RANKING)}"
         )
 
 

@@ -17,7 +17,7 @@ from ternary_jax import poincare, ternary
 from ternary_jax.config.keys import real
 from ternary_jax.vae.losses import masked, pairs
 from ternary_jax.vae.losses.radial import check_shares, radius
-from ternary_jax.vae.losses.registry import LossSpec, Parts, positive, share, weight
+from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, positive, share, weight
 from ternary_jax.vae.outputs import BranchOutput
 
 
@@ -50,7 +50,7 @@ def spread(r: Array, x: Array, outer: ArrayLike, between: ArrayLike, c0: ArrayLi
     return masked.mean((r - target) ** 2, x[:, 0] >= 0)
 
 
-def _bands(output: BranchOutput, h: Any) -> Parts:
+def _bands(output: BranchOutput, h: Any) -> WeightedTerms:
     rows, v, x, *_ = output.batch
     n_digits, n = output.n_digits, len(v) // 2
     centre = centres(h.furthest / jnp.sqrt(output.c0), h.ratio, n_digits)

@@ -10,14 +10,14 @@ from jax.typing import ArrayLike
 from ternary_jax import poincare
 from ternary_jax.config.keys import real
 from ternary_jax.vae.losses import masked
-from ternary_jax.vae.losses.registry import LossSpec, Parts
+from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms
 from ternary_jax.vae.outputs import BranchOutput
 
 LEVELS = (1, 2, 3, 4)
 STEPS = 3  # error of a mean after 3 steps: at most 3e-3 of the way to its furthest row; of the loss: 1e-5
 
 
-def squared(z: Array, rows: Array, level: int, c: ArrayLike) -> Array:
+def mean_squared_distance(z: Array, rows: Array, level: int, c: ArrayLike) -> Array:
     """d(z_i, m)^2, mean over the rows in balls of two rows or more, m the Frechet mean of the ball i mod 3^level. -> ()
 
     z (n, dim), rows (n,) int32. m minimises the mean of d^2, so by the envelope theorem the gradient with m constant is
@@ -73,9 +73,9 @@ def _sums(rows, ball, n_balls):
     return jax.ops.segment_sum(rows, ball, n_balls)
 
 
-def _centroid(output: BranchOutput, h: Any) -> Parts:
+def _centroid(output: BranchOutput, h: Any) -> WeightedTerms:
     below = [k for k in LEVELS if k < output.n_digits]  # a ball of level D is one operation
-    of_level = {k: squared(output.points.z, output.batch.rows, k, output.c) for k in below}
+    of_level = {k: mean_squared_distance(output.points.z, output.batch.rows, k, output.c) for k in below}
     return {f"centroid_{k}": (h.decay ** (k - 1), found) for k, found in of_level.items()}
 
 

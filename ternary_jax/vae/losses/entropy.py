@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ternary_jax.vae.losses.registry import LossSpec, Parts
+from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms
 from ternary_jax.vae.outputs import BranchOutput
 
 
@@ -36,11 +36,11 @@ def _entropy(log_p):
     return -jnp.sum(jnp.exp(log_p) * log_p, -1)
 
 
-def _of_branch(output: BranchOutput, _: Any) -> Parts:
+def _of_branch(output: BranchOutput, _: Any) -> WeightedTerms:
     return {"entropy": (1, -of_mean(output.logits))}
 
 
-def _alignment(outputs: dict[str, BranchOutput], _: Any) -> Parts:
+def _alignment(outputs: dict[str, BranchOutput], _: Any) -> WeightedTerms:
     return {"alignment": (1, alignment(*(one.logits for one in outputs.values())))}
 
 

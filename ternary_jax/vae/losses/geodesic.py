@@ -15,7 +15,7 @@ from ternary_jax.config.split import per_run
 from ternary_jax.errors import ConfigError
 from ternary_jax.vae.losses import levels as by_level
 from ternary_jax.vae.losses import masked, pairs, radial
-from ternary_jax.vae.losses.registry import LossSpec, Parts, positive
+from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, positive
 from ternary_jax.vae.outputs import BranchOutput
 
 
@@ -43,7 +43,7 @@ def smooth_l1(d: Array, pair_v: Array, targets: Array) -> Array:
     return masked.mean(error, pair_v < targets.shape[0] - 1)
 
 
-def _geodesic(output: BranchOutput, h: Any) -> Parts:
+def _geodesic(output: BranchOutput, h: Any) -> WeightedTerms:
     d, v = pairs.distances(output, output.points.z, poincare.dist)
     return {"geodesic": (1, smooth_l1(d, v, targets(h.furthest, h.scale, output.n_digits)))}
 

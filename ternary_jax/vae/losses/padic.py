@@ -11,7 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ternary_jax.vae.losses import levels, pairs
-from ternary_jax.vae.losses.registry import LossSpec, Parts, positive
+from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, positive
 from ternary_jax.vae.outputs import BranchOutput
 
 
@@ -21,7 +21,7 @@ def targets(scale: ArrayLike, n_digits: int) -> Array:
     return jnp.where(v < n_digits, scale * 3.0**-v, 0)
 
 
-def squared(length: Array, v: Array, targets: Array) -> Array:
+def squared_error(length: Array, v: Array, targets: Array) -> Array:
     """(length - target_v)^2, mean over all n, -> (). PAdicMetricLoss.
 
     length, v (n,): distances and valuations of pairs, or radii and valuations of operations
@@ -29,13 +29,13 @@ def squared(length: Array, v: Array, targets: Array) -> Array:
     return jnp.mean(jnp.square(length - levels.at(targets, v)))
 
 
-def _metric(output: BranchOutput, h: Any) -> Parts:
+def _metric(output: BranchOutput, h: Any) -> WeightedTerms:
     d, v = pairs.distances(output, output.points.u, pairs.euclidean)
-    return {"metric": (1, squared(d, v, targets(h.scale, output.n_digits)))}
+    return {"metric": (1, squared_error(d, v, targets(h.scale, output.n_digits)))}
 
 
-def _norm(output: BranchOutput, h: Any) -> Parts:
-    return {"norm": (1, squared(output.points.r, output.batch.v, targets(h.scale, output.n_digits)))}
+def _norm(output: BranchOutput, h: Any) -> WeightedTerms:
+    return {"norm": (1, squared_error(output.points.r, output.batch.v, targets(h.scale, output.n_digits)))}
 
 
 LOSSES = (

@@ -12,7 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ternary_jax.precision import in_float64, log_sinhc
-from ternary_jax.vae.losses.registry import LossSpec, Parts
+from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms
 from ternary_jax.vae.outputs import BranchOutput
 
 
@@ -36,7 +36,7 @@ def _of_draw(v, u, scale, sigma, c):
     return normal + (u.size - 1) * bent
 
 
-def _prior(output: BranchOutput, _: Any) -> Parts:
+def _prior(output: BranchOutput, _: Any) -> WeightedTerms:
     scale = jnp.exp(output.latent.log_variance / 2)  # pyright: ignore[reportOptionalOperand]
     return {"prior": (1, wrapped_kl(scale * output.noise, output.drawn.u, scale, output.sigma, output.c))}
 

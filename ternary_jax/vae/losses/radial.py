@@ -17,7 +17,7 @@ from ternary_jax.config.split import per_run
 from ternary_jax.errors import ConfigError
 from ternary_jax.vae.losses import levels as by_level
 from ternary_jax.vae.losses import masked, pairs, rich
-from ternary_jax.vae.losses.registry import LossSpec, Parts, positive, weight
+from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, positive, weight
 from ternary_jax.vae.outputs import BranchOutput
 
 
@@ -34,13 +34,13 @@ def targets(inner: ArrayLike, outer: ArrayLike, c0: ArrayLike, n_digits: int) ->
     return radius(jnp.linspace(outer, inner, n_digits + 1), c0)
 
 
-def squared(r: Array, v: Array, targets: Array, growth: ArrayLike) -> Array:
+def weighted_squared_error(r: Array, v: Array, targets: Array, growth: ArrayLike) -> Array:
     """mean_i w_i (r_i - target_{v_i})^2, w_i = 1 + exp(growth v_i), -> (). RadialHierarchyLoss, growth 0.4."""
     weight = 1 + jnp.exp(growth * v.astype(r.dtype))
     return jnp.mean(weight * jnp.square(r - by_level.at(targets, v)))
 
 
-def margin(r_i: Array, r_j: Array, v_i: Array, v_j: Array, targets: Array, share: ArrayLike) -> Array:
+def separation_hinge(r_i: Array, r_j: Array, v_i: Array, v_j: Array, targets: Array, share: ArrayLike) -> Array:
     """max(0, share (target_l - target_h) - (r_l - r_h)), mean over pairs of different level, l the lower, h the higher.
 
     (n,) four times -> (); 0 if all pairs are of one level. RadialHierarchyLoss, share 0.5; it uses only the pairs with
@@ -84,24 +84,24 @@ def _pairwise_difference(table: Array) -> Array:
     return table[:, None] - table[None, :]
 
 
-def _radial(output: BranchOutput, h: Any) -> Parts:
+def _radial(output: BranchOutput, h: Any) -> WeightedTerms:
     of_pairs = pairs.radii(output)
     return {
-        "radial": (1, squared(output.points.r, output.batch.v, output.targets, h.growth)),
-        "radial_margin": (h.margin, margin(*of_pairs, output.targets, h.share)),
+        "radial": (1, weighted_squared_error(output.points.r, output.batch.v, output.targets, h.growth)),
+        "radial_margin": (h.margin, separation_hinge(*of_pairs, output.targets, h.share)),
     }
 
 
-def _stratification(output: BranchOutput, _: Any) -> Parts:
+def _stratification(output: BranchOutput, _: Any) -> WeightedTerms:
     return {"stratification": (1, stratification(output.points.r, output.batch.v, output.targets))}
 
 
-def _monotonic(output: BranchOutput, h: Any) -> Parts:
+def _monotonic(output: BranchOutput, h: Any) -> WeightedTerms:
     found = monotonic(output.points.r, output.batch.v, output.targets, h.share, h.softness, h.pull)
     return {"monotonic": (1, found)}
 
 
-def _rank(output: BranchOutput, h: Any) -> Parts:
+def _rank(output: BranchOutput, h: Any) -> WeightedTerms:
     return {"rank": (1, rank(*pairs.radii(output), h.temperature))}
 
 

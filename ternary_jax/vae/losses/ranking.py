@@ -16,7 +16,7 @@ from ternary_jax import poincare, ternary
 from ternary_jax.config.keys import real
 from ternary_jax.precision import exact_matmul
 from ternary_jax.vae.losses import masked, pairs
-from ternary_jax.vae.losses.registry import LossSpec, Parts, weight
+from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, weight
 from ternary_jax.vae.outputs import BranchOutput
 from ternary_jax.vae.streams import TRIPLETS, stream
 
@@ -35,7 +35,7 @@ class Triplets(NamedTuple):
 # --- losses -----------------------------------------------------------------------------------------------------------
 
 
-def margin(v_j: Array, v_k: Array, least: ArrayLike, slope: ArrayLike) -> Array:
+def required_margin(v_j: Array, v_k: Array, least: ArrayLike, slope: ArrayLike) -> Array:
     """least + slope |v_j - v_k|, (n,). 0.05 and 0.15 in PAdicRankingLossV2."""
     return jnp.add(least, slope * jnp.abs(v_j - v_k).astype(float))
 
@@ -127,17 +127,17 @@ EUCLIDEAN = Measure(pairs.euclidean, _squared)  # of tangent vectors, independen
 HYPERBOLIC = Measure(poincare.dist, _chord)
 
 
-def _ranking(output: BranchOutput, h: Any) -> Parts:
+def _ranking(output: BranchOutput, h: Any) -> WeightedTerms:
     d_j, d_k, v_j, v_k = _random_triplets(output, output.points.u, EUCLIDEAN)
     return {"ranking": (1, ordered(d_j, d_k, v_j, v_k, h.margin))}
 
 
-def _ranking_v2(output: BranchOutput, h: Any) -> Parts:
+def _ranking_v2(output: BranchOutput, h: Any) -> WeightedTerms:
     mined, drawn = _mined_and_random(output, h, output.points.u, EUCLIDEAN)
     return {"ranking_v2_mined": mined, "ranking_v2_random": drawn}
 
 
-def _ranking_hyperbolic(output: BranchOutput, h: Any) -> Parts:
+def _ranking_hyperbolic(output: BranchOutput, h: Any) -> WeightedTerms:
     mined, drawn = _mined_and_random(output, h, output.points.z, HYPERBOLIC)
     return {"ranking_hyperbolic_mined": mined, "ranking_hyperbolic_random": drawn}
 
@@ -153,8 +153,8 @@ def _mined_and_random(output: BranchOutput, h: Any, points: Array, measure: Meas
     d_p, d_n, v_p, v_n = _distances_and_valuations(output, worst(points), worst(rows), measure)
     d_j, d_k, v_j, v_k = _random_triplets(output, points, measure)
     return (
-        (h.hard_share, violated(d_p, d_n, found, margin(v_p, v_n, h.margin, h.slope))),
-        (1 - h.hard_share, ordered(d_j, d_k, v_j, v_k, margin(v_j, v_k, h.margin, h.slope))),
+        (h.hard_share, violated(d_p, d_n, found, required_margin(v_p, v_n, h.margin, h.slope))),
+        (1 - h.hard_share, ordered(d_j, d_k, v_j, v_k, required_margin(v_j, v_k, h.margin, h.slope))),
     )
 
 

@@ -7,7 +7,7 @@ import optax
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from ternary_jax.vae.losses.registry import LossSpec, Parts, weight
+from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, weight
 from ternary_jax.vae.outputs import BranchOutput
 
 
@@ -45,16 +45,16 @@ def _of_rows(logits, x):
     return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, x.astype(jnp.int32) + 1), -1)
 
 
-def _reconstruction(output: BranchOutput, _: Any) -> Parts:
+def _reconstruction(output: BranchOutput, _: Any) -> WeightedTerms:
     return {"reconstruction": (1, cross_entropy(output.logits, output.batch.x))}
 
 
-def _focus(output: BranchOutput, h: Any) -> Parts:
+def _focus(output: BranchOutput, h: Any) -> WeightedTerms:
     share = jnp.tanh(jnp.sqrt(output.c) * output.points.r / 2)  # sqrt(c)|z|
     return {"focus": (1, focus(output.logits, output.batch.x, share, h.power, h.least))}
 
 
-def _kl(output: BranchOutput, h: Any) -> Parts:
+def _kl(output: BranchOutput, h: Any) -> WeightedTerms:
     return {"kl": (1, gaussian_kl(*output.latent, h.free_bits))}  # pyright: ignore[reportArgumentType]
 
 

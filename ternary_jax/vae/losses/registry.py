@@ -17,7 +17,7 @@ from jax import Array
 from ternary_jax.config.keys import Key, choice, real
 from ternary_jax.errors import ConfigError
 
-Parts = dict[str, tuple[Any, Array]]  # name in the log -> (weight, unweighted value)
+WeightedTerms = dict[str, tuple[Any, Array]]  # name in the log -> (weight, unweighted value)
 Use = Literal["pairs", "triplets", "partners", "randomness"]
 Family = Literal["autoencoder", "kl", "radial", "ranking"]
 
@@ -29,7 +29,8 @@ share = functools.partial(real, 0, 0.999, traced=True)
 class LossSpec(NamedTuple):
     """A loss, the group `losses.NAME` of a config.
 
-    parts: BranchOutput, the group losses.NAME of the hypers -> Parts; a joint loss gets {branch: BranchOutput} first
+    parts: BranchOutput, the group losses.NAME of the hypers -> WeightedTerms; a joint loss gets {branch:
+        BranchOutput} first
     keys: keys of its group beside `on` and `weight`
     uses: the draws of a step that it needs
         "pairs": `batch.shifts`; "triplets": `batch.key`, and 3 rows or more; "randomness": `batch.key`
@@ -44,7 +45,7 @@ class LossSpec(NamedTuple):
     """
 
     name: str
-    parts: Callable[[Any, Any], Parts]
+    parts: Callable[[Any, Any], WeightedTerms]
     keys: Mapping[str, Key] = {}
     uses: tuple[Use, ...] = ()
     families: tuple[Family, ...] = ()

@@ -7,7 +7,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ternary_jax.vae.losses import masked, pairs
-from ternary_jax.vae.losses.registry import LossSpec, Parts, positive
+from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, positive
 from ternary_jax.vae.outputs import BranchOutput
 
 
@@ -21,7 +21,7 @@ def gaussian(d: Array, pair_v: Array, width: ArrayLike, n_digits: int) -> Array:
     return masked.mean(jnp.exp(-jnp.square(d / width)), pair_v < n_digits)
 
 
-def _repulsion(output: BranchOutput, h: Any) -> Parts:
+def _repulsion(output: BranchOutput, h: Any) -> WeightedTerms:
     d, v = pairs.distances(output, output.points.u, pairs.euclidean)
     return {"repulsion": (1, gaussian(d, v, h.width, output.n_digits))}
 

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from ternary_jax.vae.losses import masked
 from ternary_jax.vae.losses.levels import Levels, adjacent, statistics
-from ternary_jax.vae.losses.registry import LossSpec, Parts, weight
+from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, weight
 from ternary_jax.vae.outputs import BranchOutput
 
 
@@ -51,7 +51,7 @@ def separation(levels: Levels, gap: ArrayLike) -> Array:
     return jnp.sum(jnp.where(adjacent(levels), crossed, 0))
 
 
-def _rich(output: BranchOutput, h: Any) -> Parts:
+def _rich(output: BranchOutput, h: Any) -> WeightedTerms:
     found = statistics(output.points.r, output.batch.v, output.n_digits)
     return {
         "rich_means": (h.means, level_means(found, output.targets)),

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 
 from ternary_jax.config.keys import real
 from ternary_jax.vae.losses import levels
-from ternary_jax.vae.losses.registry import LossSpec, Parts, weight
+from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, weight
 from ternary_jax.vae.outputs import BranchOutput
 
 
@@ -52,7 +52,7 @@ def _centred(a: Array) -> Array:
     return unit - jnp.mean(unit)
 
 
-def _zero(output: BranchOutput, h: Any) -> Parts:
+def _zero(output: BranchOutput, h: Any) -> WeightedTerms:
     return {
         "zero": (h.pull, pull(output.points.r, output.batch.x, output.targets)),
         "zero_correlation": (h.correlation, correlation(output.points.r, output.batch.x, h.aim)),

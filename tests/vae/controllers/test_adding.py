@@ -19,8 +19,8 @@ import jax.numpy as jnp
 from ternary_jax.config.keys import flag, real
 from ternary_jax.control.chain import Control
 from ternary_jax.errors import ConfigError
-from ternary_jax.vae.controllers.declaration import Controller, Part
-from ternary_jax.vae.factors import Factor
+from ternary_jax.vae.controllers.declaration import Controller, ControllerParts
+from ternary_jax.vae.loss_factors import Factor
 
 
 def _make(static, scope):
@@ -29,7 +29,7 @@ def _make(static, scope):
         knobs = controls.knobs | {"pulse": jnp.where(strong, static.pulse.strength, 1.0)}
         return beats + strong, controls._replace(knobs=knobs), {"beats": beats}
 
-    return Part(Control(lambda hypers: jnp.int32(0), update))
+    return ControllerParts(Control(lambda hypers: jnp.int32(0), update))
 
 
 def check(config, losses):

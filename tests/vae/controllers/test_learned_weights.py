@@ -12,10 +12,10 @@ from jax.flatten_util import ravel_pytree
 from ternary_jax.control.chain import Signals
 from ternary_jax.vae import forward
 from ternary_jax.vae.controllers import learned_weights
-from ternary_jax.vae.controllers.learned_weights import BOUNDS, SEES, SEES_METRICS
+from ternary_jax.vae.controllers.learned_weights import BOUNDS, INPUT_METRICS, INPUT_SIGNALS
 
 HIDDEN = (6,)
-SEEN = (*SEES, *SEES_METRICS)
+SEEN = (*INPUT_SIGNALS, *INPUT_METRICS)
 
 
 def network(seed=0, size=1.0):
@@ -26,7 +26,7 @@ def network(seed=0, size=1.0):
 
 def signals(values):
     seen = {name: jnp.float32(x) for name, x in zip(SEEN, np.resize(values, len(SEEN)), strict=True)}
-    return Signals(jnp.int32(0), {}, {k: seen[k] for k in SEES}, {k: seen[k] for k in SEES_METRICS})
+    return Signals(jnp.int32(0), {}, {k: seen[k] for k in INPUT_SIGNALS}, {k: seen[k] for k in INPUT_METRICS})
 
 
 @small.jit
@@ -35,16 +35,16 @@ def said(params, signals, rho):
 
 
 def rest_of(rho):
-    return {"rho": np.float32(rho), "tau": 0.5, "geodesic": 1, "radial": 1, "kl_A": 1, "kl_B": 1}
+    return {"rho": np.float32(rho), "geodesic_share": 0.5, "geodesic": 1, "radial": 1, "kl_A": 1, "kl_B": 1}
 
 
 @pytest.mark.parametrize("values", [0.0, np.inf, [3.0, -2.0, 1e4], [np.inf, -np.inf, 0.1]])
 @pytest.mark.parametrize("rho", [0.0, 0.2, 0.5])
 def test_at_the_start_nothing_is_turned(values, rho):
     params = small.jit(lambda key: learned_weights.init(key, HIDDEN))(jax.random.key(3))
-    turned = said(params, signals(values), jnp.float32(rho))
-    assert turned.keys() == BOUNDS.keys()
-    assert {name: float(x) for name, x in turned.items()} == {k: float(v) for k, v in rest_of(rho).items()}
+    outputs = said(params, signals(values), jnp.float32(rho))
+    assert outputs.keys() == BOUNDS.keys()
+    assert {name: float(x) for name, x in outputs.items()} == {k: float(v) for k, v in rest_of(rho).items()}
 
 
 @pytest.mark.parametrize("size", [1.0, 30.0])
@@ -52,10 +52,10 @@ def test_all_controls_stay_between_their_bounds(size):
     rng, met = np.random.default_rng(0), {name: set() for name in BOUNDS}
     for seed in range(40):
         values, rho = rng.normal(size=len(SEEN)) * 10 ** rng.uniform(-2, 6), rng.uniform(0, 0.5)
-        turned = said(network(seed, size), signals(values), jnp.float32(rho))
+        outputs = said(network(seed, size), signals(values), jnp.float32(rho))
         for name, (low, high) in BOUNDS.items():
-            assert low - 1e-6 <= turned[name] <= high + 1e-6, name
-            met[name] |= {end for end in (low, high) if abs(turned[name] - end) < 1e-3}
+            assert low - 1e-6 <= outputs[name] <= high + 1e-6, name
+            met[name] |= {end for end in (low, high) if abs(outputs[name] - end) < 1e-3}
     assert size == 1 or all(len(ends) == 2 for ends in met.values())
 
 
@@ -64,12 +64,12 @@ def test_a_control_goes_from_its_rest_towards_a_bound(x):
     params = jax.tree.map(np.zeros_like, network())
     for k, (name, (low, high)) in enumerate(BOUNDS.items()):
         params["out"]["bias"] = np.float32(x * np.eye(len(BOUNDS))[k])
-        turned = said(params, signals(0.0), jnp.float32(0.2))
+        outputs = said(params, signals(0.0), jnp.float32(0.2))
         rest = rest_of(0.2)
         end = high if x > 0 else low
         expected = rest | {name: rest[name] + (end - rest[name]) * abs(np.tanh(x))}
         for other, value in expected.items():
-            assert float(turned[other]) == pytest.approx(float(value), abs=1e-5), other
+            assert float(outputs[other]) == pytest.approx(float(value), abs=1e-5), other
 
 
 def test_what_it_sees_before_the_first_step_is_0_and_each_of_it_counts():
@@ -78,8 +78,8 @@ def test_what_it_sees_before_the_first_step_is_0_and_each_of_it_counts():
     for unknown in (np.inf, -np.inf):
         assert said(params, signals(unknown), jnp.float32(0.2)) == nothing
     for k in range(len(SEEN)):
-        turned = said(params, signals(np.eye(len(SEEN))[k]), jnp.float32(0.2))
-        assert all(abs(turned[name] - nothing[name]) > 1e-5 for name in BOUNDS), SEEN[k]
+        outputs = said(params, signals(np.eye(len(SEEN))[k]), jnp.float32(0.2))
+        assert all(abs(outputs[name] - nothing[name]) > 1e-5 for name in BOUNDS), SEEN[k]
 
 
 # --- looking ahead ----------------------------------------------------------------------------------------------------
@@ -105,10 +105,10 @@ def toy_value(theta, u):
     return u["a"] * theta @ MATRIX @ theta / 2 + u["b"] ** 2 * VECTOR[0] @ theta + np.sin(u["t"]) * (theta**3).sum()
 
 
-def ahead(theta, turned) -> tuple[Any, Any]:
+def ahead(theta, outputs) -> tuple[Any, Any]:
     with jax.enable_x64(True):
         return jax.value_and_grad(learned_weights.one_step_objective, (1, 2, 3))(
-            toy, {"theta": jnp.asarray(theta)}, turned, REST
+            toy, {"theta": jnp.asarray(theta)}, outputs, REST
         )
 
 
@@ -209,8 +209,10 @@ def test_the_total_is_that_of_the_phase_and_of_what_is_turned(on, structure, geo
         of_radial = terms[f"radial_{b}"] + float(h.radial.margin) * terms[f"radial_margin_{b}"]
         by_hand += float(h.reconstruction.weight) * terms[f"reconstruction_{b}"]
         by_hand += float(h.kl.weight) * u[f"kl_{b}"] * terms[f"kl_{b}"]
-        by_hand += float(h.radial.weight) * u["radial"] * 2 * (1 - u["tau"]) * later * of_radial
-        by_hand += float(h.geodesic.weight) * u["geodesic"] * 2 * u["tau"] * geometry * terms[f"geodesic_{b}"]
+        by_hand += float(h.radial.weight) * u["radial"] * 2 * (1 - u["geodesic_share"]) * later * of_radial
+        by_hand += (
+            float(h.geodesic.weight) * u["geodesic"] * 2 * u["geodesic_share"] * geometry * terms[f"geodesic_{b}"]
+        )
     assert float(info.loss) - learned_weights.WEIGHT * terms["controller"] == pytest.approx(by_hand, rel=1e-5)
 
 
@@ -236,20 +238,20 @@ def test_each_control_changes_what_the_model_follows_and_learns(on):
 
 
 def test_it_learns_and_what_it_sees_is_live(on):
-    state, seen, turned = turned_by(on, np.zeros(6)), [], []
+    state, seen, outputs = turned_by(on, np.zeros(6)), [], []
     state.params["controller"].update(on.state.params["controller"] | {"out": state.params["controller"]["out"]})
     before = small.flat(state.params["controller"])
     for number in range(4):
         seen.append([float((state.last | state.metrics)[name]) for name in SEEN])
         state, info = on.step(state, number, structure=1.0, geometry=1.0)
         assert not any(name.startswith("seen_") for name in info.knobs)
-        turned.append([float(info.signals[f"turned_{name}"]) for name in BOUNDS])
+        outputs.append([float(info.signals[f"turned_{name}"]) for name in BOUNDS])
         metrics = {name: jnp.float32(0.1 * number) for name in state.metrics}
         state = state._replace(metrics=state.metrics | metrics)
     assert np.isinf(seen[0]).all()
     assert all(len(set(column)) == 4 for column in zip(*seen, strict=True))
     assert np.abs(small.flat(state.params["controller"]) - before).max() > 1e-3
-    assert (np.abs(np.array(turned[-1]) - turned[0]) > 1e-4).all()
+    assert (np.abs(np.array(outputs[-1]) - outputs[0]) > 1e-4).all()
 
 
 def test_injection_mixes_the_codes_and_lets_no_gradient_across():

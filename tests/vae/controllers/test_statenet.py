@@ -11,7 +11,7 @@ from jaxprs import equations
 
 from ternary_jax.control.chain import Controls, Signals
 from ternary_jax.vae.controllers import corrections, statenet
-from ternary_jax.vae.controllers.corrections import OUTPUTS, TURNS
+from ternary_jax.vae.controllers.corrections import KNOB_RULES, OUTPUTS
 from ternary_jax.vae.controllers.statenet import GROUPS, INPUTS, Sources
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
@@ -114,13 +114,13 @@ def network_in_numpy(params, s):
 
 def moved_in_numpy(offsets, knobs, said):
     """By the knobs, not by their offsets: each moves, and is held where its bound is."""
-    for (name, turn), delta in zip(TURNS.items(), said, strict=True):
+    for (name, rule), delta in zip(KNOB_RULES.items(), said, strict=True):
         v, times = knobs[name], name in ("rate", "ranking")
-        low, high = (turn.low * v, turn.high * v) if times else (min(v, turn.low), max(v, turn.high))
+        low, high = (rule.low * v, rule.high * v) if times else (min(v, rule.low), max(v, rule.high))
         if name in ("lambda_1", "lambda_2", "lambda_3", "tau"):
-            offsets[name] = np.clip(v + offsets[name] + turn.scale * delta, low, high) - v
+            offsets[name] = np.clip(v + offsets[name] + rule.scale * delta, low, high) - v
         else:
-            factor = 1 + turn.scale * delta if times else np.exp(turn.scale * delta)
+            factor = 1 + rule.scale * delta if times else np.exp(rule.scale * delta)
             offsets[name] = np.clip(v * offsets[name] * factor, low, high) / v
 
 
@@ -130,7 +130,7 @@ def knobs_in_numpy(offsets, knobs):
 
 
 def none_yet():
-    return {name: 0.0 if turn.kind == "add" else 1.0 for name, turn in TURNS.items()}
+    return {name: 0.0 if rule.kind == "add" else 1.0 for name, rule in KNOB_RULES.items()}
 
 
 def looped(params, rows, interval):
@@ -272,7 +272,7 @@ def test_corrections_add_up_within_bounds_as_in_a_loop():
     rng, steps = np.random.default_rng(0), 400
     said = np.tanh(rng.normal(size=(steps, 8)) + 3 * np.sign(np.sin(np.arange(steps) / 25))[:, None])
     wave = 0.5 + 0.7 * np.sin(np.arange(steps) / 90)
-    knobs = {name: np.abs(wave * ALL[name] * 2) + 0.01 for name in TURNS}
+    knobs = {name: np.abs(wave * ALL[name] * 2) + 0.01 for name in KNOB_RULES}
 
     @jax.jit
     def run(said, knobs):
@@ -281,18 +281,18 @@ def test_corrections_add_up_within_bounds_as_in_a_loop():
             offsets = corrections.new_offsets(knobs, offsets, said)
             return offsets, corrections.corrections(knobs, offsets)
 
-        return jax.lax.scan(step, dict.fromkeys(TURNS, 0.0), (said, knobs))[1]
+        return jax.lax.scan(step, dict.fromkeys(KNOB_RULES, 0.0), (said, knobs))[1]
 
     with float64():
         found = jax.device_get(run(said, knobs))
-    offsets, met = none_yet(), {name: set() for name in TURNS}
+    offsets, met = none_yet(), {name: set() for name in KNOB_RULES}
     for n in range(steps):
         now = {name: x[n] for name, x in knobs.items()}
         moved_in_numpy(offsets, now, said[n])
         for name, value in knobs_in_numpy(offsets, now).items():
             assert found[name][n] == pytest.approx(value, rel=1e-10), (name, n)
-            turn, v = TURNS[name], now[name]
-            ends = (turn.low * v, turn.high * v) if turn.kind == "multiply" else (turn.low, turn.high)
+            rule, v = KNOB_RULES[name], now[name]
+            ends = (rule.low * v, rule.high * v) if rule.kind == "multiply" else (rule.low, rule.high)
             assert min(v, ends[0]) * (1 - 1e-12) <= value <= max(v, ends[1]) * (1 + 1e-12)
             met[name] |= {end for end in ends if value == pytest.approx(end, rel=1e-9)}
     assert all(met.values())
@@ -370,7 +370,7 @@ def test_what_is_turned_is_differentiable_in_all_parameters():
 def test_a_network_that_says_nothing_yet_learns_by_its_last_layer():
     params = start(jax.random.key(0))
     seen: Any = dict.fromkeys(INPUTS, 0.3)
-    before: Any = dict.fromkeys(TURNS, 0.0)
+    before: Any = dict.fromkeys(KNOB_RULES, 0.0)
 
     def sigma(params):
         said = statenet.delta(params, seen)

@@ -45,7 +45,7 @@ SHARED = (
 )
 
 
-def of(factors: Iterable[Factor], knobs: Mapping[str, Array], losses: Iterable[str], hypers: Any) -> Factors:
+def evaluated(factors: Iterable[Factor], knobs: Mapping[str, Array], losses: Iterable[str], hypers: Any) -> Factors:
     """The factors of these knobs on the weights of `losses`, by LOSS or by LOSS_BRANCH, multiplied in their order."""
     there, found = {*losses}, []
     for one in factors:
@@ -53,9 +53,9 @@ def of(factors: Iterable[Factor], knobs: Mapping[str, Array], losses: Iterable[s
         names = [f"{loss}{ending}" for loss in one.losses if loss in there]
         if one.knob in knobs and names:
             found.append(dict.fromkeys(names, one.value(knobs[one.knob], hypers)))
-    return functools.reduce(times, found, {})
+    return functools.reduce(multiply, found, {})
 
 
-def times(a: Factors, b: Factors) -> Factors:
+def multiply(a: Factors, b: Factors) -> Factors:
     """The union of two sets of factors; those of one name are multiplied."""
     return a | b | {k: a[k] * b[k] for k in a if k in b}
