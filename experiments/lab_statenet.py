@@ -140,7 +140,8 @@ def _reference_of(config: Any) -> Callable[..., Any]:
 
 def _follow_course() -> Control:
     def update(state, signals, controls):
-        return state, corrections.apply_offsets(controls, {name: signals.schedule[f"course_{name}"] for name in UNITS}), {}
+        offsets = {name: signals.schedule[f"course_{name}"] for name in UNITS}
+        return state, corrections.apply_offsets(controls, offsets), {}
 
     return Control(lambda hypers: (), update)
 
