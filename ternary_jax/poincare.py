@@ -319,7 +319,7 @@ def _gap(x, c):
 
 
 def _chord(x, y, c):
-    """|x - y|^2 and sqrt(c / (gap_x gap_y)): their product with |x - y| is sinh(sqrt(c) d(x, y) / 2).
+    """(q, s): q = |x - y|^2, s = sqrt(c / (gap_x gap_y)); sqrt(q) s = sinh(sqrt(c) d(x, y) / 2).
 
     The difference comes first, because |x|^2 + |y|^2 - 2<x,y> cancels for neighbours. One factor per point, rounded
     once, saves the division of a pair and three roundings of the gradient.

@@ -445,7 +445,7 @@ PHASES = {
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"train.phase_rates": (1.0,)}, "go with config.train.schedule=phases"),
+        ({"train.phase_rates": (1.0,)}, "has no phases: set config.train.schedule=phases"),
         ({"train.schedule": "phases"}, "as many config.train.phase_shapes"),
         (PHASES | {"train.phase_rates": (1.0,)}, "there are 2, 2 and 1"),
         (PHASES | {"train.phase_shapes": ("cosine", "steep")}, "has steep: allowed are constant, cosine"),

@@ -61,8 +61,10 @@ def check(config: Any) -> None:
         fix = "set config.data.split=none, which has no held-out metrics, or give a smaller share"
         raise ConfigError(f"config.data.train_share={data.train_share} of {of_modulus} holds nothing out: {fix}")
     if data.full_batch and not np.max(counts) <= batch <= n:
-        wrong = f"config.train.batch_size={batch} is no full batch of the {np.max(counts)} pairs that are trained on"
-        raise ConfigError(f"{wrong}: give that to {n}, or config.data.full_batch=false to draw from them")
+        raise ConfigError(
+            f"config.train.batch_size={batch} does not fit config.data.full_batch=True, which needs {np.max(counts)} "
+            f"(the training pairs) to {n} (all pairs): give as many, or config.data.full_batch=False to draw batches"
+        )
 
 
 def n_train(share: ArrayLike, n: int, xp: Any = jnp) -> Any:

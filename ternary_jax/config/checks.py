@@ -71,7 +71,8 @@ def check_phases(train: Any) -> None:
     if train.schedule != "phases":
         if shapes or lengths or rates:
             raise ConfigError(
-                f"config.train.phase_... go with config.train.schedule=phases, which is {train.schedule}: set it"
+                f"config.train.phase_shapes, .phase_epochs or .phase_rates are set, and config.train.schedule="
+                f"{train.schedule} has no phases: set config.train.schedule=phases, or leave these three empty"
             )
         return
     if not shapes or not len(shapes) == len(lengths) == len(rates):

@@ -88,7 +88,7 @@ def _call(what: str, function: Callable, *args: Any) -> Any:
 
 
 def _named(file: str, form: str) -> Any:
-    """The function of a config file that is called like this."""
+    """The function of a config file with the name in `form`, such as "get_config(arg)"."""
     locate.search(os.path.dirname(file))
     names = _call(file, runpy.run_path, os.path.abspath(file))
     name = form.partition("(")[0]

@@ -29,7 +29,7 @@ def cut(path: str | Path) -> tuple[str, str]:
 
 
 def file_of(name: str) -> str:
-    """The config file of a path or of a bare name; a ConfigError if there is none. A packaged name hides a file."""
+    """The config file of a path or of a bare name; a ConfigError if there is none. Packaged configs go first."""
     if _is_bare(name) and name in packaged():
         return str(FOLDER / f"{name}.py")
     if os.path.isfile(name):

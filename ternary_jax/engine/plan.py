@@ -27,7 +27,7 @@ class Plan(NamedTuple):
     checkpoint: int
 
     def due(self, end: Any, every: int) -> Any:
-        """Whether an event with the cadence `every` is due after step `end`, a number or an array; the last step is."""
+        """Whether an event of the cadence `every` is due after step `end`, a number or array; always after the last."""
         return (end % every == 0) | (end == self.total)
 
 
@@ -60,8 +60,10 @@ def schedule_rows(task: Any, static: Any) -> dict[str, np.ndarray]:
         phases = [schedules.Phase(*phase) for phase in zip(t.phase_shapes, lengths, t.phase_rates, strict=True)]
     rate = schedules.in_phases(phases, warmup, t.final_rate, cycle, t.cycle_growth)
     for name, row in task.schedules.items():
-        if len(row) != steps.total or name == "learning_rate":
-            raise ValueError(f"schedule {name} has {len(row)} rows: it needs {steps.total}, and a name of its own")
+        if name == "learning_rate":
+            raise ValueError(f"{task.name} has a schedule called learning_rate, as the engine has: rename it")
+        if len(row) != steps.total:
+            raise ValueError(f"schedule {name} has {len(row)} rows for {steps.total} steps: give one row a step")
     return {"learning_rate": rate, **task.schedules}
 
 

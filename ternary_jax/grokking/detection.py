@@ -65,11 +65,11 @@ def _check_metrics(own, scaled):
         )
     names = own.metrics or tuple(scaled)
     if twice := [name for name in names if names.count(name) > 1]:
-        raise ConfigError(f"config.grokking.metrics has {twice[0]} twice: a metric does not confirm itself")
+        raise ConfigError(f"config.grokking.metrics has {twice[0]} twice, and each may occur once: remove one")
     if len(names) < own.together:
         raise ConfigError(
-            f"config.grokking.together={own.together} metrics have to rise, and config.grokking.metrics names "
-            f"{len(names)}: {there}"
+            f"config.grokking.together={own.together} is more than the {len(names)} metrics that the detector reads: "
+            f"give less, or more config.grokking.metrics; {there}"
         )
 
 

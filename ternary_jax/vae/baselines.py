@@ -123,7 +123,7 @@ def check(config: Any) -> None:
         limit = 1 / math.sqrt(sum(sum(ratio**k for k in digits) ** 2 for digits in planes))
         if scale >= limit:
             raise ConfigError(
-                f"config.{key}.scale={scale} is not allowed: give less than {limit:.4g}, where the tree meets the edge"
+                f"config.{key}.scale={scale} is not allowed: give less than {limit:.4g}, at which points meet the edge"
             )
 
 

@@ -33,7 +33,7 @@ def make_control(static: Any, scope: Scope) -> dict[str, Any]:
     ahead = [part.look_ahead for part in parts.values() if part.look_ahead]
     if len(ahead) > 1:
         names = ", ".join(one.controller for one in ahead)
-        raise ConfigError(f"{names} learn by looking ahead, but only one of a run can: turn the others off")
+        raise ConfigError(f"the controllers {names} all learn by look-ahead, and a run can have one: turn others off")
     return dict(
         controllers={name: part.control for name, part in parts.items() if part.control},
         schedules={name: row for part in parts.values() for name, row in part.schedules.items()},
@@ -94,7 +94,8 @@ def _check_curvature(config):
 def _check_injection(config):
     if config.control != "none" and not config.model.cross_injection:
         raise ConfigError(
-            f"config.control={config.control} turns the permeability: set config.model.cross_injection=True"
+            f"config.control={config.control} has the knob rho, which only the cross-injection reads: set "
+            "config.model.cross_injection=True, or config.control=none"
         )
 
 

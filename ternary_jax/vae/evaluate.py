@@ -33,7 +33,8 @@ class Cheap(NamedTuple):
     """Metrics of one pass over the N points.
 
     coverage: share of operations with all D digits decoded
-    hierarchy: Spearman(v, r), average ranks; -1 where all radii of a level are equal, its ceiling where none are
+    hierarchy: Spearman(v, r) with average ranks; lower is better. If radii fall from each level to the next, it is -1
+        where radii are equal inside levels, and `references.hierarchy_ceiling` where no two radii are equal
     hierarchy_rounded: hierarchy with s rounded to a relative 8 eps of the dtype of z, so that ties which float
         rounding has broken are ties again
     richness: mean over the D + 1 levels of the population variance of s = sqrt(c)|z| inside a level

@@ -83,8 +83,8 @@ class Run(NamedTuple):
             return summary.metrics_of(content)
         except (KeyError, TypeError, AttributeError) as e:
             raise WorkdirError(
-                f"{self.path / 'summary.json'} is of an earlier version, and does not say all of a metric: take "
-                "`.summary`, or train again in another workdir"
+                f"{self.path / 'summary.json'} was written by an earlier version, and lacks fields of its "
+                "metrics: read `.summary`, or train again in another workdir"
             ) from e
 
     @property

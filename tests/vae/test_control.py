@@ -335,7 +335,7 @@ WRONG = [
         BOTH | dict(prior__homeostat=True, losses__prior__on="none"),
         "config.prior.homeostat=True moves a prior that is off",
     ),
-    (dict(control="schedules"), "turns the permeability: set config.model.cross_injection=True"),
+    (dict(control="schedules"), "has the knob rho, which only the cross-injection reads: set config.model.cross"),
     (dict(curriculum__on=True), "config.curriculum.on=True follows the radial losses"),
     (STATENET | dict(losses__alignment__on="none"), "changes sigma and lambda_3: set config.losses.prior.on=AB"),
     (STATENET | dict(losses__ranking__on="none"), "changes the mix of radial and ranking losses"),

@@ -64,7 +64,10 @@ REFUSED = [
     (CONTROLLED | dict(losses__geodesic__on="none"), "config.losses.radial.on and .geodesic.on of B or AB"),
     (CONTROLLED | dict(losses__kl__on="B"), "config.losses.kl.on=AB"),
     (CONTROLLED | dict(model__rho=0.6), "config.model.rho=0.6 .*: give 0.5 or less"),
-    (CONTROLLED | dict(runs=2, model__rho=(0.1, 0.6)), "config.model.rho=.* goes to 0.5 at most: give 0.5 or less"),
+    (
+        CONTROLLED | dict(runs=2, model__rho=(0.1, 0.6)),
+        "config.model.rho=.* the upper bound of rho with config.controller.on=True: give 0.5 or less",
+    ),
 ]
 
 

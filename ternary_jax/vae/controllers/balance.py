@@ -140,7 +140,7 @@ def check(config: Any, losses: Any) -> None:
     own = config.balance
     if own.least >= own.greatest:
         raise ConfigError(
-            f"config.balance.least={own.least} has to be less than config.balance.greatest={own.greatest}: give less"
+            f"config.balance.least={own.least} has to be less than config.balance.greatest={own.greatest}: lower it"
         )
 
 

@@ -85,7 +85,7 @@ def _check_thresholds(own):
         )
     for least, most in (("patience", "patience_most"), ("quiet_patience", "quiet_most")):
         if own[least] > own[most]:
-            raise ConfigError(f"config.homeostasis.{least}={own[least]} is over .{most}={own[most]}: give less")
+            raise ConfigError(f"config.homeostasis.{least}={own[least]} is over .{most}={own[most]}: lower the first")
 
 
 def _check_lengths(config):
@@ -97,8 +97,7 @@ def _check_lengths(config):
         )
     if warmup >= total:
         raise ConfigError(
-            f"config.homeostasis.warmup={warmup} ends after the last of config.train.{unit(config.train)}={total}: "
-            "give less"
+            f"config.homeostasis.warmup={warmup} has to be less than config.train.{unit(config.train)}={total}"
         )
 
 

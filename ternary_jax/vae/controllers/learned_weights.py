@@ -120,8 +120,8 @@ def check(config: Any, losses: Any) -> None:
     rho, most = config.model.rho, BOUNDS["rho"][1]
     if np.max(rho) > most:
         raise ConfigError(
-            f"config.model.rho={rho} is the initial value for config.controller.on=True, which goes to {most} at most: "
-            f"give {most} or less"
+            f"config.model.rho={rho} is above {most}, the upper bound of rho with config.controller.on=True: give "
+            f"{most} or less"
         )
     if config.control != "none":
         raise ConfigError(

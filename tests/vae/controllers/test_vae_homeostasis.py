@@ -126,7 +126,7 @@ def clock(name):
         (dict(homeostasis__floor=0.999), "in this order"),
         (dict(homeostasis__patience=20), "over .patience_most=15"),
         (dict(homeostasis__anneal=True, evaluate__costly_every=10), "is measured after"),
-        (dict(homeostasis__warmup=10), "ends after the last"),
+        (dict(homeostasis__warmup=10), "has to be less than config.train.epochs=10"),
         (dict(homeostasis__window=500, homeostasis__coverage_groups=()), "needs 505 evaluations .*, and there are 10"),
         (dict(evaluate__cheap_every=10, evaluate__costly_every=10), "needs 2 evaluations .*, and there are 1"),
     ],
