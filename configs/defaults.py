@@ -31,6 +31,7 @@ def get_config() -> ConfigDict:
     config.train.clip_norm = 1.0  # upper limit of the norm of all gradients together; 0.0: no clipping
     config.train.dtype = "float32"  # of the networks; "bfloat16" is for accelerators; the geometry stays float32
     config.train.remat = False  # True: the backward pass recomputes activations, which saves memory
+    config.train.chunk = 0  # most epochs of one call of the program; Ctrl-C waits for its end; 0: cheap_every
     config.train.microbatches = 1  # parts of a batch that are computed one by one to save memory; divides batch_size
     config.train.on_nan = "stop"  # "stop"; "rollback": go back to the last finite state and halve the learning rate
     config.train.max_rollbacks = 3  # rollbacks of a run; after them a NaN stops the run

@@ -37,6 +37,7 @@ KEYS = {
     "train.clip_norm": real(0, 10**9),
     "train.dtype": choice("float32", "bfloat16"),
     "train.remat": flag(),
+    "train.chunk": integer(0, 10**7),
     "train.microbatches": integer(1, 10**6),
     "train.on_nan": choice("stop", "rollback", free=True),
     "train.max_rollbacks": integer(1, 100, free=True),

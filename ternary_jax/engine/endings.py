@@ -31,8 +31,9 @@ def endings(training: Training, stop: Any) -> list[dict[str, Any]]:
             detail = _not_finite(training, stop, k)
         elif stop.rollbacks[k]:
             detail = f"rolled back {stop.rollbacks[k]} times, last because {_not_finite(training, stop, k)}"
+        under_way = reason == stopping.RUNNING and stop.at[k] < training.plan.total
         words = stopping.describe(int(reason), training.static.stop.watch, training.static.train)
-        out.append({"reason": words, "step": int(stop.at[k]), "detail": detail})
+        out.append({"reason": "interrupted" if under_way else words, "step": int(stop.at[k]), "detail": detail})
     return out
 
 

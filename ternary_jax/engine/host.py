@@ -1,6 +1,7 @@
 """The host loop: it dispatches compiled chunks, reads their reports one chunk behind, and writes rows and checkpoints.
 
-The host acts only between chunks, and reads the report of chunk n after it has dispatched chunk n + 1.
+The host acts only between chunks, and reads the report of chunk n after it has dispatched chunk n + 1. A signal stops
+the dispatch, so a run ends after the chunks under way, two at the most.
 """
 
 import threading
@@ -61,11 +62,12 @@ def run(
         started=started,
     )
     stopping.check(static, training.metrics)
-    with claim.claim(workdir, config), session.interruptible() as interrupted:
-        return _train(training, interrupted)
+    with claim.claim(workdir, config), session.interruptible(again) as interrupts:
+        interrupts.at_once.set()
+        return _train(training, interrupts)
 
 
-def _train(training: Training, interrupted: threading.Event) -> dict[str, Any]:
+def _train(training: Training, interrupts: session.Interrupts) -> dict[str, Any]:
     """Train from the newest checkpoint, or from the start, to the end; -> the summary."""
     init, chunk = make_train(training.task, training.static)
     hypers, steps = jax.device_put(training.hypers), training.plan
@@ -84,22 +86,25 @@ def _train(training: Training, interrupted: threading.Event) -> dict[str, Any]:
             lowered = chunk.program.lower(abstract, jax.ShapeDtypeStruct((), jnp.int32), hypers, *chunk.shared)
             training = training._replace(observables=[*observables(lowered.out_info[1].info)])
             chunk = chunk._replace(program=lowered.compile(CHUNK_COMPILER_OPTIONS))
-            clock = Clock(compile_s=time.time() - begun)
+            clock = Clock(compile_s=time.time() - begun, first=first)
         end, state = first, initial.result()
-        stop, board, window = jax.device_get(state.stop), rows.open_log(training, first), []
+        interrupts.at_once.clear()
+        stop, board = jax.device_get(state.stop), rows.open_log(training, first)
+        window = rows.from_json(saved[2].get("window", ())) if saved else []
         with jax.transfer_guard("disallow"):
-            for end, report, kept in _chunks(chunk, state, first, stop, hypers, steps, interrupted):
+            for end, report, kept in _chunks(chunk, state, first, stop, hypers, steps, interrupts.asked):
                 if report is None:
                     clock = clock._replace(stepped=time.time(), since=time.time())
                     continue
                 stop = report.stop
                 endings.warn(training, report)
-                window.append((end, report))
+                window.append(rows.chunk_means(end, report))
+                since = window
                 if steps.due(end, steps.cheap):
-                    window, clock = rows.record(training, board, window, clock, kept)
+                    window, clock = rows.record(training, board, window, report, clock, kept)
                 if kept is not None:
                     state = kept
-                    saving.save(training, store, report, end, state)
+                    saving.save(training, store, report, state, since)
         return _conclude(training, store, board, clock, state, stop, end)
     finally:
         checkpoint.wait(store)
@@ -109,16 +114,14 @@ def _chunks(chunk, state, begin, stop, hypers, steps, interrupted):
     """Yield (end, report, state or None) of every chunk, after the next one is dispatched; the last with its state.
 
     The first item is (begin, None, None), once the first chunk is dispatched. After a rollback, chunks start again at
-    the step of the run that is furthest behind; runs at a later step are held until the chunks reach them. An
-    interruption takes effect after an evaluation at which all running runs are at the same step, so it changes no row.
+    the step of the run that is furthest behind; runs at a later step are held until the chunks reach them. No chunk is
+    dispatched once `interrupted` is set and all running runs are at the same step, of which a checkpoint can be made.
     A state that is due for a checkpoint is copied, because the next chunk donates its arrays.
     """
     copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # a copy leaf by leaf would wait for the running chunk
     behind, abreast, first = None, True, True
     while True:
-        halted = np.all(stop.reason != stopping.RUNNING) or (
-            interrupted.is_set() and begin % steps.cheap == 0 and abreast
-        )
+        halted = np.all(stop.reason != stopping.RUNNING) or (interrupted.is_set() and abreast)
         ahead = None
         if begin < steps.total and not halted:
             end = begin + steps.chunk

@@ -35,6 +35,7 @@ class Clock(NamedTuple):
     """Times and counts of a session, updated by `_replace`.
 
     compile_s: seconds of tracing and compiling
+    first: the step at which this session began
     stepped: unix seconds of the first step; None before it
     since: unix seconds of the last row
     samples, busy_s: samples trained so far, and the seconds that they took
@@ -42,6 +43,7 @@ class Clock(NamedTuple):
     """
 
     compile_s: float
+    first: int = 0
     stepped: float | None = None
     since: float = 0.0
     samples: int = 0

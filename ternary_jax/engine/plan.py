@@ -32,10 +32,12 @@ class Plan(NamedTuple):
 
 
 def plan(static: Any, samples_per_epoch: int | None) -> Plan:
-    """The plan of a config. A chunk is the greatest common divisor of `evaluate.cheap_every` and the length of the run.
+    """The plan of a config. A chunk divides both `evaluate.cheap_every` and the length of the run.
 
-    So all chunks run one program, also where the length is no multiple of the cadence. Costly metrics that are only
-    measured after the last step are left out of that program: compiling them would delay the first step by seconds.
+    So all chunks run one program, also where the length is no multiple of the cadence. A chunk is the longest such of
+    at most `train.chunk`, for any number of runs, so that a run alone and the same run among others agree. Costly
+    metrics that are only measured after the last step are left out of that program: compiling them would delay the
+    first step by seconds.
     """
     units, cheap, costly = length(static.train), static.evaluate.cheap_every, static.evaluate.costly_every
     unit = _steps_of_an_epoch(static.train, samples_per_epoch) if static.train.epochs else 1
@@ -43,7 +45,7 @@ def plan(static: Any, samples_per_epoch: int | None) -> Plan:
     return Plan(
         unit=unit,
         total=unit * units,
-        chunk=unit * math.gcd(cheap, units),
+        chunk=unit * _longest_chunk(math.gcd(cheap, units), static.train.chunk),
         cheap=unit * cheap,
         costly=0 if at_end else unit * costly,
         checkpoint=unit * static.checkpoint.every,
@@ -65,6 +67,11 @@ def schedule_rows(task: Any, static: Any) -> dict[str, np.ndarray]:
         if len(row) != steps.total:
             raise ValueError(f"schedule {name} has {len(row)} rows for {steps.total} steps: give one row a step")
     return {"learning_rate": rate, **task.schedules}
+
+
+def _longest_chunk(common: int, most: int) -> int:
+    """The greatest divisor of `common` that is at most `most`; `common` itself if `most` is 0."""
+    return max(n for n in range(1, min(common, most or common) + 1) if common % n == 0)
 
 
 def _steps_of_an_epoch(train: Any, samples_per_epoch: int | None) -> int:

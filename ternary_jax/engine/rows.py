@@ -1,7 +1,8 @@
 """Rows of the log from the reports of chunks, one for each run and evaluation; and the progress line."""
 
 import time
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,7 +17,36 @@ from ternary_jax.engine.step import TrainState
 from ternary_jax.workdir import rows as log
 from ternary_jax.workdir import tensorboard
 
-Window = list[tuple[int, Report]]  # end and report of the chunks since the last evaluation
+
+class ChunkMeans(NamedTuple):
+    """The share of a chunk in the row of the next evaluation. The window of a row is the list of its chunks.
+
+    end: the step after which the chunk ended
+    counts: (runs,) bool, as in `Report`
+    means: column -> (runs,), means over the steps of the chunk
+    """
+
+    end: int
+    counts: np.ndarray
+    means: Mapping[str, np.ndarray]
+
+
+def chunk_means(end: int, report: Report) -> ChunkMeans:
+    """The ChunkMeans of a report."""
+    return ChunkMeans(end, report.counts, columns(report.info))
+
+
+def to_json(window: Sequence[ChunkMeans]) -> list[Any]:
+    """A window for the metadata of a checkpoint between two evaluations, so that resuming changes no row."""
+    return [[one.end, one.counts.tolist(), {name: x.tolist() for name, x in one.means.items()}] for one in window]
+
+
+def from_json(window: Sequence[Any]) -> list[ChunkMeans]:
+    """The inverse of `to_json`, to the last bit: JSON holds every digit of a float32."""
+    return [
+        ChunkMeans(end, np.array(counts, bool), {name: np.array(x, np.float32) for name, x in means.items()})
+        for end, counts, means in window
+    ]
 
 
 def open_log(training: Training, step: int) -> tensorboard.Board:
@@ -27,33 +57,43 @@ def open_log(training: Training, step: int) -> tensorboard.Board:
     return tensorboard.open_board(opened, kept, run_table(training), [*training.metrics], ("loss",), watch, share)
 
 
+def mean(chunks: Sequence[ChunkMeans], name: str) -> np.ndarray:
+    """(runs,): the mean of a column over the chunks in which a run counts, as others are undefined; 0 without any."""
+    weights = np.stack([one.counts for one in chunks])
+    return np.sum(np.where(weights, np.stack([one.means[name] for one in chunks]), 0), 0) / np.maximum(
+        weights.sum(0), 1
+    )
+
+
 def record(
-    training: Training, board: tensorboard.Board, window: Window, clock: Clock, state: TrainState | None
-) -> tuple[Window, Clock]:
+    training: Training,
+    board: tensorboard.Board,
+    window: Sequence[ChunkMeans],
+    report: Report,
+    clock: Clock,
+    state: TrainState | None,
+) -> tuple[list[ChunkMeans], Clock]:
     """Write the rows of an evaluation and show the progress; -> (chunks that a later row still needs, clock).
 
-    window: the chunks up to the one that ends with the evaluation
+    window: the chunks up to the one that ends with the evaluation; report: that of this last one
     state: the state at that evaluation, for histograms; None if it was donated to the next chunk
     """
     steps, now, batch = training.plan, time.time(), training.static.train.batch_size
-    end, report = window[-1]
+    end = window[-1].end
     begun = (end - 1) // steps.cheap * steps.cheap
-    chunks = [(report.info, report.counts) for at, report in window if begun < at <= end]
-    seconds = now - clock.since
-    place = {"step": end, "wall_s": now - board.log.began, "samples_per_s": (end - begun) * batch / seconds}
+    chunks = [one for one in window if begun < one.end <= end]
+    seconds, done = now - clock.since, end - max(begun, clock.first)
+    place = {"step": end, "wall_s": now - board.log.began, "samples_per_s": done * batch / seconds}
     costly = bool(steps.costly) and steps.due(end, steps.costly)
     rows = _rows(training, chunks, report, costly, place | _epoch(training, end))
-    clock = clock._replace(
-        since=now, samples=clock.samples + (end - begun) * batch * len(rows), busy_s=clock.busy_s + seconds
-    )
+    clock = clock._replace(since=now, samples=clock.samples + done * batch * len(rows), busy_s=clock.busy_s + seconds)
     histograms = _histograms(state) if training.static.log.histograms and state is not None else None
     log.write(board.log, rows)
     tensorboard.show(board, rows, histograms)
     if rows:
         clock = clock._replace(printed=_show(training, rows, clock.printed))
     abreast = np.min(report.stop.at[report.stop.reason == stopping.RUNNING], initial=end)
-    needed = [(at, report) for at, report in window if at > (abreast - 1) // steps.cheap * steps.cheap]
-    return needed, clock
+    return [one for one in window if one.end > max(abreast - 1, 0) // steps.cheap * steps.cheap], clock
 
 
 def run_table(training: Training) -> list[dict[str, Any]]:
@@ -68,14 +108,8 @@ def run_table(training: Training) -> list[dict[str, Any]]:
 
 
 def _rows(training, chunks, report, costly, place) -> list[dict[str, Any]]:
-    """A row for each run that counts in the last chunk. chunks: (info, counts) of each since the last evaluation."""
-    weights = np.stack([counts for _, counts in chunks])
-
-    def mean(*values):
-        """The mean over the chunks in which a run counts; in its other chunks the values are undefined."""
-        return np.sum(np.where(weights, np.stack(values), 0), 0) / np.maximum(weights.sum(0), 1)
-
-    found = columns(jax.tree.map(mean, *(info for info, _ in chunks)))
+    """A row for each run that counts in the last chunk. chunks: those since the last evaluation."""
+    found = {name: mean(chunks, name) for name in chunks[-1].means}
     found |= {name: report.metrics[name] for name, metric in training.metrics.items() if costly >= metric.costly}
     seeds = training.hypers.seed
     return [

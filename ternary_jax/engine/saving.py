@@ -1,12 +1,13 @@
 """Checkpoints of a training: which states are saved, which are kept, and which is the best."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from ternary_jax.engine import stopping
+from ternary_jax.engine import rows, stopping
 from ternary_jax.engine.host_context import Training
 from ternary_jax.engine.program import Report
 from ternary_jax.engine.step import TrainState
@@ -20,13 +21,22 @@ def policy(training: Training) -> checkpoint.Policy:
     return checkpoint.Policy(c.latest, c.best, training.plan.checkpoint * c.keep_every)
 
 
-def save(training: Training, store: checkpoint.Store, report: Report, end: int, state: TrainState) -> None:
-    """Begin to save the state after the chunk that ended at step `end`, unless a run was rolled back and is behind.
+def save(
+    training: Training,
+    store: checkpoint.Store,
+    report: Report,
+    state: TrainState,
+    window: Sequence[rows.ChunkMeans],
+) -> None:
+    """Begin to save the state after the last chunk of `window`, unless a run was rolled back and is behind.
+
+    window: the chunks since the evaluation before. A checkpoint between two evaluations holds them, for the next row,
+        and is the last to be called the best, as its metrics are those of an earlier state
 
     A single run whose loss or gradient was not finite is held before the chunk in which that happened. It is saved
     there, as running, so that it can be resumed with train.on_nan=rollback.
     """
-    stop = report.stop
+    stop, end = report.stop, window[-1].end
     if np.all(np.isin(stop.reason, stopping.DIVERGED)):
         if training.static.runs > 1 or stop.reason[0] == stopping.GREW:
             return
@@ -37,14 +47,19 @@ def save(training: Training, store: checkpoint.Store, report: Report, end: int, 
         return
     checkpoint.wait(store)  # the step of a save that is under way is not in store.metrics yet
     if end and end not in store.metrics:
+        between = not training.plan.due(end, training.plan.cheap)
         metrics = {name: np.asarray(value, float).tolist() for name, value in report.metrics.items()}
         metadata: dict[str, Any] = {"config": training.config, "metrics": metrics, **provenance()}
-        checkpoint.save(store, end, state, _rank(training, report), metadata)
+        metadata |= {"window": rows.to_json([one for one in window if one.end <= end])} if between else {}
+        checkpoint.save(store, end, state, math.inf if between else _rank(training, report, window), metadata)
 
 
-def _rank(training: Training, report: Report) -> float:
+def _rank(training: Training, report: Report, window: Sequence[rows.ChunkMeans]) -> float:
     """The score of a checkpoint, lower is better: checkpoint.best_metric or minus it, as the mean over finite runs."""
     name = training.static.checkpoint.best_metric
-    values = report.info.loss if name == "loss" else -training.metrics[name].better * report.metrics[name]
+    if name == "loss":
+        values = rows.mean(window, "loss")[np.any([one.counts for one in window], 0)]
+    else:
+        values = -training.metrics[name].better * report.metrics[name]
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else math.inf

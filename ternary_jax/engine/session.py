@@ -7,32 +7,79 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts(NamedTuple):
+    """What the host loop and the handling of signals tell each other.
+
+    asked: set by a signal: the host dispatches no further chunk
+    at_once: set by the host while there is nothing to save: a signal ends the process
+    """
+
+    asked: threading.Event
+    at_once: threading.Event
+
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets, with a message; a second signal ends the process. Main thread only."""
-    asked = threading.Event()
+def interruptible(again: str) -> Iterator[Interrupts]:
+    """Answer SIGINT and SIGTERM by the `Interrupts`; a second signal ends the process. Main thread only.
+
+    again: the command that resumes the run, for the message
+
+    Python runs a handler in the main thread, between two of its instructions, so not while XLA compiles. A thread that
+    reads `signal.set_wakeup_fd` learns of a signal at any moment, and ends the process while `at_once` is set.
+    """
+    interrupts = Interrupts(threading.Event(), threading.Event())
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield interrupts
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
 
     def ask(number, frame):
-        asked.set()
-        os.write(2, b"interrupted: it ends after the next evaluation, and saves; another signal ends it at once\n")
+        if interrupts.at_once.is_set():
+            return  # the thread ends the process
+        interrupts.asked.set()
+        os.write(2, b"interrupted: it ends after the chunk under way, and saves; another signal ends it at once\n")
         for number in before:
             signal.signal(number, signal.SIG_DFL)
 
     for number in before:
         signal.signal(number, ask)
     try:
-        yield asked
+        with _watched(interrupts.at_once, f"interrupted before the first step: nothing to save; to go on: {again}\n"):
+            yield interrupts
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _watched(at_once: threading.Event, sentence: str) -> Iterator[None]:
+    """A thread that ends the process with the sentence and exit status 0 if a signal comes while `at_once` is set."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def watch():
+        while number := os.read(reader, 1):
+            if number[0] in SIGNALS and at_once.is_set():
+                os.write(2, sentence.encode())
+                os._exit(0)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writer)  # the read ends
+        thread.join()
+        os.close(reader)
 
 
 def keep_compiled_programs() -> None:
