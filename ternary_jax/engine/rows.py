@@ -93,7 +93,7 @@ def record(
     if rows:
         clock = clock._replace(printed=_show(training, rows, clock.printed))
     abreast = np.min(report.stop.at[report.stop.reason == stopping.RUNNING], initial=end)
-    return [one for one in window if one.end > max(abreast - 1, 0) // steps.cheap * steps.cheap], clock
+    return [one for one in window if one.end > abreast // steps.cheap * steps.cheap], clock
 
 
 def run_table(training: Training) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ import toy
 
 from ternary_jax import main, terminal
 from ternary_jax.config import ConfigError, load_config
-from ternary_jax.engine import host
+from ternary_jax.engine import endings, host
 from ternary_jax.errors import RunError
 from ternary_jax.workdir import checkpoint
 from ternary_jax.workdir import rows as log
@@ -174,7 +174,7 @@ def test_an_interrupted_run_saves_says_how_to_go_on_and_does(tmp_path, undisturb
 
     monkeypatch.setattr(terminal, "progress_line", line)
     first = toy_run(tmp_path)
-    assert first["finished"] is False
+    assert (first["finished"], first["stop"], first["runs"][0]["stop"]["reason"]) == (False, *["interrupted"] * 2)
     told = capfd.readouterr().err
     assert "another signal ends it at once" in told
     assert "to go on: the same command with the same --workdir" in told
@@ -184,6 +184,43 @@ def test_an_interrupted_run_saves_says_how_to_go_on_and_does(tmp_path, undisturb
     assert toy_run(tmp_path)["finished"]
     assert "metrics.jsonl has a line that is cut short" in capfd.readouterr().err
     assert_same(tmp_path, undisturbed)
+
+
+def test_an_interruption_between_two_evaluations_ends_after_the_chunks_under_way_and_changes_no_row(
+    tmp_path, monkeypatch, capfd
+):
+    """At the fourth of 10 chunks of 8 steps, of which 3 make an evaluation: the fifth is under way by then."""
+    long = dict(evaluate__cheap_every=6, evaluate__costly_every=0, checkpoint__every=6, train__chunk=2)
+    whole, cut, chunks, warn = tmp_path / "whole", tmp_path / "cut", [], endings.warn
+    toy_run(whole, **long)
+
+    def fourth(*args):
+        warn(*args)
+        chunks.append(args)
+        if len(chunks) == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(endings, "warn", fourth)
+        assert toy_run(cut, **long)["stop"] == "interrupted"
+    assert "it ends after the chunk under way" in capfd.readouterr().err
+    assert [row["step"] for row in log.read(cut)] == [24]
+    step, _, metadata = checkpoint.load(cut / "checkpoints")
+    assert (step, [end for end, _, _ in metadata["window"]]) == (40, [32, 40])
+    loss = log.read(cut)[0]["loss"]
+    assert checkpoint.metrics_of(cut / "checkpoints") == {24: pytest.approx(loss, rel=1e-6), 40: np.inf}
+    assert toy_run(cut, **long)["finished"]
+    assert_same(cut, whole)
+
+
+def test_a_signal_while_xla_compiles_ends_the_process_at_once(tmp_path):
+    running = process(tmp_path, before=("setsid",), XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert "compiling" in running.stderr.readline()
+    running.send_signal(signal.SIGINT)
+    status, out, err = ended(running)
+    assert (status, out, len(err.splitlines())) == (0, "", 1), err
+    assert err.startswith("interrupted before the first step: nothing to save; to go on: python -m ternary_jax.main")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "checkpoints", "config.json"]
 
 
 def test_three_kills_leave_no_trace(tmp_path):

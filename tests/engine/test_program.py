@@ -128,6 +128,10 @@ def test_a_chunk_fits_the_cadence_and_the_run():
     steps = plan(static, 64)
     assert (steps.unit, steps.total, steps.chunk, steps.cheap) == (4, 36, 4, 8)
     assert [end for end in range(4, 37, 4) if steps.due(end, steps.cheap)] == [8, 16, 24, 32, 36]
+    for epochs, every, most, chunk in ((96, 12, 0, 12), (96, 12, 3, 3), (96, 12, 5, 4), (9, 2, 3, 1), (97, 12, 3, 1)):
+        lengths = dict(evaluate__cheap_every=every, evaluate__costly_every=every, checkpoint__every=every)
+        _, static, _ = setting(train__epochs=epochs, train__chunk=most, **lengths)
+        assert plan(static, 64).chunk == 4 * chunk
 
 
 @pytest.mark.parametrize(
