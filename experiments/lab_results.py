@@ -57,10 +57,8 @@ SEEDS = "One process a seed, without a compilation cache."
 HELD_OUT = "Five of the nine rows of the script, the first with --runs=2. A row has one split; others differ widely."
 SPEED = dict(ms=",.2f", samples_per_s=",.0f")
 SECTIONS: dict[str, Section] = {
-    "seeds_v5_12": Section("v5.12", "seeds.py", f"{SEEDS} {SHORTER}", seeds),
-    "seeds_v5_12_rich": Section(
-        "v5.12, rich", "seeds.py --config=configs/v5_12_rich.py --seeds=2", f"{SEEDS} {SHORTER}", seeds
-    ),
+    "seeds_v5_12": Section("v5.12", "seeds.py", SEEDS, seeds),
+    "seeds_v5_12_rich": Section("v5.12, rich", "seeds.py --config=configs/v5_12_rich.py --seeds=2", SEEDS, seeds),
     "seeds_v5_12_4": Section("v5.12.4", "seeds.py --config=configs/v5_12_4.py --seeds=1", "", seeds),
     "disc": Section("The residue tree in the points of v5_12", "disc.py", "Branch B of one run, seed 0.", clusters),
     "variants": Section("The specialised scripts", "variants.py --seeds=4", "Four seeds each.", variants),
