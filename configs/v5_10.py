@@ -34,6 +34,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config = read(Path(__file__).with_name("vae.py"))
     config.train.epochs = 120
     config.train.learning_rate = 2e-3
+    config.train.chunk = 2  # a divisor of cheap_every; a signal is answered after two chunks at the most
     config.train.weight_decay = 1e-4
     config.evaluate.cheap_every = 10
     config.evaluate.costly_every = 120

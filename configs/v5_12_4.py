@@ -24,6 +24,7 @@ def get_config() -> ConfigDict:
     config.train.schedule = "warm_restarts"  # cycles of 20, 40 and 80 epochs
     config.train.cycle_epochs = 20
     config.train.cycle_growth = 2
+    config.train.chunk = 2  # a divisor of cheap_every; a signal is answered after two chunks at the most
     config.evaluate.cheap_every = 10
     config.evaluate.costly_every = 140
     config.checkpoint.every = 70
