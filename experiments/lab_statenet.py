@@ -86,7 +86,7 @@ class Runs(NamedTuple):
 
 
 def networks(given: Any) -> dict[str, Path]:
-    """Paths of the trained networks, by name: in --out; without it statenet.npz in assets/, the other in results/raw/."""
+    """Paths of the trained networks, by name: in --out; without it in assets/ and results/raw/."""
     names = ("statenet.npz", "statenet_unrolled.npz")  # of `train` and of `unroll` in meta_train_statenet.py
     return {name: (given.out or (lab.folder(given) / "raw" if "unrolled" in name else ASSETS)) / name for name in names}
 
