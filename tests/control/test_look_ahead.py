@@ -1,4 +1,4 @@
-"""A controller that learns by looking ahead: its gradient against differences of a loop, and when it is taken."""
+"""Look-ahead learning: its gradient against finite differences of a loop, and the steps at which it learns."""
 
 from pathlib import Path
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""Running means: against a loop, and what does not count."""
+"""Running means: against a loop, and without the values that are not finite."""
 
 import jax.numpy as jnp
 import numpy as np

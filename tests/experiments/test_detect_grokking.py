@@ -26,7 +26,7 @@ def rise(at, to=1.0):
         (rise(1), np.full(10, np.nan), False),
     ],
 )
-def test_the_truth_is_two_levels_of_accuracy(trained, held_out, truth):
+def test_whether_a_run_grokked_depends_on_two_levels_of_accuracy(trained, held_out, truth):
     assert d.grokked(STEPS, trained, held_out) is truth
 
 

@@ -1,4 +1,4 @@
-"""The torch twin that our speed is held against is the same program as ours, and refuses what it has nothing for."""
+"""The torch twin, the reference of our speed: it is the same program as ours, and refuses unsupported configs."""
 
 import lab
 import pytest
@@ -72,7 +72,7 @@ OVERRIDES += [{f"losses__{name}__on": "AB"} for name in sorted(UNKNOWN)]
 
 
 @pytest.mark.parametrize("override", OVERRIDES)
-def test_what_the_twin_has_not_is_refused_by_its_key(override):
+def test_a_value_that_the_twin_does_not_support_is_refused_by_its_key(override):
     (key,) = override
     with pytest.raises(ValueError, match=key.replace("__", ".")):
         torch_twin.check_config(small(**override))

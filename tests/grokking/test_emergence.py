@@ -1,4 +1,4 @@
-"""Emergence metrics: by numpy float64, by a loop over vertices, by closed forms; and in short runs of three tasks."""
+"""Emergence metrics against numpy float64, a loop over vertices and closed forms; and in short runs of three tasks."""
 
 import functools
 import math
@@ -48,7 +48,7 @@ rank = jax.jit(emergence.effective_rank)
 
 
 def reference(a):
-    """By the singular values of numpy, float64."""
+    """The effective rank by numpy's singular values, float64."""
     s = np.linalg.svd(np.asarray(a, np.float64), compute_uv=False)
     return s.sum() ** 2 / (s**2).sum()
 
@@ -58,7 +58,7 @@ def rotation(rng, n):
 
 
 def of_spectrum(rng, s, n, m):
-    """(n, m) float32 of these singular values."""
+    """A random matrix (n, m) float32 with these singular values."""
     return (rotation(rng, n)[:, : len(s)] * np.asarray(s) @ rotation(rng, m)[: len(s)]).astype(np.float32)
 
 
@@ -178,7 +178,7 @@ def _unit(w, b, x):
     return {"unit": (x @ w + b)[:, None]}
 
 
-def test_what_does_not_switch_is_not_counted_and_what_is_no_number_is_not_hidden():
+def test_units_that_do_not_switch_are_not_counted_and_a_nan_stays_nan():
     points = jnp.zeros((5, 3))
 
     def of(h):
@@ -222,7 +222,7 @@ def program(task, static, hypers):
     return jax.make_jaxpr(chunk)(jax.eval_shape(init, hypers), jnp.int32(0), hypers)
 
 
-def test_what_is_not_asked_for_leaves_no_equation():
+def test_metrics_that_are_off_leave_no_equation():
     task, static, hypers = assemble(of_toy())
     assert extension.extend(task, static, hypers) is task
     off, bare = (program(one, static, hypers) for one in (task, toy.make_task(static)))
@@ -388,7 +388,7 @@ def test_a_network_without_layers_has_no_folds():
         ),
     ],
 )
-def test_what_a_task_does_not_offer_is_a_sentence_before_anything_is_written(make, words, tmp_path):
+def test_a_metric_that_a_task_does_not_offer_is_refused_before_writing(make, words, tmp_path):
     with pytest.raises(ConfigError) as caught:
         host.run(make(), tmp_path / "run")
     assert all(word in str(caught.value) for word in words), str(caught.value)
@@ -397,6 +397,6 @@ def test_what_a_task_does_not_offer_is_a_sentence_before_anything_is_written(mak
 
 
 @pytest.mark.parametrize(("key", "value"), [("radius", 0.0), ("points", 0), ("directions", 0), ("weight_norm", "yes")])
-def test_a_wrong_value_is_a_sentence(key, value):
+def test_a_value_out_of_range_is_refused_by_its_key(key, value):
     with pytest.raises(ConfigError, match=rf"config\.emergence\.{key}="):
         load_config(TOY, {f"emergence.{key}": value})
