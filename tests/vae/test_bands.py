@@ -70,7 +70,7 @@ def test_its_gradient_is_the_slope_of_the_reference(ours, top):
 
 @pytest.mark.parametrize(("place", "costs"), [(-0.29, False), (0, False), (0.29, False), (-0.35, True), (0.35, True)])
 def test_a_band_is_so_many_levels_wide(place, costs):
-    """place: by how many levels every length lies too far in."""
+    """place: number of levels by which every length lies too far inwards."""
     length = (CENTRE[V] * RATIO**place).astype(np.float32)
     for ours, top in ((of_radii, True), (of_distances, False)):
         value, gradient = jax.value_and_grad(ours)(length, V)

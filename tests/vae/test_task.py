@@ -1,4 +1,4 @@
-"""The ternary task on small spaces: what a step draws, what moves in it, what is measured and exported, and a run."""
+"""The ternary task on small spaces: batches, parameter updates, phases, metrics, exports, and whole runs."""
 
 import functools
 import json
@@ -96,7 +96,7 @@ MODEL = dict(
     data__shifts=1,
 )
 
-# Linear networks, which compile in half the time.
+# Linear networks halve the time to compile.
 THIN: dict[str, Any] = {"model__direction_hidden": (), "model__radius_hidden": ()}
 for _b in "AB":
     THIN |= {f"model__{_b}__encoder": "plain", f"model__{_b}__hidden": (), f"model__{_b}__decoder_hidden": ()}
@@ -104,7 +104,7 @@ for _b in "AB":
 
 @pytest.fixture(scope="module")
 def steps():
-    """With two groups frozen, and a clip norm that is met."""
+    """Steps with two frozen groups and a clip norm that clips."""
     return small.steps(**MODEL, start__frozen=("encoder_A", "decoder_B"), train__clip_norm=0.5)
 
 
@@ -355,7 +355,7 @@ def two_runs(tmp_path_factory):
     return workdir, summary, files
 
 
-def test_a_run_trains_and_says_so(two_runs):
+def test_the_rows_and_summary_of_a_run_show_its_training(two_runs):
     workdir, summary, _ = two_runs
     assert summary["finished"]
     assert summary == json.loads((workdir / "summary.json").read_text())

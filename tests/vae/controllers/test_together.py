@@ -1,4 +1,4 @@
-"""All controllers in one chain, in a run of the engine: on the toy, whose two groups play the two branches."""
+"""All controllers in one chain, in runs of the toy task, whose two groups stand for the two branches."""
 
 from pathlib import Path
 from typing import Any
