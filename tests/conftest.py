@@ -29,9 +29,9 @@ hypothesis.settings.load_profile("suite")
 
 @pytest.fixture
 def strict_dtypes():
-    """No implicit promotion between dtypes. Not everywhere, because optax relies on promotion.
+    """Make implicit promotion between dtypes an error. It is no default, because optax relies on promotion.
 
-    A module of numeric tests asks for it with `pytestmark = pytest.mark.usefixtures("strict_dtypes")`.
+    A module of numeric tests requests it by `pytestmark = pytest.mark.usefixtures("strict_dtypes")`.
     """
     with jax.numpy_dtype_promotion("strict"):
         yield

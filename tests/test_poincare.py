@@ -301,7 +301,7 @@ def test_exp_of_a_vector_too_long_for_the_dtype_reaches_the_edge_and_no_further(
 
 
 def test_exp_crosses_the_whole_ball_from_edge_to_edge():
-    """From one edge to the other in one step: the gap of the second summand is 1e-11 there."""
+    """One step goes from one edge to the other, where the gap of the second summand is 1e-11."""
     x = np.array([1 - 3e-6, 0.0], np.float32)
     with jax.enable_x64(True):
         u = poincare.log(x.astype(np.float64), -x.astype(np.float64), 1.0)

@@ -51,7 +51,7 @@ def assert_rounded_once(actual, exact):
 
 
 def over_points(f):
-    """F at one point after the other, for what is not to be vmapped."""
+    """Apply f to one point after the other, without vmap."""
     return lambda points, c: jnp.stack([f(x, c) for x in points])
 
 
@@ -60,7 +60,7 @@ def scanned(f):
 
 
 def summed_by_scan(body):
-    """The gradient, by the transpose of a scan, of the sum of f over the rows."""
+    """The gradient of the sum of f over the rows, through the transpose of a scan."""
 
     def total(points, c):
         return jax.lax.scan(lambda s, x: (s + body(x, c), None), jnp.zeros((), points.dtype), points)[0]

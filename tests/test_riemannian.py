@@ -109,9 +109,9 @@ def test_the_geoopt_problem_moves_and_stays_off_the_clipping():
 
 
 def test_the_momentum_is_transported_not_copied():
-    """With a gradient once and then never again, momentum 1 coasts: along one geodesic, at constant speed.
+    """After one gradient and then zeros, momentum 1 moves a point along one geodesic at constant speed.
 
-    A buffer that is copied, or only rescaled by lambda, leaves the geodesic as it bends.
+    A buffer that is copied, or only rescaled by lambda, leaves the geodesic.
     """
     with jax.enable_x64(True):
         c, x = 1.3, jnp.array([[0.3, 0.2], [-0.5, 0.1]])

@@ -154,7 +154,7 @@ LENGTH = 24
 @settings(max_examples=10, phases=(Phase.explicit, Phase.generate))  # a smaller seed is no smaller case
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_machine_is_the_plain_one_over_ten_thousand_histories(seed):
-    """A thousand of them, each with a rule of its own, from each of ten seeds."""
+    """Ten seeds with a thousand histories each, and random thresholds for each history."""
     n, length, rng = 1_000, LENGTH, np.random.default_rng(seed)
     rule, seen, closed = rules(rng, n), histories(rng, n, length), rng.random(n) < 0.5
     found = np.asarray(run(rule, seen, closed))
@@ -211,7 +211,7 @@ def of_histories(rule, seen, anneal, window=WINDOW, closed=True):
 
 
 def controlled(steps, coverage, ramp=0, before=None):
-    """The Controls of each step, where the coverage is this at the evaluation before it; every second is due."""
+    """The Controls of each step, with coverage(step) at the latest evaluation; there is one every two steps."""
     rule = RULE._replace(warmup=0, hysteresis=0, stall=1, ramp=ramp)
 
     def see(signals):

@@ -43,9 +43,9 @@ def process(workdir, *overrides, before=(), **variables):
     command = [*before, sys.executable, "-m", "ternary_jax.main", f"--config={CONFIG}", f"--workdir={workdir}"]
     command += [f"--config.{override}" for override in overrides]
     env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **variables}
-    del env["TF_CPP_MIN_LOG_LEVEL"]  # jax has set it here
+    del env["TF_CPP_MIN_LOG_LEVEL"]  # set by jax in this process
     if "XDG_CACHE_HOME" in variables:
-        del env["JAX_COMPILATION_CACHE_DIR"]  # which has the last word
+        del env["JAX_COMPILATION_CACHE_DIR"]  # which would override XDG_CACHE_HOME
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
 
@@ -128,7 +128,7 @@ def test_a_workdir_of_another_config_is_refused(undisturbed):
         toy_run(undisturbed, train__epochs=24, toy__noise=0.2)
     assert "toy.noise is 0.1 there and 0.2 here" in str(e.value)
     assert everything(undisturbed) == before
-    toy_run(undisturbed, train__on_nan="rollback")  # this one may differ
+    toy_run(undisturbed, train__on_nan="rollback")  # this key may differ
 
 
 def test_a_directory_that_is_no_workdir_is_refused(tmp_path):
@@ -163,7 +163,7 @@ def test_a_metric_that_is_not_measured_is_one_sentence_before_anything_is_writte
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_saves_says_how_to_go_on_and_does(tmp_path, undisturbed, number, monkeypatch, capfd):
-    """At the third evaluation, in the process itself."""
+    """The test raises the signal in its own process, at the third progress line."""
     seen = []
 
     def line(*args):
@@ -204,11 +204,11 @@ def test_three_kills_leave_no_trace(tmp_path):
         while not moment() and running.poll() is None:
             time.sleep(0.001)
         running.kill()
-        assert ended(running)[0] == -signal.SIGKILL, "it was finished before the kill"
+        assert ended(running)[0] == -signal.SIGKILL, "the run ended before the kill"
     status, out, err = ended(process(workdir, *long))
     assert status == 0, err
     assert "going on from step" in err
-    assert "cpu_aot_loader" not in err  # what XLA says of a program that it takes from the cache
+    assert "cpu_aot_loader" not in err  # a warning of XLA about cached programs
     assert "error" in out
     assert_same(workdir, tmp_path / "undisturbed")
     assert final(workdir)[1]["['task']['steps']"].tolist() == [3200]

@@ -31,14 +31,14 @@ def with_nans():
 
 
 def setting(**overrides):
-    """(None, static, hypers) of the toy, keys with __ for a dot."""
+    """(None, static, hypers) of the toy; None stands for its unchanged task. overrides: keys with __ for a dot."""
     config = load_config(CONFIG, {key.replace("__", "."): value for key, value in overrides.items()})
     static, hypers = split(config)
     return None, static, jax.device_put(hypers)
 
 
 def variant(**overrides):
-    """(task, static, hypers), for a task that is to be altered."""
+    """(task, static, hypers) of the toy task, for tests that change the task."""
     _, static, hypers = setting(**overrides)
     return toy.make_task(static), static, hypers
 
@@ -108,7 +108,7 @@ def test_ten_runs_at_once_are_ten_runs_alone():
     common = dict(train__epochs=26, stop__loss_patience=2, stop__loss_share=0.2, stop__watch_threshold=0.2)
     together, reports = trained(*setting(runs=10, seed=3, train__learning_rate=rates, **common))
     stops = {int(reason) for reason in reports[-1].stop.reason}
-    assert stops == {stopping.RUNNING, stopping.CONVERGED}, "the setting should have both, or this shows little"
+    assert stops == {stopping.RUNNING, stopping.CONVERGED}, "change the setting: some runs have to stop, some not"
     for k, rate in enumerate(rates):
         alone, _ = trained(*setting(seed=3 + k, train__learning_rate=rate, **common))
         assert_close(one(together, k).params, one(alone).params, 1e-4)

@@ -73,7 +73,7 @@ def test_a_result_says_what_made_it(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("file", sorted(lab.RESULTS.glob("*.json")), ids=lambda file: file.stem)
 def test_a_result_file_is_small_and_says_what_made_it(file):
-    """Files that were written before there was `lab.write` have no command."""
+    """Older files, written before `lab.write` existed, have no command."""
     found = json.loads(file.read_text())
     assert not (found.keys() & {"command", "machine"}) or found.keys() >= MADE_BY
     assert file.stat().st_size < 16_000, "rows and curves go to results/raw/, which git ignores"

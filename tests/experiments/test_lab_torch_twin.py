@@ -31,7 +31,7 @@ def small(**overrides):
 
 @pytest.fixture(scope="module")
 def config():
-    """c enters projections, distances and targets in ways that c = 1 would not tell apart; a KL that is not free."""
+    """A config with c = 0.7, because c = 1 would hide wrong powers of c, and with a KL above free_bits."""
     return small(model__c=0.7, losses__kl__free_bits=0.003)
 
 
@@ -42,7 +42,7 @@ def ours(config):
 
 def test_terms_gradients_and_moves_are_ours(config, ours):
     found = torch_twin.compare(config, ours)
-    assert len(found["terms"]) == 9  # the total too
+    assert len(found["terms"]) == 9  # the total is one of them
     assert found["moves_compared"] > 0.5
 
 

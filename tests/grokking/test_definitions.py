@@ -101,7 +101,7 @@ def test_noise_and_schedule_drops_are_no_events(make, noise):
 @pytest.mark.slow
 @pytest.mark.parametrize(("memory", "events"), [(0.0, (0, 0)), (0.8, (0, 2)), (0.95, (3, 12)), (1.0, (5, 18))])
 def test_noise_that_all_metrics_share_is_no_event_unless_it_wanders(memory, events):
-    """Of 64 histories, x_t+1 = memory x_t + noise: it cannot know, as a walk rises like what is learned."""
+    """64 histories x_t+1 = memory x_t + noise. Some random walks rise as a learned metric does, and count as events."""
     rng, x = np.random.default_rng(0), np.zeros((64, 150))
     history, steps = histories.steady(rng, runs=64), rng.normal(size=x.shape)
     for t in range(150):

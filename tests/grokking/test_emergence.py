@@ -68,7 +68,7 @@ def of_spectrum(rng, s, n, m):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (30, 30), (12, 90), (400, 60)])
 @pytest.mark.parametrize("decay", [0.0, 0.1, 0.5, 3.0])
 def test_the_effective_rank_is_that_of_float64(shape, decay):
-    """Also where most singular values are below the rounding of a Gram matrix: 3e-4 of the greatest."""
+    """With a fast decay most singular values are below 3e-4 of the greatest, where a Gram matrix would lose them."""
     rng = np.random.default_rng(int(10 * decay))
     a = of_spectrum(rng, np.exp(-decay * np.arange(min(shape))), *shape)
     assert float(rank(a)) == pytest.approx(reference(a), rel=3e-6)
@@ -160,7 +160,7 @@ def test_a_relu_network_is_counted_as_a_loop_over_its_vertices_does(radius):
 
 @given(st.integers(1, 6), st.floats(0.1, 2.0), st.floats(-3.0, 3.0), st.integers(0, 99))
 def test_a_hyperplane_counts_if_it_is_near_and_not_if_it_misses_the_ball(d, radius, distance, seed):
-    """Of a point and a unit w x + b, by the distance of the hyperplane from the point, in radii."""
+    """One point and one unit w x + b; `distance` is that of the hyperplane from the point, in radii."""
     rng = np.random.default_rng(seed)
     x, w = rng.normal(size=(2, d))
     w /= np.linalg.norm(w)
@@ -170,7 +170,7 @@ def test_a_hyperplane_counts_if_it_is_near_and_not_if_it_misses_the_ball(d, radi
     found = float(emergence.local_complexity(unit, points, jax.random.key(seed), radius, d)["unit"])
     if abs(distance) > 1.001:
         assert found == 0
-    if abs(distance) < 0.999 / math.sqrt(d):  # one of d orthonormal directions is at least so steep
+    if abs(distance) < 0.999 / math.sqrt(d):  # one of d orthonormal directions has |w u| >= 1 / sqrt(d)
         assert found == 1
 
 
@@ -298,7 +298,7 @@ def test_untrained_is_run_0_before_its_first_step(tmp_path):
 
 
 def encoder(params, x, kind):
-    """What the units of each layer read, by numpy float64; x (n, 3 D)."""
+    """The preactivations of each layer, by numpy float64; x (n, 3 D)."""
     found = {}
     for name, layer in sorted(params["trunk"].items()):
         h = x @ layer["dense"]["kernel"] + layer["dense"]["bias"]

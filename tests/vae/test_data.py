@@ -295,7 +295,7 @@ def test_every_batch_has_the_composition_and_only_training_operations(name):
 
 @pytest.mark.parametrize("changes", [{}, {"split": "random", "train_share": 0.6}, {"split": "digit_box"}])
 def test_each_stratum_is_uniform(changes):
-    """Extras apart: the rows of a level are those that never leave it."""
+    """The rows of a fixed level draw uniformly from it; the others draw uniformly from all training operations."""
     train = train_mask(n_digits=4, **changes)
     level = levels(4)
     strata = strata_of(train, 4, 64, 0.4, 2)
@@ -460,7 +460,7 @@ def test_a_draw_consumes_its_key(draw):
 
 
 def test_a_count_near_two_to_the_23_is_drawn_evenly():
-    """Where floor(u count) with a float32 u would leave out one number in three."""
+    """floor(u * count) with a float32 u would never draw one number in three."""
     count = jnp.full(40_000, 3 * 2**22, jnp.int32)
     drawn = np.asarray(data._uniform_below(jax.random.key(0), count))
     assert 0 <= drawn.min() <= drawn.max() < 3 * 2**22

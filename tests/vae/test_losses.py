@@ -258,7 +258,7 @@ def test_gradients_are_the_slopes_of_the_reference(name, kind):
 
 
 def test_a_variance_and_a_correlation_have_second_derivatives():
-    """Of what passes through means, or holds something back from the gradient."""
+    """check_grads to order two of the variance inside levels and of the correlation with zero trits."""
     batch = GENERIC["a single"]
     with jax.enable_x64(True):
 
@@ -300,12 +300,12 @@ def test_losses_that_compare_levels_are_0_on_one_level(name):
 
 
 def one_of_each(r):
-    """A batch of ten rows by repetition: radii r (D + 1,), one level after the other, four times."""
+    """(radii, levels) of a batch: the radii r (D + 1,) of all levels in order, repeated."""
     return np.tile(np.asarray(r, np.float32), ROWS // (D + 1)), np.tile(LEVELS, ROWS // (D + 1))
 
 
 def known(r, v=LEVELS):
-    """Every loss of radii that needs no batch of its own, for rows paired with their neighbours."""
+    """The values of all losses of radii, by name, for radii r and levels v, each row paired with the next."""
     r, v = one_of_each(r) if len(r) == D + 1 else (np.asarray(r, np.float32), v)
     pairs = (np.stack([a, np.roll(a, 1)]) for a in (r, v))
     radii, valuations = pairs

@@ -102,7 +102,7 @@ def test_shifts_are_two_rows_other_than_the_anchor_and_each_other_all_as_likely(
 
 
 def output_of(z, rows, c) -> Any:
-    """All that a ranking loss looks at."""
+    """A BranchOutput in which only the fields that a ranking loss reads have values."""
     lists = Batch(rows, jnp.zeros_like(rows), rows[:, None], None, jax.random.key(0))
     nothing = jnp.zeros(len(rows))
     points = Points(z, z, nothing)

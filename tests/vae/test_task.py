@@ -34,7 +34,7 @@ SPLITS = {
 
 @functools.cache
 def static_of(name):
-    """(task, static) of a split whose held-out rows are of two levels or more, or, by its name, of one."""
+    """(task, static) of a split. Its held-out rows have one level if the name is "one level", else at least two."""
     for seed in range(9):
         static, _ = split(small.config(**SPLITS[name], data__split_seed=seed))
         made = task.make_task(static)

@@ -129,7 +129,7 @@ def test_in_the_mean_it_is_the_integral_over_the_disc(mean, scale, sigma, c):
 
 @pytest.mark.parametrize("dim", [2, 8])
 def test_in_the_mean_over_draws_it_is_not_negative(dim):
-    """Where q and p nearly agree single draws are negative as often as not."""
+    """If q and p nearly agree, about half of the single draws are negative; their mean is not."""
     for seed, (scale, centre) in enumerate([(0.5, 0.0), (0.52, 0.0), (0.5, 0.05), (0.3, 0.3)]):
         eps = np.random.default_rng(seed).normal(size=(20_000, dim)).astype(np.float32)
         mean = np.zeros_like(eps)

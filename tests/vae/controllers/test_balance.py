@@ -48,7 +48,7 @@ def ratios(rows, decay):
 
 
 def noisy(n, scale=2.0, seed=0):
-    """Norms of both branches that scatter; nothing before the first step, nor of either branch alone once later."""
+    """Random norms of both branches, (n, 5). All are unknown (inf) in row 0, and one of each branch in a later row."""
     rows = np.random.default_rng(seed).lognormal(0, scale, (n, 5))
     rows[0] = np.inf
     rows[n // 2, 1] = np.inf

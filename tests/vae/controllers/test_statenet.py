@@ -42,7 +42,7 @@ def network(seed=0, size=1.0) -> Any:
 
 
 def saying(values):
-    """Parameters of a network that says this, whatever it sees."""
+    """Parameters of a network whose output is `values` for every input."""
     params = jax.tree.map(np.zeros_like, network())
     params["decoder_1"]["bias"] = np.float32(np.arctanh(values))
     return params
@@ -56,7 +56,7 @@ def float64():
 
 
 def world(seed=0):
-    """STEPS rows of all that is observed, by name; nothing before the first step, and before an evaluation later on."""
+    """STEPS rows of random signals, by name; all are unknown (inf) in row 0."""
     rng = np.random.default_rng(seed)
     rows = {name: rng.lognormal(0, 1, STEPS).astype(np.float32) for name in SOURCES.signals()}
     for name in SOURCES.signals():
