@@ -5,8 +5,8 @@
 Seconds of a chunk of configs/v5_12.py (three epochs and an evaluation), as the engine compiles it, with and without
 them, in turns. The second chunk is timed, as the detector judges nothing in the first. The time of a chunk may vary by
 more than the cost. So the bar is on the controllers alone: their chain is scanned over the steps of a chunk without a
-model, and the time of the plain chain is subtracted. The best time counts. Needs an idle machine,
-about five minutes. Writes results/bench_grokking.json.
+model, and the time of the plain chain is subtracted. The best time counts. Needs an idle machine
+for about five minutes. Writes results/bench_grokking.json.
 """
 
 import time

@@ -39,7 +39,7 @@ USUAL = re.compile(
     r".*metrics.jsonl has a line .*"
 )
 
-# Parts of messages about full disks; each has to be part of the line that the user reads of at least one fault.
+# Parts of messages about full disks; at least one fault has to show each of them.
 MET = ("config.json cannot", "metrics.jsonl cannot", "there is none before", "the last good one", "run_000.npz cannot")
 FOLDER = tempfile.TemporaryDirectory()
 PLACE = Path(FOLDER.name)
@@ -87,7 +87,7 @@ def limited(blocks, overrides=LINE):
 
 
 def signals(*given):
-    """A run that gets these signals in this order. given: (number, condition(workdir, stderr) to send it) each."""
+    """A run that gets these signals in this order. given: pairs (number, condition(workdir, stderr) for sending it)."""
 
     def hurt(workdir):
         file = workdir.with_suffix(".err")

@@ -210,7 +210,7 @@ def timed_saves() -> Iterator[list[float]]:
 
 
 def parser(doc: str | None, quick: str = "", seeds: int = 0, runs: int = 0) -> argparse.ArgumentParser:
-    """A parser with the docstring as help, --out, and those of --quick, --seeds and --runs that have a default here."""
+    """A parser with the docstring as help, --out, and those of --quick, --seeds and --runs that are given here."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--out", type=Path, metavar="DIR", help="folder of the result; default: results/")
     if quick:
