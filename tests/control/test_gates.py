@@ -167,7 +167,7 @@ def test_the_machine_is_the_plain_one_over_ten_thousand_histories(seed):
         np.testing.assert_allclose(found[k], np.array(expected, np.float32), rtol=1e-6, err_msg=str(k))
         changes += np.abs(np.diff(found[k][:, [0, 2, 4]], axis=0)).sum(0).astype(int)
         moved += np.ptp(found[k][:, 7:], axis=0) > 0
-    assert changes.min() > n / 2  # every gate changes more than once a history on average,
+    assert changes.min() > n / 2  # every gate changes in many histories,
     assert moved.min() > n / 50  # and every threshold is annealed in many histories
 
 
