@@ -138,7 +138,7 @@ def test_a_directory_that_is_no_workdir_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_half_a_config_of_an_earlier_start_is_no_stranger(tmp_path):
+def test_a_partial_config_of_an_earlier_start_is_replaced(tmp_path):
     (tmp_path / "config.json.part").write_text('{"see')
     assert toy_run(tmp_path, train__epochs=2)["finished"]
 

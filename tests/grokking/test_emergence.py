@@ -315,7 +315,7 @@ CASES = {"improved": {}, "plain": {"model__A__encoder": "plain", "model__B__enco
 
 @pytest.mark.parametrize("remat", [False, True])
 @pytest.mark.parametrize("kind", CASES)
-def test_an_encoder_shows_what_its_units_read(kind, remat):
+def test_an_encoder_returns_the_preactivations_of_its_units(kind, remat):
     changes = CASES[kind] | {"model__A__hidden": (8, 6), "train__remat": remat}
     made, _, hypers, params = small.setting(**changes)
 

@@ -294,7 +294,7 @@ def test_bfloat16_is_inside_the_networks_alone():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kinds", [("improved", "residual"), ("plain", "improved")])
-def test_what_is_computed_again_is_the_same(kinds):
+def test_remat_changes_no_value_and_no_gradient(kinds):
     options = dict(model__A__encoder=kinds[0], model__A__decoder=kinds[1], model__A__decoder_hidden=(7, 7))
     found, again = [], []
     for remat in (False, True):
@@ -310,7 +310,7 @@ def test_what_is_computed_again_is_the_same(kinds):
         again.append(sum(name in ("checkpoint", "remat", "remat2") for name in names))
     for kept, computed in zip(*map(jax.tree.leaves, found), strict=True):
         np.testing.assert_allclose(computed, kept, rtol=1e-5, atol=1e-5)
-    assert again == [0, 3]  # layers of the encoder, 1, and of the decoder, 2: in the backward pass
+    assert again == [0, 3]  # in the backward pass: 1 layer of the encoder, 2 of the decoder
 
 
 def test_what_is_drawn_has_the_mean_and_the_variance_that_the_encoder_says():

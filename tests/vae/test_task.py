@@ -283,7 +283,7 @@ def test_metrics_are_those_of_b_then_a_with_their_references(name):
         ("digit_box", ["split digit_box: 9 of 81", "a box"]),
     ],
 )
-def test_a_note_says_what_the_split_is_worth(name, words):
+def test_the_note_of_a_split_says_what_it_measures(name, words):
     (note,) = static_of(name)[0].notes
     assert all(word in note for word in words), note
     assert "\n" not in note

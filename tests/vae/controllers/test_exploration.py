@@ -102,7 +102,7 @@ def test_they_have_the_values_of_the_originals_at_their_epochs():
     assert [at(lambda_3, e) for e in range(300)] == pytest.approx(cosine)
 
 
-def test_none_of_them_jumps_and_all_are_of_the_run_and_not_of_its_steps():
+def test_schedules_do_not_jump_and_depend_on_the_share_of_the_run_alone():
     """With a hundred times the steps, each schedule changes a hundredth as much from step to step."""
     fine = exploration.done(100 * STEPS)
 

@@ -174,7 +174,7 @@ def turned_by(steps, bias):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("structure", "geometry"), ROWS)
-def test_at_rest_the_model_has_the_gradient_that_it_has_without_a_controller(on, off, structure, geometry):
+def test_at_rest_the_gradient_of_the_model_is_that_without_a_controller(on, off, structure, geometry):
     rows = dict(structure=structure, geometry=geometry)
     state = off.state._replace(params={k: v for k, v in on.state.params.items() if k != "controller"})
     with_it, info = on.step(turned_by(on, np.zeros(6)), **rows)
