@@ -1,4 +1,4 @@
-"""The metrics of the two closed forms: embeddings at the ceilings, without training. Runs for a few seconds."""
+"""The metrics of the two closed forms, which are embeddings at the ceilings, without training. Takes a few seconds."""
 
 from ml_collections import ConfigDict
 
@@ -7,7 +7,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.task = "ternary_jax.vae.baselines"  # the module that main.py runs
     config.n_digits = 9  # 3^9 = 19,683 operations, the ternary functions of two ternary variables
-    config.dim = 16  # coordinates of the ball: 16 are 8 planes, so digits 0 and 8 share one
+    config.dim = 16  # coordinates of the ball; 16 are 8 planes, so digits 0 and 8 share a plane
     config.c = 1.0  # sectional curvature is -c; lengths scale by 1/sqrt(c), rank metrics do not change
     config.seed = 0  # seed of the pairs and triplets; figures are comparable at one seed only
 
@@ -18,9 +18,9 @@ def get_config() -> ConfigDict:
 
     # The closed form `rich`: hierarchy at its ceiling, level 0 at both ends of the first coordinate, u.
     config.rich = ConfigDict()
-    config.rich.scale = 0.3  # sqrt(c) times the length of digit 0, if the tail had one: digit 1 has 0.3 * 0.42
+    config.rich.scale = 0.3  # digit k of the tail, k >= 1, has the length scale * ratio^k / sqrt(c)
     config.rich.ratio = 0.42  # length of a digit over that of the one before it, as in `tree`
-    config.rich.centre_0 = 0.0  # sqrt(c) times the place on u of x_0 = 0: levels from 1 on are around the origin
-    config.rich.centre_1 = 0.945  # sqrt(c) times the place on u of x_0 = 1: near the edge
-    config.rich.centre_2 = -0.24  # sqrt(c) times the place on u of x_0 = 2: outside level 1, which ends at 0.14
+    config.rich.centre_0 = 0.0  # sqrt(c) times the coordinate u at x_0 = 0, the centre of levels 1 and higher
+    config.rich.centre_1 = 0.945  # sqrt(c) times the coordinate u at x_0 = 1, near the edge
+    config.rich.centre_2 = -0.24  # sqrt(c) times the coordinate u at x_0 = 2, outside level 1, which ends at 0.14
     return config.lock()

@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
     config.train.cycle_epochs = 20  # schedule "warm_restarts": epochs of the first cosine
     config.train.cycle_growth = 2  # schedule "warm_restarts": length of each cosine over that of the one before it
     config.train.clip_norm = 1.0  # upper limit of the norm of all gradients together; 0.0: no clipping
-    config.train.dtype = "float32"  # of the networks; "bfloat16" is for accelerators; the geometry stays float32
+    config.train.dtype = "float32"  # of the networks: "float32", or "bfloat16" on accelerators; geometry is float32
     config.train.remat = False  # True: the backward pass recomputes activations, which saves memory
     config.train.chunk = 0  # most epochs of one call of the program; Ctrl-C waits for its end; 0: cheap_every
     config.train.microbatches = 1  # parts of a batch that are computed one by one to save memory; divides batch_size
@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
     config.train.max_rollbacks = 3  # rollbacks of a run; after them a NaN stops the run
 
     config.evaluate = ConfigDict()
-    config.evaluate.cheap_every = 10  # epochs between cheap evaluations, the only times at which a run is measured
+    config.evaluate.cheap_every = 10  # epochs between cheap evaluations; a run is measured at no other time
     config.evaluate.costly_every = 50  # epochs between costly evaluations, a multiple of cheap_every; 0: never
 
     # Emergence metrics, see ternary_jax/grokking/emergence.py: every cheap evaluation measures those that are True. The
@@ -47,9 +47,9 @@ def get_config() -> ConfigDict:
     config.emergence.weight_rank = False  # effective rank of the weight matrices of each group
     config.emergence.representation_rank = False  # effective rank of the representations of the inputs
     config.emergence.local_complexity = False  # units that switch within a radius around an input
-    config.emergence.radius = 0.1  # of local_complexity: the radius, in units of the network's input
-    config.emergence.points = 64  # of local_complexity: number of inputs, drawn once
-    config.emergence.directions = 8  # of local_complexity: orthonormal directions, each both ways; at most input size
+    config.emergence.radius = 0.1  # local_complexity: radius around an input, in units of the network's input
+    config.emergence.points = 64  # local_complexity: number of inputs, drawn once
+    config.emergence.directions = 8  # local_complexity: orthonormal directions, each both ways; at most the input size
 
     config.stop = ConfigDict()
     config.stop.watch = "coverage"  # metric that has to be high before a plateau of the loss is "converged"
@@ -63,10 +63,10 @@ def get_config() -> ConfigDict:
 
     config.checkpoint = ConfigDict()
     config.checkpoint.every = 50  # epochs between checkpoints, a multiple of cheap_every: the most that a kill loses
-    config.checkpoint.latest = 2  # number of newest checkpoints that are kept; 2, in case the newest is damaged
+    config.checkpoint.latest = 2  # number of newest checkpoints kept; the second is a spare if the newest is damaged
     config.checkpoint.best = 1  # number of best checkpoints that are kept
     config.checkpoint.best_metric = "loss"  # ranks the best checkpoints: "loss", or a metric of the task
-    config.checkpoint.keep_every = 0  # k: every k-th checkpoint is kept for good; 0: none
+    config.checkpoint.keep_every = 0  # k: every k-th checkpoint is never deleted; 0: none
 
     # The definition of a grokking event, for the detector and for `analyze`: see ternary_jax/grokking/definitions.py.
     # Lengths are in evaluations. The reason for flat = 10: the range of 40 normal values, each a median of three, is 3
@@ -77,7 +77,7 @@ def get_config() -> ConfigDict:
     grokking.metrics = ()  # metrics of the detector, each a different figure; (): all cheap ones with a scale
     grokking.memory = 40  # evaluations before a rise that the detector looks back at
     grokking.flat = 10.0  # greatest range of the loss on a plateau, in standard deviations of its noise
-    grokking.floor = 1e-3  # least deviation of the noise, as a share of the loss's whole range: so 1 % is flat
+    grokking.floor = 1e-3  # least deviation of the noise, as a share of the loss's range; 10 x 1e-3: 1 % is flat
     grokking.plateaus = (5, 15, 26)  # lengths in evaluations from which a plateau is micro, standard, major
     grokking.gains = (0.01, 0.03, 0.08)  # least gains of the three sizes of a rise, as shares of the metric's scale
     grokking.within = 3  # evaluations that a rise takes at most

@@ -20,9 +20,9 @@ def get_config() -> ConfigDict:
     config = read(Path(__file__).with_name("defaults.py"))
     config.task = "ternary_jax.addition.task"
 
-    config.train.epochs = 0  # 0: the length is train.steps, because runs of this task differ in the pairs of an epoch
+    config.train.epochs = 0  # 0: train.steps sets the length, because the pairs of an epoch differ between runs
     config.train.steps = 3000  # length of a run; lengths below in epochs are in steps
-    config.train.batch_size = 2296  # all training pairs, 35 % of 81^2; where runs differ, the largest number
+    config.train.batch_size = 2296  # all training pairs, 35 % of 81^2; the largest number if runs differ
     config.train.learning_rate = 3e-3
     config.train.weight_decay = 2.0
     config.train.schedule = "constant"  # a falling learning rate would set the end of the delay
@@ -40,16 +40,16 @@ def get_config() -> ConfigDict:
     config.stop.watch_threshold = 0.995
 
     config.data = ConfigDict()
-    config.data.p = 3  # p, a prime
+    config.data.p = 3  # p of the modulus p^n_digits, a prime
     config.data.n_digits = 4  # the modulus is p^n_digits; 1: a prime modulus
-    config.data.split = "random"  # "random": pairs are held out at random; "none": none are, no held-out metrics
+    config.data.split = "random"  # "random": pairs are held out at random; "none": no pair is, and no held-out metric
     config.data.train_share = 0.35  # share of training pairs, the rest is held out; a tuple gives one per run
     config.data.split_seed = 0  # number of the random order of the split, below data.splits; a tuple gives one per run
     config.data.splits = 8  # number of random orders that are made
     config.data.full_batch = True  # every step sees all training pairs; False: batch_size pairs drawn from them
 
     config.model = ConfigDict()
-    config.model.kind = "perceptron"  # with one hidden layer; or "transformer", with one layer
+    config.model.kind = "perceptron"  # "perceptron" with one hidden layer, or "transformer" with one layer
     config.model.width = 64  # width of the embedding
     config.model.hidden = 128  # width of the hidden layer
     config.model.heads = 4  # attention heads of the transformer; divides width

@@ -1,9 +1,9 @@
-"""The extended run of the documents, 500 epochs in three phases, with operations held out: does it generalise late?
+"""The extended run of the documents, to look for late generalisation: 500 epochs in three phases, with a held-out set.
 
     --config=configs/grokking.py           5 of the 27 residue balls i mod 27 are held out
-    --config=configs/grokking.py:random    as many operations at random, for comparison: reconstruction leaks there
+    --config=configs/grokking.py:random    as many operations at random, for comparison: reconstruction leaks
 
-It extends v5_12_4. v5_12 is no start for it: its bands are at the ceiling after 12 epochs, without a delay. Phases,
+It extends v5_12_4. v5_12 is unsuitable, as its bands reach the ceiling after 12 epochs, without a delay. Phases,
 rates and weights are those of the extended configuration; the networks and the batch are those of v5_12_4.
 Fixed: both branches are trained, where the original script had a radial loss on branch B alone; the run follows the
 phases; and operations are held out, because generalisation can only be measured on these. The exploration phase is one

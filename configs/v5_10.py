@@ -1,4 +1,4 @@
-"""The system of the v5.10 documents: two variational autoencoders in the ball, coupled, under a hyperbolic prior.
+"""The system of the v5.10 documents: two coupled variational autoencoders in the ball, with a hyperbolic prior.
 
     --config=configs/v5_10.py             natural exploration: the prior and the radii, and the order of distances
     --config=configs/v5_10.py:VARIANT     a row of the documents' table of trade-offs: disabled, prior, ranking, all
@@ -63,7 +63,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.targets.hierarchy_B = -0.80
     config.losses.reconstruction.weight = 8.0  # at 4.0, three of sixteen runs ended without full coverage
     config.losses.prior.on = "AB"
-    config.losses.prior.weight = 0.005  # on nats of 16 coordinates; at 1.0 the posterior collapses to the prior
+    config.losses.prior.weight = 0.005  # the KL sums 16 coordinates; at 1.0 the posterior collapses to the prior
     config.losses.stratification.on = "AB"
     config.losses.stratification.weight = 0.3
     config.losses.alignment.on = "AB"
@@ -83,7 +83,7 @@ def _steered(config: Any) -> None:
     """Add the StateNet of experiments/meta_train_statenet.py, and set the values that were tuned with it."""
     config.control = "schedules+statenet"
     config.statenet.params = "statenet.npz"
-    config.statenet.interval = 93  # 50 corrections in a run, as in its training: corrections add up
+    config.statenet.interval = 93  # 50 corrections in a run, as in its training, because corrections add up
     config.knobs.ranking, config.knobs.tau = 1.147, 0.394
     config.knobs.lambda_1, config.knobs.lambda_2 = 0.592, 0.657
     config.schedules.alignment.mean = 0.277

@@ -1,4 +1,4 @@
-"""The main config: full coverage, the hierarchy at its ceiling, the residue tree in the distances, richness, all on B.
+"""The main config: branch B gets full coverage, hierarchy at its ceiling, the tree in its distances, and richness.
 
 B is deterministic and has the losses `bands` of radii and distances. A is variational and has the radial loss of the
 documents.

@@ -40,7 +40,7 @@ def get_config() -> ConfigDict:
         branch.posterior = "gaussian"
         branch.decoder = "improved"
 
-    config.losses.kl.on = "AB"  # the documents have none: there, only the frozen encoder keeps the noise's variance
+    config.losses.kl.on = "AB"  # the documents have no KL; their frozen encoder keeps the variance of the noise
     config.losses.radial.on = "AB"
     config.losses.rank.on = "AB"
     config.losses.rich.on = "B"

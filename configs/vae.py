@@ -1,4 +1,4 @@
-"""The start of every config of the ternary task: the dual model with all losses, of which only reconstruction is on.
+"""The keys and defaults of the ternary task: the dual model with all losses, of which only reconstruction is on.
 
 Another config begins with
 
@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     config.stop.watch = "coverage_B"  # metric that has to be high before a plateau of the loss is "converged"
 
     config.data = ConfigDict()
-    config.data.n_digits = 9  # D: the model is of all 3^D operations, 3^9 = 19,683
+    config.data.n_digits = 9  # D, digits of an operation; there are 3^D operations, 3^9 = 19,683
     config.data.split = "none"  # which operations are held out: "none", "random", "residue_balls" or "digit_box"
     config.data.split_seed = 0  # seed of the split
     config.data.train_share = 0.05  # split "random": share of the operations that are trained on
@@ -30,31 +30,33 @@ def get_config() -> ConfigDict:
     config.data.box_digits = 2  # split "digit_box": number of digits that are fixed in the operations held out
     config.data.budget = 0.0  # share of a batch that goes to levels v >= high_from, in equal parts; 0.0: uniform draws
     config.data.high_from = 4  # first level of the budget; levels from 4 on hold 243 of the 19,683 operations
-    config.data.partners = False  # True: half of a batch are partners of the other half, at each pair valuation in turn
-    config.data.shifts = 4  # pairs of each row for losses of pairs: 4 x 512 rows are 2,048 pairs
+    config.data.partners = False  # True: half of a batch are partners of the other half, each pair valuation in turn
+    config.data.shifts = 4  # number of pairs of each row in losses of pairs; 4 x 512 rows are 2,048 pairs
 
     config.model = ConfigDict()
     config.model.dim = 16  # coordinates of the ball
-    config.model.inputs = "one_hot"  # digits as the encoder reads them; "trits": as numbers -1, 0, 1
-    config.model.c = 1.0  # the sectional curvature is -c; with another `curvature` than "fixed", its value at the start
-    # "fixed"; "learned": c = softplus(theta) with a gradient; "controlled": by the prior's homeostat or by StateNet.
+    config.model.inputs = "one_hot"  # encoder input: "one_hot" digits, or "trits", the numbers -1, 0, 1
+    config.model.c = 1.0  # the sectional curvature is -c; the initial value if `curvature` is not "fixed"
+    # How c changes. "fixed": never; "learned": c = softplus(theta), theta a parameter; "controlled": by the prior's
+    # homeostat or by StateNet.
     config.model.curvature = "fixed"
     config.model.max_radius = 0.95  # projection "direction_radius": greatest sqrt(c)|z|
     config.model.direction_hidden = (64, 64)  # projection "direction_radius": widths of the network of directions
     config.model.radius_hidden = (32, 32)  # projection "direction_radius": widths of the network of radii
     config.model.projection_dropout = 0.0  # projection "direction_radius": dropout of the network of directions
     config.model.cross_injection = False  # True: training decodes (1 - rho) u + rho sg(u of the other branch)
-    config.model.rho = 0.0  # permeability of the cross-injection; schedules replace it, but not in StateNet's reference
+    config.model.rho = 0.0  # rho of the cross-injection; schedules replace it, except in StateNet's reference
 
     branch = ConfigDict()
-    branch.encoder = "improved"  # layer norm, silu and dropout after each layer; "plain": relu
+    branch.encoder = "improved"  # "improved": layer norm, silu, dropout after each layer; "plain": relu
     branch.hidden = (256, 128, 64)  # widths of the encoder
     branch.dropout = 0.0  # dropout of an "improved" encoder or decoder
-    # Which latent vector training decodes: "point": that of the encoder; "gaussian": a draw before the projection;
-    # "wrapped": a draw from a wrapped normal in the ball, around the point of the mean. Geometry is always the mean's.
+    # The latent vector that training decodes. "point": the encoder's; "gaussian": a draw before the projection;
+    # "wrapped": a draw from a wrapped normal in the ball, around the point of the mean.
     branch.posterior = "point"
     branch.projection = "direction_radius"  # a direction and a radius; "exp_map": exp_0 of the latent vector
-    # "plain": relu; "improved"; "residual" or "relu_residual": a block per width; B also "shared", the decoder of A.
+    # "plain": relu; "improved": as the encoder; "residual" or "relu_residual": a block per width; "shared", of B only:
+    # the decoder of A.
     branch.decoder = "plain"
     branch.decoder_hidden = (32, 64)  # widths of the decoder
     branch.decoder_gain = 1.0  # factor on the input of the decoder
@@ -91,7 +93,7 @@ def get_config() -> ConfigDict:
     losses.geodesic = ConfigDict(dict(on="none", weight=0.3))  # distances of pairs to furthest exp(-v / scale)
     losses.geodesic.furthest = 2.94  # target at pair valuation 0: the radius of the outer level
     losses.geodesic.scale = 3.0  # levels over which the target falls by a factor e
-    losses.zero = ConfigDict(dict(on="none", weight=0.5))  # a defect of the originals, for the ablation of its cost
+    losses.zero = ConfigDict(dict(on="none", weight=0.5))  # the originals' zero-structure loss, a defect, for ablations
     losses.zero.pull = 0.5  # weight of the radii to the targets of their number of leading zero trits
     losses.zero.correlation = 0.3  # weight of the correlation of the radii with the number of zero trits
     losses.zero.aim = -0.3  # target of this correlation
@@ -110,9 +112,9 @@ def get_config() -> ConfigDict:
     losses.norm = ConfigDict(dict(on="none", weight=0.05))  # radii to scale 3^-v
     losses.norm.scale = 2.94  # target of a radius at valuation 0: that of the outer level
     losses.ranking = ConfigDict(dict(on="none", weight=0.5))  # random triplets in order
-    losses.ranking.margin = 0.1  # margin in |u|, the one of the originals: a fifteenth of the outer |u|
+    losses.ranking.margin = 0.1  # margin in |u| of the originals, a fifteenth of the outer |u|
     losses.ranking_v2 = ConfigDict(dict(on="none", weight=0.5))  # random triplets, and the worst of the batch, in order
-    losses.ranking_v2.margin = 0.05  # margin in |u|, the one of the originals, beside the slope
+    losses.ranking_v2.margin = 0.05  # margin in |u| of the originals; the slope adds to it
     losses.ranking_v2.slope = 0.15  # margin in |u| for each level between the two valuations
     losses.ranking_v2.hard_share = 0.5  # share of the weight for the worst triplets of the batch
     losses.ranking_hyperbolic = ConfigDict(dict(on="none", weight=0.5))  # ranking_v2 by the distances d(z_i, z_j)
@@ -130,28 +132,28 @@ def get_config() -> ConfigDict:
     losses.alignment = ConfigDict(dict(on="none", weight=0.3))  # |H_A - H_B| of the decoded digits; on "AB" or "none"
 
     config.phases = ConfigDict()  # phases of the losses, in epochs; 0 and 0: all losses from the start
-    config.phases.structure_from = 0  # before this epoch, reconstruction and KL alone
-    config.phases.geometry_from = 0  # from this epoch on the geodesic loss too
+    config.phases.structure_from = 0  # epoch before which only reconstruction and KL are on
+    config.phases.geometry_from = 0  # epoch from which the geodesic loss is on
     config.phases.radial_after = 0.5  # factor on the radial loss from geometry_from on
 
     config.prior = ConfigDict()
-    config.prior.sigma = 1.0  # scale of the prior: a Riemannian length, of each coordinate
+    config.prior.sigma = 1.0  # scale of the prior in each coordinate, a Riemannian length
     config.prior.homeostat = False  # True: sigma follows the radii of the draws, and c brings the KL to prior.kl
     config.prior.decay = 0.99  # homeostat: decay of its running means, per step
     config.prior.kl = 2.0  # homeostat: target of the KL, in nats per coordinate
     config.prior.sigma_rate = 1e-2  # homeostat: step of log sigma where the radii are off by a factor e
-    # homeostat: step of log c where the KL is off by a factor e. 3,000 steps are a factor of 1.35 on c. 0.0: c stays.
+    # homeostat: step of log c where the KL is off by a factor e; 3,000 steps are a factor of 1.35 on c. 0.0: c stays.
     config.prior.c_rate = 1e-4
     config.prior.least = 0.1  # homeostat: lower bound of sigma and of c
     config.prior.most = 10.0  # homeostat: upper bound of sigma and of c
 
-    # What sets rho, the temperatures, the weights of the KL and the knobs: "none", "schedules", "statenet" or
+    # Controllers of rho, the temperatures, the weights of the KL and the knobs: "none", "schedules", "statenet" or
     # "schedules+statenet".
     config.control = "none"
-    config.knobs = ConfigDict()  # factors on weights, with `control`; the lambdas also with balance.weights alone
+    config.knobs = ConfigDict()  # factors on loss weights, if `control` is not "none"; balance.weights adds the lambdas
     config.knobs.lambda_1 = 0.7  # factor on the autoencoder losses of A: reconstruction, focus, KL, entropy, repulsion
     config.knobs.lambda_2 = 0.7  # factor on the autoencoder losses of B
-    config.knobs.lambda_3 = 0.3  # factor on losses.alignment; schedules.alignment takes its place
+    config.knobs.lambda_3 = 0.3  # factor on losses.alignment; with "schedules", schedules.alignment replaces it
     config.knobs.ranking = 1.0  # factor on the losses that rank distances
     config.knobs.tau = 0.5  # ranking losses count 2 tau, radial losses 2 (1 - tau)
 
@@ -174,24 +176,24 @@ def get_config() -> ConfigDict:
     config.schedules.alignment = ConfigDict(dict(mean=0.3, amplitude=0.15, period=0.1))  # lambda_3, a sine
 
     config.curriculum = ConfigDict()
-    config.curriculum.on = False  # True: tau rises where the radial loss is below `aim`, and falls where it is above
+    config.curriculum.on = False  # True: tau rises while the radial loss is below `aim`, and falls while it is above
     config.curriculum.rate = 2e-3  # greatest change of tau per step
-    config.curriculum.aim = 0.05  # the radial loss at which tau rests
+    config.curriculum.aim = 0.05  # radial loss at which tau does not change
 
     config.statenet = ConfigDict()
     config.statenet.interval = 10  # steps between two corrections
     config.statenet.decay = 0.98  # decay per step of its inputs coverage and ranking, which are running means
-    config.statenet.params = ""  # a path, or a name in ternary_jax/assets; "": a network without any effect yet
+    config.statenet.params = ""  # a path, or a name in ternary_jax/assets; "": a new network, whose output is 0
     # "none"; "lookahead": learn from the reference objective, `ahead` steps after a correction. A network that
     # experiments/meta_train_statenet.py (part unroll) trained through 20 steps at a time did worse over whole runs than
     # the tuned schedules without StateNet.
     config.statenet.learn = "none"
     config.statenet.ahead = 1  # learn "lookahead": steps from a correction to the reference objective
     config.statenet.share = 0.25  # learn "lookahead": share of a batch for the reference; 1.0 costs as much as a step
-    config.statenet.learning_rate = 1e-3  # learn "lookahead": rate of its own Adam
+    config.statenet.learning_rate = 1e-3  # learn "lookahead": learning rate of StateNet's Adam
 
     config.balance = ConfigDict()
-    config.balance.gradients = False  # True: the autoencoder losses of the branch with smaller gradients count more
+    config.balance.gradients = False  # True: the autoencoder losses of the branch with smaller gradients weigh more
     config.balance.decay = 0.99  # decay of the running means of the gradient norms, per step
     config.balance.most = 2.0  # with balance.gradients: greatest factor on the losses of a branch
     config.balance.weights = False  # True: lambda_1 and lambda_2 move once an epoch, by the ratio of the gradient norms
@@ -209,7 +211,7 @@ def get_config() -> ConfigDict:
     homeostasis.on = False  # True: the gates of all groups below act
     homeostasis.coverage_groups = ("encoder_A",)  # groups that freeze while the coverage of A is low; (): no such gate
     homeostasis.plateau_groups = ("encoder_B",)  # groups that freeze once the hierarchy of B is on a plateau; (): none
-    homeostasis.quiet_groups = ()  # groups that freeze once their gradient is small, ("controller",); (): no such gate
+    homeostasis.quiet_groups = ()  # groups that freeze once their gradient is small: ("controller",), or (): none
     homeostasis.begins_frozen = False  # True: the coverage gate starts closed, as for groups from another run
     homeostasis.warmup = 5  # epochs in which no gate changes
     homeostasis.hysteresis = 2  # epochs between two changes of a gate
@@ -230,7 +232,7 @@ def get_config() -> ConfigDict:
     homeostasis.floor = 0.95  # with anneal: lower bound of freeze_below
 
     config.controller = ConfigDict()
-    config.controller.on = False  # True: a network learns weights, rho and the radial-geodesic mix by look-ahead
+    config.controller.on = False  # True: a network learns loss weights, rho and tau (radial or geodesic) by look-ahead
     config.controller.hidden = (32, 32)  # widths of this network
 
     config.rates = ConfigDict()  # factor on the learning rate of each group of parameters
@@ -243,7 +245,7 @@ def get_config() -> ConfigDict:
     config.start.groups = ()  # groups of parameters taken from that checkpoint, such as ("encoder_A", "decoder_A")
     config.start.frozen = ()  # groups of parameters that never change
 
-    # What counts as the ceiling: summary.json says when it was reached.
+    # Thresholds of the ceiling; summary.json says when a run meets them.
     config.targets = ConfigDict()
     config.targets.coverage_B = 1.0  # least coverage of B
     config.targets.hierarchy_B = -0.8320  # greatest hierarchy of B; 5e-5 short of the ceiling without ties

@@ -82,7 +82,7 @@ def hierarchy_focused(config: Any) -> None:
 
 
 def radial_target(config: Any) -> None:
-    """train_radial_target: 10 x the stratification of radii between 0.05 and 0.95, 0.1 x the reconstruction.
+    """train_radial_target: 10 x the stratification loss, radii between 0.05 and 0.95, and 0.1 x the reconstruction.
 
     The original squares the error. Ours is linear beyond an error of 1, where radii of this range begin.
     """
@@ -96,7 +96,7 @@ def radial_target(config: Any) -> None:
 
 
 def quick(config: Any) -> None:
-    """quick_train: radii between 0.1 and 0.85, from epoch 2 on distances too, for which the original has a ramp."""
+    """quick_train: radii between 0.1 and 0.85, and distances from epoch 2 on. The original ramps the distances in."""
     _alone(config, 5)
     config.evaluate.cheap_every = 1
     config.radii.inner = 0.1

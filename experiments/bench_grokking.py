@@ -1,12 +1,12 @@
-"""What do the detector of grokking and homeostasis cost?
+"""What do the grokking detector and homeostasis cost?
 
     python experiments/bench_grokking.py [--rounds=40]
 
-Seconds of a chunk of configs/v5_12.py, an evaluation of three epochs, as the engine compiles it, with and without them,
-in turns. The second chunk is timed: in the first the detector has nothing to judge. Where the times of a chunk vary by
-more than the cost, they show nothing; so the bar is on the time of the chain of controllers alone, scanned over the
-steps of the same chunk without a model, minus that of the plain chain. The best time counts. Needs an idle machine,
-about five minutes. Writes results/bench_grokking.json.
+Seconds of a chunk of configs/v5_12.py (three epochs and an evaluation), as the engine compiles it, with and without
+them, in turns. The second chunk is timed, as the detector judges nothing in the first. The time of a chunk may vary by
+more than the cost. So the bar is on the controllers alone: their chain is scanned over the steps of a chunk without a
+model, and the time of the plain chain is subtracted. The best time counts. Needs an idle machine
+for about five minutes. Writes results/bench_grokking.json.
 """
 
 import time
@@ -37,7 +37,7 @@ BAR = ("detector and homeostasis", 0.02)
 def main() -> None:
     """Measure, print and write the results."""
     parser = lab.parser(__doc__)
-    parser.add_argument("--rounds", type=int, default=40, help="in each of which every arm has its turn")
+    parser.add_argument("--rounds", type=int, default=40, help="number of rounds; each measures every arm once")
     given = parser.parse_args()
     configs = {name: load_config(lab.CONFIGS / "v5_12.py", EVERY | changes) for name, changes in ARMS.items()}
     timed = {}

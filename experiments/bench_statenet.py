@@ -1,13 +1,13 @@
-"""What do StateNet and its learning by looking ahead cost?
+"""What do StateNet and its look-ahead learning cost?
 
     python experiments/bench_statenet.py [--quick] [--out DIR]
 
-speed    ms a step and samples/s of configs/v5_10.py without StateNet, with it, and with it learning, in turns, of which
-         the best counts; compile seconds of each
+speed    ms per step and samples/s of configs/v5_10.py without StateNet, with it, and with it learning, measured in
+         turns (the best counts); compile seconds of each
 memory   temporary memory of the compiled chunk, without its arguments, at batches of 4,096
 
-A step is one of a chunk of ten epochs, as the engine compiles it, with its one evaluation. Needs an idle machine, and
-about fifteen minutes; compiling, most of that, is not timed as a step. Writes results/bench_statenet.json.
+A step is a step of a chunk of ten epochs with one evaluation, as the engine compiles it. Needs an idle machine and
+about fifteen minutes, mostly for compiling, which is not timed as a step. Writes results/bench_statenet.json.
 """
 
 import time

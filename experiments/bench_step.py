@@ -5,7 +5,7 @@
 
 check   checks that the torch twin (experiments/lab_torch_twin.py) is the same program
 rates   samples/s by batch size, and of 1 to 8 vmapped runs; of the twin, eager and compiled; and the best matmul.
-        All take turns and the best of each counts, with the ratios round by round and their 95 % intervals
+        All are measured in turns. The best time counts; ratios are taken in each round and have 95 % intervals
 run     a whole default run of the config, against the bare scan of as many steps
 parts   the time of each part of a step: the step without each of its parts, and a profile of its operations
 

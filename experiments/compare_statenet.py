@@ -2,19 +2,19 @@
 
     python experiments/compare_statenet.py [--out DIR] [--again]    DIR: with the results of meta_train_statenet.py
 
-R, the fixed reference objective, at the end of 2,100 steps, and the steps until coverage 0.99 of both branches and
-hierarchy -0.80 are met, on 16 seeds that no choice was made on; differences with 95 % intervals over seeds, not over
-networks. On top of the tuned schedules:
+The figures are R, the fixed reference objective, after 2,100 steps, and the number of steps until both branches have
+coverage 0.99 and B has hierarchy -0.80. The 16 seeds were used for no choice. Differences have 95 % intervals over
+seeds, not over networks. Arms, on top of the tuned schedules:
 
     StateNet            trained on small spaces; of all trained networks, the one that is best on new runs there
-    its mean course     its offsets on other seeds, averaged and replayed: its inputs have no effect
+    its mean course     its offsets on other seeds, averaged and replayed, so that its inputs have no effect
     its last offsets    the last offsets of that course, constant from the first step on
-    tuned course        its outputs as schedules, tuned by the strategy that trained it, for as long
+    tuned course        its outputs as schedules, tuned by the strategy that trained it, for as many generations
 
-The gain of StateNet over its mean course is the gain from its inputs; the rest is a fixed course. R is taken at the
-c and sigma of the run, parts of the model: changing these changes R even if the parameters stay fixed. So there
-are courses with only these two, and without them. StateNet and the courses have had the generations of the tuned
-schedules, and as many of their own. An arm that is in results/compare_statenet.json is not run again, but with --again.
+The gain of StateNet over its mean course is the gain from its inputs; the rest is the gain of a fixed course. R depends
+on the c and sigma of the run: changing these changes R even if the parameters stay fixed. So some courses have
+only these two, and some exclude them. StateNet and the courses had as many generations as the tuned schedules, in
+addition to those of the schedules. An arm in results/raw/compare_statenet.json is run again only with --again.
 """
 
 import functools
@@ -34,7 +34,7 @@ from ternary_jax.vae.controllers import statenet
 HELD_OUT = range(100, 116)
 CHOOSING = range(90, 92)  # seeds on which learning rates are chosen; other choices use seeds from 1,000 on
 RECORDED = range(92, 96)  # seeds of the mean course
-UNSEEN = 10**6  # a generation that no search reaches
+UNSEEN = 10**6  # generation number beyond every search: its runs are new
 RATES = (1e-3, 2e-3, 4e-3)
 OF_CONFIG, TUNED = "schedules of the config", "schedules, tuned"
 RAW = "raw/compare_statenet"
@@ -42,7 +42,7 @@ GEOMETRY = ("course_c", "course_sigma")  # the knobs that R depends on directly
 
 
 class Arm(NamedTuple):
-    """by: `control`; changes: of the config; phi: of StateNet; rows: steps -> the schedules of a course."""
+    """An arm. by: config.control; changes: other keys; phi: parameters of StateNet; rows: steps -> course schedules."""
 
     by: str
     changes: dict[str, Any]
@@ -51,7 +51,7 @@ class Arm(NamedTuple):
 
 
 def outcomes(arm: Arm, seeds: Any, rates: Any = None, points: int = 20) -> dict[str, Any]:
-    """At 3^9: R, metrics and knobs at the end of 2,100 steps; steps until NEAR, all of these where it is not met."""
+    """At 3^9: R, metrics and knobs after 2,100 steps; steps until NEAR is met, or 2,100 if it is not met."""
     runs = programs.make_runs(programs.configured(9, arm.by, arm.changes), course=arm.rows is not None)
     rates = np.broadcast_to(runs.config.train.learning_rate if rates is None else rates, len(seeds))
     r, metrics, knobs, _ = played(runs, arm, seeds, rates, points)
@@ -63,7 +63,7 @@ def outcomes(arm: Arm, seeds: Any, rates: Any = None, points: int = 20) -> dict[
 
 
 def played(runs: Any, arm: Arm, seeds: Any, rates: Any, points: int) -> Any:
-    """The result of `play` for all seeds, some of them at a time."""
+    """The result of `play` for all seeds, computed in groups of about four seeds to save memory."""
     player, parts = programs.play(runs, points), []
     rows = runs.rows | (arm.rows(runs.steps) if arm.rows else {})
     for some in np.array_split(np.arange(len(seeds)), max(1, len(seeds) // 4)):
@@ -106,7 +106,7 @@ def on_small(base: dict[str, Any], files: dict[str, Any], vector: Any, n: int = 
 
 
 def show_small(small: dict[str, list[float]]) -> str:
-    """Print a line for each, with its difference from the tuned schedules."""
+    """The table of F on small spaces: a line for each network or course, with its difference from the schedules."""
     lines = [[f"{len(small[TUNED])} new runs on 3^5 and 3^6", "F", "F - F of the tuned schedules, 95 %"]]
     for name, f in small.items():
         gap = "" if name == TUNED else lab.between(np.subtract(f, small[TUNED]), ".3f")
@@ -128,7 +128,7 @@ def table(found: dict[str, Any], base: str) -> str:
 
 
 def summary(found: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of all that was measured: R and steps of each seed, means of all else, differences to TUNED."""
+    """The content of the result file: R and steps of each seed, means of other figures, differences from TUNED."""
     small, arms = found["small"], {}
     base = found["arms"][TUNED]
     for name, one in found["arms"].items():
@@ -152,18 +152,18 @@ def best_network(small: dict[str, list[float]]) -> str:
 def main() -> None:
     """Choose, compare, print and write the results."""
     parser = lab.parser(__doc__)
-    parser.add_argument("--again", action="store_true", help="begin anew, whatever has been measured")
+    parser.add_argument("--again", action="store_true", help="measure all arms again, also those with a result")
     given = parser.parse_args()
     trained, file = lab.read("meta_train_statenet", given), lab.folder(given) / "meta_train_statenet.json"
     if missing := [part for part in ("tune", "course", "train") if part not in trained]:
         parser.error(f"this needs what meta_train_statenet.py {missing[0]} writes to {file}: run that first")
     tuned, vector = trained["tune"]["changes"], trained["course"].get("vector")
     if stale := [part for part in ("course", "train") if trained[part].get("base") != tuned]:
-        parser.error(f"{stale[0]} in {file} is on top of other schedules than tune has found: run it again")
+        parser.error(f"{stale[0]} in {file} was trained on other schedules than those of tune: run it again")
     found = {} if given.again else lab.read(RAW, given)
 
     def once(place, name, measure):
-        """Measure `name` unless `place` has it, and write all results so far, for a later start to continue from."""
+        """Measure `name` unless `place` has it, and write all results so far; a later start continues from them."""
         if name not in place:
             terminal.say(f"{name} ...")
             place[name] = measure()
@@ -188,7 +188,7 @@ def main() -> None:
 
 
 def arms_of(net: Arm, course: dict[str, Any], vector: Any) -> dict[str, Arm]:
-    """The tuned schedules, and what is on top of them."""
+    """All arms by name: the tuned schedules, StateNet, and the courses on top of the tuned schedules."""
     last = {name: [x[-1]] * programs.RENEWALS for name, x in course.items()}
     mean, held = (functools.partial(replayed, offsets) for offsets in (course, last))
     by_strategy = functools.partial(programs.course_rows, vector)

@@ -2,12 +2,12 @@
 
     python experiments/detect_grokking.py [--workdir=FOLDER]
 
-32 runs of configs/grok_addition.py in one program, half of them set up so that they grok, half so that they do not: all
-pairs are trained on, or there is no weight decay, or three quarters are trained on, and the rest is fitted with them.
-Two levels of accuracy decide whether a run grokked; the detector's verdict is in the log. Precision and recall, in
-runs: for events, for confirmed ones, and for the last verdict, of the detector, and of the analysis of the log, which
-has the last evaluation, too. Writes results/detect_grokking.json and .png, and the curves to results/raw/; FOLDER keeps
-the log, for `analyze`.
+32 runs of configs/grok_addition.py in one program. Half are set up to grok. The others are set up to not grok: without
+weight decay, trained on all pairs, or trained on three quarters, where held-out pairs are fitted as soon as the others.
+Two levels of accuracy decide whether a run grokked (`grokked`). Precision and recall count runs, for five reports: the
+detector's events, confirmed events and last verdict, and the events and confirmed events of the analysis of the log,
+which also sees the last evaluation. Writes results/detect_grokking.json and .png, and the curves to results/raw/.
+FOLDER keeps the log, for `analyze`.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ SAYS = ("event online", "confirmed online", "verdict online", "event in the log"
 
 
 def grokked(steps: np.ndarray, trained: np.ndarray, held_out: np.ndarray) -> bool:
-    """Whether 95 % of the held-out pairs are right no earlier than at twice the steps until 99 % of the others are."""
+    """Whether held-out accuracy takes at least twice as many steps to 0.95 as training accuracy takes to 0.99."""
     fit, there = steps[trained >= 0.99], steps[held_out >= 0.95]
     return bool(fit.size and there.size and there[0] >= 2 * fit[0])
 
@@ -111,14 +111,14 @@ def draw(setups: Any, runs: list[dict[str, Any]]) -> Any:
         ax.set_title(f"{name}: share {share:g}, decay {decay:g}", fontsize=8)
         ax.tick_params(labelsize=7)
     figure.supylabel("held-out accuracy", fontsize=8)
-    figure.supxlabel("steps; blue: grokked, grey: not; triangles: events, when they were known", fontsize=8)
+    figure.supxlabel("steps; blue: grokked, grey: not; triangles: events, at the step of their detection", fontsize=8)
     return figure
 
 
 def main() -> None:
     """Train, print, write and draw the results."""
     parser = lab.parser(__doc__)
-    parser.add_argument("--workdir", type=Path, help="where the log is kept; a temporary folder if it is not given")
+    parser.add_argument("--workdir", type=Path, help="folder that keeps the log; default: a temporary one")
     given = parser.parse_args()
     runs = judged(config_of(SETUPS, {}), given.workdir)
     print(table(SETUPS, runs))

@@ -1,16 +1,16 @@
-"""Does a trained encoder hold the residue tree? Its points in the disc, and a clustering that sees no digit.
+"""Does a trained encoder hold the residue tree? Its points in the disc, and a clustering of the points alone.
 
 Both panels keep the order and the ratios of the radii |z|; the right one magnifies them. The angle is a layout: each
 residue class has a sector, split among its three classes of the next level in the order of their mean radius. A linear
 projection could not show the tree: the first principal component of log_0(z) has nearly all of the variance, and that
 is the first digit alone.
 
-That the tree is in the points is measured apart: an average-linkage clustering of all 193,700,403 hyperbolic distances,
-and how many residue classes {j : j = i mod 3^L} are exactly one of its clusters. It needs 3 GB of memory.
+The measurement does not depend on this layout: an average-linkage clustering of all 193,700,403 hyperbolic distances,
+and the number of residue classes {j : j = i mod 3^L} that are exactly one of its clusters. It needs 3 GB of memory.
 
     python experiments/disc.py                              trains configs/v5_12.py first: a minute on two cores
     python experiments/disc.py --config=configs/v5_12_rich.py
-    python experiments/disc.py runs/first                   a workdir that is there; writes results/disc.json and .png
+    python experiments/disc.py runs/first                   an existing workdir; writes results/disc.json and .png
 """
 
 import argparse
@@ -203,7 +203,7 @@ def draw(z: np.ndarray, found: dict[str, Any], n_digits: int) -> Any:
 def main() -> None:
     """Train or open, measure, draw."""
     parser = lab.parser(__doc__)
-    parser.add_argument("workdir", nargs="?", type=Path, help="of a training; default: train --config")
+    parser.add_argument("workdir", nargs="?", type=Path, help="workdir of a training; default: train --config")
     parser.add_argument("--config", default=str(lab.CONFIGS / "v5_12.py"))
     args = parser.parse_args()
     z, n_digits = points(args)

@@ -1,12 +1,12 @@
-"""What does a user read when a run meets a fault, and can its workdir be resumed afterwards?
+"""Which message does a run print when it meets a fault, and can its workdir be resumed afterwards?
 
-Every fault is really done to a separate run, a process of a second or two: signals, NaNs, damaged files, full
-disks, places that cannot be written. Asserted of each: the exit status; one sentence on the last line of stderr that
-says what to do, without a traceback, and above it only the usual messages of a run; and that the same command, once
-the cause is gone, ends with status 0 and, bit for bit, with the results of an undisturbed run. Small file systems take
-root to mount; where they cannot be mounted, their faults are left out and the reason is printed.
+Each fault is caused for real, in a separate process of a second or two: signals, NaNs, damaged files, full disks,
+folders that cannot be written. The script checks three things. The exit status is the expected one. The last line of
+stderr is one sentence that says what to do, without a traceback, after only the usual messages of a run. Once the cause
+is gone, the same command ends with status 0, and its results are bit-identical to those of an undisturbed run.
+Small file systems need root to mount; without it their faults are skipped and the reason is printed.
 
-    python experiments/faults.py            writes results/faults.json; status 1 and a list if anything was not so
+    python experiments/faults.py            writes results/faults.json; status 1 and a list of all deviations
 """
 
 import contextlib
@@ -32,14 +32,14 @@ SAVES = ("train.epochs=1000", "checkpoint.every=2")
 BOARD = (*LINE, "log.tensorboard=true")
 EXPORT = (*SMALL, "data.n_digits=8", "model.dim=4", "train.epochs=2", "train.batch_size=728")
 UNDISTURBED = {"line": LINE, "rollback": ROLLBACK, "three": THREE, "export": EXPORT}
-RUNS = {"three": (0, 2)}  # the runs whose results are compared, by undisturbed training; without an entry, run 0 alone
+RUNS = {"three": (0, 2)}  # undisturbed run -> numbers of the runs that are compared with it; default: run 0
 USUAL = re.compile(
     r"[^:]*: (compiling|going on from step [\d,]+ of [\d,]+) \.\.\.|(epoch|step) .*|\d of \d runs, (epoch|step) .*|"
     r"run \d \(seed \d\): .*|checkpoint \d+ is damaged .*|interrupted: .*|"
     r".*metrics.jsonl has a line .*"
 )
 
-# Messages; each has to occur with at least one full disk.
+# Parts of messages about full disks; at least one fault has to show each of them.
 MET = ("config.json cannot", "metrics.jsonl cannot", "there is none before", "the last good one", "run_000.npz cannot")
 FOLDER = tempfile.TemporaryDirectory()
 PLACE = Path(FOLDER.name)
@@ -48,11 +48,14 @@ PLACE = Path(FOLDER.name)
 class Fault(NamedTuple):
     """A row of the table.
 
-    hurt: does it in a workdir; -> exit status and stderr of the run that met it
-    status: which that should be; says: what its last line holds, or some line where the status is 0
-    overrides: of the run that goes on; like: which undisturbed run it then ends like
-    mend: takes the cause away; size: of a file system that the workdir is to lie in
-    lost: how many rows of metrics.jsonl the fault took for good
+    hurt: causes the fault in a workdir; returns exit status and stderr of the run that meets it
+    status: the expected exit status
+    says: text that the last line of stderr contains; any line if the status is 0
+    overrides: config overrides of the run that is started afterwards
+    like: name of the undisturbed run whose results that run must have
+    mend: removes the cause
+    size: size of the file system that is mounted at the workdir; "": none
+    lost: number of rows of metrics.jsonl that cannot be recovered
     """
 
     name: str
@@ -84,7 +87,7 @@ def limited(blocks, overrides=LINE):
 
 
 def signals(*given):
-    """given: (number, condition(workdir, stderr)) each, to be sent in this order when that holds."""
+    """A run that gets these signals in this order. given: pairs (number, condition(workdir, stderr) for sending it)."""
 
     def hurt(workdir):
         file = workdir.with_suffix(".err")
@@ -101,7 +104,7 @@ def signals(*given):
 
 def until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
     while not condition():
-        assert process.poll() is None, "it was over too early"
+        assert process.poll() is None, "the run ended before the fault could be caused"
 
 
 def under_way(workdir, err=""):
@@ -122,7 +125,7 @@ def asked_in_a_save(workdir, err):
 
 
 def damaged(change: Callable[[bytes], bytes], *names, newest=1, overrides=LINE):
-    """Interrupt a run half way, then alter bytes in some files. names: in the workdir, or in its checkpoints."""
+    """Resume a half-finished run after `change` of files. names: with a dot in the workdir, others in checkpoints."""
 
     def hurt(workdir):
         shutil.copytree(PLACE / "half", workdir, dirs_exist_ok=True)
@@ -143,7 +146,7 @@ def cut_end(data):
 
 
 def cut_more(data):
-    """metrics.jsonl as a kill leaves it: with a later row, and the beginning of one more."""
+    """metrics.jsonl as a kill leaves it: with one row after the checkpoint, and the beginning of another."""
     return data + data.splitlines(keepends=True)[-1].replace(b'"step": ', b'"step": 9') + b'{"run": 0, "se'
 
 
@@ -159,7 +162,7 @@ def unchanged(prepare, overrides=LINE):
         prepare(workdir)
         before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
         out = run(overrides)(workdir)
-        assert before == {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}, "files altered"
+        assert before == {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}, "files changed"
         return out
 
     return hurt
@@ -189,7 +192,7 @@ def below_a_file(workdir):
 
 
 def taken(workdir):
-    """A run while another process trains in the workdir; that one is stopped meanwhile, so that it cannot end first."""
+    """A run in a workdir where another process trains; that process is suspended meanwhile, so it cannot end first."""
     first = begin(workdir)
     until(lambda: under_way(workdir), first)
     first.send_signal(signal.SIGSTOP)
@@ -253,7 +256,7 @@ FAULTS = [
 
 
 def judge(fault: Fault, workdir: Path, left: dict[str, dict[str, bytes]]) -> dict[str, Any]:
-    """Do the fault; -> its row, with every deviation listed in "wrong"."""
+    """Cause the fault and start again; returns its row of the table, with every deviation listed in "wrong"."""
     wrong, line, status, outcome = [], "", None, "not started again"
     workdir.mkdir()
     with contextlib.ExitStack() as after:
@@ -277,7 +280,7 @@ def judge(fault: Fault, workdir: Path, left: dict[str, dict[str, bytes]]) -> dic
 
 
 def message(fault: Fault, status: int, err: str) -> tuple[str, list[str]]:
-    """(the line that the user reads, what is wrong with it, with the status, or with the lines above it)"""
+    """(the line that the user reads, deviations of this line, of the status and of the lines above it)"""
     lines = err.splitlines() or [""]
     line = lines[-1] if status else next((x for x in lines if fault.says in x), "")
     line = line if fault.says else "nothing"
@@ -288,7 +291,7 @@ def message(fault: Fault, status: int, err: str) -> tuple[str, list[str]]:
 
 
 def started_again(fault: Fault, workdir: Path, left: dict[str, dict[str, bytes]]) -> tuple[str, list[str]]:
-    """(how the same command ends once the cause is gone, what is wrong with that)"""
+    """(how the same command ends once the cause is gone, deviations of that)"""
     home = workdir / "run" if fault.hurt is below_a_file else workdir
     status, err = run(fault.overrides)(home)
     if status:
@@ -300,7 +303,7 @@ def started_again(fault: Fault, workdir: Path, left: dict[str, dict[str, bytes]]
 
 
 def main() -> None:
-    """Run undisturbed, then the faults, two at a time; print and write the results."""
+    """Train the undisturbed runs, then cause the faults, two at a time; print and write the results."""
     parser = lab.parser(__doc__)
     parser.add_argument("--only", default="", help="faults whose names match this regular expression")
     given = parser.parse_args()
@@ -319,7 +322,7 @@ def main() -> None:
     print(f"{sum(not row['wrong'] for row in rows)} of {len(rows)} as they should be")
     print("".join(f"{row['fault']}: {wrong}\n" for row in rows for wrong in row["wrong"]), end="")
     missed = [] if given.only else [what for what in MET if not any(what in row["reads"] for row in rows)]
-    print("".join(f"no full disk was met by: {what}\n" for what in missed), end="")
+    print("".join(f"no fault showed the message: {what}\n" for what in missed), end="")
     lab.write("faults", {"rows": rows}, given)
     sys.exit(bool(missed) or any(row["wrong"] for row in rows))
 

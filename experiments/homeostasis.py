@@ -1,13 +1,13 @@
-"""What does homeostasis gain in a training? Two questions.
+"""What does homeostasis gain in a training? Two experiments.
 
     python experiments/homeostasis.py compare [--seeds=16]   on against off, on configs/v5_12.py
-    python experiments/homeostasis.py recover                an encoder that opens too fast, loses coverage,
-                                                             rests again, and regains coverage
+    python experiments/homeostasis.py recover                encoder A opens too fast and coverage falls; the gate
+                                                             freezes it again, and coverage returns
 
-compare: all seeds of an arm at once; final figures and the epochs of the ceiling, as differences of the same seed, with
-their 95 % intervals over seeds, and a picture. recover: from a run of its own, whose encoder and projection of A begin
-at rest, with a learning rate too high for a converged model. Each writes results/homeostasis_PART.json and .png;
-compare writes its curves to results/raw/.
+compare trains all seeds of an arm in one program. It reports final metrics and the epochs of the ceiling, and their
+differences between runs of the same seed with 95 % intervals over seeds. recover trains a model, then starts a second
+run from its weights: encoder_A and projection_A begin frozen, and the learning rate is too high for a converged model.
+Each writes results/homeostasis_PART.json and .png; compare writes its curves to results/raw/.
 """
 
 import tempfile
@@ -23,7 +23,8 @@ from ternary_jax.tables import columns
 
 CONFIG = lab.CONFIGS / "v5_12.py"
 OFTEN = {"evaluate.cheap_every": 3, "log.tensorboard": False}
-WATCHED = {"grokking.on": True}  # no held-out set, and a schedule with restarts: nothing to detect
+# Turns the grokking detector on as a control: v5_12 has no held-out set and restarts its rate, so no event is expected.
+WATCHED = {"grokking.on": True}
 ON = {
     "homeostasis.on": True,
     "homeostasis.warmup": 12,  # the first cosine
@@ -35,7 +36,7 @@ FIRST, STAYS = "epoch of the ceiling, B", "epoch from which on B is there"
 FIGURES = ("coverage_B", "hierarchy_B", "richness_B", "triplet_accuracy_B", "ultrametric_correlation_B")
 FIGURES += ("coverage_A", "hierarchy_A", "triplet_accuracy_A")
 CURVES = ("coverage_A", "coverage_B", "hierarchy_A", "hierarchy_B", "rate/encoder_A", "rate/encoder_B")
-# recover: on 3^7 operations, first as configured, then with the trained encoder at rest.
+# recover: SMALL is the first run, on 3^7 operations; REOPENED has the changes of the run that starts from its weights.
 SMALL = {"data.n_digits": 7, "train.batch_size": 256, "train.epochs": 48, "train.schedule": "cosine"} | OFTEN
 SMALL |= {"evaluate.costly_every": 48, "checkpoint.every": 48}
 REOPENED = {
@@ -58,7 +59,7 @@ REOPENED = {
 
 
 def compare(given: Any) -> tuple[dict[str, Any], Any, Any]:
-    """Both arms on the same seeds: (results for the table, figure, curves)."""
+    """Train both arms on the same seeds: (results for the table, figure, curves)."""
     found, curves = {}, {}
     for name, changes in (("off", {}), ("on", ON)):
         terminal.say(f"homeostasis {name}, {given.seeds} seeds at once ...")
@@ -74,7 +75,10 @@ def compare(given: Any) -> tuple[dict[str, Any], Any, Any]:
 
 
 def ceiling(summary: dict[str, Any], columns: dict[str, np.ndarray]) -> tuple[float, float]:
-    """The first epoch whose evaluation meets the targets, and the first from which on all do; the last if none does."""
+    """(first epoch that meets all targets, first epoch from which every evaluation meets them).
+
+    Either is the length of the run if there is no such epoch.
+    """
     epoch, met = columns["epoch"], np.ones(len(columns["epoch"]), bool)
     for name, target in summary["targets"].items():
         lower, x = summary["metrics"][name]["better"] == "lower", columns[name]
@@ -99,12 +103,12 @@ def table(found: dict[str, Any]) -> str:
 
 
 def recover(given: Any) -> tuple[dict[str, Any], Any, None]:
-    """Train; start again from there, at rest, with a rate that is too high; say when A opened, fell, closed, rose."""
+    """Train, restart from these weights with a frozen encoder A and too high a rate; print each change of its gate."""
     with tempfile.TemporaryDirectory() as folder:
         first = Path(folder, "first")
-        terminal.say("a run to start from ...")
+        terminal.say("training the first run ...")
         lab.trained(load_config(CONFIG, SMALL), first)
-        terminal.say("from there, at rest ...")
+        terminal.say("training from its weights, with encoder A frozen at first ...")
         config = load_config(CONFIG, SMALL | REOPENED | {"start.workdir": str(first)})
         x = lab.trained(config).histories[0].columns
     found = {name: x[name].tolist() for name in ("epoch", "coverage_A")}
@@ -114,7 +118,7 @@ def recover(given: Any) -> tuple[dict[str, Any], Any, None]:
 
 
 def changes_of_rest(found):
-    """The table: a line for each change, and for the first and the last evaluation."""
+    """Rows (epoch, coverage of A, state of encoder A) of each change of state and of the first and last evaluation."""
     keys, lines = ("epoch", "coverage_A", "rests"), []
     for k, (epoch, coverage, rests) in enumerate(zip(*(found[key] for key in keys), strict=True)):
         changed = k > 0 and rests != found["rests"][k - 1]
@@ -124,11 +128,11 @@ def changes_of_rest(found):
 
 
 def draw_compare(curves: dict[str, Any]) -> Any:
-    """The figure: coverage, hierarchy and rest over the epochs, as medians and the range of all seeds."""
+    """The figure: coverage, hierarchy and encoder rate over the epochs, as medians and ranges over the seeds."""
     figure = lab.figure(11, 6)
     panels = figure.subplots(2, 3)
     for row, b in zip(panels, "AB", strict=True):
-        labels = {"coverage": "coverage", "hierarchy": "hierarchy", "rate/encoder": "rate, 0 at rest"}
+        labels = {"coverage": "coverage", "hierarchy": "hierarchy", "rate/encoder": "rate, 0 when frozen"}
         for panel, (key, label) in zip(row, labels.items(), strict=True):
             for arm in ("off", "on"):
                 x, y = (np.asarray(curves[arm][name]) for name in ("epoch", f"{key}_{b}"))
@@ -140,7 +144,7 @@ def draw_compare(curves: dict[str, Any]) -> Any:
 
 
 def draw_recover(found: dict[str, Any]) -> Any:
-    """The figure: coverage of A, and the epochs in which its encoder rested."""
+    """The figure: coverage of A, and the epochs in which its encoder is frozen."""
     figure = lab.figure(8, 3.5)
     panel = figure.subplots()
     epochs = np.array(found["epoch"])
@@ -149,7 +153,7 @@ def draw_recover(found: dict[str, Any]) -> Any:
     for a, b, rests in zip([0, *epochs[:-1]], epochs, found["rests"], strict=True):
         if rests:
             panel.axvspan(a, b, color="tab:blue", alpha=0.12, linewidth=0)
-    panel.set(xlabel="epoch", ylabel="coverage of A", title="shaded: encoder A rests; dotted: below this it does")
+    panel.set(xlabel="epoch", ylabel="coverage of A", title="shaded: encoder A is frozen; dotted: freeze_below")
     return figure
 
 

@@ -3,10 +3,10 @@
 A small autoencoder that saves after every epoch is run once undisturbed. Then, twenty times, it is killed (SIGKILL) and
 started again: by turns at a moment drawn uniformly over the time of a run, its start included, and in the save that
 follows a step drawn uniformly. The results must be the same bit for bit: each leaf of the newest checkpoint, each
-array of the exports, and the rows of metrics.jsonl but for the clock's columns. Every fifth run starts with an empty
-compilation cache. A run with another seed is the control: it has to differ, or the comparison sees nothing.
+array of the exports, and the rows of metrics.jsonl except the columns of times. Every fifth run starts with an empty
+compilation cache. A run with another seed is the control: its results have to differ.
 
-    python experiments/kill.py            writes results/kill.json; status 1 if a trace was found
+    python experiments/kill.py            writes results/kill.json; status 1 if any trial differs
 """
 
 import os
@@ -29,7 +29,7 @@ def newest(workdir: Path) -> int:
 
 
 def trial(workdir, cache, moment_s: float, after_step: int | None) -> dict | None:
-    """Kill at a moment, or in a save after a step, restart until the run ends; None where the kill came too late."""
+    """Kill at a moment, or in a save after a step, then run to the end; None if the kill came too late."""
     process, begun = start(workdir, SMALL, cache), time.monotonic()
     in_a_save = after_step is not None
     while process.poll() is None and not (
@@ -49,7 +49,7 @@ def trial(workdir, cache, moment_s: float, after_step: int | None) -> dict | Non
 
 
 def undisturbed(place: Path) -> tuple[dict[str, float], dict[str, bytes], list[str]]:
-    """(seconds, results, names in which the control differs) of undisturbed runs."""
+    """(seconds of each undisturbed run, results, names of the results in which the control differs)."""
     length, left = {}, {}
     for name, seed in (("cold", 0), ("warm", 0), ("control", 1)):
         begun = time.monotonic()
@@ -59,7 +59,7 @@ def undisturbed(place: Path) -> tuple[dict[str, float], dict[str, bytes], list[s
         print(f"undisturbed, {name}: {length[name]:.1f} s", flush=True)
     assert not differing(left["warm"], left["cold"]), "two undisturbed runs differ"
     control = differing(left["control"], left["cold"])
-    assert control, "another seed makes no difference: the comparison sees nothing"
+    assert control, "a run with another seed has the same results: the comparison detects nothing"
     print(f"control, another seed: {len(control)} of {len(left['cold'])} differ, as they must")
     return length, left["cold"], control
 
@@ -86,10 +86,10 @@ def trials(n: int, draw: np.random.Generator, place: Path, length: dict, wanted:
 
 
 def main() -> None:
-    """Run undisturbed, the control and the trials; print and write the results."""
+    """Train the undisturbed runs and the control, then the trials; print and write the results."""
     parser = lab.parser(__doc__)
     parser.add_argument("--trials", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments of the kills")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         length, wanted, control = undisturbed(Path(folder))

@@ -77,7 +77,7 @@ def beginning(task: Any, static: Any) -> Callable[[Any], Any]:
 def many_steps(task: Any, static: Any, differentiable: bool = False) -> Callable[..., Any]:
     """(state, (numbers, schedule rows), hypers, data) -> the state of one run after these steps; nothing is observed.
 
-    No controller looks ahead. differentiable: an optimizer that a gradient through the steps can pass
+    No controller looks ahead. differentiable: use an optimizer with finite gradients through its steps
     """
     one = step.make_step(
         task._replace(look_ahead=None), static, make_optimizer(static, differentiable), whole_chain(task)
@@ -191,7 +191,7 @@ class Scan:
 
 @contextmanager
 def timed_saves() -> Iterator[list[float]]:
-    """Milliseconds for which each save of a run inside this block holds the host loop up."""
+    """Milliseconds for which each save of a run inside this block blocks the host loop."""
     held, save = [], saving.save
 
     def timed(*args):
@@ -210,7 +210,7 @@ def timed_saves() -> Iterator[list[float]]:
 
 
 def parser(doc: str | None, quick: str = "", seeds: int = 0, runs: int = 0) -> argparse.ArgumentParser:
-    """A parser whose help is the docstring; with --out, and with --quick, --seeds, --runs where they are given here."""
+    """A parser with the docstring as help, --out, and those of --quick, --seeds and --runs that are given here."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--out", type=Path, metavar="DIR", help="folder of the result; default: results/")
     if quick:

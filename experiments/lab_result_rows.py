@@ -67,13 +67,13 @@ def variants(found: Mapping[str, Any]) -> list[Row]:
 
 
 def middle_and_worst(values: Sequence[float], name: str) -> str:
-    """Of some seeds."""
+    """The cells of one figure over some seeds: median and worst."""
     form = ".1e" if name == "richness" and median(values) < 1e-3 else ".5f"
     return f"{median(values):{form}} ({worst(name, values):{form}})"
 
 
 def held_out(found: Mapping[str, Any]) -> list[Row]:
-    """Median and worst coverage of what was not trained on."""
+    """Median and worst coverage of the held-out operations."""
     lines: list[Row] = [["held-out coverage of B", "median", "worst", "runs"]]
     for name, row in found["rows"].items():
         values = row["held_out_coverage_B"]

@@ -159,7 +159,7 @@ def read_all(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def command(section: Section) -> str:
-    """As it is typed."""
+    """The command line that writes the result file."""
     return f"python experiments/{section.command}"
 
 
@@ -170,7 +170,7 @@ def markdown(lines: Iterable[Row]) -> str:
 
 
 def page(found: Mapping[str, Mapping[str, Any]]) -> str:
-    """docs/results.md"""
+    """The text of docs/results.md."""
     parts = [
         "# Results",
         "This page is written by `python experiments/lab.py results` from `results/*.json`: change no figure by hand. "
@@ -228,7 +228,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
 
 
 def write() -> list[Path]:
-    """Write them; return those that have changed."""
+    """Write the generated files; return those that have changed."""
     changed = [(file, text) for file, text in pages().items() if not file.exists() or file.read_text() != text]
     for file, text in changed:
         file.parent.mkdir(exist_ok=True)

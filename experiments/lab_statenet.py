@@ -29,11 +29,12 @@ SMALL: dict[str, Any] = {
     "model.A.decoder_hidden": (32, 64),
     "model.B.decoder_hidden": (64, 64),
 }
-SPACES = {5: 80, 6: 27}  # digits: epochs; both are 450 steps or so
+SPACES = {5: 80, 6: 27}  # number of digits: epochs, 480 and 432 steps
 FULL = {"train.epochs": 54}  # 2,106 steps at 3^9
 NEAR = {"coverage_A": 0.99, "coverage_B": 0.99, "hierarchy_B": -0.80}
 
-# The numbers of a fixed schedule and the unit of each, which is added, or multiplies as a logarithm; 0 is the config.
+# Config key -> (kind, unit) of each number x of a schedule vector. "add" adds unit * x to the value of the config;
+# "times" multiplies it by exp(unit * x). x = 0 keeps the config.
 SCHEDULES: dict[str, tuple[str, float]] = {
     "train.learning_rate": ("times", 0.5),
     "knobs.ranking": ("times", 0.5),
@@ -48,22 +49,29 @@ SCHEDULES: dict[str, tuple[str, float]] = {
     "schedules.temperature_A.last": ("times", 0.3),
     "schedules.temperature_B.last": ("times", 0.3),
 }
-# Not the curvature: the target radii in R depend on its initial value, so that R would be a different objective.
+# The vector excludes the curvature: the radial targets in R depend on its initial value, so R would change with it.
+# BOUNDS: limits of the values.
 BOUNDS = {"knobs.tau": (0.0, 1.0), "schedules.alignment.mean": (0.15, 0.75), "schedules.rho.first": (0.0, 0.9)}
 BOUNDS |= {"schedules.rho.second": (0.0, 0.9), "knobs.lambda_1": (0.1, 2.0), "knobs.lambda_2": (0.1, 2.0)}
 
-# A course is piecewise linear from offset 0 through knots at these shares of a run; the units of its offsets there.
+# A course is piecewise linear from offset 0, with knots at these shares of a run.
 KNOTS = (1 / 3, 2 / 3, 1.0)
+# Unit of the offset of each StateNet output in the vector of a course.
 UNITS = dict.fromkeys(corrections.KNOB_RULES, 0.5) | {"tau": 0.2, "lambda_1": 0.1, "lambda_2": 0.1, "lambda_3": 0.1}
 
 
 class Runs(NamedTuple):
     """Whole runs of a config, as one program.
 
-    config: resolved; steps: of a run; rows: its schedules, (steps,) each; data: of its task
-    begin: phi, hypers -> state; ahead: state, (numbers, rows), hypers, data -> state
-    reference: state, hypers, data, key, n -> R over n batches; measure: state, hypers, data -> metrics
-    put: state of the chain, phi -> that state
+    config: the resolved config
+    steps: length of a run
+    rows: schedules by name, (steps,) each
+    data: data of the task
+    begin: phi, hypers -> state before the first step
+    ahead: state, (numbers, rows), hypers, data -> state after these steps
+    reference: state, hypers, data, key, n -> R, the mean over n batches
+    measure: state, hypers, data -> cheap metrics
+    put: state of the controllers, phi -> the same state with phi as the parameters of StateNet
     """
 
     config: Any
@@ -78,7 +86,7 @@ class Runs(NamedTuple):
 
 
 def networks(given: Any) -> dict[str, Path]:
-    """Where the networks are, by name: in --out, or else the one that configs load in the assets of the package."""
+    """Paths of the trained networks, by name: in --out; without it in assets/ and results/raw/."""
     names = ("statenet.npz", "statenet_unrolled.npz")  # of `train` and of `unroll` in meta_train_statenet.py
     return {name: (given.out or (lab.folder(given) / "raw" if "unrolled" in name else ASSETS)) / name for name in names}
 
@@ -95,9 +103,9 @@ def configured(n_digits: int, by: str, changes: dict[str, Any]) -> Any:
 
 
 def make_runs(config: Any, course: bool = False) -> Runs:
-    """The parts of a program, as the engine has them, but for the parameters phi of StateNet, which are an argument.
+    """The functions of a run, as in the engine, with the parameters phi of StateNet as an argument.
 
-    course: whether schedules, those of `course_rows`, set offsets too
+    course: True: the schedules of `course_rows` set offsets too
     """
     task, static, _ = lab.assemble(config)
     if course:
@@ -118,7 +126,7 @@ def make_runs(config: Any, course: bool = False) -> Runs:
         return state._replace(control=put(state.control, phi))
 
     def reference(state, hypers, data, key, n=4):
-        """R over n batches, which are those of the key."""
+        """R, the mean over n batches drawn with this key."""
 
         def of_batch(key):
             key_batch, key_loss = jax.random.split(key)
@@ -131,7 +139,7 @@ def make_runs(config: Any, course: bool = False) -> Runs:
 
 
 def _reference_of(config: Any) -> Callable[..., Any]:
-    """The reference objective R of a config, which a task has where its StateNet learns: the same for every control."""
+    """The reference objective R. Only a task whose StateNet learns has it, so the config is changed; R is the same."""
     learns = config.copy_and_resolve_references().unlock()
     learns.control, learns.statenet.learn = "schedules+statenet", "lookahead"
     look_ahead: Any = lab.assemble(learns)[0].look_ahead
@@ -155,9 +163,9 @@ def course_rows(vector: Any, steps: int) -> dict[str, Any]:
 
 
 def play(runs: Runs, points: int) -> Callable[..., Any]:
-    """phi, hypers, rows -> (R, metrics, knobs, offsets of StateNet) at so many points of a run, mapped over runs.
+    """phi, hypers, rows -> (R, metrics, knobs, offsets of StateNet) at `points` equidistant steps, mapped over runs.
 
-    phi and hypers are of each run; rows too where they have an axis more. Without StateNet the offsets are {}.
+    phi and hypers have an axis of runs; rows may have one. Without StateNet the offsets are {}.
     """
     n = runs.steps // points
 
@@ -201,7 +209,7 @@ def replaced(hypers: Any, path: list[str], value: Any) -> Any:
 
 
 def setting(config: Any, generation: int, n: int) -> Any:
-    """Hypers of 2n runs, of n seeds, learning rates and initial curvatures, each twice."""
+    """Hypers of 2n runs: n random seeds, learning rates and initial curvatures; run n + i repeats those of run i."""
     rng = np.random.default_rng(generation)
     twice = functools.partial(np.tile, reps=2)
     rate = config.train.learning_rate * np.exp(rng.uniform(-0.5, 0.5, n))
@@ -244,7 +252,7 @@ def value_at(config: Any, key: str) -> Any:
 
 
 def rows_of(runs: Runs, changes: dict[str, Any]) -> dict[str, Any]:
-    """The rows of a program whose schedules have been changed."""
+    """The schedule rows of `runs`, with the schedules of these changes."""
     given = ConfigDict(runs.config.schedules.to_dict())
     given.update_from_flattened_dict({k: x for k, x in changes.items() if k.startswith("schedules.")}, "schedules.")
     return runs.rows | {name: jnp.asarray(row) for name, row in exploration.rows(given, runs.steps).items()}

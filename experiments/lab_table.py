@@ -41,7 +41,7 @@ def targets_of_tree(edge: ArrayLike, n_digits: int = 9) -> Array:
 def draw_pairs(key: Array, n: int, n_digits: int = 9, p: int = 3) -> tuple[Array, Array]:
     """n random pairs i != j with pair valuation uniform in 0 .. D-1, (n,) int32 each.
 
-    Among uniform pairs, siblings (pair valuation D - 1) are a share of p^(1-D): training would hardly see them.
+    Pairs of uniform operations are unsuitable: a share of only p^(1-D) are siblings (pair valuation D - 1).
     """
     key_i, key_v, key_digit, key_rest = jax.random.split(key, 4)
     n_operations = ternary.n_operations(n_digits, p)

@@ -1,9 +1,11 @@
 """Meta-training of StateNet on many short runs on small spaces; compare_statenet.py measures what it gains.
 
     python experiments/meta_train_statenet.py tune       the fixed schedules, by an evolution strategy, on 3^5 and 3^6
-    python experiments/meta_train_statenet.py course     the outputs of StateNet, as schedules on these, by the same
-    python experiments/meta_train_statenet.py train      StateNet on top of these, by the same: assets/statenet.npz
-    python experiments/meta_train_statenet.py unroll     the same, by gradients through 20 steps at a time
+    python experiments/meta_train_statenet.py course     StateNet's outputs as schedules, by the same strategy
+    python experiments/meta_train_statenet.py train      StateNet, by the same strategy; writes assets/statenet.npz
+    python experiments/meta_train_statenet.py unroll     StateNet, by gradients through 20 steps at a time
+
+`tune` runs first; the other parts train on top of its schedules.
 
 Each run has its own initial point, learning rate and curvature. The minimised objective is
 
@@ -37,8 +39,10 @@ NAME = "meta_train_statenet"
 
 
 class Problem(NamedTuple):
-    """vector: where the choice begins; value: vectors (n, d), generation -> F of a run of each, (n,), the run of row i
-    and of row n/2 + i being of one seed and setting.
+    """A search problem.
+
+    vector: the initial vector, (d,)
+    value: vectors (n, d), generation -> F of one run each, (n,); runs i and n/2 + i share seed and setting
     """
 
     vector: Any
@@ -46,7 +50,7 @@ class Problem(NamedTuple):
 
 
 def of_schedules() -> Problem:
-    """The numbers of SCHEDULES, without StateNet."""
+    """The problem of the numbers of SCHEDULES, without StateNet."""
     every = [programs.make_runs(programs.configured(n, "schedules", {})) for n in programs.SPACES]
     players = [programs.play(runs, 4) for runs in every]
 
@@ -55,7 +59,7 @@ def of_schedules() -> Problem:
         own = [programs.fixed(runs.config, vector) for vector in np.asarray(vectors)]
         hypers = programs.setting(runs.config, generation, len(own) // 2)
         times = np.array([changes["train.learning_rate"] for changes in own]) / runs.config.train.learning_rate
-        rates = hypers.train.learning_rate * times  # added to those of the setting
+        rates = hypers.train.learning_rate * times  # factors on the rates of the setting
         hypers = programs.replaced(hypers, ["train", "learning_rate"], rates)
         for key in {key for key in own[0] if key.startswith("knobs.")}:
             hypers = programs.replaced(hypers, key.split("."), np.array([changes[key] for changes in own]))
@@ -71,7 +75,7 @@ def stacked(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def of_course(base: dict[str, Any]) -> Problem:
-    """The numbers of a course, on top of schedules."""
+    """The problem of the numbers of a course, on top of the schedules `base`."""
     every = [programs.make_runs(programs.configured(n, "schedules", base), course=True) for n in programs.SPACES]
     players = [programs.play(runs, 4) for runs in every]
 
@@ -85,7 +89,7 @@ def of_course(base: dict[str, Any]) -> Problem:
 
 
 def of_statenet(base: dict[str, Any]) -> Problem:
-    """All parameters of StateNet, on top of schedules."""
+    """The problem of all parameters of StateNet, on top of the schedules `base`."""
     vector, back = ravel_pytree(statenet.init(jax.random.key(0)))
     every = [programs.make_runs(programs.configured(n, "schedules+statenet", base)) for n in programs.SPACES]
     players = [programs.play(runs, 4) for runs in every]
@@ -99,7 +103,7 @@ def of_statenet(base: dict[str, Any]) -> Problem:
 
 
 def evolve(problem: Problem, generations: int, pairs: int, spread: float, rate: float, keep: Any) -> list[dict]:
-    """Take `generations` steps of the evolution strategy; -> a record of every ten. keep: called with the vector."""
+    """Run the evolution strategy; returns a record for every ten generations, when it also calls keep(vector)."""
     vector, adam, log, begun = problem.vector, optax.adam(rate), [], time.time()
     state, recent = adam.init(vector), []
 
@@ -130,10 +134,10 @@ def evolve(problem: Problem, generations: int, pairs: int, spread: float, rate: 
 
 
 def unrolled(base: dict[str, Any], episodes: int, n: int, k: int, rate: float, keep: Any) -> list[dict]:
-    """Train StateNet by gradients through windows of k steps: of log R at the end of a window, the mean of n runs.
+    """Train StateNet by gradients through windows of k steps; the loss is log(R + 0.1) at its end, the mean of n runs.
 
-    Each run continues from the end of its window. Gradients are clipped to a norm of 1; one that is not finite is
-    skipped and counted.
+    Each run continues from the end of its window. Gradients are clipped to a norm of 1. A gradient that is not finite
+    is skipped and counted.
     """
     every: list[Any] = [
         programs.make_runs(programs.configured(digits, "schedules+statenet", base)) for digits in programs.SPACES
@@ -187,14 +191,14 @@ def unrolled(base: dict[str, Any], episodes: int, n: int, k: int, rate: float, k
 def main() -> None:
     """Run a part, print and write its results."""
     parser = lab.parser(__doc__)
-    parser.add_argument("part", choices=list(PARTS), help="tune is the first")
-    parser.add_argument("--generations", type=int, help="24 runs each, of unroll 8; 80 unless told, of unroll 20")
+    parser.add_argument("part", choices=list(PARTS), help="the part to run; tune has to be the first")
+    parser.add_argument("--generations", type=int, help="of 24 runs, default: 80; for unroll: of 8 runs, default: 20")
     given = parser.parse_args()
     given.generations = given.generations or (20 if given.part == "unroll" else 80)
     lab.keep_compiled_programs()
     tuned = lab.read(NAME, given).get("tune", {}).get("changes")
     if not tuned and given.part != "tune":
-        parser.error(f"{given.part} needs what tune writes to {lab.folder(given)}/{NAME}.json: run that first")
+        parser.error(f"{given.part} needs the result of tune in {lab.folder(given)}/{NAME}.json: run tune first")
     for file in programs.networks(given).values():
         file.parent.mkdir(parents=True, exist_ok=True)
     found = PARTS[given.part](given, tuned) | {"generations": given.generations, **lab.about()}

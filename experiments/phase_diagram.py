@@ -2,9 +2,9 @@
 
     python experiments/phase_diagram.py [--quick] [--seeds=3] [--steps=6000]
 
-configs/grok_addition.py modulo 3^3. The runs are vmapped, --at-once of them at most; a seed has a split of its own. A
-cell is coloured by what most of its runs did (ternary_jax/grokking/generalisation.py), and its number is the median of
-t_gen / t_fit: steps until 95 % of what is held out is right, and until 95 % of the rest is. Writes
+configs/grok_addition.py modulo 3^3. At most --at-once runs are vmapped; each seed has its own split. The colour of a
+cell is the verdict of most of its runs (ternary_jax/grokking/generalisation.py). Its number is the median of
+t_gen / t_fit: steps until 95 % of the held-out pairs are right, over steps until 95 % of the training pairs are. Writes
 results/phase_diagram.json and .png, and each run to results/raw/.
 """
 
@@ -48,8 +48,8 @@ def outcome(steps: np.ndarray, fitted: np.ndarray, held_out: np.ndarray) -> dict
 def main() -> None:
     """Train, print, write and draw the results."""
     parser = lab.parser(__doc__, quick="nine cells, two seeds, fewer steps", seeds=3)
-    parser.add_argument("--steps", type=int, default=6000, help="of each run, a multiple of 20")
-    parser.add_argument("--at-once", type=int, default=15, help="runs that are vmapped, at most")
+    parser.add_argument("--steps", type=int, default=6000, help="length of a run in steps, a multiple of 20")
+    parser.add_argument("--at-once", type=int, default=15, help="largest number of vmapped runs")
     given = parser.parse_args()
     full = {"shares": SHARES, "decays": DECAYS, "seeds": given.seeds, "steps": given.steps}
     grid, began = QUICK if given.quick else full, time.time()
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def measured(shares: Any, decays: Any, seeds: int, steps: int, at_once: int) -> list[dict[str, Any]]:
-    """A dict for each cell: share and decay, its runs, what most of them did, the median delay."""
+    """A dict for each cell: share, decay, its runs, the verdict of most of them, the median delay."""
     runs = list(itertools.product(shares, decays, range(seeds)))
     size = math.ceil(len(runs) / math.ceil(len(runs) / at_once))  # groups of equal size, except the last
     found = []
@@ -80,7 +80,7 @@ def measured(shares: Any, decays: Any, seeds: int, steps: int, at_once: int) -> 
 
 
 def config_of(runs: Sequence[tuple[float, ...]], most: float, seeds: int, steps: int) -> Any:
-    """Of runs (share, decay, seed); the batch holds all that the largest share of the diagram trains on."""
+    """The config of these runs (share, decay, seed); a batch holds all training pairs of the largest share, `most`."""
     shares, decays, own = zip(*runs, strict=True)
     changes = {"runs": len(runs), "seed": own, "data.split_seed": own, "data.splits": seeds, "data.p": P}
     changes |= {"data.n_digits": N_DIGITS, "data.train_share": shares, "train.weight_decay": decays}
@@ -90,7 +90,7 @@ def config_of(runs: Sequence[tuple[float, ...]], most: float, seeds: int, steps:
 
 
 def summed(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of the runs of a cell: what most did, how many, and the median of t_gen / t_fit where both are known."""
+    """The verdict of most runs of a cell, their number, and the median of t_gen / t_fit where both are known."""
     (verdict, n), *_ = Counter(run["verdict"] for run in runs).most_common()
     delays = [run["ratio"] for run in runs if math.isfinite(run["ratio"])]
     delay = statistics.median(delays) if delays else None

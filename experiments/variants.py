@@ -6,7 +6,7 @@ Each variant of configs/variants.py, all seeds at once: final figures, the media
 seconds of all seeds together, with compiling. The line below is that of the documents, one run on a GPU, from a
 checkpoint. The definitions differ: their coverage is that of a decoder and an encoder that were loaded and frozen,
 decoded from the latent vector, not from the point; their radii are of draws, and their richness is that of Euclidean
-ones, as ours. Writes results/variants.json; what --only leaves out stays as it was there.
+ones, as ours. Writes results/variants.json; with --only, the other entries keep their values.
 """
 
 import re
@@ -72,7 +72,7 @@ VARIANTS = {
 def main() -> None:
     """Train, print and write the results."""
     parser = lab.parser(__doc__, seeds=4)
-    parser.add_argument("--only", default="", help="variants whose name this pattern finds")
+    parser.add_argument("--only", default="", help="run only the variants whose name this regular expression finds")
     given = parser.parse_args()
     found = lab.read("variants", given).get("variants", {}) if given.only else {}
     for name, variant in VARIANTS.items():

@@ -12,10 +12,10 @@ jax.config.update("jax_debug_key_reuse", True)
 
 
 def pytest_configure(config):
-    """The fast tier compiles with less optimisation: most of a test is compiling, and this takes a third off.
+    """Set the XLA flags. The fast tier compiles with less optimisation, which saves a third of its time.
 
-    The slow tier has the flags of a user, so that the accuracy of float32 is that of the programs that users run. XLA
-    ends the process at a flag that it does not know, and knows the last one in the releases that were tried.
+    The slow tier has the flags of a user, so its float32 accuracy is that of users' programs. XLA ends the process at
+    an unknown flag; the releases that were tried know the last flag below.
     """
     if config.getoption("markexpr") == "not slow" and jax.__version_info__[:2] == (0, 10):
         quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -29,9 +29,9 @@ hypothesis.settings.load_profile("suite")
 
 @pytest.fixture
 def strict_dtypes():
-    """No implicit promotion between dtypes. Not everywhere, because optax relies on promotion.
+    """Make implicit promotion between dtypes an error. It is no default, because optax relies on promotion.
 
-    A module of numeric tests asks for it with `pytestmark = pytest.mark.usefixtures("strict_dtypes")`.
+    A module of numeric tests requests it by `pytestmark = pytest.mark.usefixtures("strict_dtypes")`.
     """
     with jax.numpy_dtype_promotion("strict"):
         yield
@@ -39,7 +39,7 @@ def strict_dtypes():
 
 @pytest.fixture
 def compiled_soon():
-    """Most of the time of a short run is compiling."""
+    """Compile with less optimisation: most of the time of a short run is compiling."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield

@@ -1,4 +1,4 @@
-"""Rows of a log by hand, and the metrics that they have."""
+"""Hand-written rows of metrics.jsonl, and the metrics that they contain."""
 
 import math
 from typing import Any

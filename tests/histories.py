@@ -1,4 +1,4 @@
-"""Synthetic histories of evaluations, (runs, evaluations, ...) each: what has grokked, and what only looks like it."""
+"""Synthetic histories of evaluations, (runs, evaluations, ...) each, with and without grokking events."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Histories(NamedTuple):
 
 
 def steady(rng, runs=32, n=150, metrics=3, noise=0.02):
-    """A loss that falls and then rests, metrics that rest; noise on both; controls that move slowly, nothing frozen."""
+    """No event: a falling loss with a plateau and flat metrics, both noisy; slow controls, nothing frozen."""
     e = np.arange(n)
     loss = 0.3 + 4 * np.exp(-e / 3) + noise * rng.normal(size=(runs, n))
     figures = 0.3 + noise * rng.normal(size=(runs, n, metrics))
@@ -31,14 +31,14 @@ def steady(rng, runs=32, n=150, metrics=3, noise=0.02):
 
 
 def grokked(rng, runs=32, n=150, at=80, width=1.0, height=0.6, metrics=3, noise=0.02):
-    """The same, and all metrics rise at `at` by a logistic curve, whose middle four fifths take 4.4 widths."""
+    """`steady`, with a rise of all metrics at `at` along a logistic curve, whose middle four fifths take 4.4 widths."""
     history = steady(rng, runs, n, metrics, noise)
     rise = height / (1 + np.exp(-(np.arange(n) - at) / width))
     return history._replace(metrics=history.metrics + rise[None, :, None])
 
 
 def dropped(rng, runs=32, n=150, at=80, metrics=3, noise=0.02):
-    """The rate drops to a tenth, and all metrics jump and the loss falls for it: no grokking."""
+    """`steady`, with a drop of the rate to a tenth that makes metrics jump and the loss fall: no grokking."""
     history = steady(rng, runs, n, metrics, noise)
     later = np.arange(n) >= at
     controls = history.controls * np.where(later, 0.1, 1.0)[None, :, None]
@@ -47,8 +47,9 @@ def dropped(rng, runs=32, n=150, at=80, metrics=3, noise=0.02):
 
 
 def anything(rng, runs, n=80, metrics=3):
-    """Steps, slopes, spikes, noise, gaps, jumps of controls and freezes, at random. All are multiples of 1/256, so that
-    float32 and float64 agree on what is equal.
+    """Random steps, slopes, spikes, noise, gaps, jumps of controls and freezes.
+
+    All values are multiples of 1/256, so that equal values are equal in float32 and in float64.
     """
     e = np.arange(n)
 

@@ -1,10 +1,10 @@
-"""What a program is made of, for tests of what is on and what is off."""
+"""The equations of a jaxpr, for tests that a disabled feature leaves none."""
 
 import jax
 
 
 def equations(jaxpr):
-    """The primitive of every equation, also of inner jaxprs."""
+    """The names of the primitives of all equations, including those of inner jaxprs."""
     found = []
     for eqn in jaxpr.eqns:
         found.append(eqn.primitive.name)

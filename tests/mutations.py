@@ -35,17 +35,17 @@ from mutations_table import Mutation
 
 ROOT = Path(__file__).parents[1]
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider"]
-# A mutated run may compile other programs than the unmutated one; one that never ends is to be noticed all the same.
+# A mutated run may compile more than the unmutated one, so the limit is generous; it ends a run that never returns.
 SLACK, FACTOR = 60.0, 4.0
 PASSED, FAILED, COLLECTION_FAILED, NONE_SELECTED = 0, 1, 2, 5  # exit statuses of pytest
 
 
 class MutationError(Exception):
-    """One sentence: why nothing can be measured, and what to do."""
+    """The error of a run that can measure nothing. Its one sentence says why, and what to do."""
 
 
 class Outcome(NamedTuple):
-    """What the tests say of a mutation. by: the first test that failed; "" for a survivor and after a time-out."""
+    """The outcome of a mutation. by: the first test that failed; "" for a survivor and after a time-out."""
 
     name: str
     file: str
@@ -86,7 +86,7 @@ def main(argv: Sequence[str], table: Sequence[Mutation] = mutations_table.MUTATI
             for done in [pool.submit(run_set, mutations, root, tell, given.fast) for mutations in sets.values()]:
                 done.result()
         except MutationError:
-            pool.shutdown(cancel_futures=True)  # what is under way ends, what has not begun does not
+            pool.shutdown(cancel_futures=True)  # test sets that run end; those that have not begun are cancelled
             raise
     print(summary(outcomes))
 
@@ -148,9 +148,9 @@ def copied(root: Path, copy: Path) -> Path:
 
 def run_tests(copy: Path, tests: str, limit: float, fast: bool) -> tuple[int | None, str, float]:
     """(exit status of pytest, None after a time-out; what it printed; seconds)."""
-    # Bytecode is compared by size and second of change: that of a mutation would outlive it, so none is written.
+    # No bytecode is written: Python checks it by size and second of change, so that of a mutation might be reused.
     own = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy), "MPLBACKEND": "Agg"}
-    # Most of a test is compiling. What a mutation does not change was compiled unmutated.
+    # Most of a test is compiling. The cache has the programs of the unmutated run, so only changed ones are compiled.
     own |= {"JAX_COMPILATION_CACHE_DIR": str(copy.parent / "compiled")}
     own |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
     # XLA warns of every program that it takes from that cache, and tests compare what is printed.

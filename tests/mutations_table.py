@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Mutation(NamedTuple):
-    """In `file`, whose text has `old` exactly once, that is replaced by `new`; then `tests` are expected to fail."""
+    """One mutation: `old`, which `file` contains exactly once, is replaced by `new`; `tests` are expected to fail."""
 
     name: str
     file: str

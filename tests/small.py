@@ -1,4 +1,4 @@
-"""The dual model on small spaces: what the tests of ternary_jax.vae start from."""
+"""Shared fixtures of the tests of ternary_jax.vae: configs, parameters and steps of the dual model on small spaces."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,7 +46,7 @@ SMALL = {
     "log.tensorboard": False,
     "compilation_cache": False,
 }
-# What a controller asks for.
+# Config overrides that the learned controller of weights requires.
 CONTROLLED = {
     "controller__on": True,
     "model__cross_injection": True,
@@ -59,13 +59,13 @@ CONTROLLED = {
 
 
 def config(**overrides: Any) -> Any:
-    """Of configs/vae.py on a small space; keys with __ for a dot."""
+    """configs/vae.py on a small space. overrides: by key, with __ for a dot."""
     changes = SMALL | {key.replace("__", "."): value for key, value in overrides.items()}
     return load_config(CONFIGS / "vae.py", changes)
 
 
 def setting(**overrides: Any) -> tuple[Any, Any, Any, Any]:
-    """(task, static, hypers of run 0, parameters). All parameters are drawn, as some begin as 0."""
+    """(task, static, hypers of run 0, parameters). Parameters are random, because some initial ones are 0."""
     static, hypers = split(config(**overrides))
     made, hypers = task.make_task(static), jax.tree.map(lambda x: x[0], hypers)
     made = made._replace(data=jax.device_put(made.data))
@@ -73,19 +73,19 @@ def setting(**overrides: Any) -> tuple[Any, Any, Any, Any]:
 
 
 def drawn(shapes: Any, seed: int = 0) -> Any:
-    """Parameters of these shapes, of the size of initial ones, none of them 0; theta as it is at c = 0.7."""
+    """Random parameters of these shapes, as large as initial ones, none of them 0; theta is that of c = 0.7."""
     rng = np.random.default_rng(seed)
     params = jax.tree.map(lambda x: (rng.normal(size=x.shape) / np.sqrt(max(1, x.size) ** 0.5)).astype(x.dtype), shapes)
     return params | ({"curvature": {"theta": np.float32(np.log(np.expm1(0.7)))}} if "curvature" in params else {})
 
 
 def context(made: Any, hypers: Any, seed: int = 0, knobs: Any = None) -> Context:
-    """What a step, or an evaluation, goes by, without a controller but for these knobs."""
+    """The Context of a step or an evaluation in which only these knobs are set."""
     return Context(jnp.int32(0), jax.random.key(seed), Controls({}, None, knobs or {}), hypers, made.data)
 
 
 class Steps(NamedTuple):
-    """Single steps of a run, compiled: step(state, number) -> (state, info), and what they are made of.
+    """Compiled single steps of a run, step(state, number) -> (state, info), with their parts.
 
     Without clipping, the gradient of the first step is ten times the first moment of Adam that it leaves.
     """
@@ -98,16 +98,16 @@ class Steps(NamedTuple):
     compiled: Any
 
     def step(self, state: TrainState, number: int = 0, hypers: Any = None, **rows: float) -> tuple[Any, StepInfo]:
-        """Rows of schedules, and hypers, may be other ones."""
+        """Take one step. hypers and rows replace those of the run."""
         at = {name: jnp.float32(rows.get(name, row[number])) for name, row in self.rows.items()}
         given = self.hypers if hypers is None else hypers
         return self.compiled(state, (jnp.int32(number), at), jax.random.key(5), given, self.made.data)
 
 
 def steps(**overrides: Any) -> Steps:
-    """Steps from parameters that are drawn."""
+    """Single steps that start from random parameters."""
     made, static, hypers, params = setting(**overrides)
-    # Single steps, each without those that a controller would look ahead through.
+    # look_ahead=None: no controller learns by looking ahead through further steps.
     made, control = made._replace(look_ahead=None), program.control_chain(made)
     tx = optimizer.adamw_by_group(static.train.clip_norm)
     begin = program.make_init(
@@ -119,12 +119,12 @@ def steps(**overrides: Any) -> Steps:
 
 
 def gradient(state: TrainState) -> dict[str, np.ndarray]:
-    """Of the first step without clipping, by group."""
+    """The gradient of the first step, by group, from Adam's first moment; only right without clipping."""
     return {group: 10 * flat(adam.mu) for group, adam in state.opt_state.items()}
 
 
 def jit(f: Any) -> Any:
-    """Compiled in half the time, as each program here runs a few times on a few rows."""
+    """jax.jit with little optimisation, which halves the time to compile; programs here run only a few times."""
     return jax.jit(f, compiler_options={"xla_backend_optimization_level": 0})
 
 

@@ -1,4 +1,4 @@
-"""Configs: what is accepted, what is refused and in which words, and what a program gets of them."""
+"""Configs: accepted values, refused values with their messages, sweeps, and the split into static and hypers."""
 
 import json
 import subprocess
@@ -164,7 +164,7 @@ def test_a_task_that_only_reports_has_only_its_own_keys(tmp_path, monkeypatch):
     assert "there is no such key; there are task, x, seed" in refused(path, ["train.epochs=3"])
 
 
-def test_the_check_of_a_task_has_the_last_word(file, a_task, monkeypatch):
+def test_the_check_of_a_task_can_refuse_a_config(file, a_task, monkeypatch):
     def check(config):
         if config.model.low > config.runs:
             raise ConfigError("config.model.low is over config.runs")
@@ -234,7 +234,7 @@ def test_the_check_of_a_task_has_the_last_word(file, a_task, monkeypatch):
 def test_what_is_refused_is_named_with_what_is_allowed(file, override, words):
     sentence = refused(file, [override])
     assert words in sentence
-    assert str(file) not in sentence  # it was not the file
+    assert str(file) not in sentence  # the message does not blame the file
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_what_is_refused_is_named_with_what_is_allowed(file, override, words):
         (3, 3, "config.3=3 is not allowed: there is no such key"),
     ],
 )
-def test_so_is_what_a_mapping_holds(file, key, value, words):
+def test_a_wrong_value_in_a_mapping_is_named_with_what_is_allowed(file, key, value, words):
     assert words in refused(file, {key: value})
 
 
@@ -275,12 +275,12 @@ def test_so_is_what_a_mapping_holds(file, key, value, words):
         ("1 +", "{}: SyntaxError: invalid syntax"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_wrong_is_named(tmp_path, change, words):
+def test_an_error_inside_a_config_file_names_the_file(tmp_path, change, words):
     path = written(tmp_path / "wrong.py", change)
     assert words.format(path) in refused(path)
 
 
-def test_a_file_without_what_it_has_to_define(tmp_path, file):
+def test_a_missing_file_function_or_variant_is_refused(tmp_path, file):
     (tmp_path / "empty.py").write_text("x = 1")
     assert "empty.py has no get_config(arg): define it, or name another file" in refused(tmp_path / "empty.py")
     assert refused(file, sweep=True) == f"{file} has no sweep(add): define it, or name another file"
@@ -321,7 +321,7 @@ def test_a_sweep_is_one_value_per_run(tmp_path):
         ("1 / 0", "ZeroDivisionError"),
     ],
 )
-def test_a_sweep_that_is_none(tmp_path, body, words):
+def test_a_wrong_sweep_is_refused_with_its_file(tmp_path, body, words):
     with pytest.raises(ConfigError) as caught:
         sweep_of(tmp_path, body)()
     assert words in str(caught.value)
@@ -336,7 +336,7 @@ def test_a_split_has_the_names_of_the_config_and_traced_values_per_run(file):
     assert (static.runs, static.train.batch_size, static.model.hidden, static.task) == (3, 512, (64, 32), "a_task")
     assert not hasattr(static, "seed")
     assert not hasattr(static.train, "learning_rate")
-    assert set(hypers._fields) == {"seed", "train", "model"}  # no group that holds nothing
+    assert set(hypers._fields) == {"seed", "train", "model"}  # no empty group
     assert set(hypers.train._fields) == {"learning_rate", "weight_decay"}
     np.testing.assert_array_equal(hypers.seed, [10, 11, 12])
     np.testing.assert_array_equal(hypers.train.learning_rate, [1, 2, 3])
@@ -369,7 +369,7 @@ def test_differences_are_said_but_for_what_is_free(file):
 
 
 def values_of(key: Key, runs: int):
-    """Any value that the key may hold."""
+    """A hypothesis strategy of all values that the key allows."""
     if key.choices:
         return st.sampled_from(key.choices)
     if key.kind is str:
@@ -391,7 +391,7 @@ def values_of(key: Key, runs: int):
 def changes(draw):
     table = KEYS | TASK_KEYS
     out = {"runs": draw(st.integers(1, 3))}
-    for key in sorted(draw(st.sets(st.sampled_from(sorted(table.keys() - {"task", "runs"}))))):  # in one order always
+    for key in sorted(draw(st.sets(st.sampled_from(sorted(table.keys() - {"task", "runs"}))))):  # a fixed order
         out[key] = draw(values_of(table[key], out["runs"]))
     out["train.batch_size"] = out.get("train.microbatches", 1) * draw(st.integers(1, 9))
     cheap = out["evaluate.cheap_every"] = draw(st.integers(1, 50))
@@ -453,7 +453,7 @@ PHASES = {
         (PHASES | {"train.warmup_epochs": 20, "train.epochs": 50}, "=20 are not over before the end of the first"),
     ],
 )
-def test_phases_fill_the_run_and_have_shapes_that_there_are(changes, says):
+def test_phases_that_do_not_fit_the_run_are_refused(changes, says):
     with pytest.raises(ConfigError, match=says):
         load_config(SMOKE, changes)
 
@@ -466,6 +466,6 @@ def test_phases_fill_the_run_and_have_shapes_that_there_are(changes, says):
         ({"memory": 4}, r"config.grokking.memory=4 is shorter than the least of .plateaus, 5: give more"),
     ],
 )
-def test_thresholds_of_grokking_are_in_order(file, changes, said):
+def test_thresholds_of_grokking_that_are_out_of_order_are_refused(file, changes, said):
     with pytest.raises(ConfigError, match=said):
         load_config(file, {f"grokking.{name}": value for name, value in changes.items()})

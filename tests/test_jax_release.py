@@ -1,4 +1,4 @@
-"""The release of jax that is excluded, and the wrong numbers it is excluded for."""
+"""The excluded release of jax, and the wrong results that are the reason."""
 
 import itertools
 import tomllib
@@ -47,6 +47,6 @@ def test_the_release_is_excluded(distribution):
 
 
 @pytest.mark.parametrize("distribution", ["jax", "jaxlib"])
-def test_what_runs_is_what_is_asked_for(distribution):
+def test_the_installed_release_meets_the_requirements(distribution):
     assert version(distribution) != "0.10.2"
     assert all(r.specifier.contains(version(distribution)) for r in requirements_of(distribution))

@@ -1,4 +1,4 @@
-"""The command line, as a person meets it."""
+"""The command line: arguments, exit status, and the messages on stdout and stderr."""
 
 import re
 import signal
@@ -92,7 +92,7 @@ def test_a_mistake_is_one_sentence_and_status_2(capsys, monkeypatch, args, words
         assert word in err, err
 
 
-def test_so_it_is_in_a_process_of_its_own():
+def test_a_mistake_in_a_process_of_its_own_is_one_sentence_and_status_2():
     done = run(CONFIG, "--config.dim=1.5")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "config.dim=1.5 is not allowed: give an int from 2 to 1024\n"
@@ -138,7 +138,7 @@ def test_a_signal_before_anything_began_is_one_sentence_and_status_0(tmp_path, s
 
 @pytest.fixture
 def engine(monkeypatch, tmp_path):
-    """An engine that only tells what it was given, or raises what it was told to; and a config of a task for it."""
+    """A fake engine that records its arguments or raises `error`, and a config of a task for it."""
     task = types.ModuleType("a_training")
     vars(task).update(KEYS={})
     calls = types.SimpleNamespace(given=[], error=None)

@@ -1,4 +1,4 @@
-"""The command that measures what the tests catch, on a package of one line; its list is checked whenever it runs."""
+"""tests/mutations.py, run on a package of one line."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def checkout(tmp_path, monkeypatch):
     (root / ".gitignore").write_text("ignored\n")
     (root / "ignored").write_text("")
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    plain = [word for word in mutations.PYTEST if word != "-n0"]  # without our pyproject.toml one process is usual
+    plain = [word for word in mutations.PYTEST if word != "-n0"]  # not needed: no pyproject.toml asks for workers
     monkeypatch.setattr(mutations, "PYTEST", plain)
     return root
 

@@ -1,4 +1,4 @@
-"""What the package imports, where, and how long that takes."""
+"""Rules on the source of the package: its imports, their time, and the size of files and functions."""
 
 import ast
 import os
@@ -16,15 +16,15 @@ PACKAGE = ROOT / "ternary_jax"
 SOURCES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-# A library that only some files may import: everything else stays free of it, and it can be replaced there alone.
+# Library -> the only files that may import it, so that replacing it changes these files alone.
 MAY_IMPORT = {
     "flax": ["*/models.py"],  # the files that define networks
     "orbax": ["workdir/checkpoint.py"],
     "tensorboardX": ["workdir/tensorboard.py"],
     "matplotlib": ["analysis/figures.py"],
 }
-# Arrows point down: a room imports itself, the mathematics, and these. A file that is no room of its own is a command,
-# which imports what it likes, or is listed here.
+# The import graph has no cycles: a room (subpackage) imports itself, FOUNDATION and the rooms listed here. Other files
+# are commands, which may import anything, or are listed here.
 FOUNDATION = {"errors", "metric", "ternary", "poincare", "precision", "riemannian", "initializers", "provenance"}
 FOUNDATION |= {"tables", "terminal"}
 ROOMS = {
@@ -38,13 +38,13 @@ ROOMS = {
     "addition": {"config", "workdir", "control", "engine"},
 }
 COMMANDS = {"__init__", "main", "analyze", "command_line"}
-# The reader hands over a model ready for the functions of its task, and so makes the Context that these take.
+# workdir/ returns a model that is ready for the functions of its task, so it makes their Context.
 UPWARDS = {"workdir/run.py": {"control", "engine"}}
-# Imported inside the functions that need it, if at all: it costs seconds, or is not installed.
+# Libraries that are imported only inside functions: they cost seconds, or may not be installed.
 NEVER_AT_IMPORT = {"matplotlib", "orbax", "scipy", "tensorboardX", "torch"}
-# For tests, or to be measured against.
+# Libraries of tests and benchmarks.
 NEVER_AT_RUN_TIME = {"chex", "geoopt", "hypothesis", "mpmath", "pyright", "pytest", "ruff", "scipy", "torch"}
-# Where the name of the distribution is not that of the module.
+# Module -> distribution, where their names differ.
 MODULE_OF = {"orbax_checkpoint": "orbax"}
 
 
@@ -87,21 +87,21 @@ def own_imports(path: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if Path(path).stem not in COMMANDS or "/" in path])
-def test_arrows_point_down(path):
+def test_rooms_import_only_the_rooms_below_them(path):
     room = Path(path).parts[0].removesuffix(".py")
     below = (ROOMS[room] | {room} if room in ROOMS else set()) | UPWARDS.get(path, set())
     assert room in ROOMS.keys() | FOUNDATION
-    assert own_imports(path) <= below | FOUNDATION, f"{path} imports what stands above or beside its room"
+    assert own_imports(path) <= below | FOUNDATION, f"{path} imports a room that ROOMS does not list below its own"
 
 
-def test_the_engine_has_no_word_of_a_family():
-    """A metric, a group or a file that only one family knows."""
+def test_the_engine_names_nothing_of_a_model_family():
+    """Metrics, groups and files of one family may not occur in engine/."""
     words = re.compile(r"coverage|hierarchy|embedding|gradient_ratio|\btau\b|\btrit|statenet|_[AB]\b")
     found = {path: words.findall((PACKAGE / path).read_text()) for path in SOURCES if path.startswith("engine/")}
     assert not {path: found for path, found in found.items() if found}
 
 
-def test_no_file_and_no_function_has_outgrown_its_reader():
+def test_files_have_400_lines_and_functions_50_at_most():
     long = {path: len((PACKAGE / path).read_text().splitlines()) for path in SOURCES}
     assert not {path: n for path, n in long.items() if n > 400}
     functions = {
@@ -129,7 +129,7 @@ def test_the_package_imports_in_the_time_of_its_libraries():
     )
 
 
-def test_what_is_heavy_is_not_imported_with_the_package():
+def test_slow_libraries_are_not_imported_with_the_package():
     loaded = set(in_a_fresh_process(f"{IMPORT_PACKAGE}; import sys; print(*sys.modules)").split())
     assert {"ternary_jax.ternary", "jax"} <= loaded
     assert not loaded & NEVER_AT_IMPORT

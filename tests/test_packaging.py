@@ -1,4 +1,4 @@
-"""What is installed, and what works where nothing else is: the wheel, bare names of configs, a task of one's own."""
+"""The wheel: its files, configs by bare name, and a task of a user beside the installed package."""
 
 import ast
 import json
@@ -27,7 +27,7 @@ SOURCES = ("pyproject.toml", "README.md", "LICENSE", "ternary_jax", "configs")
 
 
 def python(*args, cwd, path: str | Path = ROOT):
-    """A Python of its own, which imports the package from `path`."""
+    """Run a Python process that imports the package from `path`."""
     env = os.environ | {"PYTHONPATH": str(path), "JAX_PLATFORMS": "cpu"}
     return subprocess.run([sys.executable, *args], cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
 
@@ -131,12 +131,12 @@ def test_a_bare_name_is_a_packaged_config_also_where_a_file_has_that_name(tmp_pa
         load_config("v5_13:all")
 
 
-# --- what stands beside a config --------------------------------------------------------------------------------------
+# --- files beside a config --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def clean():
-    """Neither the folders that a test has searched nor their modules are left for others."""
+    """Remove from sys.path and sys.modules what a test has added."""
     path, modules = list(sys.path), dict(sys.modules)
     yield
     sys.path[:] = path
@@ -145,7 +145,7 @@ def clean():
 
 
 def experiment(folder, scale=3):
-    """A config with a task and a file of values beside it; no name in it says where it is."""
+    """A config with a task and a file of values in its folder; it names no folder."""
     folder.mkdir()
     (folder / "own_values.py").write_text(f"SCALE = {scale}\n")
     (folder / "own_task.py").write_text(
@@ -189,7 +189,7 @@ def test_packaged_configs_hide_no_module(clean):
 
 
 def test_a_workdir_names_no_folder_to_import_from(clean, tmp_path):
-    """A workdir may come from a stranger: where its task is found is said by who opens it, in sys.path."""
+    """A workdir may be untrusted: the caller sets in sys.path where its task is found, not the workdir."""
     shutil.copy(ROOT / "tests" / "toy.py", tmp_path / "own_toy.py")
     config = (ROOT / "tests" / "toy_config.py").read_text()
     for old, new in (('Path(__file__).parents[1] / "configs" / "defaults.py"', '"defaults"'), ('"toy"', '"own_toy"')):

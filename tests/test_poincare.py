@@ -136,7 +136,7 @@ def test_tangent_dist_is_seamless_where_its_two_forms_meet(ratio):
 
 
 def test_c_enters_the_gap_exactly():
-    """Rounding sqrt(c) x or c|x|^2 to float32 first would leave an error of 1e-2 here."""
+    """If sqrt(c) x or c|x|^2 is rounded to float32 first, the error is 1e-2 here."""
     rng = np.random.default_rng(0)
     for c in (0.1, 0.7, 3.0):
         x = rng.normal(size=(50, 16))
@@ -147,7 +147,7 @@ def test_c_enters_the_gap_exactly():
 
 
 def test_pairs_cost_no_float64():
-    """What is computed for a pair stays in float32; only what belongs to one point is float64."""
+    """Computations on pairs of points are float32; only those on one point are float64."""
     x = jnp.ones((5, 3)) / 10
     for f in (poincare.dist, poincare.squared_dist, poincare.tangent_dist):
         pairwise = jax.vmap(jax.vmap(f, (None, 0, None)), (0, None, None))
@@ -240,7 +240,7 @@ def _product(arrays):
     return [a[g.ravel()] for a, g in zip(arrays, grids, strict=True)]
 
 
-# The others are products of the gap with something, or as `project` piecewise so.
+# The other functions are products with the gap, or piecewise so, as `project`.
 CURVED = [
     "dist",
     "squared_dist",
@@ -301,7 +301,7 @@ def test_exp_of_a_vector_too_long_for_the_dtype_reaches_the_edge_and_no_further(
 
 
 def test_exp_crosses_the_whole_ball_from_edge_to_edge():
-    """From one edge to the other in one step: the gap of the second summand is 1e-11 there."""
+    """One step goes from one edge to the other, where the gap of the second summand is 1e-11."""
     x = np.array([1 - 3e-6, 0.0], np.float32)
     with jax.enable_x64(True):
         u = poincare.log(x.astype(np.float64), -x.astype(np.float64), 1.0)
@@ -651,7 +651,7 @@ def test_vmap_equals_a_loop_and_jit_equals_eager(name):
     for i in range(4):
         row = [a[i] for a in args]
         np.testing.assert_allclose(batched[i], f(*row, 1.0), rtol=1e-6)
-    with jax.disable_jit(), jax.debug_nans(False):  # op by op the NaN of a selection that is not taken would be found
+    with jax.disable_jit(), jax.debug_nans(False):  # eager: the unused branch of a `where` may be NaN
         eager = f(*[a[0] for a in args], 1.0)
     np.testing.assert_allclose(jax.jit(f)(*[a[0] for a in args], 1.0), eager, rtol=1e-6)
     assert batched.dtype == jnp.float32

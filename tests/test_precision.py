@@ -51,7 +51,7 @@ def assert_rounded_once(actual, exact):
 
 
 def over_points(f):
-    """F at one point after the other, for what is not to be vmapped."""
+    """Apply f to one point after the other, without vmap."""
     return lambda points, c: jnp.stack([f(x, c) for x in points])
 
 
@@ -60,7 +60,7 @@ def scanned(f):
 
 
 def summed_by_scan(body):
-    """The gradient, by the transpose of a scan, of the sum of f over the rows."""
+    """The gradient of the sum of f over the rows, through the transpose of a scan."""
 
     def total(points, c):
         return jax.lax.scan(lambda s, x: (s + body(x, c), None), jnp.zeros((), points.dtype), points)[0]
@@ -121,7 +121,7 @@ HESSIANS = {
 
 
 def test_in_float32_the_example_is_wrong():
-    """Otherwise the tests below would show nothing."""
+    """Float32 fails here; otherwise the tests below would pass without an island."""
     actual = np.asarray(jax.vmap(log_gap_in_float32, (0, None))(POINTS, C), np.float64)
     assert np.abs(actual / exact_value(POINTS, C) - 1).max() > 1e-4
 

@@ -1,4 +1,4 @@
-"""What made a result: this checkout, and this process."""
+"""The provenance of a result: commit and versions of this checkout, start of this process."""
 
 import subprocess
 import sys

@@ -27,7 +27,7 @@ TINY = {
     "log.tensorboard": False,
     "compilation_cache": False,
 }
-# Less to compile, in smoke.py: branch B with one loss, and A as small as it can be.
+# Overrides of smoke.py that save compiling: branch B with one loss, and the smallest A.
 SMALL = {
     "model.A.hidden": (),
     "model.A.decoder_hidden": (),
@@ -65,7 +65,7 @@ def copy(tmp_path):
 
 
 def in_the_copy(copy, *args):
-    """What Python prints there; it imports the package of the copy."""
+    """Stdout of a Python process in the copy, which imports the package of the copy."""
     env = {**os.environ, "PYTHONPATH": str(copy), "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     done = subprocess.run([sys.executable, *args], capture_output=True, text=True, cwd=copy, env=env, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -141,7 +141,7 @@ def test_no_table_of_results_is_typed(file):
 
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
-def test_links_lead_somewhere(file):
+def test_links_lead_to_a_file_and_a_heading(file):
     """To a file, and to a heading of it."""
     for target in re.findall(r"\]\(([^)\s]+)\)", file.read_text()):
         path, _, anchor = target.partition("#")

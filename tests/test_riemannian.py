@@ -109,9 +109,9 @@ def test_the_geoopt_problem_moves_and_stays_off_the_clipping():
 
 
 def test_the_momentum_is_transported_not_copied():
-    """With a gradient once and then never again, momentum 1 coasts: along one geodesic, at constant speed.
+    """After one gradient and then zeros, momentum 1 moves a point along one geodesic at constant speed.
 
-    A buffer that is copied, or only rescaled by lambda, leaves the geodesic as it bends.
+    A buffer that is copied, or only rescaled by lambda, leaves the geodesic.
     """
     with jax.enable_x64(True):
         c, x = 1.3, jnp.array([[0.3, 0.2], [-0.5, 0.1]])
@@ -337,7 +337,7 @@ class Push(NamedTuple):
     turns: jax.Array
 
 
-PUSHES = Push(  # out, spiralling, out and once in 50 steps back to the other end, as far as squares are still numbers
+PUSHES = Push(  # outwards; spiralling; outwards, reversed every 50 steps; spiralling, near the float32 limit of squares
     jnp.array([1e6, 1e4, 1e8, 1e17]), jnp.array([0.0, 1e7, 0.0, 1e17]), jnp.array([10**6, 10**6, 50, 10**6])
 )
 
@@ -371,7 +371,7 @@ def test_no_push_gets_a_point_out_of_the_ball(make):
     path = np.asarray(jax.jit(every)(curvatures, PUSHES, starts), np.float64)
     norm = np.linalg.norm(path, axis=-1) * np.sqrt(np.asarray(curvatures, np.float64))[:, None, None]
     assert np.isfinite(path).all()
-    assert (norm.max((2, 3)) > 0.99999).all(), "a push never reached the edge: the test shows nothing"
+    assert (norm.max((2, 3)) > 0.99999).all(), "a push does not reach the edge: make it larger"
     # Two roundings by eps / 2, of new - old and of the sum, the first of a vector up to two radii long.
     assert norm.max() <= poincare.max_norm(np.float32) + 1.5 * np.finfo(np.float32).eps
 
@@ -419,7 +419,7 @@ def trees(seed, scale=1.0):
 
 
 def norm(tree):
-    """Of all leaves together, by numpy in float64."""
+    """The norm of all leaves together, by numpy in float64."""
     return np.sqrt(sum(float((np.asarray(leaf, np.float64) ** 2).sum()) for leaf in jax.tree.leaves(tree)))
 
 
@@ -549,7 +549,7 @@ def test_a_zero_gradient_moves_nothing():
 
 
 def test_a_gradient_at_the_clip_norm_is_left_as_it_is():
-    """To be seen in the first moment: Adam's direction is blind to the scale."""
+    """The test reads Adam's first moment, because its step does not depend on the scale of a gradient."""
     params = jax.tree.map(np.zeros_like, trees(0))
     for value, clipped in ((2.0, 2.0), (4.0, 4.0), (16.0, 4.0)):
         g = {**params, "decoder": [np.array([[0, 0], [value, 0], [0, 0]], np.float32)]}
@@ -557,7 +557,7 @@ def test_a_gradient_at_the_clip_norm_is_left_as_it_is():
         assert state["decoder"].mu[0][1, 0] == np.float32(1 - 0.9) * np.float32(clipped)
 
 
-def test_without_parameters_the_call_that_is_needed_is_named():
+def test_an_update_without_parameters_names_the_call_that_is_needed():
     params = trees(0)
     tx = adamw_by_group(1.0)
     with pytest.raises(ValueError, match=r"needs the parameters: call update\(gradients, state, params"):
@@ -565,7 +565,7 @@ def test_without_parameters_the_call_that_is_needed_is_named():
 
 
 def test_updates_have_slopes_in_the_gradients_also_where_these_are_0():
-    """What looks ahead through a step of Adam would have NaN of every unit that is never active."""
+    """Without this, look-ahead through a step of Adam gives NaN for every unit that is never active."""
     params, rates = {"w": jnp.array([0.5, -1.0, 2.0])}, {"w": jnp.float32(0.1)}
 
     def moved(g, tx) -> Any:

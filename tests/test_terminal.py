@@ -1,4 +1,4 @@
-"""Progress and words, on a terminal of our own and without one."""
+"""Progress lines and messages, on a simulated terminal and without one."""
 
 import os
 import pty
@@ -35,7 +35,7 @@ def test_without_a_terminal_progress_is_plain_lines_now_and_then(capfd):
 
 
 def test_on_a_terminal_progress_is_one_line_that_words_do_not_garble():
-    """What a screen of 20 columns would show, by the meaning of carriage return and line feed."""
+    """The output is interpreted as a terminal of 20 columns interprets carriage return and line feed."""
     code = (
         "import sys; from ternary_jax import terminal\n"
         "p = terminal.progress('a line far longer than the terminal is wide', 60.0)\n"

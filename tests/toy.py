@@ -1,9 +1,9 @@
-"""A task that has nothing to do with ternary operations: a line through noisy points, with faults to be had.
+"""A task for tests of the engine, unrelated to ternary operations: a line through noisy points, with optional faults.
 
-slope and offset are two groups of parameters. `toy.pool` has batches come from a pool that the task carries: a step
-trains on its first rows, and puts them back last, moved by their errors. `toy.poison_step` makes one term, or one
-gradient, NaN at that step, if the factor on the learning rate is above `toy.poison_above`: as with a rate that is too
-high, half of it may do.
+slope and offset are two groups of parameters. With `toy.pool` batches come from a pool that the task carries: a step
+trains on its first rows, moves them by their errors, and appends them to its end. `toy.poison_step` makes one term, or
+one gradient, NaN at that step, if the factor on the learning rate is above `toy.poison_above`, so a rollback that
+halves the rate may avoid it.
 """
 
 import jax
@@ -29,7 +29,7 @@ TRACES = []  # one entry for each time that the loss is traced
 
 
 def make_task(static):
-    """y = 2 x - 1, seen with noise; `error` is what is left of it, `distance` that of the parameters."""
+    """Fit y = 2 x - 1 with noise. Metrics: `error`, of the fit; `distance`, of the parameters from (2, -1)."""
     x = np.linspace(-1, 1, static.toy.points, dtype=np.float32)
 
     def init(key, hypers):

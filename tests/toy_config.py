@@ -8,7 +8,7 @@ from ternary_jax.config import read
 
 
 def get_config():
-    """A line, fitted."""
+    """Return the config of the toy task."""
     config = read(Path(__file__).parents[1] / "configs" / "defaults.py")
     config.task = "toy"
     config.train.epochs = 20

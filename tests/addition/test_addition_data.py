@@ -41,7 +41,7 @@ def test_a_split_is_an_order_of_all_pairs_of_its_seed_alone():
 
 
 def test_no_pair_is_favoured():
-    """Each of 25 is among the first 10 of 2,000 orders 800 times, but for chance; drawn without replacement."""
+    """In 2,000 orders each of 25 pairs is among the first 10, drawn without replacement, 800 times on average."""
     times = np.bincount(data.orders(2000, 25)[:, :10].ravel(), minlength=25)
     squares = ((times - 800) ** 2).sum() / (2000 * 0.4 * 0.6) * 24 / 25
     assert 0.001 < stats.chi2.sf(squares, 24) < 0.999
@@ -111,7 +111,7 @@ def test_shares_that_differ_between_runs_fit_one_batch():
 
 
 def exact(logits, answer):
-    """Loss and its gradient in float64, without a difference of nearly equal numbers."""
+    """Loss and gradient in float64, by a formula without cancellation."""
     z = np.asarray(logits, np.float64)
     right = np.arange(z.shape[-1]) == answer[:, None]
     u = special.logsumexp(np.where(right, -np.inf, z - z[right][:, None]), axis=-1)

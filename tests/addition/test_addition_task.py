@@ -81,7 +81,7 @@ def dense(params, x):
 
 
 def perceptron(params, a, b):
-    """Embed, concatenate, a layer, relu, a layer: the logits, and what the relus read."""
+    """The reference perceptron: embed, concatenate, layer, relu, layer. Returns logits and preactivations."""
     e = params["embedding"]["embedding"]
     both = np.concatenate([e[a], e[b]], -1)
     kernel = np.concatenate([params["left"]["kernel"], params["right"]["kernel"]])
@@ -90,7 +90,7 @@ def perceptron(params, a, b):
 
 
 def transformer(params, a, b, heads=3):
-    """One pair at a time, a loop over heads: the logits, and what the relus read."""
+    """The reference transformer, one pair at a time, a loop over heads. Returns logits and preactivations."""
     e, positions = params["embedding"]["embedding"], params["positions"]["embedding"]
     out, units = [], []
     for pair in zip(a, b, strict=True):
@@ -111,7 +111,7 @@ PLAIN = {"perceptron": perceptron, "transformer": transformer}
 
 
 @pytest.mark.parametrize("kind", PLAIN)
-def test_a_network_is_what_it_says(kind):
+def test_networks_agree_with_plain_numpy(kind):
     _, static, _, params = setting(model__kind=kind)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32) / np.sqrt(len(x)), params)
@@ -123,7 +123,7 @@ def test_a_network_is_what_it_says(kind):
 
 
 @pytest.mark.parametrize("kind", ["perceptron", "transformer"])
-def test_what_saves_memory_or_fills_a_batch_up_changes_no_gradient(kind):
+def test_remat_and_padding_of_a_batch_change_no_gradient(kind):
     value, slope = loss_of(model__kind=kind)
     same, of_more = loss_of(model__kind=kind, train__remat=True, train__batch_size=81)
     assert same == pytest.approx(value, rel=1e-6)
@@ -212,7 +212,7 @@ def test_metrics_are_means_over_their_own_pairs():
         ),
     ],
 )
-def test_what_has_no_meaning_is_absent(changes, absent):
+def test_metrics_that_are_undefined_for_the_config_are_absent(changes, absent):
     made, static, hypers, params = setting(**changes)
     whole = {m.name for m in setting()[0].metrics}
     assert {m.name for m in made.metrics} == whole - absent
@@ -241,7 +241,7 @@ def test_chance_is_that_of_all_answers_alike():
 
 
 @pytest.mark.parametrize("kind", PLAIN)
-def test_what_is_shown_inside_is_what_the_logits_are_made_of(kind):
+def test_inner_activations_are_those_behind_the_logits(kind):
     made, _, hypers, params = setting(model__kind=kind, data__split_seed=2)
     a, b = np.divmod(np.arange(M * M, dtype=np.int32), M)
 
@@ -325,7 +325,7 @@ def test_a_run_that_trains_on_all_has_no_held_out_figures_and_harms_no_other():
     assert all(np.all(np.isfinite(x)) for x in jax.tree.leaves(params))
 
 
-def test_a_run_memorises_and_says_so(tmp_path):
+def test_a_short_run_memorises_and_its_files_show_it(tmp_path):
     summary = host.run(config(train__steps=150), tmp_path / "run")
     assert summary["finished"]
     assert summary["task"] == "a + b mod 9"

@@ -1,4 +1,4 @@
-"""python -m ternary_jax.analyze, on workdirs that were made up, as a person meets it."""
+"""The command python -m ternary_jax.analyze, on synthetic workdirs."""
 
 import json
 
@@ -30,7 +30,7 @@ N = 120
 
 
 def rows_of(kind, runs, n=N):
-    """score and held_out_score of these histories, and order is the third metric with its sign turned."""
+    """Rows of these histories: score, held_out_score, and order, the negative of the third metric."""
     made = getattr(histories, kind)(np.random.default_rng(0), runs=runs, n=n, noise=0.002, **KINDS[kind])
     for e in range(n):
         for k in range(runs):
@@ -48,7 +48,7 @@ KINDS = {"steady": {}, "grokked": dict(at=80, height=0.69, width=0.3), "dropped"
 
 
 def workdir(folder, kind="grokked", runs=2, finished=True, hypers=lambda k: {"rate": 0.1}, change=lambda row: row):
-    """As a training leaves it, or as it is under way."""
+    """A synthetic workdir, of a finished training or of one under way."""
     folder.mkdir()
     config = {"task": "toy", "runs": runs, "train.epochs": N, "train.steps": 0, "train.schedule": "constant"}
     config |= {"evaluate.cheap_every": 1, "log.tensorboard": False}
@@ -144,7 +144,7 @@ def test_an_unfinished_run_is_analysed_without_the_line_that_is_being_written(tm
     assert "no   finished" in out
 
 
-def test_without_a_held_out_set_nothing_is_said_of_generalisation(tmp_path, capsys):
+def test_without_a_held_out_set_generalisation_is_not_assessed(tmp_path, capsys):
     def trained_on(row):
         return {k: v for k, v in row.items() if k not in ("held_out_score", "score_gap")}
 
@@ -178,7 +178,7 @@ def test_many_runs_are_drawn_by_groups_that_differ_by_seeds(tmp_path, capsys):
 
 
 def test_a_run_with_nothing_held_out_takes_no_metric_from_the_others(tmp_path, capsys):
-    """And one that only some evaluations have measured is none to watch."""
+    """A metric that only some evaluations measure is not watched."""
 
     def change(row):
         rare = {} if row["epoch"] % 10 else {"q": 0.02 * row["epoch"]}
@@ -209,7 +209,7 @@ def test_what_was_not_measured_is_said_and_reaches_no_level(tmp_path, capsys):
     assert " ".join(lines["Minimal"].split()).endswith("-0.5: 0 of 1 1: 1 of 1 0 of 1")
 
 
-def test_without_criteria_nothing_is_asked(tmp_path, capsys):
+def test_without_criteria_no_success_is_reported(tmp_path, capsys):
     folder = workdir(tmp_path / "run")
     edit(folder / "summary.json", criteria=[])
     status, out, _ = answer(capsys, folder, "--no-figures")
@@ -219,7 +219,7 @@ def test_without_criteria_nothing_is_asked(tmp_path, capsys):
 
 
 def test_a_run_that_is_counted_in_steps_is_told_in_steps(tmp_path, capsys):
-    """Also where its rows know of epochs."""
+    """The report uses steps even if the rows have epochs."""
     folder = workdir(tmp_path / "run", finished=False)
     edit(folder / "config.json", train__epochs=0, train__steps=10 * N)
     status, out, _ = answer(capsys, folder)
@@ -233,7 +233,7 @@ def test_a_run_that_is_counted_in_steps_is_told_in_steps(tmp_path, capsys):
     assert other.partition("phases")[2].split("\n\n")[:2] == out.partition("phases")[2].split("\n\n")[:2]
 
 
-def test_what_cannot_be_found_is_not_said_to_be_missing(tmp_path, capsys):
+def test_a_run_too_short_for_an_event_is_not_reported_as_without_one(tmp_path, capsys):
     folder = workdir(tmp_path / "run", runs=1)
     lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
     (folder / "metrics.jsonl").write_text("".join(lines[: histories.STANDARD.least() - 1]))

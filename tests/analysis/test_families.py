@@ -1,4 +1,4 @@
-"""The analysis knows no model family: it is the same for the toy task, for addition and for any other."""
+"""The analysis is independent of the model family: the same for the toy task, addition and any other."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def under_way(folder, file, changes, metrics):
     return workdir.open(folder)
 
 
-def test_no_word_of_a_family_is_in_it():
+def test_the_analysis_names_nothing_of_a_model_family():
     sources = [*Path(analysis.__file__).parent.glob("*.py"), ROOT / "ternary_jax" / "analyze.py"]
     assert len(sources) > 4
     for file in sources:

@@ -22,7 +22,7 @@ def test_the_table_of_one_run_and_of_several():
     assert several[4].split() == ["hierarchy", "-0.60000", "0.20000", "-0.80000", "-0.832", "0", "0.35"]
 
 
-def test_a_table_says_what_is_too_good_to_be_true():
+def test_a_table_names_runs_beyond_a_ceiling():
     rows = [row(300, run, coverage=1.0, hierarchy=h) for run, h in enumerate([-0.8, -0.99, -0.8321])]
     assert (
         summary_table.text(finished(rows, 3, {}))

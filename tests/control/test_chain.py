@@ -1,4 +1,4 @@
-"""Chains: controllers in order, each with a state and an info of its own, by name."""
+"""Chains of controllers: their order, and each member's own state and info."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The state machine of the gates against a plain one in Python, and what it does to a training."""
+"""The state machine of the gates against a plain Python version, and its effect on rates and frozen groups."""
 
 import functools
 from typing import Any
@@ -36,7 +36,7 @@ WINDOW = 3
 
 
 class Plain:
-    """The rules as sentences: one call is one evaluation. Floats are float32, as there, where they are compared."""
+    """The rules in plain Python: one call is one evaluation. Compared floats are float32, as in the machine."""
 
     def __init__(self, rule, closed, anneal=True):
         self.rule, self.anneal = rule, anneal
@@ -84,7 +84,7 @@ class Plain:
         return len(window) == WINDOW and window[-1] - window[0] < np.float32(self.rule.progress)
 
     def turn(self, gate: Any, opens, closes, step, awake, q):
-        """Change the gate where it may; -> 1 to relax, -1 to tighten, 0."""
+        """Change the gate if hysteresis allows it; returns 1 to relax, -1 to tighten thresholds, or 0."""
         verdict = 0
         may = awake and (gate["changed"] is None or step - gate["changed"] >= self.rule.hysteresis)
         if may and gate["closed"] and opens:
@@ -110,7 +110,7 @@ def shown(state):
 
 
 def rules(rng, n):
-    """Random ones, (n,) each, whose numbers are near those of the histories."""
+    """Random rules, (n,) each, with thresholds near the values of the histories."""
     between = dict(warmup=(0, 6), hysteresis=(0, 4), stall=(1, 4), patience=(1, 4), quiet_patience=(1, 4))
     drawn = {name: rng.integers(low, high, n) for name, (low, high) in between.items()}
     drawn |= {"patience_most": drawn["patience"] + rng.integers(0, 3, n), "ramp": np.zeros(n, int)}
@@ -123,7 +123,7 @@ def rules(rng, n):
 
 
 def histories(rng, n, length):
-    """Coverage that falls and rises, orders that stall and fall, gradients that fade and come back, q that wanders."""
+    """Random inputs: coverage falls and rises, hierarchies stall and fall, gradients fade and return, q wanders."""
 
     def wander(scale, stop):
         return np.cumsum(rng.normal(0, scale, (n, length)) * (rng.random((n, length)) > stop), 1).astype(np.float32)
@@ -138,7 +138,7 @@ def histories(rng, n, length):
 @jax.jit
 @jax.vmap
 def run(rule, seen, closed):
-    """What is shown after every evaluation, (R, LENGTH, ...), of the histories (R, LENGTH)."""
+    """The outputs of the machine after every evaluation, (R, LENGTH, ...), for histories (R, LENGTH)."""
 
     def step(state, x):
         state = gates.decide(rule, True, state, *x)
@@ -154,7 +154,7 @@ LENGTH = 24
 @settings(max_examples=10, phases=(Phase.explicit, Phase.generate))  # a smaller seed is no smaller case
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_machine_is_the_plain_one_over_ten_thousand_histories(seed):
-    """A thousand of them, each with a rule of its own, from each of ten seeds."""
+    """Ten seeds with a thousand histories each, and random thresholds for each history."""
     n, length, rng = 1_000, LENGTH, np.random.default_rng(seed)
     rule, seen, closed = rules(rng, n), histories(rng, n, length), rng.random(n) < 0.5
     found = np.asarray(run(rule, seen, closed))
@@ -167,20 +167,20 @@ def test_the_machine_is_the_plain_one_over_ten_thousand_histories(seed):
         np.testing.assert_allclose(found[k], np.array(expected, np.float32), rtol=1e-6, err_msg=str(k))
         changes += np.abs(np.diff(found[k][:, [0, 2, 4]], axis=0)).sum(0).astype(int)
         moved += np.ptp(found[k][:, 7:], axis=0) > 0
-    assert changes.min() > n / 2  # every gate turned about once a history and more,
-    assert moved.min() > n / 50  # and every threshold was annealed in many
+    assert changes.min() > n / 2  # every gate changes in many histories,
+    assert moved.min() > n / 50  # and every threshold is annealed in many histories
 
 
 @pytest.mark.parametrize("name", [name for name in Rule._fields if name != "ramp"])
 def test_every_constant_changes_what_is_decided(name):
-    """Over 200 histories, some of them come to something else with another value of this one."""
+    """With another value of one constant, the outputs differ in at least one of 200 histories."""
     seen = histories(np.random.default_rng(1), 200, 60)
     value = getattr(RULE, name)
     other = RULE._replace(**{name: value + 2 if isinstance(value, int) else value * 1.06})
     assert (of_histories(RULE, seen, True) != of_histories(other, seen, True)).any()
 
 
-def test_so_do_the_window_and_whether_the_coverage_gate_is_closed_at_first():
+def test_the_window_and_an_initially_closed_gate_change_what_is_decided():
     seen = histories(np.random.default_rng(1), 200, 60)
     usual = of_histories(RULE, seen, True)
     assert (usual != of_histories(RULE, seen, True, WINDOW + 1)).any()
@@ -197,7 +197,7 @@ def test_without_annealing_thresholds_stay():
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4))
 def of_histories(rule, seen, anneal, window=WINDOW, closed=True):
-    """What is shown of the machine after each evaluation, (histories, length, 11)."""
+    """The outputs of the machine after every evaluation, (histories, length, 11)."""
 
     def run(seen):
         def step(state, x):
@@ -211,7 +211,7 @@ def of_histories(rule, seen, anneal, window=WINDOW, closed=True):
 
 
 def controlled(steps, coverage, ramp=0, before=None):
-    """The Controls of each step, where the coverage is this at the evaluation before it; every second is due."""
+    """The Controls of each step, with coverage(step) at the latest evaluation; there is one every two steps."""
     rule = RULE._replace(warmup=0, hysteresis=0, stall=1, ramp=ramp)
 
     def see(signals):
@@ -248,7 +248,7 @@ def test_a_coverage_that_falls_closes_the_gate_and_a_rate_rises_once_it_has_open
 
 
 def test_it_reports_whether_its_gates_are_closed_and_their_thresholds():
-    """Of those that exist."""
+    """The info has entries only of the gates that exist."""
 
     def told(gates, **state):
         control = machine(gates)
@@ -270,12 +270,12 @@ def test_it_reports_whether_its_gates_are_closed_and_their_thresholds():
 
 
 def machine(gates):
-    """The Control of these gates, which see zeros."""
+    """The Control of these gates, on inputs that are all zero."""
     return gated(RULE, gates, lambda s: GateInputs(*(jnp.zeros([]),) * 7), 2, WINDOW, True, True)
 
 
 def test_a_gate_without_groups_leaves_no_equation():
-    """A machine of one gate has fewer than one of two, and that fewer than one of all three."""
+    """A machine of one gate has fewer equations than one of two, which has fewer than one of three."""
 
     def equations(gates):
         control = machine(gates)

@@ -1,4 +1,4 @@
-"""What is turned once for a whole run: factors on the rates of groups, and groups that are frozen."""
+"""Settings that hold for a whole run: factors on the rates of groups, and frozen groups."""
 
 from typing import Any
 

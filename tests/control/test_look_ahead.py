@@ -1,4 +1,4 @@
-"""A controller that learns by looking ahead: its gradient against differences of a loop, and when it is taken."""
+"""Look-ahead learning: its gradient against finite differences of a loop, and the steps at which it learns."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +24,7 @@ RATE = 0.5
 
 
 def task_of(static, every=0, ahead=1, share=1.0):
-    """The toy, whose learning rate is exp(phi_0), and whose pull to 0 phi_1, of a controller that learns."""
+    """The toy task with a controller: exp(phi_0) scales the rates, phi_1 weighs the pull to 0. every > 0: it learns."""
     base = toy.make_task(static)
 
     def update(state, signals, controls):
@@ -107,7 +107,7 @@ def test_the_gradient_is_that_of_differences(ahead, share, parts):
     static, hypers = setting(train__microbatches=parts)
     task = task_of(static, every=8, ahead=ahead, share=share)
     one = jax.tree.map(lambda x: x[0], (make_train(task, static)[0](hypers), hypers))
-    with jax.debug_key_reuse(parts == 1):  # the way back through microbatches draws once more what the loss has drawn
+    with jax.debug_key_reuse(parts == 1):  # the backward pass through microbatches repeats the draws of the loss
         after = jax.tree.map(lambda x: x[0], chunks(task, static, hypers, 1))
     of, phi = loop(task, static, one[1], 0, one[0], ahead, share), np.array([-0.2, 0.4])
     h = 0.02
@@ -117,8 +117,8 @@ def test_the_gradient_is_that_of_differences(ahead, share, parts):
     np.testing.assert_allclose(after.control["phi"]["phi"], phi - RATE * after.control["phi"]["slopes"][0], rtol=1e-5)
 
 
-def test_a_gradient_that_is_differentiated_forwards_is_that_of_jax_and_of_differences():
-    """By what it is taken of, by what is beside that, and by what is said beside it; and by each alone."""
+def test_forward_over_reverse_agrees_with_jax_and_with_differences():
+    """Derivatives by the differentiated argument, by the other and by both, with and without the auxiliary output."""
 
     def f(x, knobs, rows, key):
         h = jnp.tanh(x["w"] * knobs["a"] + jax.random.normal(jax.random.fold_in(key, 2), x["w"].shape))
@@ -162,13 +162,13 @@ def test_it_learns_every_so_many_steps(every, learned):
 
 
 @pytest.mark.slow
-def test_a_controller_that_does_not_learn_takes_the_same_first_steps():
-    """Up to the step at which it would begin to learn from, and the one it takes then."""
+def test_a_look_ahead_that_changes_nothing_leaves_the_training_as_it_is():
+    """A controller whose `descend` does nothing trains the same parameters as one without look-ahead."""
     static, hypers = setting(evaluate__cheap_every=1, evaluate__costly_every=1, checkpoint__every=1)
     learning = chunks(task_of(static, every=4, ahead=2), static, hypers, 1)
     plain = chunks(task_of(static), static, hypers, 1)
     for a, b in zip(jax.tree.leaves(learning.params), jax.tree.leaves(plain.params), strict=True):
-        assert not np.allclose(a, b, atol=1e-7)  # phi has moved after the first
+        assert not np.allclose(a, b, atol=1e-7)  # learning changes phi
     still = task_of(static, every=4, ahead=2)
     learns = cast(Any, still.look_ahead)
     still = still._replace(look_ahead=learns._replace(descend=lambda state, slope: state))

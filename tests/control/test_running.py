@@ -1,4 +1,4 @@
-"""Running means: against a loop, and what does not count."""
+"""Running means: against a loop, and without the values that are not finite."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +18,6 @@ def test_it_is_the_weighted_mean_of_a_loop_and_what_is_not_finite_is_not_counted
         np.testing.assert_allclose(mean, expected, rtol=1e-6)
 
 
-def test_what_counts_can_be_told():
+def test_a_mask_selects_the_values_that_count():
     mean = mean_after(jnp.float32([1.0, 1.0]), jnp.float32([2.0, 2.0]), 0.5, jnp.array([True, False]))
     np.testing.assert_array_equal(mean, [1.5, 1.0])

@@ -1,4 +1,4 @@
-"""Schedules: what a controller makes of them, and the edges of the learning rate's. Its formula: test_train.py."""
+"""Schedules of knobs and rates, and edge cases of the learning rate; its formula is tested in test_program.py."""
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ def numbers(tree):
 
 
 def test_knobs_follow_the_schedules_they_are_given_and_rates_are_left():
-    """The engine turns the rates by the learning rate; a controller of a task that did so too would square it."""
+    """The engine multiplies rates by the learning rate; a controller that did the same would square it."""
     control = schedules.follow(tau="cooling", weight="rise")
     state, after, _ = control.update(
         control.init(None), signals(cooling=0.25, rise=7.0, learning_rate=0.1), controls(tau=1.0, weight=2.0, other=3.0)
@@ -70,7 +70,7 @@ def test_a_warmup_as_long_as_the_run_or_longer_only_rises(shape, steps, warmup):
 def test_short_runs_have_finite_rates(shape):
     final = {"constant": 1.0, "cosine": 0.1}[shape]
     for steps, warmup, expected in (
-        (1, 0, [1.0]),  # the first step is also the last: at the full rate, or it would do nothing
+        (1, 0, [1.0]),  # a single step has the full rate
         (2, 0, [1.0, final]),
         (2, 1, [0.5, 1.0]),
         (3, 1, [0.5, 1.0, final]),
@@ -82,7 +82,7 @@ def test_short_runs_have_finite_rates(shape):
 
 
 def restarted(steps, warmup, final, cycle, growth):
-    """By walking from step to step."""
+    """The reference: warm restarts computed from step to step."""
     rate, at, length = [], 0, cycle
     for n in range(steps):
         if n <= warmup:

@@ -1,4 +1,4 @@
-"""A run in a workdir, as a person starts, stops and hurts it."""
+"""Runs in a workdir: start, interruption, resumption, NaNs, damaged files and full disks."""
 
 import fcntl
 import itertools
@@ -29,7 +29,7 @@ CONFIG = ROOT / "tests" / "toy_config.py"
 
 @pytest.fixture(autouse=True)
 def with_nans():
-    """A poisoned loss is NaN on purpose, and is dealt with."""
+    """Allow NaNs: these tests poison the loss on purpose."""
     with jax.debug_nans(False):
         yield
 
@@ -39,13 +39,13 @@ def toy_run(workdir, **overrides):
 
 
 def process(workdir, *overrides, before=(), **variables):
-    """The same as a process of its own, by the command line. before: what to run it by; variables: of its shell."""
+    """Start the run as a separate process. before: a command that runs it; variables: of its environment."""
     command = [*before, sys.executable, "-m", "ternary_jax.main", f"--config={CONFIG}", f"--workdir={workdir}"]
     command += [f"--config.{override}" for override in overrides]
     env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **variables}
-    del env["TF_CPP_MIN_LOG_LEVEL"]  # jax has set it here
+    del env["TF_CPP_MIN_LOG_LEVEL"]  # set by jax in this process
     if "XDG_CACHE_HOME" in variables:
-        del env["JAX_COMPILATION_CACHE_DIR"]  # which has the last word
+        del env["JAX_COMPILATION_CACHE_DIR"]  # which would override XDG_CACHE_HOME
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
 
@@ -56,7 +56,7 @@ def ended(running):
 
 
 def final(workdir):
-    """The newest checkpoint, leaf by leaf, and all rows but for what the clock says."""
+    """The leaves of the newest checkpoint, and all rows without the columns of times."""
     step, state, _ = checkpoint.load(workdir / "checkpoints")
     leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
     rows = [{k: v for k, v in row.items() if k not in ("wall_s", "samples_per_s")} for row in log.read(workdir)]
@@ -64,7 +64,7 @@ def final(workdir):
 
 
 def assert_same(one, other):
-    """Bit for bit."""
+    """Assert that two results of `final` are bit-identical."""
     (step, leaves, rows), (other_step, other_leaves, other_rows) = final(one), final(other)
     assert step == other_step
     assert leaves.keys() == other_leaves.keys()
@@ -82,7 +82,7 @@ def everything(workdir):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """A workdir that nobody disturbed."""
+    """The workdir of a finished run without faults."""
     workdir = tmp_path_factory.mktemp("undisturbed")
     with jax.debug_nans(False):
         toy_run(workdir)
@@ -128,7 +128,7 @@ def test_a_workdir_of_another_config_is_refused(undisturbed):
         toy_run(undisturbed, train__epochs=24, toy__noise=0.2)
     assert "toy.noise is 0.1 there and 0.2 here" in str(e.value)
     assert everything(undisturbed) == before
-    toy_run(undisturbed, train__on_nan="rollback")  # this one may differ
+    toy_run(undisturbed, train__on_nan="rollback")  # this key may differ
 
 
 def test_a_directory_that_is_no_workdir_is_refused(tmp_path):
@@ -138,7 +138,7 @@ def test_a_directory_that_is_no_workdir_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_half_a_config_of_an_earlier_start_is_no_stranger(tmp_path):
+def test_a_partial_config_of_an_earlier_start_is_replaced(tmp_path):
     (tmp_path / "config.json.part").write_text('{"see')
     assert toy_run(tmp_path, train__epochs=2)["finished"]
 
@@ -163,7 +163,7 @@ def test_a_metric_that_is_not_measured_is_one_sentence_before_anything_is_writte
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_saves_says_how_to_go_on_and_does(tmp_path, undisturbed, number, monkeypatch, capfd):
-    """At the third evaluation, in the process itself."""
+    """The test raises the signal in its own process, at the third progress line."""
     seen = []
 
     def line(*args):
@@ -224,9 +224,9 @@ def test_a_signal_while_xla_compiles_ends_the_process_at_once(tmp_path):
 
 
 def test_three_kills_leave_no_trace(tmp_path):
-    """SIGKILL before the first step, in the middle of a save, and between saves; experiments/kill.py does twenty.
+    """SIGKILL before the first step, in a save, and between saves; experiments/kill.py does twenty kills.
 
-    Of a task that carries a pool, which its batches come from.
+    The toy task carries a pool of rows, from which batches come, so that the task state is tested too.
     """
     long = ("train.epochs=800", "checkpoint.every=20", "toy.pool=true")
     toy_run(tmp_path / "undisturbed", train__epochs=800, checkpoint__every=20, toy__pool=True)
@@ -241,11 +241,11 @@ def test_three_kills_leave_no_trace(tmp_path):
         while not moment() and running.poll() is None:
             time.sleep(0.001)
         running.kill()
-        assert ended(running)[0] == -signal.SIGKILL, "it was finished before the kill"
+        assert ended(running)[0] == -signal.SIGKILL, "the run ended before the kill"
     status, out, err = ended(process(workdir, *long))
     assert status == 0, err
     assert "going on from step" in err
-    assert "cpu_aot_loader" not in err  # what XLA says of a program that it takes from the cache
+    assert "cpu_aot_loader" not in err  # a warning of XLA about cached programs
     assert "error" in out
     assert_same(workdir, tmp_path / "undisturbed")
     assert final(workdir)[1]["['task']['steps']"].tolist() == [3200]
@@ -283,7 +283,7 @@ def test_a_nan_stops_with_a_sentence_and_a_workdir_that_goes_on_by_other_rules(t
 
 @pytest.mark.slow
 def test_rollbacks_beside_other_runs_are_those_of_a_run_alone(tmp_path):
-    """Of three runs one is put back, in the second chunk of its window; the others wait, and all come to the end."""
+    """One of three runs is rolled back while the others wait; then all run to the end."""
     common = dict(evaluate__cheap_every=6, evaluate__costly_every=0, checkpoint__every=6, train__on_nan="rollback")
     common |= dict(toy__poison_above=0.3)
     summary = toy_run(tmp_path / "three", runs=3, toy__poison_step=(-1.0, 37.0, -1.0), **common)
@@ -317,7 +317,7 @@ def test_what_to_do_fits_what_happened(tmp_path, overrides, words):
     assert words in str(e.value)
     if "stop__divergence" in overrides:
         assert "rollback" not in str(e.value)
-        for step in (tmp_path / "checkpoints").iterdir():  # none holds what the run diverged to
+        for step in (tmp_path / "checkpoints").iterdir():  # no checkpoint holds the diverged state
             assert (
                 np.abs(checkpoint.load(tmp_path / "checkpoints", int(step.name))[1]["params"]["slope"]["w"]).max() < 1e3
             )
@@ -384,7 +384,7 @@ def test_a_truncated_newest_checkpoint_falls_back_loudly(tmp_path, undisturbed, 
 
 
 def test_a_full_disk_is_one_sentence_and_a_workdir_that_goes_on(tmp_path, undisturbed):
-    """A limit on the size of files stands for the disk; experiments/faults.py has small ones, and more limits."""
+    """A limit on the size of files stands for a full disk; experiments/faults.py mounts small disks."""
     status, _, err = ended(process(tmp_path, before=("bash", "-c", 'ulimit -f 2; exec "$@"', "bash")))
     assert status == 1, err
     assert "Traceback" not in err

@@ -1,4 +1,4 @@
-"""The program of a run: the pure step, the chunk over steps and runs, what stops it; what is off is not there."""
+"""The compiled program of a run: step, chunk, NaNs, rollback and stops; disabled features leave no equation."""
 
 import functools
 from pathlib import Path
@@ -25,32 +25,32 @@ CONFIG = Path(__file__).parents[1] / "toy_config.py"
 
 @pytest.fixture(autouse=True)
 def with_nans():
-    """A poisoned loss is NaN on purpose, and is dealt with."""
+    """Allow NaNs: these tests poison the loss on purpose."""
     with jax.debug_nans(False):
         yield
 
 
 def setting(**overrides):
-    """(None, static, hypers) of the toy, keys with __ for a dot."""
+    """(None, static, hypers) of the toy; None stands for its unchanged task. overrides: keys with __ for a dot."""
     config = load_config(CONFIG, {key.replace("__", "."): value for key, value in overrides.items()})
     static, hypers = split(config)
     return None, static, jax.device_put(hypers)
 
 
 def variant(**overrides):
-    """(task, static, hypers), for a task that is to be altered."""
+    """(task, static, hypers) of the toy task, for tests that change the task."""
     _, static, hypers = setting(**overrides)
     return toy.make_task(static), static, hypers
 
 
 @functools.cache
 def program(static):
-    """make_train of the toy as it is, once for all tests: to compile it takes a second."""
+    """make_train of the toy task without overrides, shared by all tests because it takes a second to compile."""
     return make_train(toy.make_task(static), static)
 
 
 def trained(task, static, hypers, chunks=None):
-    """State and the reports of all chunks, or of the first few; task None for the toy as it is."""
+    """Final state, and reports of all chunks or of the first few. task=None: the toy without overrides."""
     steps = plan(static, static.toy.points)
     init, chunk = make_train(task, static) if task else program(static)
     state, reports = init(hypers), []
@@ -108,7 +108,7 @@ def test_ten_runs_at_once_are_ten_runs_alone():
     common = dict(train__epochs=26, stop__loss_patience=2, stop__loss_share=0.2, stop__watch_threshold=0.2)
     together, reports = trained(*setting(runs=10, seed=3, train__learning_rate=rates, **common))
     stops = {int(reason) for reason in reports[-1].stop.reason}
-    assert stops == {stopping.RUNNING, stopping.CONVERGED}, "the setting should have both, or this shows little"
+    assert stops == {stopping.RUNNING, stopping.CONVERGED}, "change the setting: some runs have to stop, some not"
     for k, rate in enumerate(rates):
         alone, _ = trained(*setting(seed=3 + k, train__learning_rate=rate, **common))
         assert_close(one(together, k).params, one(alone).params, 1e-4)
@@ -211,7 +211,7 @@ def test_each_reason_stops_a_run_as_a_plain_loop_would(reason):
 
 
 def plain_loop(reports, static, reason):
-    """The number of evaluations after which the run stops, from the history of a run that does not."""
+    """The reference: the number of evaluations before the stop, from the history of a run without stops."""
     s, waited, best = static.stop, 0, None
     losses = [float(r.info.loss[0]) for r in reports]
     errors = [float(r.metrics["error"][0]) for r in reports]
@@ -328,7 +328,7 @@ def test_a_controller_sees_the_last_step_and_the_last_evaluation():
     init, chunk = make_train(task, static)
     state, report = chunk(init(hypers), jnp.int32(0), hypers)
     seen = one(jax.tree.leaves(state.control))
-    assert np.isinf(seen[2])  # worse than any error: nothing was measured when the last step of the chunk was made
+    assert np.isinf(seen[2])  # the initial value: no evaluation came before the last step of the chunk
     assert np.all(np.isfinite(seen[:2]))
     after, _ = chunk(state, jnp.int32(8), hypers)
     assert_equal(jax.tree.leaves(after.control)[2], report.metrics["error"])
@@ -439,7 +439,7 @@ def test_what_a_task_declares_is_what_it_gives():
 
 @pytest.mark.parametrize("parts", [1, 4])
 def test_no_random_number_is_used_twice(parts):
-    """By steps, runs, sampling, loss and microbatches: each has a key of its own."""
+    """Steps, runs, sampling, loss and microbatches all have different keys."""
     task, static, hypers = variant(runs=3, train__microbatches=parts)
     drawn = []
 
@@ -471,7 +471,7 @@ def test_microbatches_are_the_batch_in_parts(parts):
 
 
 def test_microbatches_take_the_memory_of_one():
-    """Sixteen of them may not keep sixteen gradients."""
+    """Sixteen microbatches may not store sixteen gradients."""
 
     def temporary(parts):
         task, static, hypers = variant(train__microbatches=parts)

@@ -23,7 +23,7 @@ def judged(evaluations, targets=None, **rules):
     if targets:
         static.targets = SimpleNamespace(_asdict=lambda: targets)
 
-    @jax.jit  # infinite less infinite is NaN in a branch that is not taken: in a compiled function alone it is not seen
+    @jax.jit  # jit: inf - inf is NaN in an unused branch, which debug_nans reports in eager mode alone
     def evaluated(stop, value):
         return stopping.evaluated(stop, {static.stop.watch: value}, METRICS, static)
 
@@ -35,7 +35,7 @@ def judged(evaluations, targets=None, **rules):
 
 @pytest.mark.parametrize("watch", ["error", "accuracy"])
 def test_a_metric_at_its_threshold_has_reached_it(watch):
-    # One evaluation without progress: at the threshold that is convergence, short of it a plateau.
+    # One evaluation without progress is "converged" at the threshold, and a plateau below it.
     found = judged([(1, 0.5), (1, 0.5)], watch=watch, loss_patience=1, watch_patience=1)
     assert found == stopping.CONVERGED
 
@@ -72,7 +72,7 @@ def test_the_best_checkpoint_has_the_least_loss_or_the_best_metric(best_metric, 
     rows = [(1.0, 3.0, 0.2), (2.0, 1.0, 0.3), (3.0, 2.0, 0.9)]  # loss, error, accuracy
     ranks = []
     for row in rows:
-        loss, error, accuracy = (np.array([x, np.nan]) for x in row)  # a second run that is not finite does not count
+        loss, error, accuracy = (np.array([x, np.nan]) for x in row)  # a run that is not finite does not count
         report: Any = SimpleNamespace(info=SimpleNamespace(loss=loss), metrics=dict(error=error, accuracy=accuracy))
         ranks.append(saving._rank(training, report))
     assert int(np.argmin(ranks)) == best

@@ -1,4 +1,4 @@
-"""What StateNet is compared with: its own course, replayed; what is kept of it, and what is measured again."""
+"""The comparison of StateNet: replayed courses, tables, and the reuse of earlier measurements."""
 
 import functools
 import json
@@ -14,8 +14,8 @@ from ternary_jax.vae.controllers import corrections, statenet
 
 
 @pytest.mark.slow
-def test_replayed_by_itself_a_course_is_the_run_that_it_is_from(monkeypatch):
-    """StateNet that sees nothing new: the course of one run, as schedules, takes the same parameters the same way."""
+def test_a_replayed_course_reproduces_the_run_that_it_was_recorded_from(monkeypatch):
+    """The recorded course of one run, replayed as schedules, gives the R and metrics of the run with StateNet."""
     monkeypatch.setitem(programs.SPACES, 5, 2)
     monkeypatch.setattr(programs, "RENEWALS", 6)
     monkeypatch.setattr(compare_statenet, "RECORDED", [1])
@@ -79,7 +79,7 @@ def test_a_course_is_straight_lines_from_no_offset_through_its_knots():
 
 
 def test_the_steps_of_an_arm_are_those_until_everything_is_met_at_once(monkeypatch):
-    """Of 20 points: one run meets all at the 5th, one never, as its hierarchy comes when a branch is lost again."""
+    """Of 20 points, one run meets all at the 5th; one never does, as its coverage falls before its hierarchy rises."""
     metrics = {name: np.full((2, 20), 0.0 if x < 0 else 1.0) for name, x in programs.NEAR.items()}
     metrics["hierarchy_B"][0, 4:] = metrics["hierarchy_B"][1, 10:] = -0.81
     metrics["coverage_A"][1, 10:] = 0.98
@@ -93,7 +93,7 @@ def test_the_steps_of_an_arm_are_those_until_everything_is_met_at_once(monkeypat
     assert found["steps"] == [5 * (480 // 20), 480]
 
 
-def test_it_says_what_to_run_first(tmp_path, monkeypatch, capsys):
+def test_without_trained_networks_it_names_the_command_to_run_first(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["compare_statenet.py", "--out", str(tmp_path)])
     with pytest.raises(SystemExit):
         compare_statenet.main()
@@ -101,7 +101,7 @@ def test_it_says_what_to_run_first(tmp_path, monkeypatch, capsys):
 
 
 def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch, capsys):
-    """Stopped in its third arm, and started again: each arm is measured once; with --again all of them."""
+    """After a stop in the third arm and a restart each arm is measured once; with --again all are measured again."""
     base = {"changes": {"a": 1}}
     parts = {"tune": base, "course": {"base": base["changes"], "vector": [0.0] * 24}, "train": {"base": {"a": 1}}}
     (tmp_path / "meta_train_statenet.json").write_text(json.dumps(parts))

@@ -26,7 +26,7 @@ def rise(at, to=1.0):
         (rise(1), np.full(10, np.nan), False),
     ],
 )
-def test_the_truth_is_two_levels_of_accuracy(trained, held_out, truth):
+def test_whether_a_run_grokked_depends_on_two_levels_of_accuracy(trained, held_out, truth):
     assert d.grokked(STEPS, trained, held_out) is truth
 
 
@@ -50,11 +50,11 @@ def test_half_of_the_runs_are_set_up_to_grok():
 
 @pytest.mark.slow
 def test_small_runs_are_judged_and_drawn(tmp_path):
-    """Nine numbers: what has no held-out pairs, and what only memorises."""
+    """Two runs modulo 9: one without held-out pairs, and one that only memorises."""
     setups = (("all pairs", 1.0, 0.0, 1), ("no weight decay", 0.4, 0.0, 1))
     changes = {"data.n_digits": 2, "train.steps": 400, "train.learning_rate": 2e-2, "model.width": 12}
     changes |= {"model.hidden": 24, "checkpoint.every": 400, "train.batch_size": 81, "compilation_cache": False}
-    with jax.debug_nans(False):  # of a held-out figure of nothing
+    with jax.debug_nans(False):  # held-out metrics without held-out pairs are NaN
         runs = d.judged(d.config_of(setups, changes), tmp_path / "run")
     assert [run["truth"] for run in runs] == [False, False]
     assert [[run[says] for says in d.SAYS] for run in runs] == [[0] * 5] * 2

@@ -1,4 +1,4 @@
-"""What the experiment on homeostasis tells and draws, of runs that were made up."""
+"""Tables and figures of experiments/homeostasis.py, on synthetic runs."""
 
 import homeostasis as h
 import numpy as np
@@ -54,5 +54,5 @@ def test_changes_of_rest_are_told_and_drawn():
 
 
 @pytest.mark.parametrize("changes", [h.OFTEN | h.WATCHED | h.ON, h.SMALL, h.SMALL | h.REOPENED])
-def test_what_it_trains_is_valid(changes):
+def test_the_configs_of_the_experiment_are_valid(changes):
     load_config(h.CONFIG, {key: value for key, value in changes.items() if key != "start.groups"})

@@ -1,4 +1,4 @@
-"""What the experiments share: results with their provenance, intervals, and who imports whom."""
+"""experiments/lab.py: results with their provenance, and intervals; and the imports of all experiments."""
 
 import argparse
 import ast
@@ -30,7 +30,7 @@ def test_no_experiment_imports_another_or_a_command(name):
     others = {other for other in SCRIPTS if not other.startswith("lab")}
     commands = {"ternary_jax.main", "ternary_jax.analyze"}
     found = {*imported(SCRIPTS[name])}
-    assert not found & others, "what two experiments share belongs in lab.py, or in a library lab_*.py"
+    assert not found & others, "an experiment imports another: move the shared code to lab.py or to a library lab_*.py"
     assert not found & commands
     assert name == "lab" or "matplotlib" not in found
 
@@ -73,7 +73,7 @@ def test_a_result_says_what_made_it(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("file", sorted(lab.RESULTS.glob("*.json")), ids=lambda file: file.stem)
 def test_a_result_file_is_small_and_says_what_made_it(file):
-    """Files that were written before there was `lab.write` have no command."""
+    """Older files, written before `lab.write` existed, have no command."""
     found = json.loads(file.read_text())
     assert not (found.keys() & {"command", "machine"}) or found.keys() >= MADE_BY
     assert file.stat().st_size < 16_000, "rows and curves go to results/raw/, which git ignores"

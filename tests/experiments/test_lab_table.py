@@ -58,7 +58,7 @@ def test_points_begin_at_the_given_distance_from_the_origin():
 
 @pytest.mark.slow
 def test_a_fit_finds_the_tree_and_chunks_are_the_whole():
-    """At dim 6 two levels of the tree can be had nearly exactly; a fit in two chunks is bit for bit the fit in one."""
+    """Two levels of the tree fit nearly exactly in dimension 6; a fit in two chunks is bit-identical to one fit."""
     n_digits, key = 2, jax.random.key(3)
     targets, tx = (
         lab_table.targets_of_tree(0.5, n_digits),

@@ -1,4 +1,4 @@
-"""The torch twin that our speed is held against is the same program as ours, and refuses what it has nothing for."""
+"""The torch twin, the reference of our speed: it is the same program as ours, and refuses unsupported configs."""
 
 import lab
 import pytest
@@ -31,7 +31,7 @@ def small(**overrides):
 
 @pytest.fixture(scope="module")
 def config():
-    """c enters projections, distances and targets in ways that c = 1 would not tell apart; a KL that is not free."""
+    """A config with c = 0.7, because c = 1 would hide wrong powers of c, and with a KL above free_bits."""
     return small(model__c=0.7, losses__kl__free_bits=0.003)
 
 
@@ -42,7 +42,7 @@ def ours(config):
 
 def test_terms_gradients_and_moves_are_ours(config, ours):
     found = torch_twin.compare(config, ours)
-    assert len(found["terms"]) == 9  # the total too
+    assert len(found["terms"]) == 9  # the total is one of them
     assert found["moves_compared"] > 0.5
 
 
@@ -72,7 +72,7 @@ OVERRIDES += [{f"losses__{name}__on": "AB"} for name in sorted(UNKNOWN)]
 
 
 @pytest.mark.parametrize("override", OVERRIDES)
-def test_what_the_twin_has_not_is_refused_by_its_key(override):
+def test_a_value_that_the_twin_does_not_support_is_refused_by_its_key(override):
     (key,) = override
     with pytest.raises(ValueError, match=key.replace("__", ".")):
         torch_twin.check_config(small(**override))

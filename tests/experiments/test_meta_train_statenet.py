@@ -1,4 +1,4 @@
-"""The experiment that trains StateNet: its search on a problem that is known, and the runs that it is made of."""
+"""The training of StateNet: its search on a problem of known solution, and its runs against the engine."""
 
 import json
 
@@ -27,7 +27,7 @@ def test_the_search_finds_the_least_of_a_bowl():
     np.testing.assert_allclose(kept[-1], goal, atol=0.1)
 
 
-def test_what_has_diverged_counts_as_worse_than_what_has_not_learned():
+def test_a_diverged_run_is_worse_than_one_that_has_not_learned():
     r = np.array([[8.0, 2.0, 0.9, 0.5], [8.0, np.nan, 0.9, 0.5], [8.0, 2.0, 0.9, -3.0]], np.float32)
     with jax.debug_nans(False):
         f = programs.lowered(r)
@@ -68,8 +68,9 @@ def test_schedules_of_the_vector_0_are_those_of_the_config_and_each_number_chang
 
 @pytest.mark.slow
 def test_a_run_is_that_of_the_engine(monkeypatch):
-    """A chunk as long as the run, and the same by the parts: they differ by a hundredth of what has moved, as rounding
-    is blown up by Adam where a gradient is small.
+    """A run by the engine in one chunk and the run by `make_runs` differ by less than a hundredth of the movement.
+
+    Adam amplifies rounding where a gradient is small, so they are not equal.
     """
     monkeypatch.setitem(programs.SPACES, 5, 2)
     runs = programs.make_runs(programs.configured(5, "schedules", {}))
@@ -87,7 +88,7 @@ def test_a_run_is_that_of_the_engine(monkeypatch):
 
 
 @pytest.mark.slow
-def test_networks_are_of_their_runs_alone(monkeypatch):
+def test_each_run_uses_its_own_network(monkeypatch):
     monkeypatch.setitem(programs.SPACES, 5, 2)
     runs = programs.make_runs(programs.configured(5, "schedules+statenet", {"statenet.interval": 2}))
     player = programs.play(runs, 2)
@@ -103,7 +104,7 @@ def test_networks_are_of_their_runs_alone(monkeypatch):
 
 
 @pytest.mark.slow
-def test_all_numbers_of_a_schedule_and_all_knobs_of_a_course_change_what_a_run_comes_to(monkeypatch):
+def test_all_numbers_of_a_schedule_and_all_knobs_of_a_course_change_f(monkeypatch):
     monkeypatch.setattr(programs, "SPACES", {5: 3})
     for problem, of_one in ((meta.of_schedules(), 1), (meta.of_course({}), len(programs.KNOTS))):
         n = problem.vector.size
@@ -112,8 +113,8 @@ def test_all_numbers_of_a_schedule_and_all_knobs_of_a_course_change_what_a_run_c
         assert (values[:n] != values[n:]).reshape(-1, of_one).any(1).all()
 
 
-def test_the_yardstick_does_not_depend_on_the_schedules():
-    """At one state R is one number, whichever of the fixed schedules its config has."""
+def test_the_reference_objective_does_not_depend_on_the_schedules():
+    """R of one state is the same for all fixed schedules."""
     config = programs.configured(5, "schedules", {})
     runs, r = programs.make_runs(config), []
     measure = jax.jit(runs.reference, static_argnums=4, compiler_options={"xla_backend_optimization_level": 0})
@@ -126,7 +127,7 @@ def test_the_yardstick_does_not_depend_on_the_schedules():
 
 
 def test_the_variant_of_the_config_has_the_schedules_that_were_tuned():
-    """Those that its network was trained on, but for the learning rate, which is of small networks; rounded."""
+    """The variant has the rounded schedules of its training, except the learning rate, which was for small networks."""
     tuned = json.loads((lab.RESULTS / "meta_train_statenet.json").read_text())["tune"]["changes"]
     config = load_config(f"{programs.CONFIG}:statenet")
     for key, value in tuned.items():

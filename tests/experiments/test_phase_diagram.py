@@ -1,4 +1,4 @@
-"""The phase diagram of addition: what a run is said to have done, and a small one from end to end."""
+"""The phase diagram of addition: verdicts of runs and cells, and a small diagram from end to end."""
 
 import numpy as np
 import phase_diagram
@@ -24,7 +24,7 @@ def rise(at, to=1.0):
         (rise(1, 0.9), rise(5), g.NEVER_FIT, np.nan),
     ],
 )
-def test_a_run_is_said_to_have_done_what_it_did(fitted, held_out, verdict, ratio):
+def test_the_verdict_of_a_run_follows_from_its_curves(fitted, held_out, verdict, ratio):
     found = phase_diagram.outcome(STEPS, fitted, held_out)
     assert found["verdict"] == verdict
     np.testing.assert_equal(found["ratio"], ratio)

@@ -1,4 +1,4 @@
-"""The picture of a config's schedules: what is drawn is what the engine follows."""
+"""The figure of a config's schedules shows the rows that the engine uses."""
 
 import lab
 import numpy as np

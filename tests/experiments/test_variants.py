@@ -1,4 +1,4 @@
-"""The configs of the documents' other scripts: they build and trace, and their numbers are those of the documents."""
+"""configs/grokking.py and configs/variants.py: they trace, and have the numbers of the documents."""
 
 import types
 from typing import Any
@@ -40,7 +40,7 @@ def configured(name, changes=None):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (n > 0)) for n, name in enumerate(TERMS)]
 )
-def test_each_of_them_is_one_program_whose_terms_are_the_losses_that_it_speaks_of(name):
+def test_each_config_traces_and_its_terms_are_those_of_its_losses(name):
     """The chunk is traced, not compiled: shapes, controllers and schedules fit."""
     config = configured(name, SMALL)
     task, static, hypers = lab.assemble(config)
@@ -120,8 +120,8 @@ def test_the_numbers_of_the_specialised_scripts_are_theirs():
     assert [[*registry.on(c.losses).values()] for c in (rich, focused)] == [["AB", "AB"], ["B", "B", "B"]]
 
 
-def test_what_is_measured_is_that_of_each_branch_and_seed(monkeypatch):
-    """Of a run that is made up: figures are numbered, and the encoder of B rests in the last of three evaluations."""
+def test_figures_are_those_of_each_branch_and_seed(monkeypatch):
+    """On a synthetic run whose figures are numbered, and whose encoder B is frozen at the last of three evaluations."""
     values = {f"{figure}_{b}": 10 * k + "AB".index(b) for k, figure in enumerate(variants.FIGURES) for b in "AB"}
 
     def trained(config):

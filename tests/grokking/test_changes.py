@@ -1,4 +1,4 @@
-"""Changes of a series: PELT against brute force and against ruptures; bends and regimes where they were put."""
+"""Change points: PELT against brute force and ruptures; transitions and regimes at known places."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def cost_of(x, points, cost):
 
 
 def brute_force(x, cost, least=2):
-    """The least cost of all, by a plain dynamic programme over all begins of the last piece."""
+    """The least cost, by dynamic programming over all begins of the last piece."""
     n = len(x)
     best = [0.0] + [np.inf] * n
     for end in range(1, n + 1):
@@ -49,7 +49,7 @@ def test_change_points_are_those_of_ruptures():
         oracle = ruptures.Pelt("l2", min_size=2, jump=1).fit(x[:, None]).predict(pen=cost)[:-1]
         found = changes.change_points(x, cost)
         assert cost_of(x, found, cost) <= cost_of(x, oracle, cost) + 1e-9
-        assert len(set(found) ^ set(oracle)) <= 1  # it may leave a begin out that comes back, as `least` is 2
+        assert len(set(found) ^ set(oracle)) <= 1  # ruptures may prune a begin that is optimal later, as `least` is 2
 
 
 def test_steps_are_found_and_noise_is_none():
@@ -87,7 +87,7 @@ def test_a_regime_of_gradients_changes_where_their_norm_does():
     norms = np.where(np.arange(200) < 80, 1.0, 3.0) * (1 + 0.1 * rng.normal(size=200))
     assert changes.regimes(norms) == [pytest.approx(80, abs=3)]
     assert changes.regimes(1 + 0.1 * rng.normal(size=200)) == []
-    assert changes.regimes(1 + 3 * rng.normal(size=400)) == []  # half of a mean near 0 says nothing
+    assert changes.regimes(1 + 3 * rng.normal(size=400)) == []  # half of a mean near 0 is no threshold
 
 
 def test_noise_is_that_of_the_definition():

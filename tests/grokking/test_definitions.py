@@ -1,4 +1,4 @@
-"""The machine that finds events: against plain Python over random histories, and on histories whose answer is known."""
+"""The state machine of grokking events: against plain Python on random histories, and on histories of known result."""
 
 import functools
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("strict_dtypes")
 METRICS = (Watched("a", 1, 1.0), Watched("b", 1, 0.8), Watched("c", -1, 2.0))
 
 
-LENGTHS = ("memory", "within", "kept", "together")  # decide shapes; the other thresholds are traced, for one program
+LENGTHS = ("memory", "within", "kept", "together")  # static: they decide shapes
 
 
 @functools.cache
@@ -78,7 +78,7 @@ def test_it_agrees_with_plain_python(seed, together):
 
 
 def test_the_random_histories_have_events_of_all_kinds():
-    """Or the test above says little."""
+    """Check that the random histories cover every kind of event, so that the test above covers them too."""
     found = [histories.anything(np.random.default_rng(seed), 64) for seed in range(4)]
     rises = [rise for history in found for k in range(64) for rise in expected(history, k)]
     assert sum(rise["event"] is not None for rise in rises) > 30
@@ -101,7 +101,7 @@ def test_noise_and_schedule_drops_are_no_events(make, noise):
 @pytest.mark.slow
 @pytest.mark.parametrize(("memory", "events"), [(0.0, (0, 0)), (0.8, (0, 2)), (0.95, (3, 12)), (1.0, (5, 18))])
 def test_noise_that_all_metrics_share_is_no_event_unless_it_wanders(memory, events):
-    """Of 64 histories, x_t+1 = memory x_t + noise: it cannot know, as a walk rises like what is learned."""
+    """64 histories x_t+1 = memory x_t + noise. Some random walks rise as a learned metric does, and count as events."""
     rng, x = np.random.default_rng(0), np.zeros((64, 150))
     history, steps = histories.steady(rng, runs=64), rng.normal(size=x.shape)
     for t in range(150):
@@ -123,7 +123,7 @@ def test_a_rise_out_of_a_plateau_is_one_event_and_a_major_one(noise, width):
 
 
 def grok(**changes):
-    """Four runs that grok after a plateau of some 70 evaluations, by a little over a tenth of the scale."""
+    """Four runs that grok after a plateau of about 70 evaluations; the gain is a little over a tenth of the scale."""
     return histories.grokked(np.random.default_rng(1), runs=4, width=0.2, noise=0.002, **changes)
 
 
@@ -134,7 +134,7 @@ def test_a_slope_and_a_slow_rise_are_no_events():
     assert run(histories.grokked(np.random.default_rng(1), width=20.0, noise=0.002))[0].events.sum() == 0
 
 
-def test_one_metric_alone_is_none_and_the_worse_of_two_counts():
+def test_one_metric_alone_is_no_event_and_the_smaller_gain_of_two_counts():
     history = grok()
     alone = history.metrics.copy()
     alone[..., 1:] = 0.3 + 0.002 * np.random.default_rng(2).normal(size=alone[..., 1:].shape)
@@ -178,7 +178,7 @@ def at_rest():
     ],
     ids=["one", "four", "freeze", "coarse", "at rest", "drop"],
 )
-def test_what_else_explains_a_rise_bars_it(history, bar):
+def test_a_rise_with_another_explanation_is_excluded(history, bar):
     memory, verdict = run(history)
     assert memory.events.sum() == 0
     assert np.all(memory.excluded > 0)
@@ -205,7 +205,7 @@ def test_a_small_gain_makes_a_small_event(height, severity):
     assert np.all(run(history._replace(metrics=scale * history.metrics))[0].severity == severity)
 
 
-def test_severity_is_the_table():
+def test_severity_follows_its_table():
     plateaus, gains = np.arange(40), np.arange(0, 0.12, 0.0005)
     grid = np.meshgrid(plateaus, gains, indexing="ij")
     found = definitions.severity(jnp.asarray(grid[0]), jnp.asarray(grid[1]), STANDARD)
@@ -215,7 +215,7 @@ def test_severity_is_the_table():
 
 @functools.cache
 def varied(runs):
-    """Noise, small and large rises after plateaus of all lengths, drops: a threshold that changes nothing is no use."""
+    """Noise, drops, and small and large rises after plateaus of all lengths: enough for every threshold to matter."""
     history = histories.anything(np.random.default_rng(5), runs)
     return history, run(history)[0]
 
@@ -251,7 +251,7 @@ def test_each_threshold_changes_what_is_found(changes):
 
 
 def test_the_first_evaluation_that_can_know_does():
-    """Of a rise after a loss that was flat from the start."""
+    """The history has a rise after a loss that is flat from the start."""
     least = STANDARD.least()
     history = grok()
     short = jax.tree.map(lambda x: x[:, 80 - (least - STANDARD.kept) : 80 + STANDARD.kept], history)

@@ -1,4 +1,4 @@
-"""Emergence metrics: by numpy float64, by a loop over vertices, by closed forms; and in short runs of three tasks."""
+"""Emergence metrics against numpy float64, a loop over vertices and closed forms; and in short runs of three tasks."""
 
 import functools
 import math
@@ -48,7 +48,7 @@ rank = jax.jit(emergence.effective_rank)
 
 
 def reference(a):
-    """By the singular values of numpy, float64."""
+    """The effective rank by numpy's singular values, float64."""
     s = np.linalg.svd(np.asarray(a, np.float64), compute_uv=False)
     return s.sum() ** 2 / (s**2).sum()
 
@@ -58,7 +58,7 @@ def rotation(rng, n):
 
 
 def of_spectrum(rng, s, n, m):
-    """(n, m) float32 of these singular values."""
+    """A random matrix (n, m) float32 with these singular values."""
     return (rotation(rng, n)[:, : len(s)] * np.asarray(s) @ rotation(rng, m)[: len(s)]).astype(np.float32)
 
 
@@ -68,7 +68,7 @@ def of_spectrum(rng, s, n, m):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (30, 30), (12, 90), (400, 60)])
 @pytest.mark.parametrize("decay", [0.0, 0.1, 0.5, 3.0])
 def test_the_effective_rank_is_that_of_float64(shape, decay):
-    """Also where most singular values are below the rounding of a Gram matrix: 3e-4 of the greatest."""
+    """With a fast decay most singular values are below 3e-4 of the greatest, where a Gram matrix would lose them."""
     rng = np.random.default_rng(int(10 * decay))
     a = of_spectrum(rng, np.exp(-decay * np.arange(min(shape))), *shape)
     assert float(rank(a)) == pytest.approx(reference(a), rel=3e-6)
@@ -160,7 +160,7 @@ def test_a_relu_network_is_counted_as_a_loop_over_its_vertices_does(radius):
 
 @given(st.integers(1, 6), st.floats(0.1, 2.0), st.floats(-3.0, 3.0), st.integers(0, 99))
 def test_a_hyperplane_counts_if_it_is_near_and_not_if_it_misses_the_ball(d, radius, distance, seed):
-    """Of a point and a unit w x + b, by the distance of the hyperplane from the point, in radii."""
+    """One point and one unit w x + b; `distance` is that of the hyperplane from the point, in radii."""
     rng = np.random.default_rng(seed)
     x, w = rng.normal(size=(2, d))
     w /= np.linalg.norm(w)
@@ -170,7 +170,7 @@ def test_a_hyperplane_counts_if_it_is_near_and_not_if_it_misses_the_ball(d, radi
     found = float(emergence.local_complexity(unit, points, jax.random.key(seed), radius, d)["unit"])
     if abs(distance) > 1.001:
         assert found == 0
-    if abs(distance) < 0.999 / math.sqrt(d):  # one of d orthonormal directions is at least so steep
+    if abs(distance) < 0.999 / math.sqrt(d):  # one of d orthonormal directions has |w u| >= 1 / sqrt(d)
         assert found == 1
 
 
@@ -178,7 +178,7 @@ def _unit(w, b, x):
     return {"unit": (x @ w + b)[:, None]}
 
 
-def test_what_does_not_switch_is_not_counted_and_what_is_no_number_is_not_hidden():
+def test_units_that_do_not_switch_are_not_counted_and_a_nan_stays_nan():
     points = jnp.zeros((5, 3))
 
     def of(h):
@@ -222,7 +222,7 @@ def program(task, static, hypers):
     return jax.make_jaxpr(chunk)(jax.eval_shape(init, hypers), jnp.int32(0), hypers)
 
 
-def test_what_is_not_asked_for_leaves_no_equation():
+def test_metrics_that_are_off_leave_no_equation():
     task, static, hypers = assemble(of_toy())
     assert extension.extend(task, static, hypers) is task
     off, bare = (program(one, static, hypers) for one in (task, toy.make_task(static)))
@@ -298,7 +298,7 @@ def test_untrained_is_run_0_before_its_first_step(tmp_path):
 
 
 def encoder(params, x, kind):
-    """What the units of each layer read, by numpy float64; x (n, 3 D)."""
+    """The preactivations of each layer, by numpy float64; x (n, 3 D)."""
     found = {}
     for name, layer in sorted(params["trunk"].items()):
         h = x @ layer["dense"]["kernel"] + layer["dense"]["bias"]
@@ -315,7 +315,7 @@ CASES = {"improved": {}, "plain": {"model__A__encoder": "plain", "model__B__enco
 
 @pytest.mark.parametrize("remat", [False, True])
 @pytest.mark.parametrize("kind", CASES)
-def test_an_encoder_shows_what_its_units_read(kind, remat):
+def test_an_encoder_returns_the_preactivations_of_its_units(kind, remat):
     changes = CASES[kind] | {"model__A__hidden": (8, 6), "train__remat": remat}
     made, _, hypers, params = small.setting(**changes)
 
@@ -388,7 +388,7 @@ def test_a_network_without_layers_has_no_folds():
         ),
     ],
 )
-def test_what_a_task_does_not_offer_is_a_sentence_before_anything_is_written(make, words, tmp_path):
+def test_a_metric_that_a_task_does_not_offer_is_refused_before_writing(make, words, tmp_path):
     with pytest.raises(ConfigError) as caught:
         host.run(make(), tmp_path / "run")
     assert all(word in str(caught.value) for word in words), str(caught.value)
@@ -397,6 +397,6 @@ def test_what_a_task_does_not_offer_is_a_sentence_before_anything_is_written(mak
 
 
 @pytest.mark.parametrize(("key", "value"), [("radius", 0.0), ("points", 0), ("directions", 0), ("weight_norm", "yes")])
-def test_a_wrong_value_is_a_sentence(key, value):
+def test_a_value_out_of_range_is_refused_by_its_key(key, value):
     with pytest.raises(ConfigError, match=rf"config\.emergence\.{key}="):
         load_config(TOY, {f"emergence.{key}": value})

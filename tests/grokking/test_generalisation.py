@@ -24,7 +24,7 @@ def rise(at, width=2.0, height=1.0):
         (rise(10), np.full(200, np.nan), g.NOT_ASSESSABLE),
         (rise(10, height=0.9), rise(20, height=0.9), g.NEVER_FIT),
         (rise(10), rise(12), g.WITH_THE_FIT),
-        (rise(2, 0.2), rise(4, 0.2), g.WITH_THE_FIT),  # twice as late, by two evaluations
+        (rise(2, 0.2), rise(4, 0.2), g.WITH_THE_FIT),  # twice as many steps, but only two evaluations later
         (rise(10), rise(100), g.DELAYED),
         (rise(10), rise(100, height=0.2), g.MEMORISED),
         (rise(10), rise(100) - rise(150, height=0.5), g.FORGETTING),

@@ -1,4 +1,4 @@
-"""The detector in a run: it turns nothing, it sees the means of a log's rows, and knows what the analysis knows."""
+"""The detector in a run: it changes nothing, reads the means that the log has, and agrees with the analysis."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ SUDDEN = EVERY * 39
 
 
 def meddling():
-    """From one step on, a group is frozen in the run of seed 2, and has half the rate in that of seed 3."""
+    """A controller that freezes a group in the run of seed 2, and halves its rate in that of seed 3, from a step on."""
 
     def update(seed, signals, controls):
         later = signals.step >= SUDDEN
@@ -130,8 +130,8 @@ def test_the_log_says_what_the_detector_knew_and_the_analysis_agrees(rows):
             assert set(rise["checked"].values()) == {"ruled out"}
 
 
-def test_it_sees_means_since_the_last_evaluation_and_no_step_twice():
-    """By the machine itself, fed with means that were taken by numpy."""
+def test_the_detector_sees_means_since_the_last_evaluation_and_no_step_twice():
+    """The reference is the same machine, fed with means computed by numpy."""
     rng = np.random.default_rng(0)
     n, every = 13 * 6 + 1, 6
     losses, figures = rng.normal(size=n).astype(np.float32), rng.normal(size=(14, 2)).astype(np.float32)
@@ -178,15 +178,15 @@ def programs(*changes):
         yield jax.make_jaxpr(chunk.program)(jax.eval_shape(init, hypers), jnp.int32(0), hypers, *chunk.shared).jaxpr
 
 
-def test_between_evaluations_it_adds_and_no_more_though_runs_are_many():
-    """The machine is in a branch that a scalar decides on, which stays one under vmap."""
+def test_between_evaluations_the_detector_only_adds_under_vmap_too():
+    """The machine is in a `cond` with a scalar predicate, which vmap does not turn into a select."""
     found, without = (equations(one) for one in programs({}, {"grokking.on": False}))
     assert found.count("cond") == without.count("cond") + 1
     assert found.count("sort") > without.count("sort") == 0
 
 
-def test_off_it_leaves_nothing():
-    """Also where its settings are others."""
+def test_a_detector_that_is_off_leaves_no_equation():
+    """With grokking.on=False, other settings of the group do not change the program either."""
     off = {"grokking.on": False}
     one, other = map(str, programs(off, off | {"grokking.memory": 17, "grokking.metrics": ("other",)}))
     assert one == other
@@ -206,7 +206,7 @@ def test_off_it_leaves_nothing():
     ],
     ids=lambda one: None if isinstance(one, dict) else one[:24],
 )
-def test_what_it_cannot_watch_is_refused(changes, said, monkeypatch):
+def test_what_the_detector_cannot_watch_is_refused(changes, said, monkeypatch):
     config = load_config(CONFIG, CHANGES | changes)
     task = scripted(split(config)[0])
     monkeypatch.setattr(toy, "make_task", lambda static: task)
@@ -214,7 +214,7 @@ def test_what_it_cannot_watch_is_refused(changes, said, monkeypatch):
         assemble(config)
 
 
-def test_it_names_its_metrics_or_takes_all_that_have_a_scale():
+def test_the_detector_names_its_metrics_or_takes_all_that_have_a_scale():
     static, _ = split(load_config(CONFIG, CHANGES))
     task = scripted(static)
     assert detection.metrics_of(task, static) == METRICS
@@ -222,7 +222,7 @@ def test_it_names_its_metrics_or_takes_all_that_have_a_scale():
     assert detection.metrics_of(task, own) == METRICS[::-1]
 
 
-def test_no_gradient_goes_through_it():
+def test_no_gradient_goes_through_the_detector():
     member = detector(lambda hypers: Controls({"slope": jnp.float32(1)}, None, {}), "total", METRICS, (), 2, STANDARD)
 
     def f(x):

@@ -1,4 +1,4 @@
-"""What is known of generalisation under way: at every evaluation, what `assess` says of the curves so far."""
+"""Generalisation during a run: at every evaluation, the verdict of `assess` on the curves so far."""
 
 import functools
 import math
@@ -48,7 +48,7 @@ def curves(rng, runs):
 
 
 @pytest.mark.slow
-@settings(max_examples=4, phases=(Phase.explicit, Phase.generate))  # a smaller seed is no smaller case
+@settings(max_examples=4, phases=(Phase.explicit, Phase.generate))  # shrinking a seed gives no simpler case
 @given(seed=st.integers(0, 2**32 - 1), levels=st.sampled_from(LEVELS))
 def test_it_is_the_verdict_of_the_past_at_every_evaluation(seed, levels):
     x = curves(np.random.default_rng(seed), 16)
@@ -65,7 +65,7 @@ def test_it_is_the_verdict_of_the_past_at_every_evaluation(seed, levels):
 
 
 def test_the_random_curves_have_every_verdict():
-    """Or the test above says little."""
+    """Check that the random curves cover every verdict, so that the test above covers them too."""
     x = curves(np.random.default_rng(0), 300).astype(float)
     steps = np.arange(1, N + 1) * EVERY
     assert {g.assess(steps, *one).verdict for one in x} == set(g.VERDICTS)

@@ -26,7 +26,7 @@ OPERATIONS = {
 def draw(name, rng, norm, c, near, n, dim):
     """Float32 arguments of an operation: x and y of that norm, at random or 0.01 apart, and a tangent vector u.
 
-    Neighbours are subtracted, (-x) (+) y, by `mobius_add`: their sum would be far from 0, and nothing would cancel.
+    For neighbours `mobius_add` computes (-x) (+) y, which cancels; x (+) y would not.
     """
     x, y, u = rng.normal(size=(3, n, dim))
     x, y = (norm / np.sqrt(c) * v / np.linalg.norm(v, axis=-1, keepdims=True) for v in (x, y))
@@ -39,7 +39,7 @@ def draw(name, rng, norm, c, near, n, dim):
             for a, b in zip(x, step, strict=True)
         ]
     y, u = np.asarray(y, np.float32), rng.normal(size=(n, dim)).astype(np.float32)
-    apart = (x != y).any(-1)  # at the edge 0.01 is less than float32 can tell apart
+    apart = (x != y).any(-1)  # at the edge 0.01 is below the resolution of float32
     points = dict(x=-x if near and name == "mobius_add" else x, y=y, u=u)
     return [points[k][apart] for k in OPERATIONS[name]]
 

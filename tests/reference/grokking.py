@@ -1,4 +1,4 @@
-"""Grokking events as MATH says them, by plain Python over a whole history: lists, and nothing carried but rises."""
+"""Reference of the grokking events: their definition in plain Python, over lists of a whole history."""
 
 import itertools
 import math

@@ -1,6 +1,6 @@
-"""The losses of one batch once more, row by row in Python floats (float64), nothing of the package.
+"""Reference of the losses of a batch, row by row in Python floats (float64), without the package.
 
-The mean of nothing is 0.
+The mean of an empty sequence is 0.
 """
 
 import itertools
@@ -202,7 +202,7 @@ def violated(d_p, d_n, found, margins):
 
 
 def mine(d, v, n_digits):
-    """(positive, negative) of each row, None where it has no two, from all distances and pair valuations (n, n)."""
+    """(positive, negative) of each row, or None without both, from all distances and pair valuations (n, n)."""
     triplets = []
     for near, level in zip(d, v, strict=True):
         positive = negative = None
@@ -246,7 +246,7 @@ def focus(logits, x, share, power, least):
 
 
 def centroid(z, rows, level, c):
-    """By the hyperboloid, on which the mean is found by gradient descent."""
+    """The centroid loss, computed on the hyperboloid, where gradient descent finds the means."""
     balls = {}
     for point, row in zip(z, rows, strict=True):
         balls.setdefault(row % 3**level, []).append(point)

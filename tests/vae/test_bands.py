@@ -50,7 +50,7 @@ def lengths(name):
 
 @pytest.mark.parametrize(("ours", "top"), [(of_radii, True), (of_distances, False)])
 @pytest.mark.parametrize("name", ["random", "near", "some are 0", "all are 0", "tiny and huge"])
-def test_what_lies_outside_is_that_of_the_reference(name, ours, top):
+def test_the_loss_of_a_length_outside_its_band_is_that_of_the_reference(name, ours, top):
     length = lengths(name)
     value, gradient = jax.value_and_grad(ours)(length, V)
     assert float(value) == pytest.approx(theirs(length, top), rel=1e-5)
@@ -70,7 +70,7 @@ def test_its_gradient_is_the_slope_of_the_reference(ours, top):
 
 @pytest.mark.parametrize(("place", "costs"), [(-0.29, False), (0, False), (0.29, False), (-0.35, True), (0.35, True)])
 def test_a_band_is_so_many_levels_wide(place, costs):
-    """place: by how many levels every length lies too far in."""
+    """place: number of levels by which every length lies too far inwards."""
     length = (CENTRE[V] * RATIO**place).astype(np.float32)
     for ours, top in ((of_radii, True), (of_distances, False)):
         value, gradient = jax.value_and_grad(ours)(length, V)
@@ -112,7 +112,7 @@ def test_the_closed_form_of_the_tree_lies_inside_bands():
 
 
 @pytest.mark.parametrize("c0", [0.5, 1.0, 3.0])
-def test_the_first_digit_says_where_in_level_0(c0):
+def test_the_first_digit_sets_the_radius_in_level_0(c0):
     x: Any = judge.trits(3).astype(np.int8)
     r: Any = np.random.default_rng(4).uniform(0, 3, len(x)).astype(np.float32)
     value, gradient = jax.value_and_grad(bands.spread)(r, x, 0.92, 0.45, np.float32(c0))

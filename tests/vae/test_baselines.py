@@ -1,4 +1,4 @@
-"""The closed forms: their published figures, and decoders that really read the points."""
+"""The closed forms: their published figures, and their decoders, which use only the points."""
 
 import itertools
 from pathlib import Path
@@ -85,7 +85,7 @@ def test_the_decoder_reads_the_points_and_nothing_else(name):
 
 
 def test_the_digits_of_a_shared_plane_are_not_read_one_by_one():
-    """Digit 0 by itself, then digit 8 from what is left, would do for a small digit 8; not for digits close in size."""
+    """Decoding digit 0 first and digit 8 from the remainder fails if the two digits have similar lengths."""
     form = baselines.Tree(n_digits=2, dim=2, scale=0.5, ratio=0.8)
     z = baselines.tree(form)
     np.testing.assert_array_equal(baselines.decode_tree(z, form), ternary.operations(2))

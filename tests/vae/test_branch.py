@@ -1,4 +1,4 @@
-"""A branch: its networks and its points against numpy in float64, and what training adds to them."""
+"""A branch: networks and points against numpy in float64; dropout, draws, dtype and remat of training."""
 
 import functools
 from typing import Any
@@ -25,7 +25,7 @@ def of(name: Any = "A", **overrides: Any) -> branches.Branch:
 
 
 def params_of(*made, seed=0):
-    """Parameters of branches, none of them 0."""
+    """Random parameters of branches, none of them 0."""
     shapes = {}
     for one in made:
         shapes |= jax.eval_shape(one.init, jax.random.key(0))
@@ -294,7 +294,7 @@ def test_bfloat16_is_inside_the_networks_alone():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kinds", [("improved", "residual"), ("plain", "improved")])
-def test_what_is_computed_again_is_the_same(kinds):
+def test_remat_changes_no_value_and_no_gradient(kinds):
     options = dict(model__A__encoder=kinds[0], model__A__decoder=kinds[1], model__A__decoder_hidden=(7, 7))
     found, again = [], []
     for remat in (False, True):
@@ -310,11 +310,11 @@ def test_what_is_computed_again_is_the_same(kinds):
         again.append(sum(name in ("checkpoint", "remat", "remat2") for name in names))
     for kept, computed in zip(*map(jax.tree.leaves, found), strict=True):
         np.testing.assert_allclose(computed, kept, rtol=1e-5, atol=1e-5)
-    assert again == [0, 3]  # layers of the encoder, 1, and of the decoder, 2: in the backward pass
+    assert again == [0, 3]  # in the backward pass: 1 layer of the encoder, 2 of the decoder
 
 
 def test_what_is_drawn_has_the_mean_and_the_variance_that_the_encoder_says():
-    """A Gaussian before exp_0; a wrapped normal as `poincare` draws it, in its density."""
+    """A draw is Gaussian before exp_0, or from the wrapped normal of `poincare`."""
     mean, log_variance = jnp.array([[0.6, -0.2]]), jnp.array([[-1.0, 0.5]])
     noise = jax.random.normal(jax.random.key(0), (40_000, 2))
     latent = Latent(*(jnp.broadcast_to(x, noise.shape) for x in (mean, log_variance)))
@@ -336,7 +336,7 @@ def test_what_is_drawn_has_the_mean_and_the_variance_that_the_encoder_says():
 
 @pytest.mark.parametrize("length", [3.0, 9.0, 40.0, 1e4])
 def test_a_draw_from_afar_is_in_the_ball_and_the_point_of_its_own_tangent_vector(length):
-    """exp_0 of as long a step alone rounds to the edge, where nothing is defined."""
+    """exp_0 of so long a step rounds to the edge, where the geometry is undefined."""
     made = of(model__A__posterior="wrapped", model__A__projection="exp_map", model__dim=2)
     noise = length * jnp.array([[1.0, 0.0], [-0.6, 0.8], [0.0, -1.0]])
     mean = jnp.array([[0.5, 0.1], [3.0, 2.0], [-1e3, 1e3]])  # the last is shortened to what float32 holds

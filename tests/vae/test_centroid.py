@@ -70,7 +70,7 @@ def test_no_step_raises_the_distances_and_they_end_at_the_mean(outer, dim):
 
 @pytest.mark.parametrize(("outer", "dim"), [(0.3, 3), (0.9, 3), (0.9, 16)])
 def test_the_loss_and_its_slopes_are_those_of_exact_means_that_move_with_the_points(outer, dim):
-    """The gradient holds the means still, the slopes of the reference do not."""
+    """Our gradient treats the means as constants; the finite differences of the reference move them too."""
     z, rows = batch(outer, dim, 2)
     value, (of_z, of_c) = slopes(z, rows, jnp.float32(C))
     wide = z.astype(np.float64)

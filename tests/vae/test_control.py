@@ -1,4 +1,4 @@
-"""The controllers in the task: every knob is in the gradient path, and StateNet sees and turns what it names."""
+"""Controllers in the ternary task: every knob is in the gradient path, and StateNet's inputs and outputs are live."""
 
 import functools
 from pathlib import Path
@@ -25,7 +25,7 @@ from ternary_jax.vae.losses import registry
 
 D, N = small.D, small.N
 ROWS = np.array([0, 80, 27, 9, 13, 54, 40, 3, 1, 30, 18, 31, 40, 27, 36, 7], np.int32)
-# Small linear networks, and every loss that a knob turns.
+# Small linear networks, with every loss that a knob scales.
 BOTH: dict[str, Any] = {
     "model__cross_injection": True,
     "model__curvature": "controlled",
@@ -44,7 +44,7 @@ for _b in "AB":
         f"model__{_b}__posterior": "wrapped",
     }
 STATENET = BOTH | {"control": "schedules+statenet", "statenet__interval": 2, "train__clip_norm": 0.0}
-# A value of each knob, and another.
+# knob -> (usual value, another value)
 KNOBS = {
     "rho": (0.2, 0.4),
     "temperature_A": (1.0, 0.7),
@@ -61,11 +61,11 @@ KNOBS = {
     "c": (0.7, 1.1),
     "tau": (0.5, 0.2),
 }
-# The groups whose gradients each one moves; of the others none.
+# knob or output -> the only groups whose gradients it changes
 AB = {"encoder_A", "encoder_B", "decoder_A", "decoder_B"}
 MOVES = {
     "rho": AB,
-    "temperature_A": {"encoder_A", "decoder_A"},  # and the other branch where the alignment changes sides
+    "temperature_A": {"encoder_A", "decoder_A"},  # the other branch too, if the sign of H_A - H_B changes
     "temperature_B": {"encoder_B", "decoder_B"},
     "beta_A": {"encoder_A"},
     "beta_B": {"encoder_B"},
@@ -183,13 +183,13 @@ def test_each_output_changes_the_next_parameters(output):
         assert differ(after[0.0].params, after[0.9].params) == AB
     else:
         assert differ(*(small.gradient(after[delta]) for delta in after)) == MOVES[output]
-        # The first step of Adam is the sign of a gradient, which a weight of all does not change: the next is not.
+        # Adam's first step is the sign of the gradient, which a common factor does not change; the second step differs.
         later = [steps.step(after[delta], 5)[0].params for delta in after]
         assert differ(*later) >= MOVES[output]
 
 
 def test_each_input_is_live():
-    """What the network is shown in a run differs from step to step in all 20 of its inputs."""
+    """All 20 inputs of the network change from step to step of a run."""
     steps = with_statenet()
     rng = np.random.default_rng(0)
     net = of(steps.state)
@@ -208,7 +208,7 @@ def test_each_input_is_live():
     assert (spread > 1e-6).all(), dict(zip(statenet.INPUTS, spread.tolist(), strict=True))
 
 
-def test_the_reference_has_constant_weights_and_depends_on_what_is_of_the_model():
+def test_of_all_knobs_the_reference_depends_on_sigma_and_c_alone():
     made, _, hypers, params = small.setting(**STATENET, statenet__learn="lookahead", statenet__share=0.5)
     reference = small.jit(cast(Any, made.look_ahead).reference)
     knobs = {name: jnp.float32(x) for name, (x, _) in KNOBS.items()}
@@ -222,8 +222,8 @@ def test_the_reference_has_constant_weights_and_depends_on_what_is_of_the_model(
 
 
 @pytest.mark.slow
-def test_it_looks_ahead_with_a_detector_behind_it():
-    """Whose state goes on with those of the chain; only traced, as it takes a minute to compile."""
+def test_statenet_looks_ahead_with_a_detector_in_the_chain():
+    """The state keeps its structure with the detector in the chain. Only traced: it takes a minute to compile."""
     epochs = {"train__epochs": 20, "evaluate__cheap_every": 1, "evaluate__costly_every": 20, "checkpoint__every": 20}
     changes = STATENET | {"statenet__learn": "lookahead", "statenet__interval": 2, "statenet__share": 0.5} | epochs
     made, static, hypers = assembly.assemble(small.config(**changes, grokking__on=True))
@@ -239,14 +239,14 @@ def test_it_looks_ahead_with_a_detector_behind_it():
 
 @pytest.mark.slow
 def test_it_learns_by_the_gradient_of_differences_one_step_ahead():
-    """Of all biases of its last layer, through the losses, the clipping and Adam; the reference over half a batch."""
+    """The gradient of the last biases, through losses, clipping and Adam, agrees with finite differences."""
     changes = STATENET | {"statenet__learn": "lookahead", "statenet__interval": 100, "statenet__share": 0.5}
     static, hypers = split(small.config(**changes | {"train__clip_norm": 0.3}))
     made = task.make_task(static)
     init, chunk = program.make_train(made, static)
     begun, one = jax.tree.map(lambda x: x[0], (jax.device_get(init(hypers)), hypers))
     after, _ = chunk(init(hypers), jnp.int32(0), hypers)
-    mu = after.control["statenet"].adam.mu["decoder_1"]["bias"][0]  # it has learned once, at the first step
+    mu = after.control["statenet"].adam.mu["decoder_1"]["bias"][0]  # it learns once, at the first step
 
     steps = small.steps(**changes | {"train__clip_norm": 0.3})
     key, learner = prng_keys(one)[1], cast(Any, made.look_ahead)
@@ -266,7 +266,7 @@ def test_it_learns_by_the_gradient_of_differences_one_step_ahead():
     h = 0.1
     expected = [(of(h * e) - of(-h * e)) / (2 * h) for e in np.eye(len(statenet.OUTPUTS))]
     np.testing.assert_allclose(10 * mu, expected, rtol=0.05, atol=2e-5)
-    assert np.count_nonzero(np.abs(expected) > 1e-4) >= 3  # Adam's first step knows signs alone
+    assert np.count_nonzero(np.abs(expected) > 1e-4) >= 3  # Adam's first step has only the signs of the gradient
 
 
 def test_the_curriculum_moves_tau_by_the_radial_loss_of_the_last_step():
@@ -295,8 +295,8 @@ def test_the_network_is_that_of_the_file(tmp_path):
 
 
 @pytest.mark.slow
-def test_alone_it_brings_the_rate_down_by_itself(tmp_path):
-    """With no schedule but its own: what it does not turn stays as the config has it."""
+def test_statenet_without_schedules_changes_the_rate_alone(tmp_path):
+    """control="statenet" has no schedule except the learning rate; other knobs keep the values of the config."""
     steps = with_statenet()
     net = saying(of(steps.state), -0.9 * (np.array(statenet.OUTPUTS) == "rate"))
     statenet.save(tmp_path / "net.npz", net.params)
@@ -313,7 +313,7 @@ def test_alone_it_brings_the_rate_down_by_itself(tmp_path):
 
 
 def test_a_name_without_a_file_is_one_of_the_assets():
-    """From whatever folder a run is started; and the name from before the move is refused with the new one."""
+    """A bare name works from every folder; the old path of the asset is refused with the new name."""
     made, _, hypers, _ = small.setting(**STATENET, statenet__params="statenet.npz")
     stored = statenet.load(Path(ternary_jax.__file__).parent / "assets" / "statenet.npz")
     jax.tree.map(np.testing.assert_array_equal, made.controllers["statenet"].init(hypers).params, stored)
@@ -360,13 +360,13 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("overrides", "message"), WRONG)
-def test_what_contradicts_itself_is_a_sentence(overrides, message):
+def test_contradicting_settings_are_refused_in_one_sentence(overrides, message):
     with pytest.raises(ConfigError, match=message.replace("+", r"\+").replace(".", r"\.")):
         small.setting(**overrides)
 
 
 def test_points_stay_in_the_ball_at_every_c():
-    """In the originals, at c = 4, most were outside."""
+    """In the originals most points were outside the ball at c = 4."""
     made, _, hypers, params = small.setting(**BOTH, prior__homeostat=True)
     for c in (0.1, 1.0, 4.0):
         knobs = {"c": jnp.float32(c), "sigma": jnp.float32(1)}

@@ -1,4 +1,4 @@
-"""What is asked of a dual model is asked of metrics that it measures."""
+"""The success criteria of the dual model name metrics that it measures."""
 
 from ternary_jax.vae import evaluate
 from ternary_jax.vae.criteria import CRITERIA

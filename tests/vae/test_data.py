@@ -1,4 +1,4 @@
-"""Splits over all operations, and draws against what may be drawn: exhaustively where counted, chi-square where not."""
+"""Splits and batches over all operations: exhaustive counts where possible, chi-square tests of draws elsewhere."""
 
 import functools
 import itertools
@@ -61,7 +61,7 @@ def all_trits(n_digits):
 
 @functools.cache
 def levels(n_digits):
-    """Of all operations, (N,)."""
+    """The levels of all operations, (N,)."""
     return np.array([valuation(i, n_digits) for i in range(3**n_digits)])
 
 
@@ -147,14 +147,14 @@ def test_boxes_take_every_digit_and_value_alike():
 
 
 @pytest.mark.parametrize("split", ["random", "residue_balls", "digit_box"])
-def test_a_seed_is_a_split(split):
+def test_each_seed_has_its_own_split(split):
     masks = [train_mask(split=split, split_seed=seed) for seed in range(10)]
     np.testing.assert_array_equal(masks[3], train_mask(split=split, split_seed=3))
-    assert len({mask.tobytes() for mask in masks}) >= 9  # boxes may meet
+    assert len({mask.tobytes() for mask in masks}) >= 9  # two seeds may draw the same box
 
 
 def test_splits_are_those_of_older_checkpoints():
-    """If this fails, other operations than those of old checkpoints are held out: restore the draw, not the rows."""
+    """A failure means that old checkpoints no longer match their held-out set: restore the draw, not these rows."""
     held_out = {
         name: np.flatnonzero(~train_mask(n_digits=3, **SPLITS[name] | {"residue_level": 2})).tolist()
         for name in ("half", "balls", "box")
@@ -198,7 +198,7 @@ def test_a_split_without_training_or_without_held_out_operations_is_refused(chan
             refusing(group(**changes))
 
 
-def test_keys_of_other_splits_are_not_looked_at():
+def test_keys_of_other_splits_are_ignored():
     wrong = {"train_share": 0.0, "residue_level": 0, "residue_held_out": 0, "box_digits": 0}
     own = {
         "none": (),
@@ -271,7 +271,7 @@ def test_levels_without_training_operations_get_no_row():
         (20, 0.25, 4, r"^budget=0\.25 of 20 rows is 5, less than one for each of the 6 levels from high_from=4"),
     ],
 )
-def test_a_composition_that_cannot_be_is_refused(batch_size, budget, high_from, text):
+def test_an_impossible_composition_is_refused(batch_size, budget, high_from, text):
     with pytest.raises(ConfigError, match=text):
         data.composition(ternary.level_counts(), batch_size, budget, high_from)
 
@@ -295,7 +295,7 @@ def test_every_batch_has_the_composition_and_only_training_operations(name):
 
 @pytest.mark.parametrize("changes", [{}, {"split": "random", "train_share": 0.6}, {"split": "digit_box"}])
 def test_each_stratum_is_uniform(changes):
-    """Extras apart: the rows of a level are those that never leave it."""
+    """The rows of a fixed level draw uniformly from it; the others draw uniformly from all training operations."""
     train = train_mask(n_digits=4, **changes)
     level = levels(4)
     strata = strata_of(train, 4, 64, 0.4, 2)
@@ -460,7 +460,7 @@ def test_a_draw_consumes_its_key(draw):
 
 
 def test_a_count_near_two_to_the_23_is_drawn_evenly():
-    """Where floor(u count) with a float32 u would leave out one number in three."""
+    """floor(u * count) with a float32 u would never draw one number in three."""
     count = jnp.full(40_000, 3 * 2**22, jnp.int32)
     drawn = np.asarray(data._uniform_below(jax.random.key(0), count))
     assert 0 <= drawn.min() <= drawn.max() < 3 * 2**22

@@ -28,7 +28,7 @@ CEILING = -math.sqrt(9 / 13)
 
 @pytest.fixture(scope="module", autouse=True)
 def nan_is_an_answer():
-    """What is undefined is NaN here. For the module as a whole, as each change of the setting compiles all anew."""
+    """Allow NaN, the value of undefined metrics. Module scope: a change of the setting recompiles everything."""
     with jax.debug_nans(False):
         yield
 
@@ -174,7 +174,7 @@ def test_spearman_takes_integers_and_long_arrays_without_losing_digits():
     np.testing.assert_allclose(spearman(a + b, b), judge.spearman(a + b, b), rtol=0, atol=1e-7)
 
 
-def test_what_has_no_order_has_no_rank_correlation():
+def test_constant_or_nan_values_have_no_rank_correlation():
     a = np.arange(5, dtype=np.float32)
     assert np.isnan(spearman(a, np.full(5, 0.1, np.float32)))
     assert np.isnan(spearman(np.full(499_500, 0.1, np.float32), np.arange(499_500)))
@@ -305,7 +305,7 @@ def test_a_point_outside_the_ball_leaves_nothing_of_what_is_held_out():
     assert all(np.isnan(value) for value in evaluate.on_held_out(z, prediction, 0.7, rows))
 
 
-# --- nothing plausible from nothing -----------------------------------------------------------------------------------
+# --- undefined and invalid input --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bad", ["nan", "inf", "edge", "c"])
@@ -515,7 +515,7 @@ def test_equal_radii_in_the_wrong_order_are_a_collapse_too(samples):
     assert said.startswith("collapse: radii inside levels differ by less than 1e-6")
 
 
-def test_an_order_that_is_upside_down_is_said(samples):
+def test_a_reversed_hierarchy_is_reported(samples):
     metrics, _ = verdict_of(0.1 + 0.08 * V + 0.05 * np.random.default_rng(0).random(N), samples)
     assert any(line.startswith("upside down: hierarchy +0.83") for line in references.verdict(metrics))
 

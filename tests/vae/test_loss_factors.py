@@ -1,4 +1,4 @@
-"""What knobs do to the weights of the losses."""
+"""The factors of knobs on the weights of losses."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def test_factors_multiply_and_a_loss_that_no_knob_scales_has_none():
 
 
 def test_products_of_three_have_one_order():
-    """A float is rounded after each: shared knobs first, then those of the controllers, the last of the chain first."""
+    """Rounding depends on the order: shared knobs, then those of the controllers, the last of the chain first."""
     knobs: Any = {name: Word(x) for name, x in {"lambda_1": "l", "balance_A": "b", "beta_A": "k"}.items()}
     found = control.knob_factors(knobs, {"kl": "A"}, None)
     assert found["kl_A"].text == "((lb)k)"

@@ -1,4 +1,4 @@
-"""The losses against Python loops in float64, at points where they are known, and where a batch degenerates."""
+"""The losses against Python loops in float64, at points of known value, and on degenerate batches."""
 
 import functools
 import math
@@ -39,7 +39,7 @@ STATISTICS = jax.jit(functools.partial(levels.statistics, n_digits=D))
 
 
 class Batch(NamedTuple):
-    """Rows i, and beside each two others, j and k, as the caller pairs them."""
+    """Rows i with two other rows each, j and k, as the caller pairs them."""
 
     x: np.ndarray  # (n, D) trits of i
     v: np.ndarray  # (2, n) valuations of i and j
@@ -63,7 +63,7 @@ def decided(b):
     return b.pair_v[0] > b.pair_v[1]
 
 
-# name: what is differentiated, ours, the reference
+# name: (differentiated argument, our loss, reference loss)
 LOSSES = {
     "cross_entropy": (
         "logits",
@@ -179,7 +179,7 @@ LOSSES = {
 
 
 def draw(seed, allowed=tuple(range(D + 1))):
-    """Operations of the allowed levels, each level as likely as any other, so that the upper ones repeat."""
+    """Random operations of these levels; levels are equally likely, so operations of high levels repeat."""
     rng = np.random.default_rng(seed)
     index = np.array([[rng.choice(np.flatnonzero(ternary.valuations() == v)) for v in rng.choice(allowed, ROWS)]])
     index = np.concatenate([index, rng.permutation(index[0])[None], rng.permutation(index[0])[None]])
@@ -258,7 +258,7 @@ def test_gradients_are_the_slopes_of_the_reference(name, kind):
 
 
 def test_a_variance_and_a_correlation_have_second_derivatives():
-    """Of what passes through means, or holds something back from the gradient."""
+    """check_grads to order two of the variance inside levels and of the correlation with zero trits."""
     batch = GENERIC["a single"]
     with jax.enable_x64(True):
 
@@ -270,7 +270,7 @@ def test_a_variance_and_a_correlation_have_second_derivatives():
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_the_order_of_the_batch_is_nothing(name):
+def test_losses_do_not_depend_on_the_order_of_the_batch(name):
     batch = GENERIC["all levels"]
     order = np.random.default_rng(1).permutation(ROWS)
     shuffled = Batch(*(a[order] if field in ("x", "logits") else a[:, order] for field, a in batch._asdict().items()))
@@ -281,14 +281,14 @@ def test_the_order_of_the_batch_is_nothing(name):
 
 
 @pytest.mark.parametrize("name", ["margin", "rank", "ranking", "ranking by margins"])
-def test_which_of_a_pair_comes_first_is_nothing(name):
+def test_losses_are_symmetric_in_a_pair(name):
     batch = GENERIC["all levels"]
     turned = batch._replace(v=batch.v[::-1], pair_v=batch.pair_v[::-1], r=batch.r[::-1], d=batch.d[::-1])
     assert float(ours(name, turned)[0]) == pytest.approx(float(ours(name, batch)[0]), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["margin", "rank", "separation", "ranking", "ranking by margins", "violated"])
-def test_what_compares_levels_says_nothing_of_one_level(name):
+def test_losses_that_compare_levels_are_0_on_one_level(name):
     batch = DEGENERATE["one level"]
     batch = batch._replace(pair_v=batch.v)
     value, gradient = ours(name, batch)
@@ -300,12 +300,12 @@ def test_what_compares_levels_says_nothing_of_one_level(name):
 
 
 def one_of_each(r):
-    """A batch of ten rows by repetition: radii r (D + 1,), one level after the other, four times."""
+    """(radii, levels) of a batch: the radii r (D + 1,) of all levels in order, repeated."""
     return np.tile(np.asarray(r, np.float32), ROWS // (D + 1)), np.tile(LEVELS, ROWS // (D + 1))
 
 
 def known(r, v=LEVELS):
-    """Every loss of radii that needs no batch of its own, for rows paired with their neighbours."""
+    """The values of all losses of radii, by name, for radii r and levels v, each row paired with the next."""
     r, v = one_of_each(r) if len(r) == D + 1 else (np.asarray(r, np.float32), v)
     pairs = (np.stack([a, np.roll(a, 1)]) for a in (r, v))
     radii, valuations = pairs
@@ -339,7 +339,7 @@ def test_equal_radii_cost_half_a_rank_per_step_and_the_margins_between_targets()
     assert losses["floor"] == pytest.approx(0.25)
 
 
-def test_absent_levels_are_stepped_over():
+def test_absent_levels_are_skipped():
     """Of levels 0, 2 and 9, the neighbours are 0 - 2 and 2 - 9; 2 lies 0.5 too far out, 9 at the gap."""
     v = np.resize(np.array([0, 2, 9, 2], np.int32), ROWS)
     r = np.where(v == 0, 2.0, np.where(v == 2, 2.5, 2.4))
@@ -484,8 +484,8 @@ def test_focus_is_the_cross_entropy_at_a_weight_that_the_place_sets_and_no_gradi
 # --- the zero structure -----------------------------------------------------------------------------------------------
 
 
-def test_what_the_zero_structure_pulls_inward_belongs_outside():
-    """The defect: of 19,683 operations 6,561 have a leading zero trit, and every one of them has valuation 0."""
+def test_the_zero_structure_pulls_operations_of_valuation_0_inward():
+    """The defect: 6,561 of the 19,683 operations have a leading zero trit, all of valuation 0, the outermost level."""
     x, v = jnp.asarray(ternary.operations()), ternary.valuations()
     z = np.asarray(zero.leading(x))
     assert z.tolist() == [reference.leading_zero_trits(row) for row in x.tolist()]

@@ -1,4 +1,4 @@
-"""The sum of the losses against Python loops: every part, weight and factor; what is off."""
+"""The sum of the losses against Python loops: every part, weight and factor, and losses that are off."""
 
 import functools
 from typing import Any
@@ -28,10 +28,10 @@ KEY = jax.random.key(3)
 V: Any = judge.valuation_of_integer(ROWS, D).astype(np.int32)
 X: Any = judge.trits(D)[ROWS].astype(np.int8)
 TARGETS = reference.radial_targets(0.08, 0.9, C0, D)
-# Some of one branch only, as they take long to compile.
+# Some losses are on for one branch only, to save compiling.
 ALL_ON = dict.fromkeys(registry.table(), "AB")
 ALL_ON |= {"ranking": "A", "ranking_v2": "B", "ranking_hyperbolic": "A", "centroid": "B"}
-# None as in the config, all different, so that a mixture shows.
+# All weights differ from the config and from each other, so that a mix-up shows.
 WEIGHTS = {name: 0.3 + 0.17 * k for k, name in enumerate(ALL_ON)}
 FACTORS = {
     "radial": 0.6,
@@ -76,7 +76,7 @@ def weights():
     """The group `losses` of the hypers of one run."""
     given = {f"losses__{name}__weight": weight for name, weight in WEIGHTS.items()}
     shares = {"losses__ranking_v2__hard_share": 0.3, "losses__ranking_hyperbolic__hard_share": 0.8}
-    _, hypers = split(small.config(**given, **shares, losses__rich__kappa=40.0))  # a floor these radii do not meet
+    _, hypers = split(small.config(**given, **shares, losses__rich__kappa=40.0))  # a floor that is not met
     return jax.tree.map(lambda x: x[0], hypers.losses)
 
 
@@ -199,20 +199,20 @@ def half_mined(name, points, distance, h):
 
 
 def expected_jointly():
-    """The same of both branches at once."""
+    """The expected parts of the losses that use both branches."""
     entropies = [reference.entropy_of_rows(output.logits.tolist()) for output in OUTPUTS.values()]
     return {"alignment": ("alignment", 1, abs(entropies[0] - entropies[1]))}
 
 
 @functools.cache
 def expected():
-    """By what is appended to the names of the parts, as `expected_parts`."""
+    """{suffix of the term names: `expected_parts`} of each branch, and of the losses of both."""
     of_branches = {f"_{b}": of_loss(b, expected_parts(output)) for b, output in OUTPUTS.items()}
     return of_branches | {"": expected_jointly()}
 
 
 def of_loss(b, parts):
-    """Those of the losses that are on for the branch."""
+    """The parts of the losses that are on for the branch."""
     return {part: found for part, found in parts.items() if b in ALL_ON[found[0]]}
 
 
@@ -268,7 +268,7 @@ def size(on):
 
 
 def test_a_loss_that_is_off_leaves_no_term_and_no_equation():
-    """All have the equations of each alone, so that each without the others has none of theirs."""
+    """All losses together have the equations of each alone; so a loss that is off adds none."""
     alone = {name: size({name: "A"}) for name in ALL_ON}
     assert size({}) == 0
     assert min(alone.values()) > 3

@@ -1,4 +1,4 @@
-"""Which triplets there are: random ones, and the worst of a batch, against a Python loop; and what mining may cost."""
+"""Triplets, random or the worst of a batch, against a Python loop; and the memory of mining."""
 
 import functools
 from typing import Any
@@ -53,7 +53,7 @@ def mined(name, anchors=None):
 @pytest.mark.parametrize("name", DISTANCES)
 @pytest.mark.parametrize(("n", "together"), [(60, 60), (60, 20), (150, 64), (150, 1)])
 def test_the_worst_triplets_are_those_of_a_loop(n, together, name, monkeypatch):
-    """Also where anchors are taken some at a time, and those are no divisor of them."""
+    """Some cases mine anchors in groups whose size does not divide their number."""
     monkeypatch.setattr(ranking, "BLOCK", together * n)
     mined.cache_clear()
     z, rows = batch(n)
@@ -102,7 +102,7 @@ def test_shifts_are_two_rows_other_than_the_anchor_and_each_other_all_as_likely(
 
 
 def output_of(z, rows, c) -> Any:
-    """All that a ranking loss looks at."""
+    """A BranchOutput in which only the fields that a ranking loss reads have values."""
     lists = Batch(rows, jnp.zeros_like(rows), rows[:, None], None, jax.random.key(0))
     nothing = jnp.zeros(len(rows))
     points = Points(z, z, nothing)
@@ -145,8 +145,8 @@ def test_the_gradient_is_the_slope_of_the_mined_triplets_alone(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ranking_v2", "ranking_hyperbolic"])
-def test_all_distances_of_a_large_batch_are_never_there_at_once(name):
-    """64 MB would be one of the arrays of 4,096 x 4,096 numbers, of which there would be several."""
+def test_all_distances_of_a_large_batch_are_never_in_memory_at_once(name):
+    """One array of 4,096 x 4,096 numbers takes 64 MB, and a plain version has several."""
     of_points = jax.ShapeDtypeStruct((4096, 16), jnp.float32), jax.ShapeDtypeStruct((), jnp.float32)
     rows = jax.ShapeDtypeStruct((4096,), jnp.int32)
     compiled = small.jit(jax.grad(loss_of(name), (0, 1))).lower(*of_points, rows).compile()

@@ -1,4 +1,4 @@
-"""Whom each loss reaches in a step: the groups of its own branch, and a learned curvature."""
+"""The groups that the gradient of each loss reaches: those of its own branch, and a learned curvature."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from ternary_jax.vae.data import Indices
 from ternary_jax.vae.losses import registry
 
 ROWS: Any = np.array([0, 80, 27, 9, 13, 54, 40, 3, 1, 30, 18, 31, 40, 27, 36, 7], np.int32)  # the latter half: partners
-# Some of one branch only, as they take long to compile.
+# Some losses are on for one branch only, to save compiling.
 ON = dict.fromkeys(registry.table(), "AB")
 JOINT = {name for name, loss in registry.table().items() if loss.joint}
-del ON["prior"]  # it asks for another posterior than the KL does
+del ON["prior"]  # it needs another posterior than the KL
 ON |= {"ranking": "B", "ranking_v2": "A", "ranking_hyperbolic": "B", "centroid": "A"}
 EVERYWHERE = {"encoder", "projection", "decoder"}
-REACHES = {  # part: groups of its own branch that it reaches
+REACHES = {  # part -> groups of its own branch that its gradient reaches
     **dict.fromkeys(("reconstruction", "entropy", "focus", "alignment"), EVERYWHERE),
     "kl": {"encoder"},
 }

@@ -1,4 +1,4 @@
-"""The table of losses: its order, what follows from a declaration, and a loss that is added for real."""
+"""The table of losses: its order, the keys and streams of a declaration, and a loss added in a copy."""
 
 import filecmp
 import json
@@ -71,7 +71,7 @@ ENTRY = """    losses.inward = ConfigDict(dict(on="none", weight=1.0))
 
 @pytest.fixture
 def added(monkeypatch):
-    """A function that adds losses to the table, until the end of the test."""
+    """A function that adds losses to the table for the duration of the test."""
 
     def add(*losses):
         monkeypatch.setattr(rich, "LOSSES", (*rich.LOSSES, *losses))

@@ -1,4 +1,4 @@
-"""What involves several keys of a config: refused in a sentence that names the key and the fix; and what is allowed."""
+"""Rules on several keys of a config: refusals in a sentence with key and fix, and allowed combinations."""
 
 import re
 import runpy
@@ -72,7 +72,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("overrides", "words"), REFUSED)
-def test_what_contradicts_itself_is_refused_with_the_key_and_the_fix(overrides, words):
+def test_contradicting_settings_are_refused_with_the_key_and_the_fix(overrides, words):
     with pytest.raises(ConfigError) as caught:
         small.config(**overrides)
     sentence = str(caught.value)
@@ -90,7 +90,7 @@ def test_what_contradicts_itself_is_refused_with_the_key_and_the_fix(overrides, 
         dict(model__B__decoder="shared", model__A__decoder="residual", model__A__decoder_hidden=(7, 7)),
         dict(model__B__decoder="shared", model__B__decoder_hidden=(7, 8)),
         dict(losses__kl__on="B", model__B__posterior="gaussian"),
-        dict(losses__geodesic__furthest=9.0),  # which is off
+        dict(losses__geodesic__furthest=9.0),  # the loss is off
         dict(losses__geodesic__on="A", losses__geodesic__furthest=5.88, model__c=1.0, radii__outer=0.9),
         dict(losses__bands__on="B", data__partners=True),
         dict(phases__structure_from=2, phases__geometry_from=2),
@@ -99,7 +99,7 @@ def test_what_contradicts_itself_is_refused_with_the_key_and_the_fix(overrides, 
         dict(model__rho=0.9, model__cross_injection=True),
     ],
 )
-def test_what_does_not_is_allowed(overrides):
+def test_settings_without_a_contradiction_are_allowed(overrides):
     small.config(**overrides)
 
 
@@ -108,7 +108,7 @@ def files():
 
 
 def names():
-    """Of all configs, those with a variant too."""
+    """The names of all configs, including variants."""
     tables = {file: runpy.run_path(str(small.CONFIGS / file)).get("VARIANTS", {}) for file in files()}
     return [
         ":".join(filter(None, (file, arg))) for file, table in tables.items() for arg in dict.fromkeys(("", *table))
@@ -135,7 +135,7 @@ def test_every_loss_can_be_configured_and_is_off_unless_it_is_asked_for():
     assert registry.on(config.losses) == {"reconstruction": "AB"}
 
 
-def test_what_is_on_is_said_by_loss_in_one_order():
+def test_the_losses_that_are_on_have_a_fixed_order():
     config = small.config(losses__rank__on="A", losses__kl__on="B", model__B__posterior="gaussian")
     for given in (config.losses, split(config)[0].losses):
         assert registry.on(given) == {"reconstruction": "AB", "kl": "B", "rank": "A"}
@@ -156,7 +156,7 @@ def test_what_is_on_is_said_by_loss_in_one_order():
         (dict(losses__reconstruction__on="none"), "config.losses has every loss off"),
     ],
 )
-def test_what_could_only_train_in_vain_is_refused(overrides, sentence):
+def test_settings_that_cannot_train_as_meant_are_refused(overrides, sentence):
     with pytest.raises(ConfigError) as error:
         small.config(**overrides)
     assert sentence in str(error.value)

@@ -1,4 +1,4 @@
-"""Where training starts: groups of a checkpoint beside fresh ones, and what is refused."""
+"""Start from a checkpoint: loaded groups beside new ones, and settings that are refused."""
 
 import jax
 import numpy as np
@@ -44,7 +44,7 @@ def refused(**overrides):
 
 
 def begin(**overrides):
-    """As far as a run gets before it compiles anything."""
+    """Begin a run, up to the point before it compiles."""
     static, hypers = split(small.config(**overrides))
     made = task.make_task(static)
     jax.eval_shape(jax.jit(jax.vmap(made.init)), jax.random.split(jax.random.key(0), 1), hypers)
@@ -63,7 +63,7 @@ def test_the_groups_are_those_of_the_newest_checkpoint_and_the_others_are_fresh(
     assert np.abs(scratch["encoder_A"]["mean"]["kernel"][0] - scratch["encoder_A"]["mean"]["kernel"][1]).max() > 0.01
 
 
-def test_nothing_is_loaded_from_nowhere():
+def test_without_a_workdir_nothing_is_loaded():
     static, _ = split(small.config())
     assert start.load(static.start) == {}
 
@@ -76,7 +76,7 @@ def test_one_of_the_two_keys_alone_is_refused(saved):
         assert "go together: set both, or neither to start from scratch" in sentence
 
 
-def test_what_is_not_there_is_refused(saved, tmp_path):
+def test_a_missing_checkpoint_or_group_is_refused(saved, tmp_path):
     nowhere = refused(start__workdir=str(tmp_path), start__groups=("encoder_A",))
     assert f"config.start.workdir={tmp_path} holds no checkpoint to start from: " in nowhere
     unknown = refused(start__workdir=str(saved[0]), start__groups=("encoder_A", "encoder", "fly"))
@@ -84,7 +84,7 @@ def test_what_is_not_there_is_refused(saved, tmp_path):
     assert all(group in unknown for group in GROUPS)
 
 
-def test_what_does_not_fit_is_refused(saved):
+def test_a_group_of_another_shape_is_refused(saved):
     shape = refused(start__workdir=str(saved[0]), start__groups=("decoder_B",), model__B__decoder_hidden=(9,))
     assert shape.startswith("config.start.groups=decoder_B does not fit: ")
     kind = refused(start__workdir=str(saved[0]), start__groups=("encoder_A",), model__A__encoder="plain")
@@ -92,7 +92,7 @@ def test_what_does_not_fit_is_refused(saved):
 
 
 @pytest.mark.parametrize("key", ["groups", "frozen"])
-def test_a_group_that_the_model_has_not_is_refused(saved, key):
+def test_a_group_that_the_model_does_not_have_is_refused(saved, key):
     overrides = {"model__A__projection": "exp_map", f"start__{key}": ("encoder_A", "projection_A")}
     if key == "groups":
         overrides["start__workdir"] = str(saved[0])

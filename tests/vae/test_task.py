@@ -1,4 +1,4 @@
-"""The ternary task on small spaces: what a step draws, what moves in it, what is measured and exported, and a run."""
+"""The ternary task on small spaces: batches, parameter updates, phases, metrics, exports, and whole runs."""
 
 import functools
 import json
@@ -34,7 +34,7 @@ SPLITS = {
 
 @functools.cache
 def static_of(name):
-    """(task, static) of a split whose held-out rows are of two levels or more, or, by its name, of one."""
+    """(task, static) of a split. Its held-out rows have one level if the name is "one level", else at least two."""
     for seed in range(9):
         static, _ = split(small.config(**SPLITS[name], data__split_seed=seed))
         made = task.make_task(static)
@@ -96,7 +96,7 @@ MODEL = dict(
     data__shifts=1,
 )
 
-# Linear networks, which compile in half the time.
+# Linear networks halve the time to compile.
 THIN: dict[str, Any] = {"model__direction_hidden": (), "model__radius_hidden": ()}
 for _b in "AB":
     THIN |= {f"model__{_b}__encoder": "plain", f"model__{_b}__hidden": (), f"model__{_b}__decoder_hidden": ()}
@@ -104,7 +104,7 @@ for _b in "AB":
 
 @pytest.fixture(scope="module")
 def steps():
-    """With two groups frozen, and a clip norm that is met."""
+    """Steps with two frozen groups and a clip norm that clips."""
     return small.steps(**MODEL, start__frozen=("encoder_A", "decoder_B"), train__clip_norm=0.5)
 
 
@@ -283,7 +283,7 @@ def test_metrics_are_those_of_b_then_a_with_their_references(name):
         ("digit_box", ["split digit_box: 9 of 81", "a box"]),
     ],
 )
-def test_a_note_says_what_the_split_is_worth(name, words):
+def test_the_note_of_a_split_says_what_it_measures(name, words):
     (note,) = static_of(name)[0].notes
     assert all(word in note for word in words), note
     assert "\n" not in note
@@ -355,7 +355,7 @@ def two_runs(tmp_path_factory):
     return workdir, summary, files
 
 
-def test_a_run_trains_and_says_so(two_runs):
+def test_the_rows_and_summary_of_a_run_show_its_training(two_runs):
     workdir, summary, _ = two_runs
     assert summary["finished"]
     assert summary == json.loads((workdir / "summary.json").read_text())

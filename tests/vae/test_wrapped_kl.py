@@ -16,7 +16,7 @@ tangent_kl = small.jit(prior.wrapped_kl)
 
 
 def of_draw(z, mean, scale, sigma, c):
-    """Of points z (n, dim) that were drawn around `mean` (n, dim): from the tangent vectors that lead to them."""
+    """The wrapped KL of points z (n, dim) drawn around `mean` (n, dim), from the tangent vectors that lead to them."""
     v = jax.vmap(lambda z, m: poincare.conformal_factor(m, c) * poincare.log(m, z, c))(z, mean)
     return prior.wrapped_kl(v, jax.vmap(poincare.log0, (0, None))(z, c), scale, sigma, c)
 
@@ -30,7 +30,7 @@ def mobius_add(x, y, c):
 
 
 def log_prob(z, mean, scale, c):
-    """Per Riemannian volume, of rows, by the textbook: the tangent vector at the mean, taken to the origin."""
+    """The textbook log density per Riemannian volume, of rows: the tangent vector at the mean, moved to the origin."""
     way = mobius_add(-mean, z, c)
     size = np.sqrt(c) * np.linalg.norm(way, axis=-1, keepdims=True)
     v = 2 * np.arctanh(size) / size * way
@@ -129,7 +129,7 @@ def test_in_the_mean_it_is_the_integral_over_the_disc(mean, scale, sigma, c):
 
 @pytest.mark.parametrize("dim", [2, 8])
 def test_in_the_mean_over_draws_it_is_not_negative(dim):
-    """Where q and p nearly agree single draws are negative as often as not."""
+    """If q and p nearly agree, about half of the single draws are negative; their mean is not."""
     for seed, (scale, centre) in enumerate([(0.5, 0.0), (0.52, 0.0), (0.5, 0.05), (0.3, 0.3)]):
         eps = np.random.default_rng(seed).normal(size=(20_000, dim)).astype(np.float32)
         mean = np.zeros_like(eps)
@@ -142,7 +142,7 @@ def test_in_the_mean_over_draws_it_is_not_negative(dim):
 
 @pytest.mark.parametrize("held", ["tangent vector", "share of the radius"])
 def test_with_c_it_rises_at_the_same_tangent_vector_and_falls_at_the_same_share_of_the_radius(held):
-    """Which is what `control.prior` goes by."""
+    """The homeostat of the prior relies on this."""
     rng = np.random.default_rng(5)
     y, eps = (0.4 * rng.normal(size=(300, 16))).astype(np.float32), rng.normal(size=(300, 16)).astype(np.float32)
     scale, found = np.full_like(y, 0.3), []

@@ -1,4 +1,4 @@
-"""Checkpoints: what is kept, what comes back, and what is left by a save that is killed, fails or is damaged."""
+"""Checkpoints: retention, restoration, damaged files, and saves that fail or are killed."""
 
 import math
 import os
@@ -34,7 +34,7 @@ class State(NamedTuple):
 
 @jax.jit
 def state_of(step):
-    """A state of every kind of leaf, other for every step."""
+    """A state with every kind of leaf, whose values depend on the step."""
     x = jnp.sin(jnp.arange(12.0) + step).reshape(3, 4)
     params = {"dense": {"kernel": x, "bias": x[0].astype(jnp.bfloat16)}, "odd": x[:, :3] > 0}
     counts = (step.astype(jnp.uint32), jnp.zeros((0, 3)), jnp.array([jnp.nan, -0.0, jnp.inf]) * 1, step * jnp.ones(3))
@@ -90,15 +90,15 @@ def assert_same(left, right):
     ("policy", "metrics", "expected"),
     [
         (Policy(2, 0, 0), {1: 0.5, 2: 0.1, 3: 0.9, 4: 0.8}, {3, 4}),
-        # The newest has the worst metric, and stays.
+        # The newest is kept although it has the worst metric.
         (Policy(1, 2, 0), {1: 0.5, 2: 0.1, 3: 0.8, 4: 0.9}, {1, 2, 4}),
         (Policy(1, 0, 20), {10: 0.0, 20: 0.0, 30: 0.0, 40: 0.0, 50: 0.0}, {20, 40, 50}),
-        # What is no number is never among the best.
+        # A metric that is not finite is never among the best.
         (Policy(1, 1, 0), {1: 0.5, 2: 0.1, 3: math.nan, 4: 0.8, 5: -math.inf, 6: math.nan, 7: math.inf}, {2, 7}),
         (Policy(1, 1, 0), {1: math.nan, 2: 3.0, 3: math.nan}, {2, 3}),
     ],
 )
-def test_what_is_kept(store, policy, metrics, expected):
+def test_the_newest_the_best_and_every_kth_checkpoint_are_kept(store, policy, metrics, expected):
     opened = store(policy)
     save_all(opened, metrics)
     assert folders(opened) == sorted(map(str, expected))
@@ -111,7 +111,7 @@ def test_what_is_kept(store, policy, metrics, expected):
     st.lists(st.floats(width=16) | st.just(math.nan), min_size=1, max_size=12),
     st.builds(Policy, st.integers(1, 3), st.integers(0, 3), st.integers(0, 4)),
 )
-def test_deleting_as_one_goes_keeps_what_the_whole_history_would(history, policy):
+def test_deleting_after_each_save_keeps_the_checkpoints_of_the_whole_history(history, policy):
     left = {}
     for step, metric in enumerate(history, 1):
         left[step] = metric
@@ -139,11 +139,11 @@ def test_a_step_is_never_written_twice(store):
 # --- what comes back --------------------------------------------------------------------------------------------------
 
 
-def test_nothing_comes_back_from_an_empty_folder(store):
+def test_an_empty_folder_restores_none(store):
     assert checkpoint.restore(store(), ABSTRACT) is None
 
 
-def test_every_bit_and_the_metadata_come_back(store):
+def test_every_bit_and_the_metadata_are_restored(store):
     metadata = {"config": {"train": {"epochs": 3}}, "metrics": {"loss": math.nan, "list": [1, 2.5]}, "wall_s": 0.1}
     opened = store()
     checkpoint.save(opened, 1, state(1), 0.0, {})
@@ -214,7 +214,7 @@ def test_another_state_is_refused_with_what_differs(store, change, named, monkey
 @pytest.mark.parametrize(
     "bad", [{"x": jnp.asarray(1.0)}, {"x": jax.random.key(0)}, {"a/b": jnp.zeros(2), "a": {"b": jnp.zeros(2)}}]
 )
-def test_a_state_that_would_come_back_otherwise_is_refused(store, bad):
+def test_a_state_that_would_be_restored_differently_is_refused(store, bad):
     opened = store()
     with pytest.raises(ValueError, match="is weakly typed, or a PRNG key, or its name occurs twice"):
         checkpoint.save(opened, 1, bad, 0.0, {})
@@ -291,7 +291,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_taken(store, sa
     assert sorted(path.name for path in moved.iterdir()) == ["2", "3", "3-again"]
 
 
-def test_whichever_file_is_harmed_nothing_wrong_comes_back(store):
+def test_no_wrong_state_is_restored_whichever_file_is_damaged(store):
     opened = store()
     save_all(opened, {1: 0.0, 2: 0.0})
     whole = opened.directory.parent / "whole"

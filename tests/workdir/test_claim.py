@@ -1,4 +1,4 @@
-"""Whose a workdir is: of one config, of one format, of one process."""
+"""The claim of a workdir: it belongs to one config, one format and one process."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ CONFIG = Path(__file__).parents[1] / "toy_config.py"
 
 
 def begun(workdir, **changes):
-    """A workdir with this config.json, and no format in it if that is None."""
+    """A workdir whose config.json has this config and format; None: without a format."""
     workdir.mkdir()
     values = {k: v for k, v in (claim.contents(load_config(CONFIG)) | changes).items() if v is not None}
     files.write_json(workdir / "config.json", values)
@@ -38,7 +38,7 @@ def test_the_format_is_no_difference_between_configs(tmp_path):
 
 def test_a_workdir_begun_before_is_not_gone_on_with_and_a_finished_one_is_left_alone(tmp_path):
     config = load_config(CONFIG)
-    # It has no format, a key that is gone, and not one that is new.
+    # The old config has no format, one key that no longer exists, and not the newest key.
     old = begun(tmp_path / "old", **{"format": None, "train.steps": None, "train.gone": 1})
     for told in (None, {"finished": False}):
         if told:

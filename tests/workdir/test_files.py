@@ -1,4 +1,4 @@
-"""Files and their JSON, read back by json alone."""
+"""Files and their JSON, read back with the json module."""
 
 import json
 import math

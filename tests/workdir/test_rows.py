@@ -1,4 +1,4 @@
-"""metrics.jsonl, read back by json alone."""
+"""metrics.jsonl, read back with the json module."""
 
 import json
 import math
@@ -86,7 +86,7 @@ def test_lines_are_whole_at_whatever_moment_a_process_is_killed(tmp_path):
 
 @pytest.mark.parametrize("share", [None, 0.01])
 def test_a_full_disk_is_one_sentence_and_a_workdir_that_resumes(tmp_path, share):
-    """A limit on the size of files stands for the disk."""
+    """A limit on the size of files stands for a full disk."""
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "from pathlib import Path; from ternary_jax.errors import RunError; from ternary_jax.workdir import rows, "
@@ -112,7 +112,7 @@ def test_a_full_disk_is_one_sentence_and_a_workdir_that_resumes(tmp_path, share)
     assert [r["step"] for r in lines(tmp_path)] == steps
 
 
-def test_what_cannot_be_written_for_another_reason_says_so(tmp_path):
+def test_an_error_of_writing_names_its_reason(tmp_path):
     (tmp_path / "metrics.jsonl").mkdir()
     with pytest.raises(
         RunError, match=r"metrics\.jsonl cannot be written \(Is a directory\): free some space, or make"

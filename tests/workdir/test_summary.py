@@ -68,7 +68,7 @@ def test_the_metrics_of_a_summary_are_those_that_it_was_made_of():
             summary.metrics_of(without)
 
 
-def test_a_wider_tolerance_is_what_a_metric_says():
+def test_the_best_value_may_exceed_the_ceiling_by_the_tolerance():
     wide = METRICS[0]._replace(tolerance=0.1)
     for metric, best in ((METRICS[0], 0.9), (wide, 1.05)):
         rows = [row(100, coverage=0.9), row(200, coverage=1.05)]

@@ -66,7 +66,7 @@ def points(workdir, run=0):
 
 
 def test_tensorboard_shows_what_moved_and_in_the_end_everything(tmp_path):
-    """Against a plain loop over the rows."""
+    """The reference is a plain loop over the rows."""
     rng = np.random.default_rng(0)
     to, rows = opened(tmp_path, share=0.05), []
     for step in range(1, 60):

@@ -1,4 +1,4 @@
-"""A workdir as a notebook reads it: of the toy task, of an earlier version, half-finished, damaged."""
+"""workdir.open: workdirs of the toy task, of an earlier version, half-finished and damaged."""
 
 import json
 import math
@@ -34,7 +34,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def copy(trained, tmp_path):
-    """A workdir to be hurt."""
+    """A copy of the workdir, for tests that damage it."""
     return shutil.copytree(trained, tmp_path / "copy")
 
 
@@ -53,7 +53,7 @@ def test_the_columns_are_those_of_the_rows(copy):
     assert set(columns) == {name for row in kept for name in row}
     for name, column in columns.items():
         np.testing.assert_array_equal(column, [row.get(name, NAN) for row in kept])
-    assert np.isnan(columns["distance"]).sum() == len(kept) - 2  # measured at the end alone
+    assert np.isnan(columns["distance"]).sum() == len(kept) - 2  # measured only at the end
     assert columns["step"].dtype.kind == "i"
     with (copy / "metrics.jsonl").open("a") as file:
         file.write('{"run": 1, "step"')
@@ -240,7 +240,7 @@ def test_what_is_no_workdir_is_refused(tmp_path):
 
 
 def test_a_workdir_begun_before_is_read(copy):
-    """No format and no train.steps in its config, an old name in its rows, less about its metrics in its summary."""
+    """Its config has no format and no train.steps, its rows an old name, its summary fewer fields of a metric."""
     config, summary = (json.loads((copy / f"{name}.json").read_text()) for name in ("config", "summary"))
     del config["format"], config["train.steps"]
     for about in summary["metrics"].values():

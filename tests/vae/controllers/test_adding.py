@@ -1,4 +1,4 @@
-"""A controller is added for real, in a copy of the repository: two files are touched, and the engine runs it."""
+"""A controller is added in a copy of the repository: it takes two files, and the engine runs it."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("ternary_jax", "configs")
 
-# The first of the two files.
+# The first of the two files: the controller.
 CONTROLLER = '''"""A pulse: the reconstruction of branch A weighs more in every second step."""
 
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ CONTROLLER = Controller(
 )
 '''
 
-# What the second gets.
+# The lines that the second file gets.
 ENTRY = """
     config.pulse = ConfigDict()
     config.pulse.on = False
@@ -125,7 +125,7 @@ def touched(copy):
 
 
 def in_the_copy(copy, script):
-    """What a script there says on stderr; it imports the package of the copy."""
+    """Run a script that imports the package of the copy; returns its stderr."""
     env = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",

@@ -1,4 +1,4 @@
-"""Balance of two branches: against a loop, in the loop that its own factors close, and its rule of weights."""
+"""Balance of two branches: against a loop, in closed loop with its own factors, and its rule of weights."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ BAND, BOUNDS = (0.8, 1.25), (0.5, 0.95)
 def run(member, rows, knobs=lambda n: {}):
     """The knobs and the info of each step, by name, (n,), and the last state.
 
-    rows: norms by group as the step sees them, (n, 5); knobs: the number of a step -> what they are set to before
+    rows: norms by group as the step sees them, (n, 5); knobs: step number -> knobs before the controller
     """
 
     def step(state, xs):
@@ -36,7 +36,7 @@ def run(member, rows, knobs=lambda n: {}):
 
 
 def ratios(rows, decay):
-    """r at each step, by a loop that weighs all of the past anew."""
+    """The reference: r at each step, by a loop that computes the weighted means from all past steps."""
     found = []
     for n in range(len(rows)):
         past = np.asarray(rows[: n + 1], np.float64)
@@ -48,7 +48,7 @@ def ratios(rows, decay):
 
 
 def noisy(n, scale=2.0, seed=0):
-    """Norms of both branches that scatter; nothing before the first step, nor of either branch alone once later."""
+    """Random norms of both branches, (n, 5). All are unknown (inf) in row 0, and one of each branch in a later row."""
     rows = np.random.default_rng(seed).lognormal(0, scale, (n, 5))
     rows[0] = np.inf
     rows[n // 2, 1] = np.inf
@@ -80,7 +80,7 @@ def test_each_group_counts_for_its_branch(member):
 
 
 @pytest.mark.parametrize("row", [np.inf, np.nan, 0.0, [0, 0, 0, 1, 1], [1, 1, 1, 0, 0], [np.nan, 1, 1, 1, 1]])
-def test_where_a_branch_was_not_seen_or_has_no_gradient_nothing_is_turned(row):
+def test_an_unknown_or_zero_gradient_norm_changes_no_factor(row):
     rows = np.empty((20, 5))
     rows[:] = row
     found, state = run(balance.balance(OF_A, OF_B, 0.9, (0.5, 2.0)), rows)
@@ -98,17 +98,17 @@ def test_norms_whose_squares_or_ratio_overflow_are_norms(row):
 
 @pytest.mark.parametrize("r0", [0.2, 1.0, 5.0])
 @pytest.mark.parametrize("decay", [0.4, 0.9])
-def test_with_its_own_factors_on_the_losses_it_settles_at_the_cube_root(r0, decay):
+def test_in_closed_loop_r_converges_to_the_cube_root_of_its_start(r0, decay):
     assert settled(r0, decay)[-1] == pytest.approx(r0 ** (1 / 3), rel=1e-3)
 
 
-def test_and_where_it_forgets_too_fast_it_swings():
+def test_in_closed_loop_with_a_short_memory_r_oscillates():
     swings = settled(2.0, 0.2)
     assert abs(np.log(swings[-1] / swings[-2])) > 0.5
 
 
 def settled(r0, decay):
-    """r of a loop in which the gradients of A and B have the factors of the step before."""
+    """The factor of A at each step of a closed loop: the factors of the last step scale the gradients of A and B."""
     member = balance.balance(("encoder_A",), ("encoder_B",), decay, (1e-3, 1e3))
 
     def step(carry, _):
@@ -159,7 +159,7 @@ def test_weights_are_those_of_a_loop(decay):
 
 
 def without_a_past(rows):
-    """r of the last row that was seen."""
+    """r of the latest known row, without running means."""
     found = [1.0]
     for row in rows[1:]:
         found.append(np.hypot(*row[3:]) / np.sqrt((row[:3] ** 2).sum()) if np.isfinite(row).all() else found[-1])
@@ -185,7 +185,7 @@ def test_a_bound_is_left_at_once_and_a_weight_beyond_it_is_left_alone():
     np.testing.assert_allclose([still["lambda_1"], still["lambda_2"]], np.tile([[0.3], [1.7]], 300), rtol=1e-6)
 
 
-def test_weights_follow_what_they_are_set_to():
+def test_weights_follow_their_schedules():
     def rising(n):
         return {"lambda_1": 0.6 + 0.001 * n.astype(jnp.float32), "lambda_2": jnp.float32(0.7)}
 

@@ -1,4 +1,4 @@
-"""What controllers see of a batch, against loops."""
+"""The batch signals of controllers, against loops."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The curriculum: tau by a loop, at its ends, under signals that make no sense, and in the loop that it closes."""
+"""The curriculum: tau against a loop, at its bounds, with signals that are not finite, and in closed loop."""
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +60,7 @@ def test_it_rises_while_the_radii_are_in_order_and_falls_while_they_are_not():
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
-def test_what_is_not_finite_turns_nothing_and_is_not_remembered(value):
+def test_a_loss_that_is_not_finite_changes_neither_tau_nor_the_state(value):
     rows = np.full((40, 2), AIM / 2)
     rows[10:20] = value
     rows[30, 0] = value
@@ -80,8 +80,8 @@ def test_ends_are_met_and_left_at_once_and_one_bad_batch_costs_a_step_at_most(si
 
 
 @pytest.mark.parametrize("start", [0.0, 1.0])
-def test_it_rests_where_the_loss_that_it_weighs_is_at_its_aim(start):
-    """A plant whose radial loss is 0.05 at full weight, and grows as the weight 1 - tau falls."""
+def test_in_closed_loop_the_radial_loss_converges_to_aim(start):
+    """The simulated radial loss is 0.05 at full weight, and grows as its weight 1 - tau falls."""
     loss, tau = np.inf, jnp.float32(start)
     for _ in range(600):
         tau = moved(tau, np.float32(loss))

@@ -17,7 +17,7 @@ def at(row, epoch):
 
 
 def looped(value):
-    """A row by a loop over the steps, each of which knows its own share of the run alone."""
+    """The reference: a row by a loop over the steps, as a function of the share of the run."""
     return np.array([value(n / STEPS) for n in range(STEPS)])
 
 
@@ -102,8 +102,8 @@ def test_they_have_the_values_of_the_originals_at_their_epochs():
     assert [at(lambda_3, e) for e in range(300)] == pytest.approx(cosine)
 
 
-def test_none_of_them_jumps_and_all_are_of_the_run_and_not_of_its_steps():
-    """A hundred times the steps, and each of the schedules moves by a hundredth from one to the next."""
+def test_schedules_do_not_jump_and_depend_on_the_share_of_the_run_alone():
+    """With a hundred times the steps, each schedule changes a hundredth as much from step to step."""
     fine = exploration.done(100 * STEPS)
 
     def rows(t):

@@ -1,4 +1,4 @@
-"""The learned controller of weights: bounds, rest, its look ahead against numpy, what it turns in a step."""
+"""The learned controller of weights: bounds, rest values, its look-ahead against numpy, its effect on a step."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ SEEN = (*INPUT_SIGNALS, *INPUT_METRICS)
 
 
 def network(seed=0, size=1.0):
-    """Parameters of which none is 0."""
+    """Random parameters of the network, none of them 0."""
     shapes = jax.eval_shape(lambda: learned_weights.init(jax.random.key(0), HIDDEN))
     return jax.tree.map(lambda x: size * x, small.drawn({"controller": shapes}, seed)["controller"])
 
@@ -40,7 +40,7 @@ def rest_of(rho):
 
 @pytest.mark.parametrize("values", [0.0, np.inf, [3.0, -2.0, 1e4], [np.inf, -np.inf, 0.1]])
 @pytest.mark.parametrize("rho", [0.0, 0.2, 0.5])
-def test_at_the_start_nothing_is_turned(values, rho):
+def test_the_initial_network_leaves_all_controls_at_rest(values, rho):
     params = small.jit(lambda key: learned_weights.init(key, HIDDEN))(jax.random.key(3))
     outputs = said(params, signals(values), jnp.float32(rho))
     assert outputs.keys() == BOUNDS.keys()
@@ -72,7 +72,7 @@ def test_a_control_goes_from_its_rest_towards_a_bound(x):
             assert float(outputs[other]) == pytest.approx(float(value), abs=1e-5), other
 
 
-def test_what_it_sees_before_the_first_step_is_0_and_each_of_it_counts():
+def test_unknown_inputs_are_0_and_each_input_changes_every_control():
     params = network()
     nothing = said(params, signals(0.0), jnp.float32(0.2))
     for unknown in (np.inf, -np.inf):
@@ -82,7 +82,7 @@ def test_what_it_sees_before_the_first_step_is_0_and_each_of_it_counts():
         assert all(abs(outputs[name] - nothing[name]) > 1e-5 for name in BOUNDS), SEEN[k]
 
 
-# --- looking ahead ----------------------------------------------------------------------------------------------------
+# --- look-ahead -------------------------------------------------------------------------------------------------------
 
 MATRIX, VECTOR = np.random.default_rng(1).normal(size=(2, 3, 3))
 MATRIX = MATRIX @ MATRIX.T
@@ -134,7 +134,7 @@ def test_it_is_the_change_of_the_reference_by_a_small_step_of_descent():
     assert float(value) == pytest.approx((after[0] - after[1]) / (2 * rate) / (slope @ slope), rel=1e-6)
 
 
-def test_at_rest_it_is_minus_1_and_without_a_slope_0():
+def test_the_look_ahead_is_minus_1_at_rest_and_0_without_a_gradient():
     assert float(ahead(THETA, REST)[0]) == pytest.approx(-1, rel=1e-12)
 
     def bowl(params, u):
@@ -147,7 +147,7 @@ def test_at_rest_it_is_minus_1_and_without_a_slope_0():
 # --- in a step --------------------------------------------------------------------------------------------------------
 
 PHASES = {"phases__structure_from": 1, "phases__geometry_from": 2, "phases__radial_after": 0.3}
-# Small networks, as the slope of a slope takes long to compile, and smooth ones, as at a kink it says nothing.
+# Small networks, as second derivatives take long to compile; smooth ones, as derivatives at a kink are undefined.
 SMOOTH = {f"model__{name}_hidden": () for name in ("direction", "radius")}
 for _b in "AB":
     SMOOTH |= {f"model__{_b}__encoder": "plain", f"model__{_b}__hidden": (), f"model__{_b}__decoder": "residual"}
@@ -166,7 +166,7 @@ def off():
 
 
 def turned_by(steps, bias):
-    """The state with a network that says tanh(bias) whatever it sees."""
+    """The state with a network whose output is tanh(bias) for every input."""
     params = jax.tree.map(jnp.zeros_like, steps.state.params["controller"])
     params["out"]["bias"] = jnp.asarray(bias, jnp.float32)
     return steps.state._replace(params=steps.state.params | {"controller": params})
@@ -174,7 +174,7 @@ def turned_by(steps, bias):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("structure", "geometry"), ROWS)
-def test_at_rest_the_model_has_the_gradient_that_it_has_without_a_controller(on, off, structure, geometry):
+def test_at_rest_the_gradient_of_the_model_is_that_without_a_controller(on, off, structure, geometry):
     rows = dict(structure=structure, geometry=geometry)
     state = off.state._replace(params={k: v for k, v in on.state.params.items() if k != "controller"})
     with_it, info = on.step(turned_by(on, np.zeros(6)), **rows)
@@ -194,7 +194,7 @@ def test_at_rest_the_model_has_the_gradient_that_it_has_without_a_controller(on,
 
 
 @pytest.mark.parametrize(("structure", "geometry"), ROWS)
-def test_the_total_is_that_of_the_phase_and_of_what_is_turned(on, structure, geometry):
+def test_the_total_loss_follows_the_phase_and_the_controls(on, structure, geometry):
     bias = np.random.default_rng(int(structure + 2 * geometry)).normal(size=6)
     _, info = on.step(turned_by(on, bias), structure=structure, geometry=geometry)
     u = {name: float(info.signals[f"turned_{name}"]) for name in BOUNDS}
@@ -216,8 +216,8 @@ def test_the_total_is_that_of_the_phase_and_of_what_is_turned(on, structure, geo
     assert float(info.loss) - learned_weights.WEIGHT * terms["controller"] == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_each_control_changes_what_the_model_follows_and_learns(on):
-    """By its gradient, which is the slope of the look ahead."""
+def test_each_control_changes_the_gradient_of_the_model_and_learns(on):
+    """The gradient of the controller is compared with finite differences of the look-ahead objective."""
     state, info = on.step(turned_by(on, np.zeros(6)), structure=1.0, geometry=1.0)
     _, tree = ravel_pytree(state.params["controller"])
     slope = 10 * np.asarray(tree(state.opt_state["controller"].mu)["out"]["bias"], np.float64) / learned_weights.WEIGHT
@@ -226,18 +226,18 @@ def test_each_control_changes_what_the_model_follows_and_learns(on):
         for h in (-0.02, 0.02):
             after, there = on.step(turned_by(on, h * np.eye(6)[k]), structure=1.0, geometry=1.0)
             moved.append(float(there.terms["controller"]))
-        now, before = small.gradient(after), small.gradient(state)  # the first step of Adam is nearly its sign alone
+        now, before = small.gradient(after), small.gradient(state)  # Adam's first step has only signs
         changed = {group for group in now if np.any(np.abs(now[group] - before[group]) > 1e-5)}
         reached = {"kl_A": {"encoder_A"}, "kl_B": {"encoder_B"}}.get(name, {"encoder_A", "encoder_B", "projection_A"})
         assert reached <= changed, name
-        # The two sides of a rest may have different room, so each has a slope of its own: at 0 that of above.
+        # The slopes above and below the rest value differ if the bounds are not symmetric; at 0 the upper one counts.
         above = (moved[1] - float(info.terms["controller"])) / 0.02
         assert slope[k] == pytest.approx(above, rel=0.1, abs=5e-4), name
         assert abs(slope[k]) > 1e-4, name
     assert float(info.terms["controller"]) == pytest.approx(-1, rel=1e-5)
 
 
-def test_it_learns_and_what_it_sees_is_live(on):
+def test_the_controller_learns_and_its_inputs_change_every_step(on):
     state, seen, outputs = turned_by(on, np.zeros(6)), [], []
     state.params["controller"].update(on.state.params["controller"] | {"out": state.params["controller"]["out"]})
     before = small.flat(state.params["controller"])

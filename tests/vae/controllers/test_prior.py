@@ -1,4 +1,4 @@
-"""The homeostat of the prior: against a loop in numpy, in closed loops, and under signals that make no sense."""
+"""The homeostat of the prior: against a loop in numpy, in closed loop, and with absurd signals."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def run(observed, sigma=0.5, rule=RULE, dim=DIM):
 
 
 def looped(observed, sigma, rule=RULE, dim=DIM):
-    """By a loop over floats."""
+    """The reference: (sigma, c) by a loop over floats."""
     m, c, kl = stats.chi(dim).mean(), 1.0, rule.kl
     radius, found, far = sigma * m, [], np.exp(2)
     for row in np.asarray(observed, np.float64):
@@ -61,7 +61,7 @@ def looped(observed, sigma, rule=RULE, dim=DIM):
 
 
 def plausible(rng, radius, kl, n=STEPS):
-    """Batches that scatter about a mean radius and a KL per coordinate; nothing before the first step."""
+    """Random signals around a mean radius and a KL per coordinate; unknown at the first step."""
     rows = np.array([radius, radius, DIM * kl, DIM * kl]) * rng.lognormal(0, 0.2, (n, 4))
     rows[0] = np.inf
     return rows
@@ -107,7 +107,7 @@ def test_draws_of_the_prior_have_the_radius_that_it_follows(c):
 
 
 def test_c_brings_the_kl_to_its_target_where_radii_shrink_with_it_and_sigma_goes_along():
-    """A plant: points at sqrt(c)|z| = 0.7, posteriors of a fixed width, and the KL of a normal to the prior."""
+    """Simulated: points at sqrt(c)|z| = 0.7, posteriors of a fixed width, and the KL of a normal to the prior."""
     member, m = control(RULE._replace(c_rate=2e-3, kl=0.6)), stats.chi(DIM).mean()
 
     def step(carry, _):
@@ -134,7 +134,7 @@ def test_c_brings_the_kl_to_its_target_where_radii_shrink_with_it_and_sigma_goes
 
 @pytest.mark.parametrize("falls", [True, False])
 def test_c_goes_the_way_that_brings_the_kl_to_its_target(falls):
-    """A plant whose KL per coordinate is 0.9 / sqrt(c), or 0.9 sqrt(c): at 0.6 for c = 2.25, or 1 / 2.25."""
+    """The simulated KL per coordinate is 0.9 / sqrt(c) or 0.9 sqrt(c), which is 0.6 at c = 2.25 or at c = 1 / 2.25."""
     member = control(RULE._replace(c_rate=2e-3, kl=0.6, falls=falls))
 
     def step(carry, _):
@@ -152,7 +152,7 @@ ABSURD = [np.inf, -np.inf, np.nan, 3e38, 1e30, -1e30, 0.0, 1e-45, -1.0]
 
 
 @pytest.mark.parametrize("value", ABSURD)
-def test_bounds_hold_and_no_state_is_poisoned_by_what_makes_no_sense(value):
+def test_absurd_signals_respect_the_bounds_and_leave_a_finite_state(value):
     fast = RULE._replace(sigma_rate=0.5, c_rate=0.5)
     rows = plausible(np.random.default_rng(4), 1.9, 1.5, 1300)
     rows[100:200] = value
@@ -161,7 +161,7 @@ def test_bounds_hold_and_no_state_is_poisoned_by_what_makes_no_sense(value):
     for values, (low, high) in zip(found.T, (fast.sigma_bounds, fast.c_bounds), strict=True):
         assert (low * (1 - 1e-6) <= values).all()
         assert (values <= high * (1 + 1e-6)).all()
-    np.testing.assert_allclose(found[-1, 0], 1.9 / stats.chi(DIM).mean(), rtol=0.2)  # it is itself again
+    np.testing.assert_allclose(found[-1, 0], 1.9 / stats.chi(DIM).mean(), rtol=0.2)  # sigma recovers
 
 
 def test_bounds_are_met_from_both_sides_and_left_again():
@@ -174,7 +174,7 @@ def test_bounds_are_met_from_both_sides_and_left_again():
         assert (np.abs(np.log(found[53] / found[49])) > 0.1).all()
 
 
-def test_before_the_first_step_and_at_its_targets_it_turns_nothing():
+def test_before_the_first_step_and_at_its_targets_it_changes_nothing():
     unseen, state = run(np.full((50, 4), np.inf), sigma=0.7)
     np.testing.assert_allclose(unseen, [(0.7, 1.0)] * 50, rtol=1e-6)
     assert isinstance(state, PriorState)
@@ -183,7 +183,7 @@ def test_before_the_first_step_and_at_its_targets_it_turns_nothing():
     np.testing.assert_allclose(run(np.tile(at_target, (50, 1)), sigma=0.7)[0], [(0.7, 1.0)] * 50, rtol=1e-5)
 
 
-def test_a_branch_that_is_not_seen_is_waited_for():
+def test_nothing_changes_while_the_signals_of_a_branch_are_unknown():
     rows = np.tile([np.inf, 2.0, np.inf, 90.0], (50, 1))
     np.testing.assert_allclose(run(rows, sigma=0.7)[0], [(0.7, 1.0)] * 50, rtol=1e-6)
 
@@ -201,5 +201,5 @@ def test_runs_differ_by_where_they_start_and_other_knobs_are_left():
     assert after.knobs.keys() == {"tau", "c", "sigma"}
     np.testing.assert_allclose(after.knobs["tau"], [0.3, 0.3])
     np.testing.assert_allclose(after.knobs["sigma"], [0.2, 2.0], rtol=0.02)
-    np.testing.assert_allclose(after.knobs["c"], [1, 1], rtol=1e-3)  # not 9: the prior is its owner
+    np.testing.assert_allclose(after.knobs["c"], [1, 1], rtol=1e-3)  # not 9: the prior replaces c
     np.testing.assert_allclose(after.rates["slope"], [1, 1])

@@ -1,4 +1,4 @@
-"""StateNet: the network and the controller against numpy, what each output turns, bounds, intervals, gradients."""
+"""StateNet: network and controller against numpy, the effect of each output, bounds, intervals, gradients, files."""
 
 import contextlib
 from typing import Any
@@ -27,7 +27,7 @@ SOURCES = Sources(
 )
 NORMS = ("gradient/encoder_A", "gradient/decoder_A", "gradient/encoder_B")
 STEPS, DECAY = 21, 0.8
-# What the knobs are set to where a test says nothing else: inside all bounds.
+# Default knobs of the tests, inside all bounds.
 SET: Any = dict(rho=0.2, lambda_1=0.7, lambda_2=0.6, lambda_3=0.3, ranking=0.4, sigma=0.8, c=1.1, tau=0.4)
 ALL: Any = SET | {"rate": 1.0}  # a factor on all rates, which is moved as the knobs are
 
@@ -36,13 +36,13 @@ TRAINED = statenet.path_of("statenet.npz")
 
 
 def network(seed=0, size=1.0) -> Any:
-    """Parameters of which none is 0."""
+    """Random parameters of the network, none of them 0."""
     rng, shapes = np.random.default_rng(seed), jax.eval_shape(statenet.init, jax.random.key(0))
     return jax.tree.map(lambda x: np.float32(size * rng.normal(size=x.shape) / np.sqrt(x.shape[0])), shapes)
 
 
 def saying(values):
-    """Parameters of a network that says this, whatever it sees."""
+    """Parameters of a network whose output is `values` for every input."""
     params = jax.tree.map(np.zeros_like, network())
     params["decoder_1"]["bias"] = np.float32(np.arctanh(values))
     return params
@@ -56,7 +56,7 @@ def float64():
 
 
 def world(seed=0):
-    """STEPS rows of all that is observed, by name; nothing before the first step, and before an evaluation later on."""
+    """STEPS rows of random signals, by name; all are unknown (inf) in row 0."""
     rng = np.random.default_rng(seed)
     rows = {name: rng.lognormal(0, 1, STEPS).astype(np.float32) for name in SOURCES.signals()}
     for name in SOURCES.signals():
@@ -80,14 +80,14 @@ def run(params, rows, interval, knobs, rise):
     return jax.lax.scan(step, member.init(params), (jnp.arange(STEPS, dtype=jnp.int32), rows))[1]
 
 
-QUICK: Any = {"xla_backend_optimization_level": 0}  # each program runs a few times, and compiles in half the time
+QUICK: Any = {"xla_backend_optimization_level": 0}  # halves the time to compile
 compiled = jax.jit(run, compiler_options=QUICK)
 says = jax.jit(statenet.delta, compiler_options=QUICK)
 start = jax.jit(statenet.init, compiler_options=QUICK)
 
 
 def ran(params, rows, interval, knobs=None, rise=0.0):
-    """What `run` returns, as numpy."""
+    """The result of `run`, as numpy arrays."""
     return jax.device_get(compiled(params, rows, interval, knobs or SET, rise))
 
 
@@ -113,7 +113,7 @@ def network_in_numpy(params, s):
 
 
 def moved_in_numpy(offsets, knobs, said):
-    """By the knobs, not by their offsets: each moves, and is held where its bound is."""
+    """The reference works on knobs, not on offsets: each knob moves and is clipped to its bounds."""
     for (name, rule), delta in zip(KNOB_RULES.items(), said, strict=True):
         v, times = knobs[name], name in ("rate", "ranking")
         low, high = (rule.low * v, rule.high * v) if times else (min(v, rule.low), max(v, rule.high))
@@ -134,7 +134,7 @@ def none_yet():
 
 
 def looped(params, rows, interval):
-    """The controller by a loop over floats, of knobs that stay as they are set."""
+    """The reference: the controller by a loop over floats, for constant schedules of the knobs."""
     offsets, found, running = none_yet(), [], dict.fromkeys(RUNNING, 0.0)
     for n in range(len(rows[NORMS[0]])):
         row = {name: float(x[n]) for name, x in rows.items()}
@@ -160,7 +160,7 @@ def test_there_are_20_inputs_in_12_groups_and_8_outputs():
 
 
 def test_there_are_8274_parameters():
-    """Those of the documents, 8,484, less two heads of attention, 126 and 84, whose weights nothing read."""
+    """The 8,484 of the documents less two attention heads, 126 and 84, whose weights no output used."""
     sizes = {name: sum(x.size for x in jax.tree.leaves(part)) for name, part in network().items()}
     encoder = sum(size for name, size in sizes.items() if name.startswith(("encoder", "norm")))
     decoder = sum(size for name, size in sizes.items() if name.startswith("decoder"))
@@ -170,7 +170,7 @@ def test_there_are_8274_parameters():
 
 @pytest.mark.parametrize("values", [1.0, 1e5, np.inf, -np.inf, np.nan])
 @pytest.mark.parametrize("seed", range(3))
-def test_what_the_network_says_is_that_of_numpy(values, seed):
+def test_the_network_agrees_with_numpy(values, seed):
     rng = np.random.default_rng(seed)
     s = rng.normal(size=len(INPUTS)) * (values if np.isfinite(values) else 1)
     s[rng.random(len(INPUTS)) < 0.3] = values
@@ -181,7 +181,7 @@ def test_what_the_network_says_is_that_of_numpy(values, seed):
 
 
 @pytest.mark.parametrize("interval", [1, 3, 7])
-def test_the_controller_is_that_of_a_loop(interval):
+def test_the_controller_agrees_with_a_loop(interval):
     params, rows = network(1), world()
     found, expected = ran(params, rows, interval), looped(params, rows, interval)
     assert found.keys() - {"offsets"} == expected.keys()
@@ -189,11 +189,11 @@ def test_the_controller_is_that_of_a_loop(interval):
         np.testing.assert_allclose(found[name], values, rtol=1e-4, err_msg=name)
 
 
-# --- what it sees -----------------------------------------------------------------------------------------------------
+# --- inputs -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("params", [network(2), statenet.load(TRAINED)], ids=["random", "trained"])
-def test_each_input_is_read_where_its_source_says_and_changes_what_is_said(params):
+def test_each_input_is_read_from_its_source_and_changes_the_output(params):
     rows = world()
     of_step = {name: rows[name][1] for name in SOURCES.signals()}
     so_far: Any = {name: np.float32(0.3 + 0.1 * k) for k, name in enumerate(RUNNING)}
@@ -219,7 +219,7 @@ def test_each_input_is_read_where_its_source_says_and_changes_what_is_said(param
     assert set().union(*changed.values()) == set(INPUTS)
 
 
-def test_before_the_first_step_what_is_seen_is_finite():
+def test_before_the_first_step_all_inputs_are_finite():
     unseen: Any = {name: rows[0] for name, rows in world().items()}
     signals = Signals(jnp.int32(0), {}, unseen, {})
     running = statenet.updated_means(dict.fromkeys(RUNNING, jnp.float32(0)), signals, SOURCES, DECAY)
@@ -230,12 +230,12 @@ def test_before_the_first_step_what_is_seen_is_finite():
     np.testing.assert_array_equal(says(network(), seen), says(network(), nothing))
 
 
-# --- what it turns ----------------------------------------------------------------------------------------------------
+# --- outputs ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shift", [0.0, -0.7, 3.0])
-def test_at_the_start_nothing_is_turned(shift):
-    """Not a bit of it, also where knobs are set beyond the bounds."""
+def test_the_initial_network_changes_no_knob(shift):
+    """The initial network leaves all knobs bit-identical, even knobs that are set beyond the bounds."""
     knobs = {name: x + shift if name in ("lambda_1", "lambda_2", "lambda_3", "tau") else x for name, x in SET.items()}
     knobs |= {name: knobs[name] * np.exp(shift) for name in ("ranking", "sigma", "c")}
     found = ran(start(jax.random.key(3)), world(), 1, knobs)
@@ -246,7 +246,7 @@ def test_at_the_start_nothing_is_turned(shift):
 
 @pytest.mark.parametrize("delta", [-0.9, -0.2, 0.2, 0.9])
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_each_output_turns_what_it_is_named_after_and_nothing_else(output, delta):
+def test_each_output_changes_the_knob_of_its_name_and_nothing_else(output, delta):
     said = delta * (np.array(OUTPUTS) == output)
     found = ran(saying(said), world(), 7)
     times = 1 + np.arange(STEPS) // 7
@@ -268,7 +268,7 @@ def test_each_output_turns_what_it_is_named_after_and_nothing_else(output, delta
 
 
 def test_corrections_add_up_within_bounds_as_in_a_loop():
-    """Of knobs that schedules move about, also beyond the bounds, and of runs of deltas that drive into these."""
+    """Schedules move the knobs, also beyond the bounds, and series of equal deltas drive them into the bounds."""
     rng, steps = np.random.default_rng(0), 400
     said = np.tanh(rng.normal(size=(steps, 8)) + 3 * np.sign(np.sin(np.arange(steps) / 25))[:, None])
     wave = 0.5 + 0.7 * np.sin(np.arange(steps) / 90)
@@ -311,7 +311,7 @@ def test_corrections_are_held_between_renewals_while_knobs_follow_their_schedule
     assert len(np.unique(found["lambda_1"])) == 6
 
 
-def test_a_schedule_that_drives_a_corrected_knob_to_its_bound_is_held_there_until_it_is_beyond_itself():
+def test_a_corrected_knob_is_clipped_unless_its_schedule_exceeds_the_bound():
     said = 0.9 * (np.array(OUTPUTS) == "tau")
     v = 0.4 + 0.04 * np.arange(STEPS)
     found = ran(saying(said), world(), 7, rise=0.04)["tau"]
@@ -321,8 +321,8 @@ def test_a_schedule_that_drives_a_corrected_knob_to_its_bound_is_held_there_unti
     assert expected[-1] > 1
 
 
-def test_over_runs_a_renewal_is_a_branch_and_not_a_selection():
-    """As a selection the network would be computed at each step."""
+def test_under_vmap_a_renewal_stays_a_cond():
+    """A `cond`, not a `select`, which would compute the network at each step."""
     shapes = jax.tree.map(lambda x: jnp.stack([x] * 2), network())
     many = jax.make_jaxpr(jax.vmap(lambda params: run(params, world(), 2, SET, 0.0)))(shapes)
     assert equations(many.jaxpr).count("cond") == 1
@@ -345,8 +345,8 @@ def test_runs_with_networks_of_their_own_are_as_alone():
 
 
 @pytest.mark.slow
-def test_what_is_turned_is_differentiable_in_all_parameters():
-    """Through the controller over several renewals, against differences, in float64."""
+def test_knobs_are_differentiable_in_all_parameters():
+    """Gradients through the controller over several renewals agree with finite differences, in float64."""
     with float64():
         params = jax.tree.map(np.float64, network(8))
         rows = {name: np.where(np.isfinite(x), x, 0).astype(np.float64) for name, x in world().items()}
@@ -367,7 +367,7 @@ def test_what_is_turned_is_differentiable_in_all_parameters():
             assert (ahead - behind) / 2e-5 == pytest.approx(float(along), rel=1e-5)
 
 
-def test_a_network_that_says_nothing_yet_learns_by_its_last_layer():
+def test_an_initial_network_has_a_gradient_in_its_last_layer_alone():
     params = start(jax.random.key(0))
     seen: Any = dict.fromkeys(INPUTS, 0.3)
     before: Any = dict.fromkeys(KNOB_RULES, 0.0)
@@ -406,14 +406,14 @@ def _descends(state):
 # --- in a file --------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_saved_is_what_is_loaded(tmp_path):
+def test_a_saved_network_loads_unchanged(tmp_path):
     params = network(10)
     statenet.save(tmp_path / "net.npz", params)
     jax.tree.map(np.testing.assert_array_equal, statenet.load(tmp_path / "net.npz"), params)
 
 
 @pytest.mark.parametrize("wrong", ["missing", "unknown", "shape"])
-def test_a_file_of_another_network_is_refused_by_what_differs(tmp_path, wrong):
+def test_a_file_of_another_network_is_refused_with_the_difference(tmp_path, wrong):
     params = jax.tree.map(np.asarray, network(10))
     layer = "decoder_1"
     if wrong == "missing":

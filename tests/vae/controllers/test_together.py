@@ -1,4 +1,4 @@
-"""All controllers in one chain, in a run of the engine: on the toy, whose two groups play the two branches."""
+"""All controllers in one chain, in runs of the toy task, whose two groups stand for the two branches."""
 
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,14 @@ RULE = prior.Rule(
 
 
 def saying_something(hypers):
-    """Of a network that is as it began but for its last layer."""
+    """Initial parameters of StateNet with a nonzero last bias, so that its output is not 0."""
     params = statenet.init(jax.random.key(hypers.seed))
     params["decoder_1"]["bias"] += 0.3
     return params
 
 
 def controlled(static):
-    """The toy, with all controllers; what they turn is only observed."""
+    """The toy task with all controllers; its loss does not use their knobs."""
     task = toy.make_task(static)
     t = exploration.done(plan(static, task.samples_per_epoch).total)
     rows = {

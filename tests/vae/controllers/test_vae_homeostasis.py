@@ -1,4 +1,4 @@
-"""Homeostasis in the task: what rests stays as it is to the bit, and what is wrong in its settings is one sentence."""
+"""Homeostasis in the ternary task: frozen groups stay bit-identical, and wrong settings are refused in one sentence."""
 
 import signal
 
@@ -20,16 +20,16 @@ ON = {
     "homeostasis__hysteresis": 0,
     "homeostasis__window": 2,
     "homeostasis__stall": 1,
-    "homeostasis__progress": 2.0,  # whatever a hierarchy gains is no progress
+    "homeostasis__progress": 2.0,  # no gain of a hierarchy counts as progress
     "train__epochs": 10,
     "evaluate__cheap_every": 1,
-    "evaluate__costly_every": 10,  # at the end: no part of the program, which compiles in half the time
+    "evaluate__costly_every": 10,  # only at the end, outside the chunk, which compiles in half the time
     "checkpoint__every": 10,
 }
 
 
 def trained(runs=1, chunks=10, **changes):
-    """The parameters after each epoch and the infos of it, of all runs."""
+    """Train; returns the parameters of all runs after each epoch, and the infos of each epoch."""
     static, hypers = split(small.config(runs=runs, **(ON | changes)))
     init, chunk = program.make_train(task.make_task(static), static)
     state, params, infos = init(hypers), [], []
@@ -43,13 +43,14 @@ def trained(runs=1, chunks=10, **changes):
 
 
 def still(params, k, group):
-    """Whether the epoch k has left a group as it was."""
+    """Whether epoch k leaves the parameters of a group unchanged."""
     return bool((small.flat(params[k][group]) == small.flat(params[k + 1][group])).all())
 
 
 def test_gates_close_and_open_by_evaluations_and_hold_what_they_hold():
-    """A rests until its hierarchy has stalled over two evaluations, at a coverage that is asked to be 0 at least; B
-    rests as soon as its own has.
+    """Encoder A is frozen until its hierarchy stalls for two evaluations; encoder B is frozen once its own stalls.
+
+    The thresholds of coverage are 0, so coverage changes no gate.
     """
     params, infos = trained(
         homeostasis__begins_frozen=True,
@@ -68,7 +69,7 @@ def test_gates_close_and_open_by_evaluations_and_hold_what_they_hold():
 
 @pytest.mark.slow
 def test_without_it_there_is_no_freeze_flag_and_the_same_training():
-    """A machine whose gates never close trains the same parameters as none."""
+    """Gates that never close train the same parameters as no gates."""
     never = {"homeostasis__warmup": 9, "train__epochs": 10}
     on = trained(chunks=3, **never)[0][-1]
     off = trained(chunks=3, **never, homeostasis__on=False)[0][-1]
@@ -85,7 +86,7 @@ def test_runs_at_once_close_their_gates_each_by_itself():
 
 @pytest.mark.slow
 def test_a_run_goes_on_with_its_gates_and_its_detector_where_it_was(tmp_path, monkeypatch, compiled_soon):
-    """Interrupted when a gate has closed and the detector has seen as much as it needs, and started again."""
+    """The run is interrupted after a gate closes and the detector has enough evaluations, and resumed."""
     changes = ON | {"train__epochs": 20, "checkpoint__every": 20, "grokking__on": True, "runs": 2}
     changes |= {"homeostasis__patience": 3, "evaluate__costly_every": 0}
     workdirs = [tmp_path / name for name in ("undisturbed", "interrupted")]
