@@ -55,14 +55,14 @@ def get_config() -> ConfigDict:
     config.stop.watch = "coverage"  # metric that has to be high before a plateau of the loss is "converged"
     config.stop.watch_threshold = 0.999  # value from which the watched metric is high
     config.stop.watch_share = 1e-3  # least change of the watched metric that counts as progress
-    config.stop.watch_patience = 0  # evaluations without progress of the watched metric before a stop; 0: off
+    config.stop.watch_patience = 0  # evaluations without progress of stop.watch, while below its threshold; 0: off
     config.stop.loss_share = 1e-3  # least improvement of the loss that counts as progress, as a share of the loss
-    config.stop.loss_patience = 0  # evaluations without progress of the loss before a stop; 0: off
+    config.stop.loss_patience = 0  # evaluations without progress of the loss, with stop.watch at its threshold; 0: off
     config.stop.divergence = 100.0  # a run stops where its loss exceeds this multiple of its first loss; 0.0: off
     config.stop.on_targets = False  # True: a run stops when it meets all of targets.*
 
     config.checkpoint = ConfigDict()
-    config.checkpoint.every = 50  # epochs between checkpoints, a multiple of cheap_every: the most that a kill loses
+    config.checkpoint.every = 50  # epochs between checkpoints, a multiple of cheap_every; a kill loses the rest
     config.checkpoint.latest = 2  # number of newest checkpoints kept; the second is a spare if the newest is damaged
     config.checkpoint.best = 1  # number of best checkpoints that are kept
     config.checkpoint.best_metric = "loss"  # ranks the best checkpoints: "loss", or a metric of the task
@@ -74,10 +74,10 @@ def get_config() -> ConfigDict:
     # a metric are also four times any steady slope, so no straight line counts as a rise.
     grokking = config.grokking = ConfigDict()
     grokking.on = False  # True: a detector runs within the training and reports control/grokking/...
-    grokking.metrics = ()  # metrics of the detector, each a different figure; (): all cheap ones with a scale
+    grokking.metrics = ()  # metrics of the detector, each once; (): all cheap ones with a finite |best - chance|
     grokking.memory = 40  # evaluations before a rise that the detector looks back at
     grokking.flat = 10.0  # greatest range of the loss on a plateau, in standard deviations of its noise
-    grokking.floor = 1e-3  # least deviation of the noise, as a share of the loss's range; 10 x 1e-3: 1 % is flat
+    grokking.floor = 1e-3  # least noise, a share of the loss's range: a move below flat x floor = 1 % is flat
     grokking.plateaus = (5, 15, 26)  # lengths in evaluations from which a plateau is micro, standard, major
     grokking.gains = (0.01, 0.03, 0.08)  # least gains of the three sizes of a rise, as shares of the metric's scale
     grokking.within = 3  # evaluations that a rise takes at most

@@ -37,7 +37,7 @@ def endings(training: Training, stop: Any) -> list[dict[str, Any]]:
     return out
 
 
-def what_to_do(training: Training, saved: Sequence[int], stop: Any) -> str:
+def diverged_message(training: Training, saved: Sequence[int], stop: Any) -> str:
     """The error where all runs diverged: what happened, the last checkpoint of the steps in `saved`, how to go on."""
     n, details = training.static.runs, [ending["detail"] for ending in endings(training, stop)]
     what = "the run diverged: " if n == 1 else f"all {n} runs diverged, run 0 first in this list: "

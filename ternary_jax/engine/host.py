@@ -164,7 +164,7 @@ def _conclude(training, store, board: tensorboard.Board, clock, state, stop, end
     tensorboard.close(board)
     summary = results.summarise(training, clock, stop, finished)
     if diverged:
-        raise RunError(endings.what_to_do(training, [*store.metrics], stop))
+        raise RunError(endings.diverged_message(training, [*store.metrics], stop))
     if not finished:
         where = f", and saved at step {end:,} of {training.plan.total:,}" if end else " before the first step"
         terminal.say(f"interrupted{where}; to go on: {training.again}")
