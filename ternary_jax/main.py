@@ -16,7 +16,8 @@ A value follows its flag after = or after a space: --config=FILE or --config FIL
 v5_12.py is the main job: the dual hyperbolic model, at the ceiling in seconds; v5_12_rich.py has the most richness,
 v5_12_4.py the values of the documents, smoke.py small networks, grok_addition.py learns to add and generalises late,
 and closed_form.py scores what needs no training.
-Given the same workdir again, a training that is not finished goes on, and a finished one is left alone. Ctrl-C saves.
+Given the same workdir again, a training that is not finished goes on, and a finished one is left alone, unless
+train.epochs is greater now. Ctrl-C saves.
 Exit status: 0 when it ran, was finished already, or was interrupted and saved; 1 when the run failed (it diverged, the
 disk is full ...); 2 when the config is not valid.
 """

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ternary_jax import terminal
-from ternary_jax.engine import endings, results, rows, saving, session, stopping
+from ternary_jax.config.checks import unit
+from ternary_jax.engine import endings, longer, results, rows, saving, session, stopping
 from ternary_jax.engine.assembly import assemble
 from ternary_jax.engine.host_context import Clock, Training
 from ternary_jax.engine.plan import plan
@@ -44,12 +45,16 @@ def run(
     checkpoint; the summary then has finished=False.
     """
     workdir, started = Path(workdir), time.time() if started is None else started
-    if done := claim.finished(workdir, config):
-        terminal.say(f"{workdir} is finished: nothing was changed; to train again, name another --workdir")
-        return done
+    found = claim.look(workdir, config)
+    if found.finished:
+        more = f"for longer, raise config.train.{unit(config.train)}"
+        terminal.say(f"{workdir} is finished: nothing was changed; {more}, or name another --workdir to train again")
+        return found.finished
     if config.compilation_cache:
         session.keep_compiled_programs()
     task, static, hypers = assemble(config)
+    if found.earlier:
+        longer.check(task, static, config, found.earlier, workdir)
     training = Training(
         task=task,
         static=static,
@@ -57,12 +62,12 @@ def run(
         plan=plan(static, task.samples_per_epoch),
         metrics=measured_metrics(task, static),
         workdir=workdir,
-        config=claim.contents(config),
+        config=claim.contents(config, found.lengths),
         again=again,
         started=started,
     )
     stopping.check(static, training.metrics)
-    with claim.claim(workdir, config), session.interruptible(again) as interrupts:
+    with claim.claim(workdir, config, found.lengths), session.interruptible(again) as interrupts:
         interrupts.at_once.set()
         return _train(training, interrupts)
 

@@ -28,8 +28,8 @@ def check(task: Task, static: Any, config: Any, earlier: int, workdir: Path) -> 
     changed = [name for name, row in new.items() if not np.array_equal(row[: len(old[name])], old[name])]
     if changed:
         raise ConfigError(
-            f"{longer}: {', '.join(changed)} would have been different in these, as a cosine depends on its length; "
-            f"{fix}"
+            f"{longer}: {', '.join(changed)} depends on the length of the run, as a cosine does, so these would "
+            f"have been different; {fix}"
         )
     cheap = plan(static, task.samples_per_epoch).cheap
     if plan(static_before, before.samples_per_epoch).total % cheap:

@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ternary_jax import config as configs
 from ternary_jax.errors import ConfigError, RunError, WorkdirError
@@ -12,17 +12,34 @@ from ternary_jax.workdir import files
 
 # Version of what a workdir holds: the leaves of a state, the names of columns. Count it up where an unfinished workdir
 # of the version before cannot be resumed. A config.json without the entry "format" is of version 1.
-FORMAT = 2
+FORMAT = 3
+# Keys of the length of a run, and one that has to grow with it where costly metrics wait for the last step.
+LENGTHS = ("train.epochs", "train.steps")
+GROWING = (*LENGTHS, "evaluate.costly_every")
 
 
-def contents(config: Any) -> dict[str, Any]:
-    """The content of config.json, of which every checkpoint holds a copy."""
-    return {"format": FORMAT, **configs.resolved(config)}
+class Found(NamedTuple):
+    """What a workdir has of a config.
+
+    finished: the summary, where its training is finished; else None
+    earlier: the length of the shorter training that the config goes on from; 0 where there is none
+    lengths: the lengths before the present one, for config.json
+    """
+
+    finished: dict[str, Any] | None = None
+    earlier: int = 0
+    lengths: tuple[int, ...] = ()
 
 
-def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
-    """The summary of a workdir whose training is finished; None where there is something left to train. Writes nothing.
+def contents(config: Any, lengths: tuple[int, ...] = ()) -> dict[str, Any]:
+    """The content of config.json, of which every checkpoint holds a copy. lengths: as in `Found`."""
+    return {"format": FORMAT, "earlier_lengths": list(lengths), **configs.resolved(config)}
 
+
+def look(workdir: Path, config: Any) -> Found:
+    """What a workdir has of a config; nothing is written.
+
+    The config may have a greater length than the workdir: `engine.longer` decides whether it can go on from there.
     Raises a ConfigError for a workdir of another config or format, and for a directory that is no workdir.
     """
     file = workdir / "config.json"
@@ -33,7 +50,7 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
             raise ConfigError(
                 f"--workdir={workdir} holds {foreign[0]!r} and no config.json, so it is no workdir: name another"
             )
-        return None
+        return Found()
     try:
         there = files.read_json(file) or {}
     except WorkdirError as e:
@@ -41,9 +58,12 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
             f"{file} is damaged: put back a copy (every checkpoint holds one), or name another --workdir"
         ) from e
     here, same_format = configs.resolved(config), there.pop("format", 1) == FORMAT
+    lengths = tuple(there.pop("earlier_lengths", ()))
     if not same_format:  # compare only the keys that both versions have
         both = there.keys() & here.keys()
         there, here = {key: there[key] for key in both}, {key: here[key] for key in both}
+    if earlier := _shorter(there, here) if same_format else 0:
+        there, lengths = there | {key: here[key] for key in GROWING}, (*lengths, earlier)
     if differing := configs.differences(there, here):
         raise ConfigError(
             f"--workdir={workdir} is of another config: {', '.join(differing)}; name another, or give that config"
@@ -52,18 +72,21 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
     with contextlib.suppress(WorkdirError):
         summary = files.read_json(workdir / "summary.json")
     if summary and summary.get("finished"):
-        return summary
+        return Found(lengths=lengths, earlier=earlier) if earlier else Found(finished=summary)
     if not same_format:
         raise ConfigError(
             f"--workdir={workdir} was begun by an earlier version, and this one cannot go on with it: name another "
             "to train again; its rows and exports can still be read with ternary_jax.workdir.open"
         )
-    return None
+    return Found(lengths=lengths, earlier=earlier)
 
 
 @contextlib.contextmanager
-def claim(workdir: Path, config: Any) -> Iterator[None]:
-    """Lock the workdir for this process and write config.json. The lock ends with the process, however it ends."""
+def claim(workdir: Path, config: Any, lengths: tuple[int, ...] = ()) -> Iterator[None]:
+    """Lock the workdir for this process and write config.json. The lock ends with the process, however it ends.
+
+    lengths: as in `Found`. The summary of a shorter training is marked as not finished.
+    """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         with (workdir / ".lock").open("a") as lock:
@@ -73,7 +96,14 @@ def claim(workdir: Path, config: Any) -> Iterator[None]:
                 raise RunError(
                     f"another process is at work in {workdir}: wait for it, or name another --workdir"
                 ) from None
-            files.write_json(workdir / "config.json", contents(config))
+            if lengths and (summary := files.read_json(workdir / "summary.json")):
+                files.write_json(workdir / "summary.json", summary | {"finished": False})
+            files.write_json(workdir / "config.json", contents(config, lengths))
             yield
     except OSError as e:
         raise RunError(f"{e.filename or workdir}: {e.strerror}; mend that, or name another --workdir") from e
+
+
+def _shorter(there: dict[str, Any], here: dict[str, Any]) -> int:
+    """The length of `there`, if that of `here` is greater, in the same unit; else 0."""
+    return next((there[key] for key in LENGTHS if 0 < there.get(key, 0) < here[key]), 0)

@@ -9,6 +9,8 @@ from typing import Any
 
 from ternary_jax.errors import RunError, WorkdirError
 
+CONFIG_ENTRIES = ("format", "earlier_lengths")  # entries of config.json that are no keys of the config
+
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file atomically: after a kill at any moment it has its old content or the new."""

@@ -197,5 +197,6 @@ def open(path: str | Path) -> Run:
     config = files.read_json(path / "config.json")
     if config is None or not config.keys() >= {"task", "runs"}:
         raise WorkdirError(f"{path} has no config.json of a training, so it is no workdir: give the --workdir of one")
-    config.pop("format", None)
+    for entry in files.CONFIG_ENTRIES:
+        config.pop(entry, None)
     return Run(path, config)

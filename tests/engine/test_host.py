@@ -18,9 +18,10 @@ import toy
 
 from ternary_jax import main, terminal
 from ternary_jax.config import ConfigError, load_config
-from ternary_jax.engine import endings, host
+from ternary_jax.engine import assembly, endings, host, longer
 from ternary_jax.errors import RunError
 from ternary_jax.workdir import checkpoint
+from ternary_jax.workdir import open as open_workdir
 from ternary_jax.workdir import rows as log
 
 ROOT = Path(__file__).parents[2]
@@ -124,11 +125,43 @@ def test_a_finished_workdir_is_left_alone(undisturbed, capfd):
 
 def test_a_workdir_of_another_config_is_refused(undisturbed):
     before = everything(undisturbed)
-    with pytest.raises(ConfigError, match=r"train\.epochs is 20 there and 24 here") as e:
-        toy_run(undisturbed, train__epochs=24, toy__noise=0.2)
+    with pytest.raises(ConfigError, match=r"train\.epochs is 20 there and 16 here") as e:
+        toy_run(undisturbed, train__epochs=16, toy__noise=0.2)
     assert "toy.noise is 0.1 there and 0.2 here" in str(e.value)
     assert everything(undisturbed) == before
     toy_run(undisturbed, train__on_nan="rollback")  # this key may differ
+
+
+def test_a_finished_workdir_is_trained_longer_as_if_it_had_been_begun_so(tmp_path, capfd):
+    constant = dict(train__schedule="constant", train__warmup_epochs=2)
+    whole, more = tmp_path / "whole", tmp_path / "more"
+    toy_run(whole, train__epochs=28, **constant)
+    toy_run(more, **constant)
+    assert toy_run(more, train__epochs=28, **constant)["finished"]
+    assert "going on from step 80 of 112" in capfd.readouterr().err
+    assert_same(more, whole)
+    there = json.loads((more / "config.json").read_text())
+    assert (there["train.epochs"], there["earlier_lengths"]) == (28, [20])
+    assert open_workdir(more).config == open_workdir(whole).config
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {},
+            "learning_rate depends on the length of the run, as a cosine does, so these .* different; train in another",
+        ),
+        ({"train.schedule": "constant", "evaluate.cheap_every": 6}, "is no multiple of config.evaluate.cheap_every"),
+        ({"train.schedule": "constant", "evaluate.costly_every": 20}, "set config.evaluate.costly_every=24 too"),
+    ],
+)
+def test_a_longer_training_that_would_have_begun_otherwise_is_one_sentence(changes, words):
+    lengths = {"evaluate.costly_every": 0, "checkpoint.every": changes.get("evaluate.cheap_every", 2)}
+    config = load_config(CONFIG, {"train.epochs": 24} | lengths | changes)
+    task, static, _ = assembly.assemble(config)
+    with pytest.raises(ConfigError, match=rf"config.train.epochs=24 cannot go on from the 20 epochs in there.*{words}"):
+        longer.check(task, static, config, 20, Path("there"))
 
 
 def test_a_directory_that_is_no_workdir_is_refused(tmp_path):
