@@ -198,7 +198,7 @@ def test_a_detector_that_is_off_leaves_no_equation():
         ({"grokking.metrics": ("missing", "other")}, "config.grokking.metrics=missing is not measured at every evalu"),
         (
             {"grokking.metrics": ("other",)},
-            "config.grokking.together=2 metrics have to rise, and .* names 1: there are",
+            "config.grokking.together=2 is more than the 1 metrics that the detector reads: .*; there are",
         ),
         ({"grokking.metrics": ("other", "other")}, "config.grokking.metrics has other twice"),
         ({"train.epochs": 5, "evaluate.cheap_every": 1}, "there are 5: set config.train.epochs to 14 or more"),

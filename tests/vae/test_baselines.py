@@ -133,7 +133,7 @@ def test_the_default_config_is_the_default_of_the_forms():
 def test_at_the_limit_of_the_scale_the_tree_meets_the_edge():
     limit = 1 / np.linalg.norm(baselines.tree(baselines.Tree(scale=1.0)), axis=1).max()
     config(tree__scale=0.999 * float(limit))
-    with pytest.raises(ConfigError, match="where the tree meets the edge"):
+    with pytest.raises(ConfigError, match="at which points meet the edge"):
         config(tree__scale=1.001 * float(limit))
 
 
