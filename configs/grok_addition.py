@@ -18,7 +18,7 @@ from ternary_jax.config import read
 
 def get_config() -> ConfigDict:
     config = read(Path(__file__).with_name("defaults.py"))
-    config.task = "ternary_jax.addition.task"
+    config.task = "ternary_jax.addition.task"  # the module with make_task
 
     config.train.epochs = 0  # 0: the length is train.steps, because runs of this task differ in the pairs of an epoch
     config.train.steps = 3000  # length of a run; lengths below in epochs are in steps
@@ -46,10 +46,10 @@ def get_config() -> ConfigDict:
     config.data.train_share = 0.35  # share of training pairs, the rest is held out; a tuple gives one per run
     config.data.split_seed = 0  # number of the random order of the split, below data.splits; a tuple gives one per run
     config.data.splits = 8  # number of random orders that are made
-    config.data.full_batch = True  # every step sees all training pairs; False: batch_size pairs drawn from them
+    config.data.full_batch = True  # True: every step sees all training pairs; False: batch_size pairs drawn from them
 
     config.model = ConfigDict()
-    config.model.kind = "perceptron"  # with one hidden layer; or "transformer", with one layer
+    config.model.kind = "perceptron"  # "perceptron": one hidden layer; "transformer": one layer
     config.model.width = 64  # width of the embedding
     config.model.hidden = 128  # width of the hidden layer
     config.model.heads = 4  # attention heads of the transformer; divides width

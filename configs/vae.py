@@ -35,7 +35,7 @@ def get_config() -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.dim = 16  # coordinates of the ball
-    config.model.inputs = "one_hot"  # digits as the encoder reads them; "trits": as numbers -1, 0, 1
+    config.model.inputs = "one_hot"  # digits as the encoder reads them: "one_hot"; "trits": as numbers -1, 0, 1
     config.model.c = 1.0  # the sectional curvature is -c; with another `curvature` than "fixed", its value at the start
     # "fixed"; "learned": c = softplus(theta) with a gradient; "controlled": by the prior's homeostat or by StateNet.
     config.model.curvature = "fixed"
@@ -47,14 +47,14 @@ def get_config() -> ConfigDict:
     config.model.rho = 0.0  # permeability of the cross-injection; schedules replace it, but not in StateNet's reference
 
     branch = ConfigDict()
-    branch.encoder = "improved"  # layer norm, silu and dropout after each layer; "plain": relu
+    branch.encoder = "improved"  # "improved": layer norm, silu and dropout after each layer; "plain": relu
     branch.hidden = (256, 128, 64)  # widths of the encoder
     branch.dropout = 0.0  # dropout of an "improved" encoder or decoder
     # Which latent vector training decodes: "point": that of the encoder; "gaussian": a draw before the projection;
     # "wrapped": a draw from a wrapped normal in the ball, around the point of the mean. Geometry is always the mean's.
     branch.posterior = "point"
-    branch.projection = "direction_radius"  # a direction and a radius; "exp_map": exp_0 of the latent vector
-    # "plain": relu; "improved"; "residual" or "relu_residual": a block per width; B also "shared", the decoder of A.
+    branch.projection = "direction_radius"  # "direction_radius": two networks; "exp_map": exp_0 of the latent vector
+    # "plain": relu; "improved": as in the encoder; "residual", "relu_residual": a block per width; "shared": B has A's.
     branch.decoder = "plain"
     branch.decoder_hidden = (32, 64)  # widths of the decoder
     branch.decoder_gain = 1.0  # factor on the input of the decoder

@@ -310,7 +310,7 @@ def test_a_file_without_what_it_has_to_define(tmp_path, file):
         (
             "latin.py",
             b"x = '\xe9'",
-            "latin.py is binary, or text that is not UTF-8, and a config is a Python file with",
+            "latin.py is binary, or text that is not UTF-8, and a config is a Python",
         ),
         (
             "empty.py",
