@@ -1,4 +1,4 @@
-"""The keys of a config as text: their values, defaults, ranges and meanings; and the values that differ from defaults."""
+"""The keys of a config as text: values, defaults, ranges and meanings; and the values that differ from defaults."""
 
 import difflib
 import textwrap
@@ -36,9 +36,8 @@ def differences(path: str | Path, config: Any) -> str:
     values, default, table = flat(config), documentation.defaults(path), keys_of(config.task)[0]
     changed = [key for key in table if values[key] != default.get(key, values[key])]
     lines = [textwrap.shorten(_assigned(key, values, default), WIDTH - 2, placeholder=" ...") for key in changed]
-    return "\n".join(
-        [f"{len(changed)} of {len(table)} values differ from their defaults", *(f"  {line}" for line in lines)]
-    )
+    count = f"{len(changed)} of {len(table)} values differ from their defaults"
+    return "\n".join([count, *(f"  {line}" for line in lines)])
 
 
 def check_match(shown: list[str], table: dict[str, Any], pattern: str) -> None:
