@@ -18,7 +18,7 @@ from ternary_jax.config import read
 
 def get_config() -> ConfigDict:
     config = read(Path(__file__).with_name("defaults.py"))
-    config.task = "ternary_jax.addition.task"
+    config.task = "ternary_jax.addition.task"  # the module with make_task
 
     config.train.epochs = 0  # 0: train.steps sets the length, because the pairs of an epoch differ between runs
     config.train.steps = 3000  # length of a run; lengths below in epochs are in steps
@@ -46,7 +46,7 @@ def get_config() -> ConfigDict:
     config.data.train_share = 0.35  # share of training pairs, the rest is held out; a tuple gives one per run
     config.data.split_seed = 0  # number of the random order of the split, below data.splits; a tuple gives one per run
     config.data.splits = 8  # number of random orders that are made
-    config.data.full_batch = True  # every step sees all training pairs; False: batch_size pairs drawn from them
+    config.data.full_batch = True  # True: every step sees all training pairs; False: batch_size pairs drawn from them
 
     config.model = ConfigDict()
     config.model.kind = "perceptron"  # "perceptron" with one hidden layer, or "transformer" with one layer

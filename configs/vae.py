@@ -54,7 +54,7 @@ def get_config() -> ConfigDict:
     # The latent vector that training decodes. "point": the encoder's; "gaussian": a draw before the projection;
     # "wrapped": a draw from a wrapped normal in the ball, around the point of the mean.
     branch.posterior = "point"
-    branch.projection = "direction_radius"  # a direction and a radius; "exp_map": exp_0 of the latent vector
+    branch.projection = "direction_radius"  # "direction_radius": two networks; "exp_map": exp_0 of the latent vector
     # "plain": relu; "improved": as the encoder; "residual" or "relu_residual": a block per width; "shared", of B only:
     # the decoder of A.
     branch.decoder = "plain"

@@ -1,4 +1,4 @@
-"""Parsing of the command line: --config, its overrides, --workdir, --sweep. An error is one sentence and exit status 2.
+"""Parsing of the command line: --config, its overrides, and the other flags. An error is one sentence and status 2.
 
 A value follows its flag after = or after a space.
 """
@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
-WHAT = {"--config": "FILE", "--workdir": "DIR"}
-FORM = "what can be given is --config=FILE, --config.KEY=VALUE, --workdir=DIR and --sweep"
-TAKES_VALUE = re.compile(r"--?(config(\.[^=]+)?|workdir)")
+WHAT = {"--config": "FILE", "--workdir": "DIR", "--keys": "PATTERN", "--dry-run": "compile"}
+FORM = "what can be given is --config=FILE, --config.KEY=VALUE, --workdir=DIR, --sweep, --keys and --dry-run"
+TAKES_VALUE = re.compile(r"--?(config(\.[^=]+)?|workdir|keys|dry-run)")
+ALONE = ("--sweep", "--keys", "--dry-run")  # flags that can be given without a value
 IS_FLAG = re.compile(r"--?[A-Za-z]")  # does not match a negative number
 
 
@@ -22,12 +23,16 @@ class Given(NamedTuple):
     overrides: "KEY=VALUE" each, in the order they were given in
     workdir: None if it was not given
     sweep: whether the runs are those of sweep(add)
+    keys: the pattern of the keys to list, "" for all; None: not asked for
+    dry_run: "" or "compile"; None: not asked for
     """
 
     config_path: str
     overrides: tuple[str, ...]
     workdir: str | None
     sweep: bool
+    keys: str | None
+    dry_run: str | None
 
 
 def program() -> list[str]:
@@ -59,11 +64,11 @@ def parse(argv: Sequence[str], text: str) -> Given:
     if {"-h", "-help", "--help"} & set(argv):
         print(text.strip())
         sys.exit(0)
-    values, overrides, sweep = {}, [], False
+    values, overrides = {}, []
     for arg in joined(argv):
         name, equals, value = re.sub("^--?", "--", arg).partition("=")
-        if name == "--sweep" and not equals:
-            sweep = True
+        if name in ALONE and not equals:
+            values[name] = ""
         elif name not in WHAT and not name.startswith("--config."):
             fail(f"{arg!r} is no flag; {FORM}")
         elif not value:
@@ -74,7 +79,18 @@ def parse(argv: Sequence[str], text: str) -> Given:
             values[name] = value
     if "--config" not in values:
         fail(f"no --config; type: {' '.join(program())} --config=v5_12")
-    return Given(values["--config"], tuple(overrides), values.get("--workdir"), sweep)
+    keys, dry_run = values.get("--keys"), values.get("--dry-run")
+    if dry_run not in (None, "", "compile"):
+        fail(f"--dry-run={dry_run} is not allowed: type --dry-run, or --dry-run=compile")
+    return Given(values["--config"], tuple(overrides), values.get("--workdir"), "--sweep" in values, keys, dry_run)
+
+
+def show(text: str) -> None:
+    """Print the text to stdout, also where the reader has seen enough, as in `... | head`."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's flush at exit fails
 
 
 def fail(sentence: str, status: int = 2) -> NoReturn:

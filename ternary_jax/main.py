@@ -9,7 +9,11 @@
 --config.KEY=VALUE   another value for one key of it; keys inside a group are written with a dot
 --workdir=DIR        where a training keeps all it writes; runs/CONFIG/TIME if it is not given
 --sweep              train the runs that sweep(add) of the file adds, all at once
+--keys[=PATTERN]     list the keys of --config with their values, ranges and meanings; --keys=learning, --keys='train.*'
+--dry-run            print what would be trained: changed values, steps, chunks, evaluations, parameters; write nothing
+--dry-run=compile    print also the memory and the FLOPs of the compiled program
 
+Several values of a key that may differ between runs give as many runs: --config.train.learning_rate=1e-3,2e-3.
 A value follows its flag after = or after a space: --config=FILE or --config FILE. `ternary-jax` and
 `python -m ternary_jax.main` are the same command. config.task may name a module beside FILE or in the current folder.
 
@@ -36,26 +40,39 @@ def main(argv: Sequence[str]) -> None:
     """Run the task of the config that these arguments give."""
     given = command_line.parse(argv, __doc__ or "")
     from ternary_jax import config  # below the signals and --help: from here on it takes time
+    from ternary_jax.config import checks, listing
 
     try:
         settings = config.load_config(given.config_path, given.overrides, given.sweep)
+        if given.keys is not None:
+            command_line.show(listing.keys(given.config_path, settings, given.keys))
+            return
     except config.ConfigError as e:
         command_line.fail(str(e))
-    _, task = config.keys_of(settings.task)
+    table, task = config.keys_of(settings.task)
     if hasattr(task, "report"):
         if given.workdir:
             command_line.fail(f"--workdir={given.workdir}: {task.__name__} writes nothing; leave --workdir out")
+        if given.dry_run is not None:
+            command_line.fail(f"--dry-run: {task.__name__} trains nothing; leave --dry-run out")
         print(task.report(settings))
         return
+    from ternary_jax import terminal
     from ternary_jax.analysis import summary_table
-    from ternary_jax.engine import host
+    from ternary_jax.engine import dry_run, host
     from ternary_jax.errors import RunError
     from ternary_jax.provenance import process_start
 
     workdir = given.workdir or f"runs/{config.config_name(given.config_path)}/{time.strftime('%Y%m%d-%H%M%S')}"
     typed = [arg for arg in command_line.joined(argv) if not arg.lstrip("-").startswith("workdir=")]
     again = shlex.join([*command_line.program(), *typed, f"--workdir={workdir}"])
+    if about_runs := checks.about_runs(settings, table):
+        terminal.say(about_runs)
     try:
+        if given.dry_run is not None:
+            found = dry_run.measure(settings, compiled=given.dry_run == "compile")
+            command_line.show(f"{listing.differences(given.config_path, settings)}\n\n{dry_run.text(found)}")
+            return
         summary = host.run(settings, workdir, again, process_start())
         print(f"{summary_table.text(summary)}\n\nin {workdir}")
     except (config.ConfigError, RunError) as e:

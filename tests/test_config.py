@@ -1,5 +1,6 @@
 """Configs: accepted values, refused values with their messages, sweeps, and the split into static and hypers."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
 from ternary_jax import config as configs
-from ternary_jax.config import ConfigError, load_config, read, resolved, split
+from ternary_jax.config import ConfigError, checks, load_config, read, resolved, split
 from ternary_jax.config.keys import Key, choice, flag, flat, integer, integers, real, text, words
 from ternary_jax.config.table import KEYS as ENGINE_KEYS
 from ternary_jax.config.table import SHAPES
+from ternary_jax.engine import host
 from ternary_jax.grokking import extension
 
 KEYS = ENGINE_KEYS | extension.KEYS
@@ -221,8 +223,6 @@ def test_the_check_of_a_task_can_refuse_a_config(file, a_task, monkeypatch):
         ("train=3", "config.train=3 is not allowed: it is a group; set one of its keys, train.epochs, tr"),
         ("train.epochs.x=3", "there is no such key; the nearest is train.epochs"),
         ("runs=2\nseed=1", "config.runs=2 seed=1 is not allowed"),
-        ("train.learning_rate=1e-3,1e-2", "config.train.learning_rate has 2 values for config.runs=1: give one, or"),
-        ("seed=1,2,3", "config.seed has 3 values for config.runs=1"),
         ("train.microbatches=3", "config.train.microbatches=3 has to divide config.train.batch_size=512"),
         ("evaluate.costly_every=7", "is no multiple of evaluate.cheap_every=10: give a multiple, such as 10"),
         ("checkpoint.every=3", "config.checkpoint.every=3 is no multiple of evaluate.cheap_every=10: give"),
@@ -272,7 +272,7 @@ def test_a_wrong_value_in_a_mapping_is_named_with_what_is_allowed(file, key, val
         ("raise SystemExit(3)", "{}: SystemExit: 3"),
         ("config[1] = 2", "{}: TypeError"),
         ("read('nowhere.py')", "nowhere.py: there is no such file"),
-        ("1 +", "{}: SyntaxError: invalid syntax"),
+        ("1 +", "{}, line 8: SyntaxError: invalid syntax; correct this line"),
     ],
 )  # fmt: skip
 def test_an_error_inside_a_config_file_names_the_file(tmp_path, change, words):
@@ -284,8 +284,87 @@ def test_a_missing_file_function_or_variant_is_refused(tmp_path, file):
     (tmp_path / "empty.py").write_text("x = 1")
     assert "empty.py has no get_config(arg): define it, or name another file" in refused(tmp_path / "empty.py")
     assert refused(file, sweep=True) == f"{file} has no sweep(add): define it, or name another file"
-    assert "there is no such file; those of this repository are in configs/" in refused(tmp_path)
+    nowhere = refused(tmp_path / "nowhere.py")
+    assert "there is no such file; those of this repository are in configs/" in nowhere
     assert "has no variant 'x'" in refused(f"{DEFAULTS}:x")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (
+            "README.md",
+            b"# Title\n\n03 of them",
+            "README.md is no Python file (line 3: leading zeros in decimal",
+        ),
+        (
+            "config.json",
+            b'{"log.tensorboard": false}',
+            "only records the values of a run: to go on with that run",
+        ),
+        (
+            "metrics.npz",
+            b"PK\x03\x04\x00\xff",
+            "metrics.npz is binary, or text that is not UTF-8, and a config is a Python file with g",
+        ),
+        (
+            "latin.py",
+            b"x = '\xe9'",
+            "latin.py is binary, or text that is not UTF-8, and a config is a Python",
+        ),
+        (
+            "empty.py",
+            b" \n",
+            "empty.py is empty, and a config is a Python file with get_config(): give one, such",
+        ),
+        ("wrong.py", b"x = 1\ndef get_config(:", "wrong.py, line 2: SyntaxError: invalid syntax; correct this line"),
+        ("deep.py", b"(" * 9999, "deep.py, line 1: SyntaxError: too many nested parentheses; correct this line"),
+    ],
+)
+def test_a_file_that_is_no_program_is_said_to_be_what_it_is(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    assert words in refused(tmp_path / name)
+
+
+def test_a_folder_is_no_config(tmp_path):
+    rule = "and a config is a Python file with get_config()"
+    assert f"--config={tmp_path} is a folder, {rule}: give one, such as configs/smoke.py" in refused(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    words = f"--config={tmp_path} is the workdir of a run, {rule}: to go on with that run, give the --config"
+    assert words in refused(tmp_path)
+    assert refused(tmp_path).endswith(f"--workdir={tmp_path}")
+    assert refused(tmp_path / "config.json").endswith(f"--workdir={tmp_path}")
+
+
+# --- several values ---------------------------------------------------------------------------------------------------
+
+
+def test_several_values_of_a_key_are_as_many_runs(file):
+    config = load_config(file, ["train.learning_rate=1e-3,2e-3", "train.weight_decay=0,1"])
+    assert (config.runs, config.train.learning_rate, config.seed) == (2, (1e-3, 2e-3), 0)
+    assert checks.about_runs(config, KEYS | TASK_KEYS) == (
+        "2 runs, one per value of train.learning_rate and train.weight_decay"
+    )
+    assert load_config(file, {"seed": (5, 3, 1)}).runs == 3
+    assert load_config(file, {"train.learning_rate": (0.1,)}).runs == 1
+    assert checks.about_runs(load_config(file, {"runs": 3}), KEYS | TASK_KEYS) == ""
+
+
+def test_runs_that_were_given_hold(file, tmp_path):
+    for typed in (["runs=1"], ["runs=3"]):
+        sentence = refused(file, ["train.learning_rate=1e-3,1e-2", *typed])
+        assert sentence == f"config.train.learning_rate has 2 values for config.{typed[0]}: give one, or one per run"
+    three = written(tmp_path / "three.py", "config.runs = 3", "def sweep(add): add({'seed': 1})")
+    assert "has 2 values for config.runs=3" in refused(three, ["seed=1,2"])
+    assert "has 2 values for config.runs=1" in refused(three, ["train.learning_rate=1e-3,1e-2"], sweep=True)
+
+
+def test_several_numbers_of_values_are_refused(file):
+    assert refused(file, ["train.learning_rate=1e-3,1e-2", "seed=1,2,3"]) == (
+        "config.seed has 3 values and config.train.learning_rate has 2 values: these are one per run, so give as many "
+        "of each"
+    )
+    assert "config.runs=4097 is not allowed: give an int from 1 to 4096" in refused(file, {"seed": tuple(range(4097))})
 
 
 # --- sweeps -----------------------------------------------------------------------------------------------------------
@@ -426,6 +505,31 @@ def test_a_config_is_the_same_after_a_journey_through_json(file, drawn):
 
     typed = [f"{key}={as_typed(key, v)}" for key, v in back.items()]
     assert load_config(file, typed) == config
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        (
+            "train.learning_rate",
+            -1,
+            "config.train.learning_rate=-1.0 is not allowed: give a number from 0 to 10, 0",
+        ),
+        ("train.schedule", "cosin", "config.train.schedule='cosin' is not allowed: give constant or cosine"),
+        ("checkpoint.every", 3, "config.checkpoint.every=3 is no multiple of evaluate.cheap_every"),
+        ("grokking.memory", 4, "config.grokking.memory=4 is shorter than the least of .plateaus"),
+        ("data.n_digits", 99, "config.data.n_digits=99 is not allowed: give an int from"),
+        ("losses.radial.share", 7.0, "config.losses.radial.share=7.0 is not allowed: give a number"),
+    ],
+)
+def test_a_value_that_is_set_in_a_locked_config_is_checked_before_a_run(tmp_path, key, value, words):
+    config = load_config("smoke")
+    *groups, name = key.split(".")
+    setattr(functools.reduce(getattr, groups, config), name, value)
+    with pytest.raises(ConfigError) as caught:
+        host.run(config, tmp_path / "run")
+    assert str(caught.value).startswith(words)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_config_needs_no_jax():

@@ -79,6 +79,12 @@ def answer(capsys, *args):
         ([CONFIG, "--workdir=here"], ["--workdir=here", "leave --workdir out"]),
         (["--config", "closed_form", "--workdir", "here"], ["--workdir=here", "leave --workdir out"]),
         ([CONFIG, "now"], ["'now'", "--config.KEY=VALUE"]),
+        ([CONFIG, "--keys=scal_"], ["--keys=scal_ matches none of the 12 keys", "give a part of a name"]),
+        ([CONFIG, "--keys="], ["--keys has no value: type --keys=PATTERN"]),
+        ([CONFIG, "--dry-run"], ["--dry-run: ternary_jax.vae.baselines trains nothing; leave --dry-run out"]),
+        ([CONFIG, "--dry-run=fast"], ["--dry-run=fast is not allowed: type --dry-run, or --dry-run=compile"]),
+        (["--config=README.md"], ["--config=README.md is no Python file (line ", "such as configs/smoke.py"]),
+        (["--config=configs"], ["--config=configs is a folder, and a config is a Python file with get_config()"]),
         (["--config=configs/defaults.py"], ["configs/defaults.py has no config.task"]),
     ],
 )
@@ -114,8 +120,30 @@ def test_help_says_what_to_type_and_does_not_wait_for_jax():
     assert "--config.KEY=VALUE" in done.stdout
     assert "--config=FILE or --config FILE" in done.stdout
     assert "ternary-jax --config v5_12" in done.stdout
+    assert {"--keys[=PATTERN]", "--dry-run", "--dry-run=compile"} <= set(done.stdout.split())
     code = "import sys, ternary_jax.main, ternary_jax.config; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_keys_are_listed(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    status, out, err = answer(capsys, CONFIG, "--keys=tree.*", "--config.tree.scale=0.5")
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        "tree.scale = 0.5 (default 0.55): a number, 0 or more, 0 excluded",
+        "    sqrt(c) times the length of digit 0; the tree stays inside radius 0.61",
+        "tree.ratio = 0.42: a number from 0 to 1, 0 and 1 excluded",
+        "    length of a digit over that of the one before it: below 1/2 subtrees stay apart",
+    ]
+    assert answer(capsys, *CONFIG.split("="), "--keys", "tree.*", "--config.tree.scale", "0.5") == (0, out, "")
+    _, every, _ = answer(capsys, CONFIG, "--keys")
+    assert str(every).count("\n") == 2 * 12
+
+
+def test_a_list_of_keys_can_be_cut_by_a_pipe():
+    command = f"{sys.executable} -m ternary_jax.main {CONFIG} --keys | true"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 AS_INSTALLED = "import sys; from ternary_jax.main import command; sys.argv[0] = 'bin/ternary-jax'; command()"
@@ -187,6 +215,47 @@ def test_a_training_gets_its_config_and_a_workdir(engine, capsys, monkeypatch):
     assert again == f"{command} --config.train.epochs=3 --workdir={default}"
     assert (swept.seed, workdir) == ((4, 2), "there")
     assert swept_again == f"{command} --sweep --workdir=there"
+
+
+def test_runs_by_the_number_of_values_are_said(engine, capsys):
+    said = "2 runs, one per value of train.learning_rate\n"
+    assert answer(capsys, engine.config, "--config.train.learning_rate=1e-3,2e-3")[2] == said
+    assert engine.given[-1][0].runs == 2
+    assert answer(capsys, engine.config, "--sweep")[2] == "2 runs, one per value of seed\n"
+    assert answer(capsys, engine.config, "--config.runs=2")[2] == ""
+
+
+def test_a_path_with_a_space_is_one_path(engine, capsys, tmp_path):
+    spaced = tmp_path / "my configs" / "one file.py"
+    spaced.parent.mkdir()
+    spaced.write_text((tmp_path / "mine.py").read_text())
+    for args in ([f"--config={spaced}"], ["--config", str(spaced)]):
+        assert answer(capsys, *args)[0] == 0
+        assert f"'--config={spaced}'" in engine.given[-1][2]  # quoted in the command that goes on
+
+
+def test_a_dry_run_trains_nothing_and_writes_nothing(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    toy_config = f"--config={ROOT / 'tests' / 'toy_config.py'}"
+    status, out, err = answer(capsys, toy_config, "--dry-run", "--config.seed=3,4", "--workdir=there")
+    assert (status, err) == (0, "2 runs, one per value of seed\n")
+    assert "values differ from their defaults\n  seed = 3,4 (default 0)\n  runs = 2 (default 1)\n" in out
+    assert re.search("\na line\nruns +2\n", out)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_task_that_gives_what_it_does_not_declare_is_one_sentence(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "wrong_line.py").write_text(
+        "import toy\nKEYS = toy.KEYS\ndef make_task(static): return toy.make_task(static)._replace(signals=('fits',))"
+    )
+    typed = [f"--config={ROOT / 'tests' / 'toy_config.py'}", "--config.task=wrong_line", "--workdir=there"]
+    for more in ([], ["--dry-run"]):
+        status, out, err = answer(capsys, *typed, *more)
+        assert (status, out) == (2, "")
+        said = "Task.signals of a line lists fits, which no step of it gives: the nearest is fit; there are loss, fit, "
+        assert said in err.splitlines()[-1]
 
 
 def test_a_training_that_fails_is_status_1_and_one_that_is_refused_2(engine, capsys):

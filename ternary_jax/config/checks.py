@@ -26,6 +26,27 @@ def unit(train: Any) -> str:
     return "steps" if train.steps else "epochs"
 
 
+def values_per_run(values: dict[str, Any], table: dict[str, Key]) -> dict[str, int]:
+    """The number of values of each traced key that has several; `values` are by dotted key."""
+    several = {key: value for key, value in values.items() if table[key].traced and isinstance(value, tuple)}
+    return {key: len(value) for key, value in several.items() if len(value) > 1}
+
+
+def runs_by_values(values: dict[str, Any], table: dict[str, Key]) -> int:
+    """The number of runs that the traced keys with several values give; 1 without such keys."""
+    counts = values_per_run(values, table)
+    if len(set(counts.values())) > 1:
+        listed = " and ".join(f"config.{key} has {n} values" for key, n in counts.items())
+        raise ConfigError(f"{listed}: these are one per run, so give as many of each")
+    return max(counts.values(), default=1)
+
+
+def about_runs(config: Any, table: dict[str, Key]) -> str:
+    """A sentence on runs that differ in given values, such as "2 runs, one per value of seed"; "" without any."""
+    counts = values_per_run(flat(config), table)
+    return f"{config.runs} runs, one per value of {' and '.join(counts)}" if counts else ""
+
+
 def check_values_per_run(config: Any, table: dict[str, Key]) -> None:
     """A traced key has one value, or one per run."""
     for key, value in flat(config).items():

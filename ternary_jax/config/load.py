@@ -10,10 +10,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ternary_jax.config import locate
-from ternary_jax.config.checks import check
-from ternary_jax.config.keys import Key, allowed, flat, nested, typed, value_of
-from ternary_jax.config.table import extensions, keys_of
+from ternary_jax.config import locate, source
+from ternary_jax.config.keys import Key, flat, nested, typed
+from ternary_jax.config.table import keys_of
+from ternary_jax.config.validate import validated
 from ternary_jax.errors import ConfigError
 
 
@@ -21,6 +21,9 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
     """The config of a file, checked and locked, a ConfigDict.
 
     The folder of the file comes first in sys.path, so a config can import a task module that is beside it.
+
+    Several values of keys that may differ between runs, such as train.learning_rate=1e-3,2e-3, are one per run. They
+    give the number of runs, unless the overrides, the sweep or the file set `runs`.
 
     path: a file with get_config(), or the bare name of a packaged one; with :ARG after it for get_config(ARG)
     overrides: {"a.b": value}, or texts "a.b=value" as they are typed
@@ -37,18 +40,7 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
     if fixed := [key for key in rows if key in table and not (table[key].traced or key == "runs")]:
         traced = ", ".join(key for key in table if table[key].traced)
         raise ConfigError(f"sweep(add) of {file} sets config.{fixed[0]}, which is the same in all runs: set {traced}")
-    values = {key: value_of(key, value, where, table) for key, (value, where) in given.items()}
-    for key in table:
-        if key not in values:
-            raise ConfigError(f"{file} has no config.{key}: set it to {allowed(table[key])}")
-    config = ConfigDict(nested(values)).lock()
-    trains = not hasattr(module, "report")
-    if trains:
-        check(config, table)
-    for one in [*(extensions() if trains else []), module]:
-        if hasattr(one, "check"):
-            one.check(config)
-    return config
+    return validated(given, table, module, file, infer_runs=not {"runs"} & {*rows, *changes})
 
 
 def read(path: str | Path) -> Any:
@@ -89,6 +81,7 @@ def _call(what: str, function: Callable, *args: Any) -> Any:
 
 def _named(file: str, form: str) -> Any:
     """The function of a config file with the name in `form`, such as "get_config(arg)"."""
+    source.tree(file)  # a file that is no program is refused before it runs
     locate.search(os.path.dirname(file))
     names = _call(file, runpy.run_path, os.path.abspath(file))
     name = form.partition("(")[0]

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from ternary_jax.config import source
 from ternary_jax.errors import ConfigError
 
 _INSIDE = Path(__file__).parents[1] / "configs"
@@ -34,6 +35,7 @@ def file_of(name: str) -> str:
         return str(FOLDER / f"{name}.py")
     if os.path.isfile(name):
         return name
+    source.check_folder(name)
     if _is_bare(name):
         raise ConfigError(
             f"--config={name}: there is no packaged config of this name; there are {', '.join(packaged())}; a config "
@@ -58,7 +60,7 @@ def search(folder: str | Path) -> None:
 
 def check_imports(file: str) -> None:
     """Check that the modules that a config file imports are those beside it, where such files are there."""
-    for node in ast.walk(ast.parse(Path(file).read_bytes())):
+    for node in ast.walk(source.tree(file)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         else:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ternary_jax.engine.task import Task
+from ternary_jax.errors import ConfigError
 
 # Columns that say where and when a row was measured. A task without epochs has no column "epoch".
 PLACE = ("run", "seed", "step", "epoch", "wall_s", "samples_per_s")
@@ -16,12 +17,12 @@ def columns(info: Any) -> dict[str, Any]:
 
 
 def refuse_colliding_metrics(task: Task) -> None:
-    """Raise a ValueError where two metrics, or a metric and a column of the engine, share a name."""
+    """Raise a ConfigError where two metrics, or a metric and a column of the engine, share a name."""
     _refuse_shared(task, [*_reserved(task), ("loss", "the total loss"), ("gradient_norm", "the norm of all gradients")])
 
 
 def refuse_colliding_columns(task: Task, info: Any) -> None:
-    """Raise a ValueError where two values of a row share a column, or two values that controllers read share a name."""
+    """Raise a ConfigError where two values of a row share a column, or two that controllers read share a name."""
     _refuse_shared(task, [*_reserved(task), *((name, what) for what, name, _ in _named(info))])
     readable = [("loss", "the total loss"), *((name, "a loss term") for name in info.terms)]
     _refuse_shared(task, [*readable, *((name, "a signal") for name in info.signals)])
@@ -48,4 +49,4 @@ def _refuse_shared(task, named):
     count = Counter(name for name, _ in named)
     if duplicates := [name for name, n in count.items() if n > 1]:
         uses = " and ".join(dict.fromkeys(what for name, what in named if name == duplicates[0]))
-        raise ValueError(f"the task {task.name} has two values called {duplicates[0]}, {uses}: rename one of them")
+        raise ConfigError(f"the task {task.name} has two values called {duplicates[0]}, {uses}: rename one of them")

@@ -15,11 +15,12 @@ from jax.flatten_util import ravel_pytree
 from ternary_jax.control import schedules
 from ternary_jax.control.chain import Control, Controls, chain
 from ternary_jax.control.look_ahead import rows_ahead
-from ternary_jax.engine import optimizer, stopping
+from ternary_jax.engine import declared, optimizer, stopping
 from ternary_jax.engine.columns import refuse_colliding_columns
 from ternary_jax.engine.plan import plan, schedule_rows
 from ternary_jax.engine.step import StepInfo, TrainState, first_nonfinite, flat, make_step, prng_keys
 from ternary_jax.engine.task import Context, Task
+from ternary_jax.errors import ConfigError
 from ternary_jax.metric import Metric
 
 SCHEDULE = "learning_rate"  # name of the first controller of every chain, and of the schedule row that it follows
@@ -69,7 +70,7 @@ def carried_metrics(task: Task, static: Any) -> dict[str, Metric]:
 def control_chain(task: Task) -> Control:
     """The whole chain: the schedule of the learning rate, then the controllers of the task."""
     if SCHEDULE in task.controllers:
-        raise ValueError(f"the task {task.name} has a controller called {SCHEDULE}, as the engine has: rename it")
+        raise ConfigError(f"the task {task.name} has a controller called {SCHEDULE}, as the engine has: rename it")
     return chain({SCHEDULE: schedules.follow(SCHEDULE), **task.controllers})
 
 
@@ -132,13 +133,15 @@ def make_evaluate(task: Task, static: Any) -> Callable[..., TrainState]:
         context = evaluation_context(state, end, hypers, data)
 
         def cheap(state):
-            metrics = state.metrics | _checked(task, task.evaluate(state.params, context), False)
+            metrics = state.metrics | declared.metrics(task, task.evaluate(state.params, context), costly=False)
             if steps.costly:
                 metrics = jax.lax.cond(steps.due(end, steps.costly), costly, lambda metrics: metrics, metrics)
+            elif static.evaluate.costly_every:
+                declared.check_costly(task, state.params, context)
             return state._replace(metrics=metrics, stop=stopping.evaluated(state.stop, metrics, metrics_of, static))
 
         def costly(metrics):
-            return metrics | _checked(task, task.costly(state.params, context), True)
+            return metrics | declared.metrics(task, task.costly(state.params, context), costly=True)
 
         return jax.lax.cond(steps.due(end, steps.cheap), cheap, lambda state: state, state)
 
@@ -175,14 +178,3 @@ def _rows(row, first, n, look_ahead):
 
 def _select(condition, if_true, if_false):
     return jax.tree.map(functools.partial(jnp.where, condition), if_true, if_false)
-
-
-def _checked(task, metrics, costly):
-    """The measured metrics in float32. Raises a ValueError where their names are not those of `Task.metrics`."""
-    declared = {metric.name for metric in task.metrics if metric.costly == costly}
-    if differing := sorted(metrics.keys() ^ declared):
-        function = "costly" if costly else "evaluate"
-        raise ValueError(
-            f"Task.metrics and Task.{function} of {task.name} differ in {', '.join(differing)}: name the same"
-        )
-    return {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}

@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 
 from ternary_jax.control.chain import Control, Controls, Signals
 from ternary_jax.control.look_ahead import forward_over_reverse, learning
+from ternary_jax.engine import declared
 from ternary_jax.engine.stopping import StopState
 from ternary_jax.engine.task import Context, Loss, Task
 
@@ -94,7 +95,7 @@ def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs
             params=_shaped(optax.apply_updates(params, updates), state.params),
             opt_state=opt_state,
             control=control_state,
-            last={name: readable[name] for name in task.signals},
+            last=declared.signals(task, readable),
             knobs={name: controls.knobs[name] for name in state.knobs},
             task=task.state.advance(state.task, batch, loss.aux) if task.state else state.task,
         )

@@ -1,0 +1,71 @@
+"""The meaning and the default of each key of a config, from the config files that it starts from.
+
+The sources are the documentation: a table of texts beside the keys would be a second one, and would disagree with it.
+"""
+
+import ast
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ternary_jax.config import comments, locate, source
+from ternary_jax.config.keys import flat
+from ternary_jax.config.load import read
+
+
+def meanings(path: str | Path, task: str, keys: list[str]) -> dict[str, str]:
+    """The comment of each key, "" for one without.
+
+    Of several files, the first that has a comment decides: a base file says what a key means, and one that starts from
+    it says why its value is another. After the files of the config come those of the package for the same task.
+
+    path: as in load_config
+    """
+    file = locate.file_of(locate.cut(path)[0])
+    others = [str(locate.FOLDER / f"{name}.py") for name in locate.packaged()]
+    named = [other for other in others if f'"{task}"' in Path(other).read_text()]
+    files = [*started_from(file), *(one for other in [*named, _DEFAULTS] for one in started_from(other))]
+    noted = [comments.of_keys(source.read_bytes(one)) for one in dict.fromkeys(files)]
+    return {key: next(filter(None, (_meaning(notes, key) for notes in noted)), "") for key in keys}
+
+
+def defaults(path: str | Path) -> dict[str, Any]:
+    """The value of each key in the first file that sets it, of those that a config starts from; by dotted key."""
+    values: dict[str, Any] = {}
+    for name in [*started_from(locate.file_of(locate.cut(path)[0]))[:-1], path]:
+        values = flat(read(name)) | values
+    return values
+
+
+@cache
+def started_from(file: str) -> tuple[str, ...]:
+    """The config files that a file reads with `read(...)`, the first one first; at the end, the file itself."""
+    calls = [node for node in ast.walk(source.tree(file)) if isinstance(node, ast.Call)]
+    reads = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "read"]
+    words = [node.value for call in reads for node in ast.walk(call) if isinstance(node, ast.Constant)]
+    bases = [_base(word, file) for word in words if isinstance(word, str)]
+    found = [one for base in bases if base and base != file for one in started_from(base)]
+    return (*dict.fromkeys(found), file)
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+_DEFAULTS = str(locate.FOLDER / "defaults.py")
+
+
+def _base(word: str, file: str) -> str:
+    """The config file that a text in a call of `read` means: beside the file, from here, or packaged; "" for none."""
+    name = word.partition(":")[0]
+    packaged = locate.FOLDER / f"{Path(name).stem}.py"
+    tried = [Path(file).with_name(name) if name else packaged, Path(name), packaged]
+    return str(next((one for one in tried if one.suffix == ".py" and one.is_file()), ""))
+
+
+def _meaning(notes: dict[str, str], key: str) -> str:
+    """The comment of a key; of one that a loop over names sets without a comment, that of its group."""
+    if notes.get(key):
+        return notes[key]
+    patterns = [pattern for pattern in notes if comments.ANY in pattern and fnmatchcase(key, pattern)]
+    own = [notes[pattern] or notes.get(key.rpartition(".")[0], "") for pattern in patterns]
+    return next(filter(None, own), "")

@@ -1,0 +1,73 @@
+"""Checks, while a program is traced, that a task gives what it declares: its metrics, and the signals of controllers.
+
+They protect from an error of JAX that compares two pytrees, or of Python that names a key, but not the task.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ternary_jax.engine.task import Task
+from ternary_jax.errors import ConfigError
+
+
+def metrics(task: Task, found: Any, costly: bool) -> dict[str, Array]:
+    """The metrics that `Task.evaluate`, or `Task.costly`, has returned, in float32.
+
+    They are those that `Task.metrics` declares as such, and scalars; a ConfigError names the first that is not.
+    """
+    where = f"Task.{'costly' if costly else 'evaluate'}"
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"{where} of {task.name} returns {type(found).__name__}: return a dict of metrics by name")
+    declared = [metric.name for metric in task.metrics if metric.costly == costly]
+    if undeclared := [name for name in found if name not in declared]:
+        raise ConfigError(_undeclared(task, where, str(undeclared[0]), declared, costly))
+    if missing := [name for name in declared if name not in found]:
+        raise ConfigError(
+            f"Task.metrics of {task.name} declares {missing[0]}, which {where} does not return: it returns "
+            f"{_listed(found)}; return it too, or do not declare it"
+        )
+    if wide := [name for name, value in found.items() if jnp.ndim(value)]:
+        shape = jnp.shape(found[wide[0]])
+        raise ConfigError(f"{where} of {task.name} returns {wide[0]} of shape {shape}: a metric is a scalar of one run")
+    return {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}
+
+
+def signals(task: Task, readable: Mapping[str, Array]) -> dict[str, Array]:
+    """The values of this step that `Task.signals` lists; a ConfigError names the first that no step has."""
+    if unknown := [name for name in task.signals if name not in readable]:
+        wrong = f"Task.signals of {task.name} lists {unknown[0]}, which no step of it gives"
+        raise ConfigError(f"{wrong}{_nearest(unknown[0], readable)}; there are {_listed(readable)}")
+    return {name: readable[name] for name in task.signals}
+
+
+def check_costly(task: Task, params: Any, context: Any) -> None:
+    """Check the costly metrics where no chunk measures them, so that a long run does not end with their error."""
+    jax.eval_shape(lambda: metrics(task, task.costly(params, context), costly=True))
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _undeclared(task: Task, where: str, name: str, declared: list[str], costly: bool) -> str:
+    """The sentence on a metric that is returned and not declared, or declared for the other function."""
+    if name in [metric.name for metric in task.metrics]:
+        fix = f"declare it with costly={costly}, or return it from Task.{'evaluate' if costly else 'costly'}"
+        return f"{where} of {task.name} returns {name}, which Task.metrics declares with costly={not costly}: {fix}"
+    return (
+        f"{where} of {task.name} returns {name}, which Task.metrics does not declare{_nearest(name, declared)}; "
+        f"declared are {_listed(declared)}: declare it, or do not return it"
+    )
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, [*names], 1)
+    return f": the nearest is {near[0]}" if near else ""
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(str, names)) or "none"
