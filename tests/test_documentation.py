@@ -24,7 +24,7 @@ def test_a_meaning_is_that_of_the_file_that_a_config_starts_from():
     found = documentation.meanings("v5_12", "ternary_jax.vae.task", [*keys, "no.such"])
     assert found["losses.bands.radius"] == "weight of the radii"
     assert found["model.B.decoder_gain"] == "factor on the input of the decoder"
-    assert found["model.A.posterior"].startswith('Which latent vector training decodes: "point": that of the encoder')
+    assert found["model.A.posterior"].startswith('The latent vector that training decodes. "point": the encoder')
     assert found["rates.curvature"] == "factor on the learning rate of each group of parameters"
     assert found["losses.kl.weight"] == "KL of a Gaussian posterior to N(0, 1)"
     assert found["no.such"] == ""
