@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> None:
     if hasattr(task, "report"):
         if given.workdir:
             command_line.fail(f"--workdir={given.workdir}: {task.__name__} writes nothing; leave --workdir out")
-        print(task.report(settings))
+        command_line.show(task.report(settings))
         return
     from ternary_jax.analysis import summary_table
     from ternary_jax.engine import host
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
     again = shlex.join([*command_line.program(), *typed, f"--workdir={workdir}"])
     try:
         summary = host.run(settings, workdir, again, process_start())
-        print(f"{summary_table.text(summary)}\n\nin {workdir}")
+        command_line.show(f"{summary_table.text(summary)}\n\n{summary_table.next_steps(workdir)}")
     except (config.ConfigError, RunError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
 
