@@ -11,6 +11,8 @@ from ternary_jax.metric import Metric
 from ternary_jax.workdir import Run
 
 COUNTS = ("runs",)  # config keys that count runs, and describe none
+# Groups of config keys that say when a run is measured and saved, not how it trains: they are the last columns.
+RECORDS = ("evaluate", "checkpoint", "log", "compilation_cache")
 
 
 def text(workdirs: Sequence[Run], names: Sequence[str] = ()) -> str:
@@ -25,8 +27,8 @@ def text(workdirs: Sequence[Run], names: Sequence[str] = ()) -> str:
     _check_shared(names, shared)
     each = [_runs(run) for run in workdirs]
     found = settings.settings([one for runs in each for one in runs], shared)
-    for one in found:  # the workdir is the first column
-        one["hypers"] = {"workdir": one["hypers"]["workdir"]} | one["hypers"]
+    keys = _columns(found)
+    found = [one | {"hypers": {key: one["hypers"].get(key) for key in keys}} for one in found]
     first = [name for run in workdirs for name in data.watched_first(run.config)]
     columns = {name: shared[name] for name in names} or settings.chosen(found, shared, first)
     same = all(_references(other[name]) == _references(shared[name]) for other in measured for name in columns)
@@ -54,6 +56,17 @@ def _runs(run: Run) -> list[dict[str, Any]]:
         one | {"task": task, "hypers": {"workdir": str(run.path)} | config | one["hypers"]}
         for one in data.run_table(run.config, summary, history.histories(rows))
     ]
+
+
+def _columns(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys in which the settings differ: the workdir, keys with several values in a workdir, others, RECORDS."""
+    keys = dict.fromkeys(key for one in found for key in one["hypers"])
+
+    def within(key):
+        values = {(one["hypers"]["workdir"], one["hypers"].get(key)) for one in found}
+        return len(values) > len({workdir for workdir, _ in values})
+
+    return sorted(keys, key=lambda key: (key != "workdir", not within(key), key.partition(".")[0] in RECORDS, key))
 
 
 def _hashable(value: Any) -> Any:

@@ -84,8 +84,8 @@ def _curves(ax, name, runs, unit):
     values = values[np.isfinite(values)]
     if name in ("loss", "gradient_norm") and values.size and values.min() > 0:
         ax.set_yscale("log")
-    ax.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
-    ax.tick_params(labelsize=8)
+    ax.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center", labelpad=8)
+    ax.tick_params(which="both", labelsize=8)
     if name == "loss" and 1 < len(runs) <= FEW:
         ax.legend(fontsize=7, frameon=False, ncols=len(runs), loc="upper right")
 

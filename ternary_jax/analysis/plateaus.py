@@ -50,8 +50,7 @@ def described(
 
     def about(begin, end):
         part = loss[begin : end + 1]
-        part = part[np.isfinite(part)]
-        return {"loss": [float(part[0]), float(part[-1])], "falls": falls(part, whole)} if part.size else {}
+        return {"loss": [float(part[0]), float(part[-1])], "falls": falls(part, whole)}
 
     def can_rise(end):
         at = {one: history.columns[one.name][end] for one in watched if one.name in history.columns}

@@ -47,8 +47,8 @@ def _metrics_table(summary):
     lines = [["metric", *names, "ceiling", "chance", "untrained"]]
     for name, metric in metrics_of(summary).items():
         ends = settings.finals(name, runs)
-        values = sorted(ends.values(), reverse=metric.better < 0) or [None]
-        cells = [cell(statistics.median(values) if ends else None), cell(values[0]), cell(values[-1])]
+        values = sorted(ends.values(), reverse=metric.better < 0)
+        cells = [cell(x) for x in ((statistics.median(values), values[0], values[-1]) if values else (None,) * 3)]
         if one:
             best = runs[0]["best"].get(name, {"value": None, "step": "-"})
             cells[1:] = cell(best["value"]), f"{best['step']}"

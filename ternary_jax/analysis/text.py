@@ -154,7 +154,7 @@ def _places(each, unit):
 def _generalisation(found):
     lines = ["generalisation, by held-out figures"]
     for group in found["generalisation"]:
-        n, about = len(group["runs"]), ", ".join(f"{name} {value:g}" for name, value in group["hypers"].items())
+        n, about = len(group["runs"]), settings.label(group["hypers"])
         lines += [f" {n} run{'s' * (n > 1)} of {about}"] if about else []
         for name, one in group["metrics"].items():
             counts = "; ".join(f"{k} of {n} runs {verdict}" for verdict, k in one["verdicts"].items())
