@@ -1,6 +1,7 @@
 """Tables with a row for each setting, at the end of a run and in the analysis of one or several workdirs."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from few_rows import NAN, describe, finished, row
 from test_analyze import N, answer, edit, workdir
 
+from ternary_jax import analyze
 from ternary_jax.analysis import settings, summary_table
 from ternary_jax.metric import Metric
 
@@ -141,13 +143,20 @@ def test_what_cannot_be_compared_is_one_sentence(tmp_path, capsys):
         assert words in err
 
 
-def test_a_reader_that_has_gone_ends_the_output_quietly():
-    code = "import time; from ternary_jax.command_line import show; time.sleep(0.3); show('x\\n' * 10**6)"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
-    ) as one:
+def test_a_reader_that_has_gone_ends_the_output_quietly(tmp_path, monkeypatch):
+    command = [sys.executable, "-m", "ternary_jax.main", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as one:
         assert one.stdout is not None
         one.stdout.close()
         assert one.wait(timeout=30) == 141  # of a tool that SIGPIPE ends, in a shell
         assert one.stderr is not None
         assert one.stderr.read() == b""
+    folder = workdir(tmp_path / "run", "steady", runs=1)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        with pytest.raises(SystemExit) as end:
+            analyze.main([str(folder), "--no-figures"])
+    assert end.value.code == 141
+    assert (folder / "analysis.json").exists()
