@@ -1,6 +1,7 @@
 """Structured-latent models over the 3-adic space of ternary operations."""
 
 import os
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
     from ternary_jax.config import load_config
 
     __version__: str
+
+# Unix seconds at which this interpreter had to begin for the CPU time that it has used: see provenance.process_start.
+_BEGUN = time.time() - time.process_time()
 
 # For every program that it loads from the compilation cache, XLA logs an error of two long lines: it takes two of its
 # own tuning options for CPU features that this machine lacks, and then runs the program (jax issue 38445). So only

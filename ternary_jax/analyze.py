@@ -2,22 +2,30 @@
 
     python -m ternary_jax.analyze runs/first
     python -m ternary_jax.analyze runs/first --metrics=held_out_accuracy,held_out_valuation
+    python -m ternary_jax.analyze runs/first runs/second
 
 It reads the workdir of a training of one or many runs, also while the training is under way. It prints
 
   the completion checklist, each item with the values that decide it;
+  where runs differ in more than their seeds, a row for each setting: median, worst and number of runs;
   the levels of success of the task, beside the best possible values;
   plateaus and the rises that follow them: which are grokking events, and what was ruled out or explains the others;
   phase transitions, changes of the regime of the gradients, change points;
   the verdict on generalisation from held-out metrics: without a held-out set there is none;
 
 and writes WORKDIR/analysis.json, which has all of it, and WORKDIR/analysis_*.png, a figure for each group of runs that
-differ only by their seeds. Exit status: 0; 2 where there is nothing to analyse, with a sentence on the fix.
+differ only by their seeds.
+
+Of several workdirs of one task it prints a table alone, and writes nothing: a row for each workdir and setting, with
+the config keys in which they differ, and the metrics that all of them measure, or those in --metrics.
+
+Exit status: 0; 2 where there is nothing to analyse, with a sentence on the fix.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from ternary_jax import command_line
@@ -34,27 +42,44 @@ def main(argv: Sequence[str]) -> None:
     parser = _Parser(
         "python -m ternary_jax.analyze", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("workdir", metavar="WORKDIR", help="the --workdir of a training")
+    parser.add_argument("workdirs", metavar="WORKDIR", nargs="+", help="the --workdir of a training, or of several")
     parser.add_argument(
         "--metrics",
         default="",
-        help="metrics to search for events; by default those of the detector of the run, or all that have a scale",
+        help="metrics to search for events; by default those of the detector of the run, or all that have a scale. "
+        "Of several workdirs: the metrics of the table",
     )
     parser.add_argument("--no-figures", action="store_true", help="draw nothing")
     given = parser.parse_args(argv)
-    from ternary_jax import workdir  # after the parser: these imports are slow
+    paths = [*{Path(path).resolve(): path for path in given.workdirs}.values()]
+    metrics = tuple(filter(None, given.metrics.split(",")))
+    try:
+        told = _compared(paths, metrics) if len(paths) > 1 else _analysed(paths[0], metrics, not given.no_figures)
+    except (ConfigError, RunError, WorkdirError) as e:
+        command_line.fail(str(e))
+    command_line.show(told)
+
+
+def _analysed(path: str, metrics: Sequence[str], draw: bool) -> str:
+    """The findings of one workdir as text, after its files are written."""
+    from ternary_jax import workdir  # below the parser: these imports are slow
     from ternary_jax.analysis import data, figures, text
     from ternary_jax.workdir import files
 
-    try:
-        run = workdir.open(given.workdir)
-        found = data.analyse(run, tuple(filter(None, given.metrics.split(","))))
-        files.write_json(run.path / "analysis.json", found, infinite="inf")
-        drawn = [] if given.no_figures else figures.draw(found, run.rows(), run.path)
-    except (ConfigError, RunError, WorkdirError) as e:
-        command_line.fail(str(e))
+    run = workdir.open(path)
+    found = data.analyse(run, metrics)
+    files.write_json(run.path / "analysis.json", found, infinite="inf")
+    drawn = figures.draw(found, run.rows(), run.path) if draw else []
     written = ", ".join(["analysis.json", *(file.name for file in drawn)])
-    print(f"{text.text(found)}\n\nin {run.path}: {written}")
+    return f"{text.text(found)}\n\nin {run.path}: {written}"
+
+
+def _compared(paths: Sequence[str], metrics: Sequence[str]) -> str:
+    """The table of several workdirs."""
+    from ternary_jax import workdir
+    from ternary_jax.analysis import comparison
+
+    return comparison.text([workdir.open(path) for path in paths], metrics)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ A value follows its flag after = or after a space.
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
@@ -62,7 +63,7 @@ def parse(argv: Sequence[str], text: str) -> Given:
     --help prints the text. Of a flag that is given twice, the last one holds.
     """
     if {"-h", "-help", "--help"} & set(argv):
-        print(text.strip())
+        show(text.strip())
         sys.exit(0)
     values, overrides = {}, []
     for arg in joined(argv):
@@ -97,3 +98,15 @@ def fail(sentence: str, status: int = 2) -> NoReturn:
     """Print the sentence to stderr and exit."""
     print(sentence, file=sys.stderr)
     sys.exit(status)
+
+
+def show(text: str) -> None:
+    """Print to stdout. Where the reader of a pipe has gone, as in `| head`, exit with the status of a SIGPIPE, 141.
+
+    SIGPIPE itself stays ignored, as Python has it: it would also end a training whose stderr goes into a pipe.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again when it exits
+        sys.exit(128 + signal.SIGPIPE)

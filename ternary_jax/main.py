@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> None:
             command_line.fail(f"--workdir={given.workdir}: {task.__name__} writes nothing; leave --workdir out")
         if given.dry_run is not None:
             command_line.fail(f"--dry-run: {task.__name__} trains nothing; leave --dry-run out")
-        print(task.report(settings))
+        command_line.show(task.report(settings))
         return
     from ternary_jax import terminal
     from ternary_jax.analysis import summary_table
@@ -74,7 +74,7 @@ def main(argv: Sequence[str]) -> None:
             command_line.show(f"{listing.differences(given.config_path, settings)}\n\n{dry_run.text(found)}")
             return
         summary = host.run(settings, workdir, again, process_start())
-        print(f"{summary_table.text(summary)}\n\nin {workdir}")
+        command_line.show(f"{summary_table.text(summary)}\n\n{summary_table.next_steps(workdir)}")
     except (config.ConfigError, RunError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
 

@@ -10,17 +10,24 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-IMPORTED = time.time()
+import ternary_jax
 
 
 @functools.cache
 def process_start() -> float:
-    """Unix seconds of the start of this process, before its imports; without /proc, of the import of this module."""
+    """Unix seconds of the start of this interpreter, before its imports.
+
+    It is the later of two times: the start of the process, where there is /proc; and the import of this package minus
+    the CPU time of the process until then, which is near the start of an interpreter that imports the package first,
+    as both commands do. The process alone may be older than its interpreter: a shell that replaces itself by Python
+    (exec, as in `sh -c 'pip install ... && python ...'`) keeps its start, and Linux keeps no time of an exec: the times
+    of the files in /proc are those of the first look at them, and CPU time goes on.
+    """
     with suppress(OSError, AttributeError, ValueError, IndexError):
         ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]  # the name may have spaces
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
-        return min(IMPORTED, time.time() - age)
-    return IMPORTED
+        return max(ternary_jax._BEGUN, time.time() - age)
+    return ternary_jax._BEGUN
 
 
 @functools.cache

@@ -64,6 +64,7 @@ ONLINE = "tests/grokking/test_online.py -k 'no_step_twice or all_that_have or ca
 CHANGES = "tests/grokking/test_changes.py"
 EMERGENCE = "tests/grokking/test_emergence.py -k 'rank or vertices or hyperplane or switch or loop'"
 ANALYSIS = "tests/analysis/test_analyze.py -k 'not drawn and not of_its_task and not mistake'"
+SETTINGS, PLATEAUS = (f"tests/analysis/test_{name}.py" for name in ("settings", "plateaus"))
 
 # An entry is one line of name, file and tests, and one of the old and the new text.
 # fmt: off
@@ -359,8 +360,12 @@ ROWS = (
      "rate = len(e.runs) * float(", "rate = float("),
     ("success_of_a_collapse", "ternary_jax/analysis/data.py", ANALYSIS,
      "in asked.items()], 0) & ~collapsed for asked", "in asked.items()], 0) for asked"),
-    ("runs_of_other_splits_are_apart", "ternary_jax/analysis/data.py", ANALYSIS,
+    ("runs_of_other_splits_are_apart", "ternary_jax/analysis/settings.py", SETTINGS,
      'if not name.endswith("seed")}', 'if name != "seed"}'),
+    ("the_worst_is_the_least", "ternary_jax/analysis/settings.py", SETTINGS,
+     "key=lambda x: metric.better * x, default", "default"),
+    ("noise_falls", "ternary_jax/analysis/plateaus.py", PLATEAUS,
+     "np.mean(lower) >= PAIRS and fall", "fall"),
     ("infinity_is_null", "ternary_jax/workdir/files.py", ANALYSIS,
      "return infinite if value == math.inf else None", "return None"),
     ("impossible_levels_are_possible", "ternary_jax/analysis/data.py", ANALYSIS,

@@ -199,7 +199,7 @@ def sweep(add):
 def test_a_training_gets_its_config_and_a_workdir(engine, capsys, monkeypatch):
     assert answer(capsys, engine.config, "--config.train.epochs=3") == (
         0,
-        f"the table of the summary\n\nin {engine.given[-1][1]}\n",
+        f"the table of the summary\n\n{summary_table.next_steps(engine.given[-1][1])}\n",
         "",
     )
     assert answer(capsys, engine.config, "--sweep", "--workdir=there")[0] == 0

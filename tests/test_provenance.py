@@ -1,5 +1,6 @@
 """The provenance of a result: commit and versions of this checkout, start of this process."""
 
+import shlex
 import subprocess
 import sys
 import time
@@ -10,15 +11,23 @@ from ternary_jax.provenance import provenance
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_process_began_before_its_imports():
+def test_the_interpreter_began_before_what_it_computed_before_the_import():
     code = (
-        "import time; t = time.time(); time.sleep(0.3)\n"
+        "import time; t = time.time()\n"
+        "while time.process_time() < 0.4: pass\n"
         "from ternary_jax.provenance import process_start; print(t, process_start())"
     )
     start = time.time()
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     first, began = map(float, told.split())
     assert start - 0.05 < began < first
+
+
+def test_a_shell_that_python_replaced_does_not_count():
+    code = "import time; t = time.time(); from ternary_jax.provenance import process_start; print(t - process_start())"
+    command = ["sh", "-c", f"sleep 1.5; exec {shlex.quote(sys.executable)} -c {shlex.quote(code)}"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert 0 < float(told) < 1
 
 
 def test_provenance_is_that_of_the_checkout():

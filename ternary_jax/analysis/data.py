@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ternary_jax.analysis import plateaus, settings
 from ternary_jax.config import ConfigError, keys_of
 from ternary_jax.errors import WorkdirError
 from ternary_jax.grokking import definitions, history
@@ -21,6 +22,7 @@ class Evidence(NamedTuple):
 
     rows: the columns of metrics.jsonl, of all runs; histories: the same, by run
     runs: the findings of each run, and the last value of each of its columns
+    settings: the results of each setting, see `settings.settings`
     unit: the unit that the config counts in, "epoch" or "step"
     """
 
@@ -30,21 +32,25 @@ class Evidence(NamedTuple):
     metrics: dict[str, Metric]
     histories: list[History]
     runs: list[dict[str, Any]]
+    settings: list[dict[str, Any]]
     unit: str
 
 
 def analyse(run: Run, names: Sequence[str] = ()) -> dict[str, Any]:
     """All findings. names: metrics to search for events; (): those of the detector, or all that have a scale."""
-    rows, unit = run.rows(), "epoch" if run.config["train.epochs"] else "step"
-    _check_analysable(run, rows, unit)
+    rows, unit = run.rows(), unit_of(run.config)
+    _check_analysable(run)
+    check_evaluated(run, rows)
     summary, metrics, criteria = run.summary, run.metrics, run.criteria
     histories, thresholds = history.histories(rows), _thresholds(run.config)
     searched = _searched(run.config, metrics, histories, names)
+    found = history.analyse(histories, searched, metrics.values(), thresholds)
     runs = [
-        one | {"hypers": _hypers(run.config, summary, h.run), "final": _final(h)}
-        for one, h in zip(history.analyse(histories, searched, metrics.values(), thresholds), histories, strict=True)
+        plateaus.described(one, h, searched, metrics, thresholds) | about
+        for one, h, about in zip(found, histories, run_table(run.config, summary, histories), strict=True)
     ]
-    evidence = Evidence(run, rows, summary, metrics, histories, runs, unit)
+    evidence = Evidence(run, rows, summary, metrics, histories, runs, settings.settings(runs, metrics), unit)
+    first = watched_first(run.config)
     enough = len(searched) >= thresholds.together and min(one["evaluations"] for one in runs) >= thresholds.least()
     return {
         "workdir": str(run.path),
@@ -54,35 +60,58 @@ def analyse(run: Run, names: Sequence[str] = ()) -> dict[str, Any]:
         "now": float(np.max(rows[unit])),
         "length": run.config[f"train.{unit}s"],
         "phases": _phases(run.config),
-        "metrics": [one._asdict() for one in searched],
+        "metrics": [one._asdict() | _references(metrics[one.name]) for one in searched],
         "thresholds": thresholds._asdict(),
+        "settings": evidence.settings,
+        "compared": [one._asdict() for one in settings.chosen(evidence.settings, metrics, first).values()],
         "success": {one.name: _success(one, evidence) for one in criteria if one.levels},
         "generalisation": [
             {"runs": [one["run"] for one in group], "hypers": about, "metrics": history.over_runs(group)}
-            for about, group in groups(runs)
+            for about, group in settings.groups(runs)
         ],
         "checklist": _checklist(evidence, criteria, enough),
         "runs": runs,
     }
 
 
-def groups(runs: Sequence[Mapping[str, Any]]) -> list[tuple[dict[str, float], list[Mapping[str, Any]]]]:
-    """[(hypers in which the groups differ, runs)]. Runs of one group differ only by seeds, data.split_seed included."""
-    made: dict[tuple, list] = {}
-    for run in runs:
-        hypers = {name: value for name, value in run["hypers"].items() if not name.endswith("seed")}
-        made.setdefault(tuple(sorted(hypers.items())), []).append(run)
-    shared = set.intersection(*map(set, made))
-    return [({name: x for name, x in hypers if (name, x) not in shared}, runs) for hypers, runs in made.items()]
+def run_table(
+    config: Mapping[str, Any], summary: Mapping[str, Any], histories: Iterable[History]
+) -> list[dict[str, Any]]:
+    """{"run", "hypers", "final": last finite value of each column, "stop": of a summary} of each run with rows."""
+    stops = [{"stop": run["stop"]} for run in summary["runs"]] if summary else []
+    return [
+        {"run": h.run, "hypers": _hypers(config, summary, h.run), "final": _final(h), **(stops[h.run] if stops else {})}
+        for h in histories
+    ]
 
 
-def _check_analysable(run: Run, rows: Columns, unit: str) -> None:
-    """Raise a WorkdirError where there is no evaluation, or where the config has no thresholds of events."""
+def unit_of(config: Mapping[str, Any]) -> str:
+    """The unit that the config counts in, "epoch" or "step"."""
+    return "epoch" if config["train.epochs"] else "step"
+
+
+def watched_first(config: Mapping[str, Any]) -> list[str]:
+    """The metrics that a table shows first: those with targets, then `stop.watch`."""
+    prefix = "targets."
+    targets = [key.removeprefix(prefix) for key in config if key.startswith(prefix)]
+    return targets + [config[key] for key in ("stop.watch",) if key in config]
+
+
+def check_evaluated(run: Run, rows: Columns) -> None:
+    """Raise a WorkdirError where there is no evaluation."""
+    if not rows:
+        every, unit = run.config["evaluate.cheap_every"], unit_of(run.config)
+        raise WorkdirError(f"{run.path} has no evaluation yet: the first comes after {every} {unit}s; try again then")
+
+
+def _check_analysable(run: Run) -> None:
+    """Raise a WorkdirError where the config has no thresholds of events."""
     if "grokking.memory" not in run.config:
         raise WorkdirError(f"{run.path} was trained before there was config.grokking: train again to have it analysed")
-    if not rows:
-        every = run.config["evaluate.cheap_every"]
-        raise WorkdirError(f"{run.path} has no evaluation yet: the first comes after {every} {unit}s; try again then")
+
+
+def _references(metric: Metric) -> dict[str, float]:
+    return {name: getattr(metric, name) for name in ("best", "chance", "tolerance")}
 
 
 def _thresholds(config: Mapping[str, Any]) -> definitions.Thresholds:
@@ -133,6 +162,16 @@ def _ends(e: Evidence, name: str) -> list[float]:
 def _median(values: Iterable[float]) -> float | None:
     values = [x for x in values if math.isfinite(x)]
     return statistics.median(values) if values else None
+
+
+def _middle(e: Evidence, values: Sequence[float]) -> str:
+    """The median of values of the runs as text; of several settings, the least and the greatest of their medians."""
+    place = {run["run"]: k for k, run in enumerate(e.runs)}
+    each = [_median(values[place[run]] for run in one["runs"]) for one in e.settings]
+    known = [x for x in each if x is not None]
+    if len(each) == 1 or not known:
+        return f"median {cell(each[0])}"
+    return f"medians of {len(each)} settings from {cell(min(known))} to {cell(max(known))}"
 
 
 # --- success ----------------------------------------------------------------------------------------------------------
@@ -209,16 +248,18 @@ def _stable(e):
 
 
 def _progress(e):
-    first, last = ([one.columns["loss"][k] for one in e.histories] for k in (0, -1))
-    because = f"median loss {cell(_median(first))} at first, {cell(_median(last))} now"
-    return _of_runs("progress: the loss fell", [y < x for x, y in zip(first, last, strict=True)], because)
+    item, losses = "progress: the loss fell", [one.columns["loss"] for one in e.histories]
+    if all(len(x) < 2 for x in losses):
+        return _item(item, None, f"one evaluation shows no progress; its loss is {_middle(e, [x[0] for x in losses])}")
+    because = f"{_middle(e, [x[0] for x in losses])} at first, {_middle(e, [x[-1] for x in losses])} now"
+    return _of_runs(item, [bool(x[-1] < x[0]) for x in losses], because)
 
 
 def _asked(e, name, target):
     if name not in e.metrics:
         return _item(f"{name} of {target:g}", None, "not measured")
     metric, ends = e.metrics[name], _ends(e, name)
-    because = f"median {cell(_median(ends))}"
+    because = _middle(e, ends)
     because += f", best possible {cell(metric.best)}" if math.isfinite(metric.best) else ""
     collapsed = [str(run["run"]) for run, x in zip(e.runs, ends, strict=True) if metric.beyond(x)]
     because += f"; a collapse in run {', '.join(collapsed)}" if collapsed else ""

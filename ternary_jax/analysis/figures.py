@@ -1,12 +1,13 @@
 """The findings of an analysis as figures: metrics over time, and below them the events and phases of each run."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ternary_jax.analysis import data
+from ternary_jax.analysis import settings
 from ternary_jax.grokking import history
 
 COLORS = ("#2e86ab", "#c8553d", "#588157", "#8e6c8a", "#d99a2b", "#3d405b")
@@ -26,13 +27,13 @@ def draw(found: Mapping[str, Any], rows: Mapping[str, np.ndarray], folder: Path)
     import matplotlib.pyplot as plt
 
     histories = {one.run: one for one in history.histories(rows)}
-    groups = data.groups(found["runs"])
+    groups = settings.groups(found["runs"])
     files = []
     for k, (hypers, group) in enumerate(groups):
         runs = [(run, histories[run["run"]]) for run in group]
-        metrics = [metric["name"] for metric in found["metrics"]][:PANELS]
+        metrics = found["metrics"][:PANELS]
         figure = _figure(plt, runs, metrics, found["phases"], found["unit"])
-        about = ", ".join(f"{name} {value:g}" for name, value in hypers.items())
+        about = settings.label(hypers)
         figure.suptitle(
             f"{found['task']}: {len(runs)} run{'s' * (len(runs) > 1)}{', ' + about if about else ''}", fontsize=11
         )
@@ -43,7 +44,7 @@ def draw(found: Mapping[str, Any], rows: Mapping[str, np.ndarray], folder: Path)
 
 
 def _figure(plt, runs, metrics, phases, unit):
-    names = ["loss", *metrics, "gradient_norm"]
+    names = ["loss", *(one["name"] for one in metrics), "gradient_norm"]
     below = max(0.8, 0.16 * len(runs) + 0.5)
     heights = [1.5] * len(names) + [below]
     figure, axes = plt.subplots(
@@ -51,6 +52,8 @@ def _figure(plt, runs, metrics, phases, unit):
     )
     for ax, name in zip(axes, names, strict=False):
         _curves(ax, name, runs, unit)
+    for ax, metric in zip(axes[1:], metrics, strict=False):
+        _references(ax, metric)
     _raster(axes[-1], runs, unit)
     axes[-1].set_xlabel(unit)
     for k, phase in enumerate(phases):
@@ -81,10 +84,29 @@ def _curves(ax, name, runs, unit):
     values = values[np.isfinite(values)]
     if name in ("loss", "gradient_norm") and values.size and values.min() > 0:
         ax.set_yscale("log")
-    ax.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
-    ax.tick_params(labelsize=8)
+    ax.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center", labelpad=8)
+    ax.tick_params(which="both", labelsize=8)
     if name == "loss" and 1 < len(runs) <= FEW:
         ax.legend(fontsize=7, frameon=False, ncols=len(runs), loc="upper right")
+
+
+def _references(ax, metric):
+    """Thin labelled lines at the ceiling and at chance, within the limits of y; ticks are the values themselves.
+
+    The limits are those of the curves, widened to the lines and by the tolerance of the metric. Limits of the curves
+    alone made a picture of rounding out of a metric that rests at its ceiling.
+    """
+    given = {name: metric[field] for name, field in (("ceiling", "best"), ("chance", "chance"))}
+    given = {name: x for name, x in given.items() if math.isfinite(x)}
+    low, high = ax.dataLim.intervaly
+    low, high = min(low, *given.values(), math.inf), max(high, *given.values(), -math.inf)
+    margin = max(0.06 * (high - low), metric["tolerance"])
+    ax.set_ylim(low - margin, high + margin)
+    ax.ticklabel_format(axis="y", useOffset=False)
+    for name, x in given.items():
+        ax.axhline(x, color="#888888", linewidth=0.7, linestyle=(0, (6, 3)), zorder=1)
+        place = dict(xycoords=ax.get_yaxis_transform(), textcoords="offset points", va="center")
+        ax.annotate(f"{name} {x:.5g}", (1, x), xytext=(3, 0), **place, fontsize=6.5, color="#666666")
 
 
 def _median(name, runs, unit):
@@ -101,7 +123,7 @@ def _median(name, runs, unit):
 def _raster(ax, runs, unit):
     """A line for each run: bars are plateaus, filled triangles events, hollow ones other rises, ticks transitions."""
     for y, (run, _) in enumerate(runs):
-        for plateau in run["plateaus"]:
+        for plateau in (one for one in run["plateaus"] if not one["falls"]):
             begin, end = plateau["begin"][unit], plateau["end"][unit]
             ax.barh(y, end - begin, left=begin, height=0.55, color="#dde3e8")
         ticks = sorted({place[unit] for places in run["transitions"].values() for place in places})
@@ -114,8 +136,8 @@ def _raster(ax, runs, unit):
     every = max(1, len(runs) // 16)
     ax.set_yticks(range(0, len(runs), every), [f"run {run['run']}" for run, _ in runs[::every]], fontsize=7)
     ax.set_title(
-        "bars: plateaus; filled triangles: events (gold micro, red standard, dark red major); hollow: rises explained "
-        "otherwise; ticks: phase transitions",
+        "bars: plateaus of the loss; filled triangles: events (gold micro, red standard, dark red major); "
+        "hollow: rises explained otherwise; ticks: phase transitions",
         fontsize=7,
         loc="left",
     )

@@ -1,6 +1,7 @@
-"""The table of final metrics that a training prints at its end."""
+"""The text that a training prints at its end: how it ended, a table of final metrics, and what to do next."""
 
-import math
+import json
+import shlex
 import statistics
 from collections import Counter
 from collections.abc import Mapping
@@ -8,28 +9,52 @@ from typing import Any
 
 import numpy as np
 
-from ternary_jax.metric import Metric
+from ternary_jax.analysis import settings
 from ternary_jax.tables import cell, columns, reference_cell, span
 from ternary_jax.workdir.summary import metrics_of
 
 
 def text(summary: Mapping[str, Any]) -> str:
-    """A summary.json as text: how the training ended, a line per metric, and collapses; "-" is a missing value."""
+    """A summary.json as text: how the training ended, the metrics, and collapses; "-" is a missing value.
+
+    Runs of one setting have a line per metric; runs of several settings, which a median would hide, a row per setting.
+    """
+    metrics = metrics_of(summary)
+    found = settings.settings(summary["runs"], metrics)
+    if len(found) > 1:
+        first = [*summary["targets"], *([summary["watch"]] if "watch" in summary else [])]
+        table = settings.table(found, settings.chosen(found, metrics, first))
+    else:
+        table = _metrics_table(summary)
+    ends = {name: settings.finals(name, summary["runs"]) for name in metrics}
+    collapses = [line for name, metric in metrics.items() for line in settings.collapses(metric, ends[name])]
+    return "\n".join([_ending(summary), "", table, *collapses, *summary.get("notes", ())])
+
+
+def next_steps(workdir: str) -> str:
+    """Where the files of a training are, and how to look at them."""
+    return (
+        f"in {workdir}\n"
+        f"next: python -m ternary_jax.analyze {shlex.quote(workdir)}\n"
+        f"in Python: ternary_jax.workdir.open({json.dumps(workdir)})"
+    )
+
+
+def _metrics_table(summary):
+    """A line per metric: of one run its last and best value, of several the median, worst and best last value."""
     runs, one = summary["runs"], len(summary["runs"]) == 1
     names = ["final", "best", "at step"] if one else ["median", "worst", "best"]
-    lines, collapses = [["metric", *names, "ceiling", "chance", "untrained"]], []
+    lines = [["metric", *names, "ceiling", "chance", "untrained"]]
     for name, metric in metrics_of(summary).items():
-        finals = {run["run"]: run["final"].get(name) for run in runs}
-        ends = {run: x for run, x in finals.items() if x is not None and math.isfinite(x)}
-        values = sorted(ends.values(), reverse=metric.better < 0) or [None]
-        cells = [cell(statistics.median(values) if ends else None), cell(values[0]), cell(values[-1])]
+        ends = settings.finals(name, runs)
+        values = sorted(ends.values(), reverse=metric.better < 0)
+        cells = [cell(x) for x in ((statistics.median(values), values[0], values[-1]) if values else (None,) * 3)]
         if one:
             best = runs[0]["best"].get(name, {"value": None, "step": "-"})
             cells[1:] = cell(best["value"]), f"{best['step']}"
         references = (metric.best, metric.chance, metric.untrained)
         lines.append([name, *cells, *map(reference_cell, references)])
-        collapses += _collapse(metric, ends)
-    return "\n".join([_ending(summary), "", columns(lines), *collapses, *summary.get("notes", ())])
+    return columns(lines)
 
 
 def _ending(summary):
@@ -44,9 +69,3 @@ def _ending(summary):
     met = f"met after {span(statistics.median(times))}" if times else "not met"
     ending += [f"targets {met}" + f" by {len(times)} runs (median)" * (len(times) > 1)] if summary["targets"] else []
     return "; ".join(ending)
-
-
-def _collapse(metric: Metric, ends: Mapping[int, float]) -> list[str]:
-    """[a line] where runs ended beyond the best value, which is only possible where values tie; [] else."""
-    beyond = [str(run) for run, end in ends.items() if metric.beyond(end)]
-    return [f"{metric.name} is beyond its ceiling in run {', '.join(beyond)}: a collapse, values tie"] if beyond else []

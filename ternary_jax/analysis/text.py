@@ -5,7 +5,9 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
+from ternary_jax.analysis import settings
 from ternary_jax.grokking import definitions
+from ternary_jax.metric import Metric
 from ternary_jax.tables import cell, columns, reference_cell
 
 SHOWN = 12  # at most this many rises are listed, of all runs together
@@ -13,8 +15,8 @@ SHOWN = 12  # at most this many rises are listed, of all runs together
 
 def text(found: Mapping[str, Any]) -> str:
     """The text of all findings. found: the result of `data.analyse`."""
-    parts = [_head(found), _checklist(found["checklist"])]
-    parts += [_success(name, one, len(found["runs"])) for name, one in found["success"].items()]
+    parts = [_head(found), _checklist(found["checklist"]), *_settings(found)]
+    parts += [_success(name, one, len(found["runs"]), len(found["settings"])) for name, one in found["success"].items()]
     parts += [_events(found), _changes(found), _generalisation(found)]
     return "\n\n".join(parts)
 
@@ -34,13 +36,21 @@ def _checklist(items):
     return "\n".join(["checklist", *(f"  {mark[one['met']]:3}  {one['item']}: {one['because']}" for one in items)])
 
 
-def _success(criteria, one, runs):
+def _settings(found):
+    """[a table with a row for each setting]; [] for one setting, whose medians the checklist and the levels have."""
+    if len(found["settings"]) == 1:
+        return []
+    return [settings.table(found["settings"], {one["name"]: Metric(**one) for one in found["compared"]})]
+
+
+def _success(criteria, one, runs, settings):
     names = [*one["best"]]
     lines = [[f"success of {criteria}", *names, "all of them"]]
     for level, about in one["levels"].items():
         cells = [f"{about['asked'][n]:g}: {about['runs'][n]} of {runs}" if n in about["asked"] else "" for n in names]
         lines.append([level, *cells, "not possible" if about["not_possible"] else f"{about['reached']} of {runs}"])
-    lines.append(["median", *(cell(one["median"][name]) for name in names), ""])
+    if settings == 1:
+        lines.append(["median", *(cell(one["median"][name]) for name in names), ""])
     lines.append(["best possible", *map(reference_cell, one["best"].values()), ""])
     parts = [columns(lines)]
     for level, about in one["levels"].items():
@@ -59,21 +69,51 @@ def _events(found):
     names, unit = ", ".join(one["name"] for one in found["metrics"]), found["unit"]
     rises = [(run["run"], rise) for run in found["runs"] for rise in run["rises"]]
     events = [rise for _, rise in rises if rise["event"]]
-    plateaus = [plateau["evaluations"] for run in found["runs"] for plateau in run["plateaus"]]
     t = definitions.thresholds(found["thresholds"])
     if len(found["metrics"]) < t.together:
         return f"events: not looked for, as fewer than {t.together} metrics have a scale ({names or 'none'})"
-    longest = f", the longest of {max(plateaus)} evaluations" if plateaus else ""
     short = any(run["evaluations"] < t.least() for run in found["runs"])
     lines = [
-        f"events: {len(events)} of {len(rises)} rises, {sum(e['confirmed'] for e in events)} confirmed; "
-        f"{len(plateaus)} plateaus{longest}",
+        f"events: {len(events)} of {len(rises)} rises, {sum(e['confirmed'] for e in events)} confirmed",
         f"  watched: {names}",
     ]
     lines += [f"  too short to tell: an event needs {t.least()} evaluations at the least"] if short else []
+    lines += _plateaus(found, t)
     lines += [f"  run {k}, {unit} {rise[unit]:.10g}: {_rise(rise)}" for k, rise in rises[:SHOWN]]
     lines += [f"  and {len(rises) - SHOWN} more, in analysis.json"] if len(rises) > SHOWN else []
     return "\n".join(lines)
+
+
+def _plateaus(found, t):
+    """Lines on the plateaus of the loss: their number, the longest, and those that no rise can follow."""
+    each = [(run["run"], one) for run in found["runs"] for one in run["plateaus"]]
+    flat = [one for one in each if not one[1]["falls"]]
+    falling = [one for one in each if one[1]["falls"]]
+
+    def where(run, one):
+        place = f"{found['unit']} {one['begin'][found['unit']]:.10g} to {one['end'][found['unit']]:.10g}"
+        return f"run {run}, {place}, {_loss(one)}"
+
+    lines = [f"  plateaus of the loss: {len(flat)}"]
+    if flat:
+        run, longest = max(flat, key=lambda one: one[1]["evaluations"])
+        lines[0] += f", the longest of {longest['evaluations']} evaluations ({where(run, longest)})"
+    if full := sum(len(one["can_rise"]) < t.together for _, one in flat):
+        lines.append(
+            f"  at the end of {full} of them no rise was possible: fewer than {t.together} watched metrics were "
+            f"further from their ceiling than {t.gains[0]:g} of their scale"
+        )
+    if falling:
+        run, longest = max(falling, key=lambda one: one[1]["evaluations"])
+        lines.append(
+            f"  flat by its noise, but no plateau, as the loss falls: {len(falling)}, the longest of "
+            f"{longest['evaluations']} evaluations ({where(run, longest)})"
+        )
+    return lines
+
+
+def _loss(one):
+    return f"loss {one['loss'][0]:.4g} to {one['loss'][1]:.4g}"
 
 
 def _rise(rise):
@@ -81,7 +121,10 @@ def _rise(rise):
     why = [bar for bar, outcome in rise["checked"].items() if outcome != "ruled out"]
     about = f"explained by {', '.join(why)}" if why else f"ruled out: {', '.join(rise['checked'])}"
     gain = f", gain {rise['gain']:.3f}" if rise["event"] else ""
-    return f"{what} after a plateau of {rise['plateau']} evaluations{gain}; {about}"
+    after = f"a plateau of {rise['plateau']} evaluations"
+    if rise["before"]["falls"]:
+        after = f"{rise['plateau']} evaluations that are no plateau, {_loss(rise['before'])}"
+    return f"{what} after {after}{gain}; {about}"
 
 
 def _changes(found):
@@ -111,7 +154,7 @@ def _places(each, unit):
 def _generalisation(found):
     lines = ["generalisation, by held-out figures"]
     for group in found["generalisation"]:
-        n, about = len(group["runs"]), ", ".join(f"{name} {value:g}" for name, value in group["hypers"].items())
+        n, about = len(group["runs"]), settings.label(group["hypers"])
         lines += [f" {n} run{'s' * (n > 1)} of {about}"] if about else []
         for name, one in group["metrics"].items():
             counts = "; ".join(f"{k} of {n} runs {verdict}" for verdict, k in one["verdicts"].items())

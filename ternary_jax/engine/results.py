@@ -57,6 +57,7 @@ def summarise(training: Training, clock: Clock, stop: Any, finished: bool) -> di
         "finished": finished,
         "compile_s": clock.compile_s,
         "first_step_s": clock.stepped - training.started if clock.stepped else None,
+        "watch": training.static.stop.watch,
         "notes": training.task.notes,
         "criteria": [criteria._asdict() for criteria in training.task.criteria],
         "samples_per_s": clock.samples / clock.busy_s if clock.busy_s else None,

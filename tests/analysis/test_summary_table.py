@@ -1,4 +1,4 @@
-"""The table at the end of a run."""
+"""The table at the end of a run; that of several settings is in test_settings.py."""
 
 from few_rows import NAN, finished, row
 
@@ -15,7 +15,10 @@ def test_the_table_of_one_run_and_of_several():
     assert one[5].split() == ["q", *"------"]
     assert len({len(line) for line in one[2:]}) == 1
     rows = [row(300, run, coverage=c, hierarchy=h) for run, (c, h) in enumerate([(0.5, -0.8), (NAN, 0.2), (0.7, -0.6)])]
-    several = summary_table.text(finished(rows, 3, {"coverage": 0.9})).splitlines()
+    summary = finished(rows, 3, {"coverage": 0.9})
+    for one in summary["runs"]:  # of one setting
+        one["hypers"] = {"train.learning_rate": 1e-3}
+    several = summary_table.text(summary).splitlines()
     assert several[0] == "2 of 3 runs converged, diverged: run 1; step 302; 3.0 s; targets not met"
     assert several[2].split() == ["metric", "median", "worst", "best", "ceiling", "chance", "untrained"]
     assert several[3].split() == ["coverage", "0.60000", "0.50000", "0.70000", "1", "5e-05", "0"]

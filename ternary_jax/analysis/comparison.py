@@ -1,0 +1,99 @@
+"""Workdirs side by side: a row for each workdir and setting. Nothing is called best: that needs intervals."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ternary_jax.analysis import data, settings
+from ternary_jax.config import ConfigError
+from ternary_jax.errors import WorkdirError
+from ternary_jax.grokking import history
+from ternary_jax.metric import Metric
+from ternary_jax.workdir import Run
+
+COUNTS = ("runs",)  # config keys that count runs, and describe none
+# Groups of config keys that say when a run is measured and saved, not how it trains: they are the last columns.
+RECORDS = ("evaluate", "checkpoint", "log", "compilation_cache")
+
+
+def text(workdirs: Sequence[Run], names: Sequence[str] = ()) -> str:
+    """The table of several workdirs of one task. names: the metrics of its columns; (): targets and stop.watch first.
+
+    Its columns are the config keys in which the workdirs or their runs differ, seeds apart, and metrics that all
+    workdirs measure.
+    """
+    _check_one_task(workdirs)
+    measured = [run.metrics for run in workdirs]
+    shared = {name: metric for name, metric in measured[0].items() if all(name in other for other in measured)}
+    _check_shared(names, shared)
+    each = [_runs(run) for run in workdirs]
+    found = settings.settings([one for runs in each for one in runs], shared)
+    keys = _columns(found)
+    found = [one | {"hypers": {key: one["hypers"].get(key) for key in keys}} for one in found]
+    first = [name for run in workdirs for name in data.watched_first(run.config)]
+    columns = {name: shared[name] for name in names} or settings.chosen(found, shared, first)
+    same = all(_references(other[name]) == _references(shared[name]) for other in measured for name in columns)
+    count = sum(map(len, each))
+    lines = [f"{each[0][0]['task']}, {len(workdirs)} workdirs, {count} runs", ""]
+    lines += [settings.table(found, columns, references=same)]
+    lines += [] if same else ["ceiling and chance are not the same in all workdirs: see the summary.json of each"]
+    lines += [
+        f"{path}: {line}"
+        for path, runs in zip((run.path for run in workdirs), each, strict=True)
+        for name in columns
+        for line in settings.collapses(shared[name], settings.finals(name, runs))
+    ]
+    return "\n".join([*lines, *(_unfinished(run) for run in workdirs if not run.summary.get("finished", False))])
+
+
+def _runs(run: Run) -> list[dict[str, Any]]:
+    """{"run", "task", "hypers", "final", "stop"} of each run; hypers: the workdir and the whole config of the run."""
+    rows = run.rows()
+    data.check_evaluated(run, rows)
+    summary = run.summary
+    task = summary["task"] if summary else run.config["task"]
+    config = {name: _hashable(value) for name, value in run.config.items() if name not in COUNTS}
+    return [
+        one | {"task": task, "hypers": {"workdir": str(run.path)} | config | one["hypers"]}
+        for one in data.run_table(run.config, summary, history.histories(rows))
+    ]
+
+
+def _columns(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys in which the settings differ: the workdir, keys with several values in a workdir, others, RECORDS."""
+    keys = dict.fromkeys(key for one in found for key in one["hypers"])
+
+    def within(key):
+        values = {(one["hypers"]["workdir"], one["hypers"].get(key)) for one in found}
+        return len(values) > len({workdir for workdir, _ in values})
+
+    return sorted(keys, key=lambda key: (key != "workdir", not within(key), key.partition(".")[0] in RECORDS, key))
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+
+
+def _references(metric: Metric) -> str:
+    return str((metric.better, metric.best, metric.chance))  # as text, nan equals nan
+
+
+def _check_one_task(workdirs: Sequence[Run]) -> None:
+    first = workdirs[0]
+    for other in workdirs[1:]:
+        if other.config["task"] != first.config["task"]:
+            raise WorkdirError(
+                f"{first.path} is of the task {first.config['task']}, {other.path} of {other.config['task']}: only "
+                "workdirs of one task can be compared, so analyse each alone"
+            )
+
+
+def _check_shared(names: Sequence[str], shared: Mapping[str, Metric]) -> None:
+    for name in names:
+        if name not in shared:
+            known = f"name some of {', '.join(shared)}" if shared else "they share none"
+            raise ConfigError(f"--metrics={name} is not a metric of all these workdirs: {known}")
+
+
+def _unfinished(run: Run) -> str:
+    unit = data.unit_of(run.config)
+    return f"{run.path} is not finished: {unit} {max(run.rows()[unit]):.0f} of {run.config[f'train.{unit}s']}"
