@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
-WHAT = {"--config": "FILE", "--workdir": "DIR", "--keys": "PATTERN", "--dry-run": "compile"}
-FORM = "what can be given is --config=FILE, --config.KEY=VALUE, --workdir=DIR, --sweep, --keys and --dry-run"
+PLACEHOLDERS = {"--config": "FILE", "--workdir": "DIR", "--keys": "PATTERN", "--dry-run": "compile"}
+USAGE = "what can be given is --config=FILE, --config.KEY=VALUE, --workdir=DIR, --sweep, --keys and --dry-run"
 TAKES_VALUE = re.compile(r"--?(config(\.[^=]+)?|workdir|keys|dry-run)")
 ALONE = ("--sweep", "--keys", "--dry-run")  # flags that can be given without a value
 IS_FLAG = re.compile(r"--?[A-Za-z]")  # does not match a negative number
@@ -70,10 +70,10 @@ def parse(argv: Sequence[str], text: str) -> Given:
         name, equals, value = re.sub("^--?", "--", arg).partition("=")
         if name in ALONE and not equals:
             values[name] = ""
-        elif name not in WHAT and not name.startswith("--config."):
-            fail(f"{arg!r} is no flag; {FORM}")
+        elif name not in PLACEHOLDERS and not name.startswith("--config."):
+            fail(f"{arg!r} is no flag; {USAGE}")
         elif not value:
-            fail(f"{name} has no value: type {name}={WHAT.get(name, 'VALUE')}")
+            fail(f"{name} has no value: type {name}={PLACEHOLDERS.get(name, 'VALUE')}")
         elif name.startswith("--config."):
             overrides.append(f"{name.removeprefix('--config.')}={value}")
         else:
@@ -84,14 +84,6 @@ def parse(argv: Sequence[str], text: str) -> Given:
     if dry_run not in (None, "", "compile"):
         fail(f"--dry-run={dry_run} is not allowed: type --dry-run, or --dry-run=compile")
     return Given(values["--config"], tuple(overrides), values.get("--workdir"), "--sweep" in values, keys, dry_run)
-
-
-def show(text: str) -> None:
-    """Print the text to stdout, also where the reader has seen enough, as in `... | head`."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's flush at exit fails
 
 
 def fail(sentence: str, status: int = 2) -> NoReturn:

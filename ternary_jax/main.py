@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> None:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
 
 
-def before_it_begins(number: int, _: object) -> None:
+def exit_on_early_signal(number: int, _: object) -> None:
     """Answer SIGINT and SIGTERM at once, also within an import, until the engine answers them."""
     os.write(2, f"{signal.Signals(number).name}: nothing is under way, so there is nothing to save\n".encode())
     os._exit(0)
@@ -89,8 +89,8 @@ def command() -> None:
     """`ternary-jax` and `python -m ternary_jax.main`: answer signals from the first moment, then run."""
     if not sys.flags.safe_path and os.getcwd() not in sys.path:  # `python -m` has put it there, `ternary-jax` has not
         sys.path.insert(0, os.getcwd())
-    signal.signal(signal.SIGINT, before_it_begins)
-    signal.signal(signal.SIGTERM, before_it_begins)
+    signal.signal(signal.SIGINT, exit_on_early_signal)
+    signal.signal(signal.SIGTERM, exit_on_early_signal)
     main(sys.argv[1:])
 
 
