@@ -36,6 +36,7 @@ def get_config() -> ConfigDict:
     config.model = ConfigDict()
     config.model.dim = 16  # coordinates of the ball
     config.model.inputs = "one_hot"  # digits as the encoder reads them; "trits": as numbers -1, 0, 1
+    config.model.geometry = "poincare"  # the latent space: the ball; "euclidean": R^n, with d(x, y) = 2|x - y|
     config.model.c = 1.0  # the sectional curvature is -c; with another `curvature` than "fixed", its value at the start
     # "fixed"; "learned": c = softplus(theta) with a gradient; "controlled": by the prior's homeostat or by StateNet.
     config.model.curvature = "fixed"

@@ -10,11 +10,11 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
-from ternary_jax import poincare
 from ternary_jax.config.split import per_run
 from ternary_jax.errors import ConfigError
+from ternary_jax.vae import geometry
 from ternary_jax.vae.losses import levels as by_level
-from ternary_jax.vae.losses import masked, pairs, radial
+from ternary_jax.vae.losses import masked, pairs
 from ternary_jax.vae.losses.registry import LossSpec, Parts, positive
 from ternary_jax.vae.outputs import BranchOutput
 
@@ -31,7 +31,7 @@ def reachable(outer: ArrayLike, c0: ArrayLike) -> Array:
     A target `furthest` beyond it cannot be met. The originals have 3.0 where 1.8 is reachable, and their outer levels
     leave the radial targets for it.
     """
-    return 2 * radial.radius(outer, c0)
+    return 2 * geometry.radius(outer, c0)
 
 
 def smooth_l1(d: Array, pair_v: Array, targets: Array) -> Array:
@@ -44,7 +44,7 @@ def smooth_l1(d: Array, pair_v: Array, targets: Array) -> Array:
 
 
 def _geodesic(output: BranchOutput, h: Any) -> Parts:
-    d, v = pairs.distances(output, output.points.z, poincare.dist)
+    d, v = pairs.distances(output, output.points.z, geometry.dist)
     return {"geodesic": (1, smooth_l1(d, v, targets(h.furthest, h.scale, output.n_digits)))}
 
 
