@@ -39,6 +39,12 @@ POINT_FUNCTIONS = {  # every function of the module, with its arguments in terms
     "conformal_factor": "x",
     "riemannian_gradient": "xu",
     "project": "x",
+    "scalar_mul": "tx",
+    "gyration": "xyu",
+    "geodesic": "txy",
+    "hyperplane_distance": "xyu",
+    "to_hyperboloid": "x",
+    "from_hyperboloid": "h",
 }
 
 
