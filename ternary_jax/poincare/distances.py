@@ -160,7 +160,8 @@ def _to_hyperplane(x, p, a, c):
     s = formulas.difference(x, p)
     gap_x, gap_p = formulas.gap(x, c), formulas.gap(p, c)
     along = jnp.sum((gap_p * s - c * formulas.sq(s) * p) * a) / jnp.sqrt(formulas.sq(a))  # <m, a/|a|>, up to a factor
-    return jnp.arcsinh(2 * jnp.sqrt(c) * along / (gap_x * gap_p)) / jnp.sqrt(c)
+    sinh = 2 * along / (gap_x * gap_p)
+    return sinh * asinhc(c * sinh**2)
 
 
 def _chord(x, y, c):
