@@ -63,6 +63,7 @@ def test_no_slope_is_computed_where_c_has_no_gradient(name):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_slope_under_scan_vmap_and_both_modes():
     x, y = pairs(np.random.default_rng(3), 0.5)
     f = poincare.dist

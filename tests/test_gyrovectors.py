@@ -96,6 +96,7 @@ def test_what_is_undefined_is_nan():
     np.testing.assert_allclose(poincare.from_hyperboloid(on, 1.0), x, rtol=3e-7)
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_at_0_and_at_one_point():
     zero, x = np.zeros(2, np.float32), np.array([0.3, 0.2], np.float32)
     for y in (zero, x):
