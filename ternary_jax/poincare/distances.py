@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,17 +13,17 @@ from jax.typing import ArrayLike
 from ternary_jax.poincare import formulas
 from ternary_jax.precision import asinh_squared, asinhc, asinhc_deficit, cothc, in_float64, safe_sqrt, sinhc
 
-Distance = Callable[[Any, Any, Any], Array]
+F = TypeVar("F", bound=Callable[..., Array])
 
 
-def _with_slope(slope: Distance) -> Callable[[Distance], Distance]:
+def _with_slope(slope: Callable[[Any, Any, Any], Array]) -> Callable[[F], F]:
     """Give a distance d(x, y, c) the derivative by c of the function slope(x, y, c).
 
     As traced, this derivative is the difference of two terms of the size of d / c. Where c|x|^2 is small it is of the
     size of d |x|^2, so float32 loses a factor of c|x|^2. Derivatives by x and y remain those of the formula.
     """
 
-    def decorate(distance):
+    def decorate(distance: F) -> F:
         @functools.wraps(distance)
         @jax.custom_jvp
         def with_slope(x, y, c):
@@ -42,7 +42,7 @@ def _with_slope(slope: Distance) -> Callable[[Distance], Distance]:
             return value, tangent
 
         with_slope.defjvp(jvp, symbolic_zeros=True)
-        return with_slope
+        return cast(F, with_slope)
 
     return decorate
 

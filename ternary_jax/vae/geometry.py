@@ -3,9 +3,10 @@
 `model.geometry` chooses it once, in `forward.curvature`: all else asks c. R^n is a geometry of its own and not the ball
 of c = 0, which does not exist: its c is None, so a formula of the ball that is used there by mistake raises an error.
 
-Convention of R^n: the limit c -> 0 of the ball. The metric is lambda^2 |dz|^2 with lambda = 2, so d(x, y) = 2|x - y|,
-exp_x(v) = x + v, log_x(y) = y - x, and transport and `project` are identities. With d(x, y) = |x - y| instead, every
-width, margin and target of a loss would mean half of what it means in the ball.
+Convention of R^n: the limit c -> 0 of the ball, as in geoopt for k = 0. The metric is lambda^2 |dz|^2 with lambda = 2,
+so d(x, y) = 2|x - y|, exp_x(v) = x + v, log_x(y) = y - x, and transport and `project` are identities. With
+d(x, y) = |x - y| instead, every width, margin and target of a loss would be twice as long as it is in the ball.
+
 A share f of the ball's radius, as the targets of the radii and `max_radius` are, is the radius 2 artanh(f) of c = 1. So
 radii, their targets and the tangent vectors log_0(z) are those of the ball, and only the distances of points off one
 ray differ. R^n is where the parameters are too: nothing is projected, and the optimizer is the one of the parameters.

@@ -78,7 +78,9 @@ def test_points_of_a_branch_are_their_own_tangent_vectors(projection):
 def test_the_means_of_balls_are_arithmetic():
     z, rows = points(24), np.arange(24, dtype=np.int32)
     by_hand = [4 * ((z[rows % 9 == k] - z[rows % 9 == k].mean(0)) ** 2).sum(-1) for k in range(9)]
-    np.testing.assert_allclose(centroid.squared(z, rows, 2, None), np.concatenate(by_hand).mean(), rtol=1e-6)
+    np.testing.assert_allclose(
+        centroid.squared(jnp.asarray(z), jnp.asarray(rows), 2, None), np.concatenate(by_hand).mean(), rtol=1e-6
+    )
 
 
 @pytest.mark.slow
@@ -115,11 +117,11 @@ def test_metrics_are_those_of_euclidean_distances():
     levels = [norm[v == k].var() for k in range(5)]
     by_hand = {
         "coverage": 1,
-        "hierarchy": spearmanr(v, norm).statistic,
+        "hierarchy": spearmanr(v, norm)[0],
         "richness": np.mean(levels),
         "richness_geodesic": 4 * np.mean(levels),
         "triplet_accuracy": in_order.mean(),
-        "ultrametric_correlation": spearmanr(samples.pair_rank, d(samples.pair_i, samples.pair_j)).statistic,
+        "ultrametric_correlation": spearmanr(samples.pair_rank, d(samples.pair_i, samples.pair_j))[0],
     }
     for name, value in by_hand.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)

@@ -25,7 +25,7 @@ def targets(furthest: ArrayLike, scale: ArrayLike, n_digits: int) -> Array:
     return jnp.where(v < n_digits, furthest * jnp.exp(-v / scale), 0)
 
 
-def reachable(outer: ArrayLike, c0: ArrayLike) -> Array:
+def reachable(outer: ArrayLike, c0: geometry.C) -> Array:
     """The greatest distance of two points with sqrt(c0)|z| <= outer, that of antipodes, -> ().
 
     A target `furthest` beyond it cannot be met. The originals have 3.0 where 1.8 is reachable, and their outer levels
