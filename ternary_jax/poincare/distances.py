@@ -1,6 +1,5 @@
 """Distances of points: of pairs in the dtype of the argument, with derivatives by c of their own."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -24,23 +23,20 @@ def _with_slope(slope: Callable[[Any, Any, Any], Array]) -> Callable[[F], F]:
     """
 
     def decorate(distance: F) -> F:
-        @functools.wraps(distance)
-        @jax.custom_jvp
-        def with_slope(x, y, c):
-            return distance(x, y, c)
-
         def jvp(primals, tangents):
             *points, c = primals
             moved = [i for i in (0, 1) if not isinstance(tangents[i], SymbolicZero)]
 
             def of_moved(*given):
-                return distance(*[given[moved.index(i)] if i in moved else points[i] for i in (0, 1)], c)
+                x, y = (given[moved.index(i)] if i in moved else points[i] for i in (0, 1))
+                return distance(x, y, c)
 
             value, tangent = jax.jvp(of_moved, [points[i] for i in moved], [tangents[i] for i in moved])
             if not isinstance(tangents[2], SymbolicZero):
                 tangent += slope(*points, c).astype(value.dtype) * tangents[2].astype(value.dtype)
             return value, tangent
 
+        with_slope = jax.custom_jvp(distance)
         with_slope.defjvp(jvp, symbolic_zeros=True)
         return cast(F, with_slope)
 

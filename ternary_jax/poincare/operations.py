@@ -1,5 +1,7 @@
 """Gyrovector operations, exponential and logarithm, transport, and the scales of the metric."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +34,7 @@ def gyration(a: ArrayLike, b: ArrayLike, u: ArrayLike, c: ArrayLike) -> Array:
 
 
 @in_float64
-def geodesic(t: ArrayLike, x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
+def geodesic(t: Any, x: ArrayLike, y: ArrayLike, c: ArrayLike) -> Array:
     """x (+) t (x) ((-x) (+) y) = exp_x(t log_x(y)): x at t = 0, y at t = 1, at the constant speed d(x, y). t: ().
 
     On the hyperboloid it is a X + b Y, a = sinh((1 - t) D) / sinh D, b = sinh(t D) / sinh D, D = sqrt(c) d(x, y). For t

@@ -54,7 +54,7 @@ def norm(z: Array, c: C) -> Array:
     return jnp.sqrt(square if c is None else c * square)
 
 
-def length(at_c_1: ArrayLike, c: C) -> ArrayLike:
+def length(at_c_1: ArrayLike, c: C) -> Any:
     """A length in units of 1/sqrt(c); of 1 in R^n."""
     return at_c_1 if c is None else at_c_1 / jnp.sqrt(c)
 

@@ -144,7 +144,7 @@ def _reference(branches, static, params, batch, context):
     return objective.total(outputs, registry.on(static.losses), context.hypers.losses, {})[0]
 
 
-def _signals(static, outputs):
+def _signals(static, outputs) -> dict[str, Any]:
     """Mean radii, and the curvature if it is learned."""
     signals = {f"radius_{b}": jnp.mean(one.points.r) for b, one in outputs.items()}
     return signals | ({"c": outputs["A"].c} if static.model.curvature == "learned" else {})
