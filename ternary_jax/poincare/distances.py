@@ -33,7 +33,7 @@ def _with_slope(slope: Callable[[Any, Any, Any], Array]) -> Callable[[F], F]:
 
             value, tangent = jax.jvp(of_moved, [points[i] for i in moved], [tangents[i] for i in moved])
             if not isinstance(tangents[2], SymbolicZero):
-                tangent += slope(*points, c).astype(value.dtype) * tangents[2].astype(value.dtype)
+                tangent += slope(points[0], points[1], c).astype(value.dtype) * tangents[2].astype(value.dtype)
             return value, tangent
 
         with_slope = jax.custom_jvp(distance)
