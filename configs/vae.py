@@ -36,6 +36,7 @@ def get_config() -> ConfigDict:
     config.model = ConfigDict()
     config.model.dim = 16  # coordinates of the ball
     config.model.inputs = "one_hot"  # encoder input: "one_hot" digits, or "trits", the numbers -1, 0, 1
+    config.model.geometry = "poincare"  # the latent space: the ball; "euclidean": R^n, with d(x, y) = 2|x - y|
     config.model.c = 1.0  # the sectional curvature is -c; the initial value if `curvature` is not "fixed"
     # How c changes. "fixed": never; "learned": c = softplus(theta), theta a parameter; "controlled": by the prior's
     # homeostat or by StateNet.

@@ -39,6 +39,8 @@ def points(args: argparse.Namespace) -> tuple[np.ndarray, int]:
             lab.trained(load_config(args.config), path)
         run = workdir.open(path)
         exported = run.embeddings(0)
+        if "c" not in exported:
+            raise SystemExit(f"{path} holds points of R^n, which has no disc: give a run of model.geometry=poincare")
         return exported["z_B"].astype(np.float64) * np.sqrt(exported["c"]), run.config["data.n_digits"]
 
 

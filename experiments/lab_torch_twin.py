@@ -32,7 +32,8 @@ _LOSSES = ("reconstruction", "kl", "radial", "bands")  # those that the twin imp
 
 # Values that the twin supports, of keys that a config could set to other values.
 _ABLE = {"data.split": ("none",), "data.budget": (0.0,), "data.partners": (True,), "model.inputs": ("one_hot",)}
-_ABLE |= {"model.curvature": ("fixed",), "model.projection_dropout": (0.0,), "model.cross_injection": (False,)}
+_ABLE |= {"model.geometry": ("poincare",), "model.curvature": ("fixed",)}
+_ABLE |= {"model.projection_dropout": (0.0,), "model.cross_injection": (False,)}
 _ABLE |= {f"model.{b}.projection": ("direction_radius",) for b in BRANCHES}
 _ABLE |= {f"model.{b}.decoder": ("plain", "residual") for b in BRANCHES}
 _ABLE |= {f"model.{b}.dropout": (0.0,) for b in BRANCHES}

@@ -17,11 +17,13 @@ from scipy.optimize import minimize
 from scipy.stats import chi, kstest
 
 from ternary_jax import poincare
+from ternary_jax.poincare import statistics
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
 FLOAT32_BAR = 5e-7
-POINT_FUNCTIONS = {  # every function of the module, with its arguments in terms of points x, y and a tangent vector u
+# Functions with their arguments in terms of points x, y and tangent vectors u, v; tests/test_gyrovectors.py has more.
+POINT_FUNCTIONS = {
     "dist": "xy",
     "squared_dist": "xy",
     "dist0": "x",
@@ -38,6 +40,8 @@ POINT_FUNCTIONS = {  # every function of the module, with its arguments in terms
     "conformal_factor": "x",
     "riemannian_gradient": "xu",
     "project": "x",
+    "gyration": "xyu",
+    "to_hyperboloid": "x",
 }
 
 
@@ -287,7 +291,23 @@ def test_what_is_not_in_the_ball_gives_nan_never_a_plausible_number(name):
                 for ill in (outside, edge, nan) if kind in "xy" and name != "project" else (nan,):
                     assert np.isnan(f(*[ill if i == place else good for i in range(len(kinds))], 1.0)).any()
             for c in (-1.0, 0.0, np.nan):
-                assert name == "project" or np.isnan(f(*[good] * len(kinds), c)).all(), c
+                assert np.isnan(f(*[good] * len(kinds), c)).all(), c
+
+
+@pytest.mark.parametrize("name", POINT_FUNCTIONS)
+def test_what_is_not_in_the_ball_has_the_gradient_nan(name):
+    """A NaN that is chosen in place of a value has the gradient 0, which an optimizer takes for a minimum."""
+    kinds, function = POINT_FUNCTIONS[name], getattr(poincare, name)
+    places = tuple(range(len(kinds)))
+    slope = jax.jit(jax.grad(lambda *args: jnp.sum(function(*args)), places))
+    good, outside = np.full(3, 0.3, np.float32), np.array([0.6, 0.6, 0.6], np.float32)
+    with jax.debug_nans(False):
+        for c in (-1.0, 0.0, np.nan):
+            assert all(np.isnan(g).all() for g in slope(*[good] * len(kinds), c)), c
+        for place, kind in enumerate(kinds):
+            if kind in "xy" and name != "project":
+                found = slope(*[outside if i == place else good * (i + 1) / 2 for i in places], 1.0)
+                assert np.isnan(found[place]).all(), place
 
 
 def test_exp_of_a_vector_too_long_for_the_dtype_reaches_the_edge_and_no_further():
@@ -499,7 +519,7 @@ def test_a_frechet_mean_that_is_not_reached_is_nan(monkeypatch, x64):
         inspect.unwrap(poincare.frechet_mean),
     )
     assert np.isfinite(uncompiled(x, jnp.ones(3), 1.0)).all()
-    monkeypatch.setattr(poincare, "MEAN_STEPS", 1)
+    monkeypatch.setattr(statistics, "MEAN_STEPS", 1)
     with jax.debug_nans(False):
         assert np.isnan(uncompiled(x, jnp.ones(3), 1.0)).all()
 

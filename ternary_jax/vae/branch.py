@@ -18,6 +18,7 @@ from ternary_jax import poincare
 from ternary_jax.config.keys import Key, choice, integer, integers, real
 from ternary_jax.errors import ConfigError
 from ternary_jax.precision import safe_sqrt
+from ternary_jax.vae import geometry
 from ternary_jax.vae.models import Decoder, Encoder, Projection
 
 BRANCHES = "AB"
@@ -73,7 +74,7 @@ class Latent(NamedTuple):
 
 
 class Points(NamedTuple):
-    """z (n, dim) in the ball, u = log_0(z) (n, dim), r = d(0, z) (n,).
+    """z (n, dim) in the ball or in R^n, u = log_0(z) (n, dim), r = d(0, z) (n,).
 
     A projection computes u and r without z, because 1 - c|z|^2 cancels near the edge. A wrapped draw computes them from
     z, because a point too near the edge is shortened, and u and r belong to the shortened point.
@@ -138,8 +139,9 @@ def make_branch(name: str, static: Any) -> Branch:
         square = jnp.sum(towards * towards, -1, keepdims=True)
         direction = towards / jnp.where(square > 0, safe_sqrt(square), 1)
         norm = model.max_radius * share
-        r = 2 / jnp.sqrt(c) * jnp.arctanh(norm)
-        return Points((norm / jnp.sqrt(c))[:, None] * direction, r[:, None] / 2 * direction, r)
+        r = geometry.radius(norm, c)
+        u = r[:, None] / 2 * direction
+        return Points(u if c is None else (norm / jnp.sqrt(c))[:, None] * direction, u, r)
 
     def draw(params, latent, points, c, noise, key=None):
         if own.posterior == "point":
@@ -177,8 +179,10 @@ def _preactivations(encoder: Encoder, group: str, params: Any, x: Array) -> dict
     return {name: units["preactivation"][0] for name, units in layers.items()}
 
 
-def _from_tangent(y: Array, c: Array) -> Points:
+def _from_tangent(y: Array, c: Array | None) -> Points:
     """exp_0(y) of y (dim,), shortened to the limit of `poincare.project` if its point would round to the edge."""
+    if c is None:
+        return Points(y, y, geometry.dist0(y, c))
     norm, longest = safe_sqrt(jnp.sum(y * y)), jnp.arctanh(poincare.max_norm(y.dtype)) / jnp.sqrt(c)
     beyond = ~(norm <= longest)  # NaN counts as beyond, so that c <= 0, which is no ball, gives NaN
     u = jnp.where(beyond, longest / jnp.where(beyond, norm, 1), 1) * y

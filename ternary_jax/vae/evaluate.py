@@ -1,12 +1,12 @@
 """The metrics of an embedding of all N = p^D operations, computed exactly.
 
-z (N, dim) holds the points of the ball of curvature parameter c, row i that of operation i; a prediction (N, D) holds
-decoded digits about their middle (trits for p = 3), as `ternary.operations` does. D and p follow from the shapes. All
-metric functions are pure: jit them, and vmap them over runs.
+z (N, dim) holds the points of the ball of curvature parameter c, or of R^n where c is None, row i that of operation i;
+a prediction (N, D) holds decoded digits about their middle (trits for p = 3), as `ternary.operations` does. D and p
+follow from the shapes. All metric functions are pure: jit them, and vmap them over runs.
 
-A point has two radii: r = d(0, z), the geodesic one, and s = sqrt(c)|z| in [0, 1); r is an increasing function of s.
-Ranks of radii come from s: sums, products and square roots round alike everywhere, so equal radii stay equal. The
-arcsinh of a vector unit does not guarantee this.
+A point has two radii: r = d(0, z), the geodesic one, and s = sqrt(c)|z| in [0, 1), or |z| in R^n; r is an increasing
+function of s. Ranks of radii come from s: sums, products and square roots round alike everywhere, so equal radii stay
+equal. The arcsinh of a vector unit does not guarantee this.
 
 All arithmetic is float64, because float32 rounding would decide ranks; results are rounded once, at the end.
 A point outside the ball makes every metric of the embedding NaN, also metrics that do not depend on this point. An
@@ -23,8 +23,9 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from ternary_jax import poincare, ternary
+from ternary_jax import ternary
 from ternary_jax.precision import in_float64
+from ternary_jax.vae import geometry
 
 # --- what is measured -------------------------------------------------------------------------------------------------
 
@@ -163,18 +164,18 @@ def draw_samples(n_digits: int = 9, p: int = 3, seed: int = 0) -> Samples:
 # --- the metrics ------------------------------------------------------------------------------------------------------
 
 
-def cheap(z: ArrayLike, prediction: ArrayLike, c: ArrayLike) -> Cheap:
+def cheap(z: ArrayLike, prediction: ArrayLike, c: geometry.C) -> Cheap:
     """The metrics that need one sort of N radii. z (N, dim), prediction (N, D) integers, c () -> scalars."""
     z, prediction = jnp.asarray(z), _checked_prediction(prediction)
     _digits_and_p(z.shape[0], prediction.shape[-1])
-    return _cheap(z, prediction, jnp.asarray(c, float), 8 * float(jnp.finfo(z.dtype).eps))
+    return _cheap(z, prediction, _as_array(c), 8 * float(jnp.finfo(z.dtype).eps))
 
 
-def costly(z: ArrayLike, c: ArrayLike, samples: Samples) -> Costly:
+def costly(z: ArrayLike, c: geometry.C, samples: Samples) -> Costly:
     """The metrics that need distances and sorts of many pairs. z (N, dim), c () -> scalars."""
     if isinstance(samples.anchor, np.ndarray) and samples.anchor.max(initial=0) >= (n := np.shape(z)[0]):
         raise ValueError(f"the samples are of more than the {n} rows of z: draw_samples(n_digits, p) of the same space")
-    return _costly(jnp.asarray(z), jnp.asarray(c, float), samples)
+    return _costly(jnp.asarray(z), _as_array(c), samples)
 
 
 def rows_held_out(train_mask: np.ndarray, n_digits: int = 9, p: int = 3) -> HeldOut:
@@ -185,7 +186,7 @@ def rows_held_out(train_mask: np.ndarray, n_digits: int = 9, p: int = 3) -> Held
 
 
 @in_float64
-def on_held_out(z: ArrayLike, prediction: ArrayLike, c: ArrayLike, held_out: HeldOut) -> OnHeldOut:
+def on_held_out(z: ArrayLike, prediction: ArrayLike, c: geometry.C, held_out: HeldOut) -> OnHeldOut:
     """The metrics of one or more held-out rows. z (N, dim), prediction (N, D), c () -> scalars."""
     s, _ = _radii(z, c)
     decoded = jnp.where(jnp.isnan(s[0]), jnp.nan, jnp.asarray(_decoded(_checked_prediction(prediction)), s.dtype))
@@ -217,7 +218,7 @@ def uniform_coverage(n_draws: int, n: int) -> float:
     return -math.expm1(n_draws * math.log1p(-1 / n))
 
 
-def measure(z: ArrayLike, prediction: ArrayLike, c: ArrayLike, samples: Samples) -> dict[str, float]:
+def measure(z: ArrayLike, prediction: ArrayLike, c: geometry.C, samples: Samples) -> dict[str, float]:
     """All metrics of one embedding, on the host, by name. A float64 z, as from a file, stays float64 without x64."""
     with jax.enable_x64(jnp.result_type(float) == jnp.float64 or np.asarray(z).dtype == np.float64):
         both = jax.device_get((cheap(z, prediction, c), costly(z, c, samples)))
@@ -249,7 +250,7 @@ def _costly(z, c, samples):
     z = jnp.where(jnp.isnan(s[0]), jnp.nan, z)
 
     def dist(i, j):
-        return jax.vmap(poincare.dist, (0, 0, None))(z[i], z[j], c)
+        return jax.vmap(geometry.dist, (0, 0, None))(z[i], z[j], c)
 
     near, far = dist(samples.anchor, samples.near), dist(samples.anchor, samples.far)
     nearer = jnp.where(jnp.isnan(near) | jnp.isnan(far), jnp.nan, near < far)
@@ -262,13 +263,17 @@ def _costly(z, c, samples):
     )
 
 
+def _as_array(c: geometry.C) -> Array | None:
+    return c if c is None else jnp.asarray(c, float)
+
+
 def _radii(z, c):
     """s = sqrt(c)|z| and r = d(0, z), (N,) each, all NaN where one point is not inside the ball."""
-    r = jax.vmap(poincare.dist0, (0, None))(z, c)
+    r = jax.vmap(geometry.dist0, (0, None))(z, c)
     invalid = jnp.any(~jnp.isfinite(r))
     # The root is the last operation. If the product sqrt(c)|z| were last, XLA on CPU would contract it with the later
     # difference of two radii to an fma, and equal radii would differ; optimization_barrier does not prevent this there.
-    s = jnp.sqrt(c * jnp.sum(z * z, -1))
+    s = geometry.norm(z, c)
     return jnp.where(invalid, jnp.nan, s), jnp.where(invalid, jnp.nan, r)
 
 

@@ -20,9 +20,9 @@ def forward(
 ) -> dict[str, BranchOutput]:
     """Branch -> the input of the losses. rho: the permeability of the cross-injection."""
     hypers, knobs = context.hypers, context.controls.knobs
-    c = curvature(params, knobs, hypers, static)
+    c, c0 = curvature(params, knobs, hypers, static), initial_curvature(hypers, static)
     batch = make_batch(static, context, indices)
-    targets = radial.targets(hypers.radii.inner, hypers.radii.outer, hypers.model.c, static.data.n_digits)
+    targets = radial.targets(hypers.radii.inner, hypers.radii.outer, c0, static.data.n_digits)
     dropout_key = _dropout_keys(static, context.key)
     latent, points, noise, drawn, outputs = {}, {}, {}, {}, {}
     for b, branch in branches.items():
@@ -49,18 +49,23 @@ def forward(
             drawn=drawn[b],
             logits=logits,
             c=c,
-            c0=hypers.model.c,
+            c0=c0,
             sigma=knobs.get("sigma"),
             targets=targets,
         )
     return outputs
 
 
-def curvature(params: Any, knobs: Any, hypers: Any, static: Any) -> Array:
-    """c: of the config ("fixed"), softplus(theta) with a gradient ("learned"), or a knob ("controlled")."""
+def curvature(params: Any, knobs: Any, hypers: Any, static: Any) -> Array | None:
+    """c: of the config ("fixed"), softplus(theta) with a gradient ("learned"), or a knob ("controlled"). None: R^n."""
     if static.model.curvature == "learned":
         return jax.nn.softplus(params["curvature"]["theta"])
-    return knobs["c"] if static.model.curvature == "controlled" else hypers.model.c
+    return knobs["c"] if static.model.curvature == "controlled" else initial_curvature(hypers, static)
+
+
+def initial_curvature(hypers: Any, static: Any) -> Array | None:
+    """c at the start of training; None in R^n, as `geometry` means it."""
+    return None if static.model.geometry == "euclidean" else hypers.model.c
 
 
 def make_batch(static: Any, context: Context, indices: data.Indices) -> Batch:

@@ -29,7 +29,7 @@ class BranchOutput(NamedTuple):
     latent, points: of the encoder's mean
     noise (n, dim), drawn: of a draw from the posterior; without a draw noise is None, and drawn is points
     logits: (n, D, 3), decoded from `drawn`
-    c: the curvature; c0: the curvature at the start of training, for targets
+    c: the curvature; c0: the curvature at the start of training, for targets; both None in R^n, see `geometry`
     sigma: scale of the prior, None without a prior
     targets: radial targets by level, (D + 1,)
     """
@@ -40,8 +40,8 @@ class BranchOutput(NamedTuple):
     noise: Any
     drawn: Points
     logits: Array
-    c: Array
-    c0: Array
+    c: Array | None
+    c0: Array | None
     sigma: Any
     targets: Array
 

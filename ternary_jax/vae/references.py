@@ -106,6 +106,11 @@ def held_out(train_mask: np.ndarray, n_digits: int = 9, p: int = 3) -> dict[str,
     }
 
 
+def of_flat_space() -> dict[str, Reference]:
+    """Reference values that differ in R^n: radii have no bound there, so their variance has none."""
+    return {"richness": Reference(math.nan, math.nan, math.inf, "no bound in R^n: |z| grows without limit")}
+
+
 def better(metric: str) -> int:
     """+1 where a higher value of the metric is better, -1 where a lower one is."""
     return -1 if metric in LOWER_IS_BETTER else 1

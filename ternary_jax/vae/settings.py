@@ -3,12 +3,13 @@
 from typing import Any
 
 from ternary_jax.config.keys import Key, choice, flag, real, words
-from ternary_jax.vae import branch, control, data
+from ternary_jax.vae import branch, control, data, geometry
 from ternary_jax.vae.losses import radial, registry
 
 KEYS: dict[str, Key] = {
     **data.KEYS,
     **branch.KEYS,
+    **geometry.KEYS,
     "model.c": registry.positive(),
     "model.curvature": choice("fixed", "learned", "controlled"),
     "model.cross_injection": flag(),
@@ -29,6 +30,7 @@ def check(config: Any) -> None:
     data.check_split(config.data)
     data.check_batch(config)
     branch.check(config.model)
+    geometry.check(config)
     radial.check_shares(config, "radii", "inner", "outer")
     registry.check(config)
     control.check(config, registry.on(config.losses))

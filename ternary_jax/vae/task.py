@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ternary_jax import poincare, ternary
+from ternary_jax import ternary
 from ternary_jax.engine.plan import plan
 from ternary_jax.engine.task import Context, Inner, Loss, Network, Task
 from ternary_jax.metric import Metric
-from ternary_jax.vae import control, criteria, data, evaluate, objective, references, settings, start
+from ternary_jax.vae import control, criteria, data, evaluate, geometry, objective, references, settings, start
 from ternary_jax.vae.branch import BRANCHES, Branch, features, make_branch
 from ternary_jax.vae.controllers import learned_weights
 from ternary_jax.vae.controllers.declaration import Scope
@@ -144,7 +144,7 @@ def _reference(branches, static, params, batch, context):
     return objective.total(outputs, registry.on(static.losses), context.hypers.losses, {})[0]
 
 
-def _signals(static, outputs):
+def _signals(static, outputs) -> dict[str, Any]:
     """Mean radii, and the curvature if it is learned."""
     signals = {f"radius_{b}": jnp.mean(one.points.r) for b, one in outputs.items()}
     return signals | ({"c": outputs["A"].c} if static.model.curvature == "learned" else {})
@@ -170,7 +170,7 @@ def _embedding(branches, static, params, context: Context):
     c, found = curvature(params, context.controls.knobs, context.hypers, static), []
     for branch in branches.values():
         z = branch.project(params, branch.encode(params, context.data.operations).mean, c).z
-        logits = branch.decode(params, jax.vmap(poincare.log0, (0, None))(z, c))
+        logits = branch.decode(params, jax.vmap(geometry.log0, (0, None))(z, c))
         found.append((z, (jnp.argmax(logits, -1) - 1).astype(jnp.int8)))
     z, prediction = map(jnp.stack, zip(*found, strict=True))
     return z, prediction, c
@@ -194,12 +194,12 @@ def _costly(branches, static, drawn, params, context: Context):
 
 def _export(branches, static, params, context: Context):
     z, prediction, c = _embedding(branches, static, params, context)
-    radius = jax.vmap(jax.vmap(poincare.dist0, (0, None)), (0, None))(z, c)
+    radius = jax.vmap(jax.vmap(geometry.dist0, (0, None)), (0, None))(z, c)
     tables = context.data
     index = jnp.arange(len(tables.valuations), dtype=jnp.int32)
-    return _by_branch(dict(z=z, radius=radius, prediction=prediction)) | dict(
-        c=c, index=index, valuation=tables.valuations, train_mask=tables.train_mask
-    )
+    of_ball = {} if c is None else {"c": c}
+    of_rows = dict(index=index, valuation=tables.valuations, train_mask=tables.train_mask)
+    return _by_branch(dict(z=z, radius=radius, prediction=prediction)) | of_ball | of_rows
 
 
 def _inner(branches, static) -> Inner:
@@ -234,6 +234,7 @@ def _prior_coverage(branch, b, static, params, knobs, c):
 def _metrics(static: Any, tables: Tables, drawn: list[str]) -> tuple[Metric, ...]:
     n_digits = static.data.n_digits
     of = references.levels(n_digits, 3, tables.samples) | references.held_out(tables.train_mask, n_digits)
+    of |= references.of_flat_space() if static.model.geometry == "euclidean" else {}
     names = [*evaluate.Cheap._fields, *evaluate.Costly._fields]
     names[1:1] = evaluate.OnHeldOut._fields if tables.held_out is not None else ()
     costly = (*evaluate.Costly._fields, "prior_coverage")

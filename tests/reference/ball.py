@@ -87,6 +87,30 @@ def tangent_dist(u, v, c):
     return dist(exp0(u, c), exp0(v, c), c)
 
 
+def scalar_mul(t, x, c):
+    """t is a list of one number, as every argument here is a list."""
+    return exp0(scale(t[0], log0(x, c)), c)
+
+
+def geodesic(t, x, y, c):
+    return mobius_add(x, scalar_mul(t, mobius_add(minus(x), y, c), c), c)
+
+
+def hyperplane_distance(x, p, a, c):
+    m = mobius_add(minus(p), x, c)
+    side = 2 * mp.sqrt(c) * dot(m, a) / ((1 - c * dot(m, m)) * norm(a))
+    return mp.asinh(side) / mp.sqrt(c)
+
+
+def to_hyperboloid(x, c):
+    conformal = conformal_factor(x, c)
+    return [(conformal - 1) / mp.sqrt(c), *scale(conformal, x)]
+
+
+def from_hyperboloid(point, c):
+    return scale(1 / (1 + mp.sqrt(c) * point[0]), point[1:])
+
+
 def gradient(f, arguments, cotangent, c):
     """Gradient of <cotangent, f(*arguments, c)> with respect to each argument, by central differences of 1e-35.
 
@@ -102,6 +126,16 @@ def gradient(f, arguments, cotangent, c):
         return value([[v + by * (j == k) for j, v in enumerate(a)] if n == i else a for n, a in enumerate(arguments)])
 
     return [[(moved(i, k, h) - moved(i, k, -h)) / (2 * h) for k in range(len(a))] for i, a in enumerate(arguments)]
+
+
+def slope(f, arguments, cotangent, c):
+    """Derivative of <cotangent, f(*arguments, c)> by c, as in `gradient`."""
+    h = c * mp.mpf(10) ** -35
+    high, low = f(*arguments, c + h), f(*arguments, c - h)
+    difference = (
+        dot(cotangent, [a - b for a, b in zip(high, low, strict=True)]) if isinstance(high, list) else high - low
+    )
+    return difference * (1 if isinstance(high, list) else cotangent) / (2 * h)
 
 
 def relative_error(found, true):

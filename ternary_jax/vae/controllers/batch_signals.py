@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ternary_jax import poincare, ternary
-from ternary_jax.vae import loss_factors, streams
+from ternary_jax import ternary
+from ternary_jax.vae import geometry, loss_factors, streams
 from ternary_jax.vae.losses import entropy, masked, ranking
 from ternary_jax.vae.outputs import BranchOutput
 from ternary_jax.vae.streams import stream
@@ -36,7 +36,7 @@ def of_branch(output: BranchOutput, shifts: Array) -> dict[str, Array]:
     rows, n_digits = output.batch.rows, output.n_digits
     right = jnp.all(jnp.argmax(output.logits, -1) - 1 == output.batch.x, -1)
     others = [[jnp.roll(a, shift, 0) for shift in shifts] for a in (output.points.z, rows)]
-    d_j, d_k = (jax.vmap(poincare.dist, (0, 0, None))(output.points.z, z, output.c) for z in others[0])
+    d_j, d_k = (jax.vmap(geometry.dist, (0, 0, None))(output.points.z, z, output.c) for z in others[0])
     v_j, v_k = (ternary.pair_valuation(rows, other, n_digits) for other in others[1])
     in_order = ((d_j < d_k) == (v_j > v_k)).astype(d_j.dtype)
     found = {

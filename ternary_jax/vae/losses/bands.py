@@ -13,10 +13,11 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from ternary_jax import poincare, ternary
+from ternary_jax import ternary
 from ternary_jax.config.keys import real
+from ternary_jax.vae import geometry
 from ternary_jax.vae.losses import masked, pairs
-from ternary_jax.vae.losses.radial import check_shares, radius
+from ternary_jax.vae.losses.radial import check_shares
 from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, positive, share, weight
 from ternary_jax.vae.outputs import BranchOutput
 
@@ -40,22 +41,22 @@ def outside(length: Array, v: Array, centres: Array, half: ArrayLike, top: bool)
     return masked.mean(above**2 + below**2, (v < last) | top)
 
 
-def spread(r: Array, x: Array, outer: ArrayLike, between: ArrayLike, c0: ArrayLike) -> Array:
+def spread(r: Array, x: Array, outer: ArrayLike, between: ArrayLike, c0: geometry.C) -> Array:
     """(r_i - radius(f(x_i0)))^2 over the operations of level 0, f = outer for the digit 1, between for 2, -> ().
 
     Trits x (n, D). Two radii are enough: inside a band of width w the variance is at most w^2/4, with half of a level
     at either end.
     """
-    target = jnp.where(x[:, 0] == 0, radius(outer, c0), radius(between, c0))
+    target = jnp.where(x[:, 0] == 0, geometry.radius(outer, c0), geometry.radius(between, c0))
     return masked.mean((r - target) ** 2, x[:, 0] >= 0)
 
 
 def _bands(output: BranchOutput, h: Any) -> WeightedTerms:
     rows, v, x, *_ = output.batch
     n_digits, n = output.n_digits, len(v) // 2
-    centre = centres(h.furthest / jnp.sqrt(output.c0), h.ratio, n_digits)
+    centre = centres(geometry.length(h.furthest, output.c0), h.ratio, n_digits)
     half = -h.width * jnp.log(h.ratio)
-    d = pairs.each(poincare.dist, output.points.z[:n], output.points.z[n:], output.c)
+    d = pairs.each(geometry.dist, output.points.z[:n], output.points.z[n:], output.c)
     pair_v = ternary.pair_valuation(rows[:n], rows[n:], n_digits)
     inner = v > 0  # `spread` sets the radii of level 0
     r = jnp.where(inner, output.points.r, jnp.exp(centre[0]))

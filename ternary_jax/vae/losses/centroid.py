@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 
 from ternary_jax import poincare
 from ternary_jax.config.keys import real
+from ternary_jax.vae import geometry
 from ternary_jax.vae.losses import masked
 from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms
 from ternary_jax.vae.outputs import BranchOutput
@@ -17,7 +18,7 @@ LEVELS = (1, 2, 3, 4)
 STEPS = 3  # error of a mean after 3 steps: at most 3e-3 of the way to its furthest row; of the loss: 1e-5
 
 
-def mean_squared_distance(z: Array, rows: Array, level: int, c: ArrayLike) -> Array:
+def mean_squared_distance(z: Array, rows: Array, level: int, c: geometry.C) -> Array:
     """d(z_i, m)^2, mean over the rows in balls of two rows or more, m the Frechet mean of the ball i mod 3^level. -> ()
 
     z (n, dim), rows (n,) int32. m minimises the mean of d^2, so by the envelope theorem the gradient with m constant is
@@ -28,15 +29,17 @@ def mean_squared_distance(z: Array, rows: Array, level: int, c: ArrayLike) -> Ar
     ball, n_balls = rows % 3**level, 3**level
     z_constant, c_constant = lax.stop_gradient((z, c))
     m = means(z_constant, ball, n_balls, c_constant)
-    d2 = jax.vmap(poincare.squared_dist, (0, 0, None))(z, m[ball], c)
+    d2 = jax.vmap(geometry.squared_dist, (0, 0, None))(z, m[ball], c)
     return masked.mean(d2, _size(z, ball, n_balls)[ball] >= 2)
 
 
-def means(z: Array, ball: Array, n_balls: int, c: ArrayLike) -> Array:
+def means(z: Array, ball: Array, n_balls: int, c: geometry.C) -> Array:
     """Frechet means of the rows (n, dim) of each ball (n,) int32, (n_balls, dim); 0 for a ball without rows.
 
-    `STEPS` steps from the gyromidpoints, by segment sums over all balls at once.
+    `STEPS` steps from the gyromidpoints, by segment sums over all balls at once; in R^n the arithmetic means.
     """
+    if c is None:
+        return _sums(z, ball, n_balls) / jnp.maximum(_size(z, ball, n_balls), 1)[:, None]
     return lax.fori_loop(0, STEPS, lambda _, m: step_to_means(m, z, ball, c), midpoints(z, ball, n_balls, c))
 
 

@@ -10,11 +10,11 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
-from ternary_jax import poincare
 from ternary_jax.config.split import per_run
 from ternary_jax.errors import ConfigError
+from ternary_jax.vae import geometry
 from ternary_jax.vae.losses import levels as by_level
-from ternary_jax.vae.losses import masked, pairs, radial
+from ternary_jax.vae.losses import masked, pairs
 from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, positive
 from ternary_jax.vae.outputs import BranchOutput
 
@@ -25,13 +25,13 @@ def targets(furthest: ArrayLike, scale: ArrayLike, n_digits: int) -> Array:
     return jnp.where(v < n_digits, furthest * jnp.exp(-v / scale), 0)
 
 
-def reachable(outer: ArrayLike, c0: ArrayLike) -> Array:
+def reachable(outer: ArrayLike, c0: geometry.C) -> Array:
     """The greatest distance of two points with sqrt(c0)|z| <= outer, that of antipodes, -> ().
 
     A target `furthest` beyond it cannot be met. The originals have 3.0 where 1.8 is reachable, and their outer levels
     leave the radial targets for it.
     """
-    return 2 * radial.radius(outer, c0)
+    return 2 * geometry.radius(outer, c0)
 
 
 def smooth_l1(d: Array, pair_v: Array, targets: Array) -> Array:
@@ -44,7 +44,7 @@ def smooth_l1(d: Array, pair_v: Array, targets: Array) -> Array:
 
 
 def _geodesic(output: BranchOutput, h: Any) -> WeightedTerms:
-    d, v = pairs.distances(output, output.points.z, poincare.dist)
+    d, v = pairs.distances(output, output.points.z, geometry.dist)
     return {"geodesic": (1, smooth_l1(d, v, targets(h.furthest, h.scale, output.n_digits)))}
 
 

@@ -37,6 +37,6 @@ def distances(output: BranchOutput, points: Array, distance: Distance) -> tuple[
     return each(distance, x, y, output.c), ternary.pair_valuation(i, j, output.n_digits)
 
 
-def each(distance: Distance, x: Array, y: Array, c: Array) -> Array:
+def each(distance: Distance, x: Array, y: Array, c: Array | None) -> Array:
     """Distances of the rows of x and y, (n, dim) each -> (n,)."""
     return jax.vmap(distance, (0, 0, None))(x, y, c)

@@ -38,7 +38,8 @@ def _of_draw(v, u, scale, sigma, c):
 
 def _prior(output: BranchOutput, _: Any) -> WeightedTerms:
     scale = jnp.exp(output.latent.log_variance / 2)  # pyright: ignore[reportOptionalOperand]
-    return {"prior": (1, wrapped_kl(scale * output.noise, output.drawn.u, scale, output.sigma, output.c))}
+    c: Any = output.c  # never None: R^n has no wrapped posterior
+    return {"prior": (1, wrapped_kl(scale * output.noise, output.drawn.u, scale, output.sigma, c))}
 
 
 LOSSES = (LossSpec("prior", _prior, families=("autoencoder", "kl"), posterior="wrapped", place=2),)

@@ -15,23 +15,19 @@ from jax.typing import ArrayLike
 from ternary_jax.config.keys import real
 from ternary_jax.config.split import per_run
 from ternary_jax.errors import ConfigError
+from ternary_jax.vae import geometry
 from ternary_jax.vae.losses import levels as by_level
 from ternary_jax.vae.losses import masked, pairs, rich
 from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, positive, weight
 from ternary_jax.vae.outputs import BranchOutput
 
 
-def radius(fraction: ArrayLike, c0: ArrayLike) -> Array:
-    """d(0, z) = (2 / sqrt c0) artanh(f) of a point with sqrt(c0)|z| = f, elementwise."""
-    return 2 / jnp.sqrt(c0) * jnp.arctanh(fraction)
-
-
-def targets(inner: ArrayLike, outer: ArrayLike, c0: ArrayLike, n_digits: int) -> Array:
-    """`radius` of f_v, (D + 1,), with f_v linear in v from outer at v = 0 to inner at v = D.
+def targets(inner: ArrayLike, outer: ArrayLike, c0: geometry.C, n_digits: int) -> Array:
+    """`geometry.radius` of f_v, (D + 1,), with f_v linear in v from outer at v = 0 to inner at v = D.
 
     c0 is the curvature at the start of training: with the learned c, training could move the targets to the radii.
     """
-    return radius(jnp.linspace(outer, inner, n_digits + 1), c0)
+    return geometry.radius(jnp.linspace(outer, inner, n_digits + 1), c0)
 
 
 def weighted_squared_error(r: Array, v: Array, targets: Array, growth: ArrayLike) -> Array:

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from ternary_jax import poincare, ternary
+from ternary_jax import ternary
 from ternary_jax.config.keys import real
 from ternary_jax.precision import exact_matmul
+from ternary_jax.vae import geometry
 from ternary_jax.vae.losses import masked, pairs
 from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, weight
 from ternary_jax.vae.outputs import BranchOutput
@@ -71,7 +72,7 @@ def shifts(key: Array, n: int) -> tuple[Array, Array]:
     return s, 1 + (s - 1 + jax.random.randint(other, (), 1, n - 1)) % (n - 1)
 
 
-def mine(points: Array, rows: Array, anchors: int, c: ArrayLike, order: Order, n_digits: int) -> Triplets:
+def mine(points: Array, rows: Array, anchors: int, c: geometry.C, order: Order, n_digits: int) -> Triplets:
     """The worst triplet of each of the first `anchors` rows, by their distances to all rows, without a gradient.
 
     points (n, dim), rows (n,) int32 their operations. The positive is the furthest of the rows of highest valuation to
@@ -119,12 +120,13 @@ def _squared(x, points, _):
 
 
 def _chord(x, points, c):
-    """|x - y|^2 / (1 - c|y|^2)."""
-    return _squared(x, points, c) / (1 - c * jnp.sum(jnp.square(points), -1))
+    """|x - y|^2 / (1 - c|y|^2); |x - y|^2 in R^n."""
+    squared = _squared(x, points, c)
+    return squared if c is None else squared / (1 - c * jnp.sum(jnp.square(points), -1))
 
 
 EUCLIDEAN = Measure(pairs.euclidean, _squared)  # of tangent vectors, independent of c
-HYPERBOLIC = Measure(poincare.dist, _chord)
+HYPERBOLIC = Measure(geometry.dist, _chord)  # of points, in the geometry of the latent space
 
 
 def _ranking(output: BranchOutput, h: Any) -> WeightedTerms:

@@ -7,6 +7,7 @@ import optax
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from ternary_jax.vae import geometry
 from ternary_jax.vae.losses.registry import LossSpec, WeightedTerms, weight
 from ternary_jax.vae.outputs import BranchOutput
 
@@ -50,7 +51,7 @@ def _reconstruction(output: BranchOutput, _: Any) -> WeightedTerms:
 
 
 def _focus(output: BranchOutput, h: Any) -> WeightedTerms:
-    share = jnp.tanh(jnp.sqrt(output.c) * output.points.r / 2)  # sqrt(c)|z|
+    share = geometry.share(output.points.r, output.c)
     return {"focus": (1, focus(output.logits, output.batch.x, share, h.power, h.least))}
 
 
