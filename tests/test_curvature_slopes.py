@@ -46,7 +46,7 @@ def test_slope_of_points_of_norm_one_half(name, c):
 @pytest.mark.parametrize("name", DISTANCES)
 def test_slope_at_every_norm(name, c):
     rng = np.random.default_rng(2)
-    for share in (1e-6, 1e-3, 0.1, 0.9, 0.999, 1 - 1e-5):
+    for share in (1e-6, 0.9, 1 - 1e-5):
         length = np.arctanh(share) if name == "tangent_dist" else share
         assert worst(name, *pairs(rng, length / np.sqrt(c)), c) < BAR, share
 
