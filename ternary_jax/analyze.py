@@ -20,7 +20,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ternary_jax import command_line
+from ternary_jax import command_line, terminal
 from ternary_jax.errors import ConfigError, RunError, WorkdirError
 
 
@@ -40,6 +40,12 @@ def main(argv: Sequence[str]) -> None:
         default="",
         help="metrics to search for events; by default those of the detector of the run, or all that have a scale",
     )
+    parser.add_argument(
+        "--task",
+        metavar="MODULE",
+        default="",
+        help="the task module of the training, if it is your own: code that only the workdir names is not run",
+    )
     parser.add_argument("--no-figures", action="store_true", help="draw nothing")
     given = parser.parse_args(argv)
     from ternary_jax import workdir  # after the parser: these imports are slow
@@ -47,14 +53,14 @@ def main(argv: Sequence[str]) -> None:
     from ternary_jax.workdir import files
 
     try:
-        run = workdir.open(given.workdir)
+        run = workdir.open(given.workdir, given.task)
         found = findings.analyse(run, tuple(filter(None, given.metrics.split(","))))
         files.write_json(run.path / "analysis.json", found, infinite="inf")
         drawn = [] if given.no_figures else figures.draw(found, run.rows(), run.path)
     except (ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e))
     written = ", ".join(["analysis.json", *(file.name for file in drawn)])
-    print(f"{text.text(found)}\n\nin {run.path}: {written}")
+    print(terminal.printable(f"{text.text(found)}\n\nin {run.path}: {written}"))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
+from ternary_jax import terminal
+
 WHAT = {"--config": "FILE", "--workdir": "DIR"}
 FORM = "what can be given is --config=FILE, --config.KEY=VALUE, --workdir=DIR and --sweep"
 TAKES_VALUE = re.compile(r"--?(config(\.[^=]+)?|workdir)")
@@ -79,5 +81,5 @@ def parse(argv: Sequence[str], text: str) -> Given:
 
 def fail(sentence: str, status: int = 2) -> NoReturn:
     """Print the sentence to stderr and exit."""
-    print(sentence, file=sys.stderr)
+    print(terminal.printable(sentence), file=sys.stderr)
     sys.exit(status)

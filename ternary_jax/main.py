@@ -28,7 +28,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from ternary_jax import command_line
+from ternary_jax import command_line, terminal
 
 
 def main(argv: Sequence[str]) -> None:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
         return
     from ternary_jax.analysis import summary_table
     from ternary_jax.engine import host
-    from ternary_jax.errors import RunError
+    from ternary_jax.errors import RunError, WorkdirError
     from ternary_jax.provenance import process_start
 
     workdir = given.workdir or f"runs/{config.config_name(given.config_path)}/{time.strftime('%Y%m%d-%H%M%S')}"
@@ -56,8 +56,8 @@ def main(argv: Sequence[str]) -> None:
     again = shlex.join([*command_line.program(), *typed, f"--workdir={workdir}"])
     try:
         summary = host.run(settings, workdir, again, process_start())
-        print(f"{summary_table.text(summary)}\n\nin {workdir}")
-    except (config.ConfigError, RunError) as e:
+        print(terminal.printable(f"{summary_table.text(summary)}\n\nin {workdir}"))
+    except (config.ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
 
 

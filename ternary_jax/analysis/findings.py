@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ternary_jax.config import ConfigError, keys_of
+from ternary_jax.config import ConfigError, stored
 from ternary_jax.errors import WorkdirError
 from ternary_jax.grokking import definitions, history
 from ternary_jax.grokking.history import History
@@ -35,13 +35,14 @@ class Evidence(NamedTuple):
 
 def analyse(run: Run, names: Sequence[str] = ()) -> dict[str, Any]:
     """All findings. names: metrics to search for events; (): those of the detector, or all that have a scale."""
+    stored.check_engine(run.config)
     rows, unit = run.rows(), "epoch" if run.config["train.epochs"] else "step"
     _check_analysable(run, rows, unit)
     summary, metrics, criteria = run.summary, run.metrics, run.criteria
     histories, thresholds = history.histories(rows), _thresholds(run.config)
     searched = _searched(run.config, metrics, histories, names)
     runs = [
-        one | {"hypers": _hypers(run.config, summary, h.run), "final": _final(h)}
+        one | {"hypers": _hypers(run, summary, h.run), "final": _final(h)}
         for one, h in zip(history.analyse(histories, searched, metrics.values(), thresholds), histories, strict=True)
     ]
     evidence = Evidence(run, rows, summary, metrics, histories, runs, unit)
@@ -49,7 +50,7 @@ def analyse(run: Run, names: Sequence[str] = ()) -> dict[str, Any]:
     return {
         "workdir": str(run.path),
         "task": summary["task"] if summary else run.config["task"],
-        "finished": summary.get("finished", False),
+        "finished": bool(summary) and summary["finished"],
         "unit": unit,
         "now": float(np.max(rows[unit])),
         "length": run.config[f"train.{unit}s"],
@@ -87,7 +88,7 @@ def _check_analysable(run: Run, rows: Columns, unit: str) -> None:
 
 def _thresholds(config: Mapping[str, Any]) -> definitions.Thresholds:
     """The detector's thresholds, from the config; they are there also where grokking.on is False."""
-    return definitions.thresholds({key.removeprefix("grokking."): value for key, value in config.items()})
+    return definitions.thresholds({name: config[f"grokking.{name}"] for name in definitions.Thresholds._fields})
 
 
 def _searched(config, metrics, histories, names):
@@ -101,13 +102,13 @@ def _searched(config, metrics, histories, names):
     return history.distinct(asked, histories, _thresholds(config).gains[0])
 
 
-def _hypers(config, summary, run):
-    """The hypers of a run, from the summary; without one, those of which the config has one value per run."""
+def _hypers(run: Run, summary, k):
+    """The hypers of run k, from the summary; without one, those of which the config has one value per run."""
     if summary:
-        return summary["runs"][run]["hypers"]
-    table, _ = keys_of(config["task"])
-    per_run = {name: value for name, value in config.items() if table[name].traced and isinstance(value, list | tuple)}
-    return {name: value[run] for name, value in per_run.items()}
+        return summary["runs"][k]["hypers"]
+    table, _ = stored.keys_of(run.config, run.task)
+    values = stored.values_of(run.config, table)
+    return {name: value[k] for name, value in values.items() if table[name].traced and isinstance(value, tuple)}
 
 
 def _phases(config):
@@ -195,7 +196,7 @@ def _complete(e):
     at, length = np.max(e.rows[e.unit]), e.run.config[f"train.{e.unit}s"]
     return _item(
         "finished",
-        e.summary.get("finished", False),
+        bool(e.summary) and e.summary["finished"],
         f"{e.unit} {at:.0f} of {length}, after {span(np.max(e.rows['wall_s']))}",
     )
 

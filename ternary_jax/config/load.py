@@ -41,7 +41,12 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
     for key in table:
         if key not in values:
             raise ConfigError(f"{file} has no config.{key}: set it to {allowed(table[key])}")
-    config = ConfigDict(nested(values)).lock()
+    return checked(values, table, module)
+
+
+def checked(values: Mapping[str, Any], table: dict[str, Key], module: ModuleType) -> Any:
+    """The locked ConfigDict of values that are those of their keys, after all rules that involve several keys."""
+    config = ConfigDict(nested(dict(values))).lock()
     trains = not hasattr(module, "report")
     if trains:
         check(config, table)

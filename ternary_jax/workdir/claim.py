@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ternary_jax import config as configs
-from ternary_jax.errors import ConfigError, RunError, WorkdirError
-from ternary_jax.workdir import files
+from ternary_jax.errors import ConfigError, RunError, UnsafeFileError, WorkdirError
+from ternary_jax.workdir import files, forms, safe_files
 
 # Version of what a workdir holds: the leaves of a state, the names of columns. Count it up where an unfinished workdir
 # of the version before cannot be resumed. A config.json without the entry "format" is of version 1.
@@ -26,7 +26,7 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
     Raises a ConfigError for a workdir of another config or format, and for a directory that is no workdir.
     """
     file = workdir / "config.json"
-    if not file.exists():
+    if not safe_files.kind(file):
         names = sorted(path.name for path in workdir.iterdir()) if workdir.is_dir() else []
         # A full disk or a kill may leave config.json half written.
         if foreign := [name for name in names if not name.startswith(".") and name != "config.json.part"]:
@@ -35,7 +35,9 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
             )
         return None
     try:
-        there = files.read_json(file) or {}
+        there = forms.read_config(workdir) or {}
+    except UnsafeFileError:
+        raise
     except WorkdirError as e:
         raise RunError(
             f"{file} is damaged: put back a copy (every checkpoint holds one), or name another --workdir"
@@ -50,8 +52,8 @@ def finished(workdir: Path, config: Any) -> dict[str, Any] | None:
         )
     summary = None
     with contextlib.suppress(WorkdirError):
-        summary = files.read_json(workdir / "summary.json")
-    if summary and summary.get("finished"):
+        summary = forms.read_summary(workdir, config.runs)
+    if summary and "finished" in summary and summary["finished"]:
         return summary
     if not same_format:
         raise ConfigError(
@@ -66,7 +68,7 @@ def claim(workdir: Path, config: Any) -> Iterator[None]:
     """Lock the workdir for this process and write config.json. The lock ends with the process, however it ends."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        with (workdir / ".lock").open("a") as lock:
+        with safe_files.open_file(workdir / ".lock", "ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
