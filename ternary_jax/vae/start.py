@@ -29,9 +29,7 @@ def load(start: Any) -> dict[str, Any]:
         raise ConfigError(
             f"config.start.groups={','.join(missing)} is not in {start.workdir}: there are {', '.join(found)}"
         )
-    if flat := [
-        group for group in start.groups if not all(np.shape(a)[:1] > (0,) for a in jax.tree.leaves(found[group]))
-    ]:
+    if flat := [group for group in start.groups if any(np.shape(a)[:1] < (1,) for a in jax.tree.leaves(found[group]))]:
         raise ConfigError(f"config.start.groups={flat[0]} has an array without runs in {start.workdir}: name another")
     return {group: jax.tree.map(lambda a: np.asarray(a)[0], found[group]) for group in start.groups}
 

@@ -156,8 +156,7 @@ class Content(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         raise WorkdirError(
-            f"{self.file} has no {name!r}: it is of an earlier version; train again in another workdir, or read it with "
-            "json"
+            f"{self.file} has no {name!r}: it is of an earlier version, or damaged; train again in another workdir"
         )
 
 

@@ -66,7 +66,7 @@ class Run(NamedTuple):
     """A workdir.
 
     config: the resolved config by dotted key, as in config.json
-    task: the name of the task module, as the caller gave it; "": the task that config.json names, if it is a packaged one
+    task: the name of the task module, as the caller gave it; "": the one that config.json names, if it is packaged
     """
 
     path: Path
@@ -208,8 +208,8 @@ class Run(NamedTuple):
 def open(path: str | Path, task: str = "") -> Run:
     """The workdir at `path`, of a training that is finished, interrupted or under way.
 
-    task: the name of its task module, if it is not one of this package. A workdir may be anyone's, so a module that only
-    its config.json names is never imported.
+    task: the name of its task module, if it is not one of this package. A workdir may be anyone's, so a module that
+    only its config.json names is never imported.
     """
     path = Path(path)
     if not path.is_dir():
