@@ -12,20 +12,18 @@ from typing import IO
 
 import numpy as np
 
-from ternary_jax.errors import UnsafeFileError, WorkdirError
+from ternary_jax.errors import WorkdirError
 from ternary_jax.workdir import safe_files
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a file in a workdir, by name; a WorkdirError if it is damaged."""
-    try:
-        with safe_files.open_file(path) as file:
+    with safe_files.open_file(path) as file:
+        try:
             return parse(file)
-    except (OSError, UnsafeFileError):
-        raise
-    except Exception as e:  # an altered byte can raise any error, in any library
-        reason = f"{e}".partition("\n")[0][:200] or type(e).__name__
-        raise WorkdirError(f"{path} is damaged ({reason}): put back a copy, or train again in another workdir") from e
+        except Exception as e:  # an altered byte can raise any error, in any library
+            why = f"{e}".partition("\n")[0][:200] or type(e).__name__
+            raise WorkdirError(f"{path} is damaged ({why}): put back a copy, or train again in another workdir") from e
 
 
 def parse(file: IO[bytes]) -> dict[str, np.ndarray]:
