@@ -11,7 +11,7 @@ import numpy as np
 
 from ternary_jax.errors import ColumnError, ConfigError, WorkdirError
 from ternary_jax.metric import Criteria, Metric
-from ternary_jax.workdir import exports, forms, summary
+from ternary_jax.workdir import exports, forms, safe_files, summary
 from ternary_jax.workdir import rows as log
 
 RENAMED = {"gradient_ratio": "control/balance/ratio"}  # old name of a column -> its new name
@@ -125,7 +125,7 @@ class Run(NamedTuple):
         try:
             return Checkpoint(*checkpoint.load(folder, int(step)))
         except checkpoint.CheckpointError as e:
-            if not (folder / str(step)).exists():  # the training deleted it after `steps` was read
+            if not safe_files.kind(folder / str(step)):  # the training deleted it after `steps` was read
                 return self.checkpoint(at)
             raise WorkdirError(f"{folder}: {e}") from e
 
