@@ -13,6 +13,7 @@ from ternary_jax.errors import WorkdirError
 from ternary_jax.workdir import files, safe_files
 
 MOST_RUNS = 4096  # the bound of config.runs
+FINITE = 2.0**128  # finite values of float32 are below this
 MOST_STEPS = 2**31 - 1  # a step is an int32
 
 Row = Mapping[str, Any]
@@ -86,8 +87,8 @@ def read(workdir: Path, runs: int = MOST_RUNS) -> list[dict[str, Any]]:
 def parse(line: bytes, runs: int) -> dict[str, Any]:
     """The row in a line; a ValueError unless it is numbers or null by name, with run, step and wall_s."""
     row = {k: math.nan if v is None else v for k, v in files.parse_object(line).items()}
-    if bad := [name for name, value in row.items() if not is_number(value)]:
-        raise ValueError(f"its {bad[0]!r:.50} is no number")
+    if bad := [name for name, value in row.items() if not is_number(value) or FINITE <= abs(value) < math.inf]:
+        raise ValueError(f"its {bad[0]!r:.50} is no number, or beyond float32")
     for name, most in (("run", runs - 1), ("step", MOST_STEPS)):
         if not isinstance(value := row.get(name), int) or not 0 <= value <= most:
             raise ValueError(f"its {name!r} has to be an int from 0 to {most}, and is {value!r:.50}")

@@ -474,7 +474,7 @@ def test_a_finished_summary_that_lacks_something_is_a_sentence(run, capsys):
         *('{"run": 0, "step": 9, "wall_s": "x"}', '{"run": 1, "step": 9, "wall_s": 1}', '{"run": 0, "wall_s": 1}'),
         *('{"run": 0, "step": 1e9, "wall_s": 1}', '{"run": -1, "step": 9, "wall_s": 1}', '{"run": 0, "step": 9}'),
         *('{"run": 0, "step": 9, "wall_s": 1, "loss": "x"}', '{"run": 0, "step": 9, "wall_s": 1, "loss": [1]}'),
-        '{"run": 0, "step": 9, "wall_s": 1, "loss": 1' + "0" * 400 + "}",
+        *('{"run": 0, "step": 9, "wall_s": 1, "loss": 1' + zeros + "}" for zeros in ("0" * 400, "e300")),
     ],
 )
 def test_a_row_that_is_not_numbers_of_a_run_is_damaged(run, line):
