@@ -3,6 +3,7 @@
 import shutil
 
 import fuzz
+import jax
 import pytest
 
 from ternary_jax.workdir import safe_files
@@ -13,7 +14,10 @@ BEGIN, CASES = 10_000, 100
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    return fuzz.trained(tmp_path_factory.mktemp("base"))
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)  # most of the time is compiling, for a few steps
+    yield fuzz.trained(tmp_path_factory.mktemp("base"))
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.mark.filterwarnings("ignore")  # of a log with any values; a user reads them beside the sentence
