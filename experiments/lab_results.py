@@ -148,6 +148,7 @@ SECTIONS: dict[str, Section] = {
             ("cases", "cases", "d"),
             ("without a fault", "faultless", "d"),
             ("readers that read", "answers/read", ",d"),
+            ("analyses", "answers/analysed", ",d"),
             ("readers that refused, with a sentence", "answers/refused", ",d"),
             ("trainings that went on", "answers/resumed", "d"),
         ),

@@ -25,7 +25,7 @@ def test_no_damage_to_a_workdir_is_a_traceback_a_hang_or_a_write_outside(base, t
     outcomes = [fuzz.one(case, base, tmp_path) for case in range(BEGIN, BEGIN + CASES)]
     assert [(done.case, done.did, done.wrong) for done in outcomes if done.wrong] == []
     answers = {answer for done in outcomes for answer in done.answers}
-    assert answers == {"read", "refused", "resumed"}
+    assert answers >= {"read", "analysed", "refused"}
 
 
 def test_a_write_through_a_link_and_a_traceback_are_seen(base, tmp_path, monkeypatch):
@@ -34,7 +34,7 @@ def test_a_write_through_a_link_and_a_traceback_are_seen(base, tmp_path, monkeyp
     before = fuzz.snapshot(tmp_path)
     (tmp_path / "case" / "analysis.json.part").symlink_to(tmp_path / "outside" / "new")
     monkeypatch.setattr(safe_files, "replace", lambda path, data: path.with_name(path.name + ".part").write_bytes(data))
-    assert fuzz.answered(lambda: fuzz.analysed(tmp_path / "case", False)) == ("read", [])
+    assert fuzz.answered(lambda: fuzz.analysed(tmp_path / "case", False)) == ("analysed", [])
     assert fuzz.differing(before, fuzz.snapshot(tmp_path)) == ["outside/new"]
     answer, wrong = fuzz.answered(lambda: [][0])
     assert (answer, "IndexError" in wrong[0]) == ("failed", True)

@@ -101,7 +101,7 @@ def save(path: Path, params: Any) -> None:
 
 def load(path: Path) -> Any:
     """The parameters that `save` has written. A ValueError if they do not fit this network, or are not finite."""
-    found = {name: np.float32(x) for name, x in npz.read(path.resolve()).items()}  # here a link is the user's own
+    found = {name: np.float32(x) for name, x in npz.read(Path(path).resolve()).items()}  # a link is the user's own
     layers = jax.eval_shape(init, jax.random.key(0))
     wanted = {f"{layer}/{name}": a.shape for layer, part in layers.items() for name, a in part.items()}
     given = {name: a.shape for name, a in found.items()}
