@@ -4,12 +4,18 @@ Each fault is caused for real, in a separate process of a second or two: signals
 folders that cannot be written. The script checks three things. The exit status is the expected one. The last line of
 stderr is one sentence that says what to do, without a traceback, after only the usual messages of a run. Once the cause
 is gone, the same command ends with status 0, and its results are bit-identical to those of an undisturbed run.
-Small file systems need root to mount; without it their faults are skipped and the reason is printed.
+Small file systems and devices need root to make; without it their faults are skipped and the reason is printed.
+
+Attacks are faults too: workdirs as a stranger may leave them. Of these, the script also checks that the folder beside
+the workdir stays as it was, that no escape sequence is printed, and that the process takes less than 1 GiB of memory
+more than an undisturbed run.
 
     python experiments/faults.py            writes results/faults.json; status 1 and a list of all deviations
 """
 
 import contextlib
+import functools
+import os
 import re
 import shutil
 import signal
@@ -22,7 +28,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lab
-from lab_process import SMALL, differing, ended, left_behind, start, unfinished
+import lab_attacks as attacks
+from lab_process import SMALL, differing, ended, environment, left_behind, start, unfinished
 
 LINE = ("train.epochs=1000", "checkpoint.every=20")  # of tests/toy.py: 4,000 steps, 500 evaluations, 50 checkpoints
 POISON = (*LINE, "toy.poison_step=1237", "toy.poison_above=0.5")
@@ -202,6 +209,53 @@ def taken(workdir):
     return out
 
 
+def attacked(attack: attacks.Attack, command=begin):
+    """Interrupt a run half way, let a stranger have its workdir, and read it by this command."""
+
+    def hurt(workdir):
+        outside = attacks.beside(workdir)
+        before = attacks.snapshot(outside)
+        half(workdir)
+        attack(workdir, outside)
+        status, err, peak = measured(workdir, command)
+        changed = differing(before, attacks.snapshot(outside))
+        assert not changed, f"outside of the workdir: {changed}"
+        assert "\x1b" not in err, "an escape sequence is printed"
+        assert peak < baseline() + 2**30, f"it took {peak / 2**30:.1f} GiB"
+        return status, err
+
+    return hurt
+
+
+def measured(workdir: Path, command=begin) -> tuple[int, str, int]:
+    """(exit status, stderr, peak bytes of memory) of a process."""
+    file = workdir.with_suffix(".err")
+    with file.open("w") as err:
+        process = command(workdir, stderr=err)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, file.read_text(), 1024 * usage.ru_maxrss
+
+
+@functools.cache
+def baseline() -> int:
+    """The peak bytes of memory of an undisturbed run."""
+    return measured(PLACE / "baseline")[2]
+
+
+def analysing(workdir, **how) -> subprocess.Popen:
+    """The analysis of a workdir as a process, in the folder beside it."""
+    line = [sys.executable, "-m", "ternary_jax.analyze", str(workdir)]
+    return subprocess.Popen(
+        line, stdout=subprocess.DEVNULL, cwd=workdir.with_suffix(".outside"), env=environment(PLACE / "cache"), **how
+    )
+
+
+def anew(workdir):
+    shutil.rmtree(workdir)
+    half(workdir)
+
+
 INT, TERM, KILL = signal.SIGINT, signal.SIGTERM, signal.SIGKILL
 NAN, FULL, ARRAYS, HEADER = "not finite at step 1,237", "free some space", "state/bytes/c/0", "_CHECKPOINT_METADATA"
 FAULTS = [
@@ -249,6 +303,16 @@ FAULTS = [
     Fault("another config", unchanged(half, (*LINE, "train.batch_size=17")), 2, "train.batch_size is 16 there and 17"),
     Fault("finished already", unchanged(run()), 0, "nothing was changed"),
     Fault("no workdir", unchanged(stranger), 2, "thesis.tex", mend=lambda w: (w / "thesis.tex").unlink()),
+    *(
+        Fault(
+            a.name,
+            attacked(a.attack, analysing if a.analysed else begin),
+            a.status,
+            a.says,
+            mend=anew if a.status else bool,
+        )
+        for a in attacks.ATTACKS
+    ),
 ]
 
 
@@ -272,7 +336,7 @@ def judge(fault: Fault, workdir: Path, left: dict[str, dict[str, bytes]]) -> dic
             wrong += more
         except subprocess.CalledProcessError as e:
             outcome = f"left out: {e.stderr or e}".strip()
-            wrong += [] if "mount" in e.cmd else [outcome]
+            wrong += [] if {"mount", "mknod"} & {*e.cmd} else [outcome]
         except Exception as e:
             wrong += [f"{type(e).__name__}: {e}"]
     line = line.replace(str(workdir), "WORKDIR").replace(f"{lab.ROOT}/", "")

@@ -138,6 +138,19 @@ SECTIONS: dict[str, Section] = {
             ("arrays", "compared", "d"),
         ),
     ),
+    "fuzz": Section(
+        "Damaged workdirs",
+        "fuzz.py",
+        "A fault is a traceback, a hang over 10 s, or a change outside of the workdir; each reader counts apart.",
+        named(
+            ("cases", "cases", "d"),
+            ("without a fault", "faultless", "d"),
+            ("readers that read", "answers/read", ",d"),
+            ("analyses", "answers/analysed", ",d"),
+            ("readers that refused, with a sentence", "answers/refused", ",d"),
+            ("trainings that went on", "answers/resumed", "d"),
+        ),
+    ),
     "faults": Section("Faults", "faults.py", "Each fault is caused for real.", faults),
 }
 

@@ -26,7 +26,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ternary_jax import command_line
 from ternary_jax.errors import ConfigError, RunError, WorkdirError
@@ -49,24 +49,35 @@ def main(argv: Sequence[str]) -> None:
         help="metrics to search for events; by default those of the detector of the run, or all that have a scale. "
         "Of several workdirs: the metrics of the table",
     )
+    parser.add_argument(
+        "--task",
+        metavar="MODULE",
+        default="",
+        help="the task module of the training, if it is your own: code that only the workdir names is not run",
+    )
     parser.add_argument("--no-figures", action="store_true", help="draw nothing")
     given = parser.parse_args(argv)
     paths = [*{Path(path).resolve(): path for path in given.workdirs}.values()]
     metrics = tuple(filter(None, given.metrics.split(",")))
     try:
-        told = _compared(paths, metrics) if len(paths) > 1 else _analysed(paths[0], metrics, not given.no_figures)
+        runs = _opened(paths, given.task)
+        told = _compared(runs, metrics) if len(runs) > 1 else _analysed(runs[0], metrics, not given.no_figures)
     except (ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e))
     command_line.show(told)
 
 
-def _analysed(path: str, metrics: Sequence[str], draw: bool) -> str:
-    """The findings of one workdir as text, after its files are written."""
+def _opened(paths: Sequence[str], task: str) -> list[Any]:
     from ternary_jax import workdir  # below the parser: these imports are slow
+
+    return [workdir.open(path, task) for path in paths]
+
+
+def _analysed(run: Any, metrics: Sequence[str], draw: bool) -> str:
+    """The findings of one workdir as text, after its files are written."""
     from ternary_jax.analysis import data, figures, text
     from ternary_jax.workdir import files
 
-    run = workdir.open(path)
     found = data.analyse(run, metrics)
     files.write_json(run.path / "analysis.json", found, infinite="inf")
     drawn = figures.draw(found, run.rows(), run.path) if draw else []
@@ -74,12 +85,11 @@ def _analysed(path: str, metrics: Sequence[str], draw: bool) -> str:
     return f"{text.text(found)}\n\nin {run.path}: {written}"
 
 
-def _compared(paths: Sequence[str], metrics: Sequence[str]) -> str:
+def _compared(runs: Sequence[Any], metrics: Sequence[str]) -> str:
     """The table of several workdirs."""
-    from ternary_jax import workdir
     from ternary_jax.analysis import comparison
 
-    return comparison.text([workdir.open(path) for path in paths], metrics)
+    return comparison.text(runs, metrics)
 
 
 if __name__ == "__main__":

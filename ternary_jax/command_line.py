@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
+from ternary_jax import terminal
+
 PLACEHOLDERS = {"--config": "FILE", "--workdir": "DIR", "--keys": "PATTERN", "--dry-run": "compile"}
 USAGE = "what can be given is --config=FILE, --config.KEY=VALUE, --workdir=DIR, --sweep, --keys and --dry-run"
 TAKES_VALUE = re.compile(r"--?(config(\.[^=]+)?|workdir|keys|dry-run)")
@@ -88,17 +90,18 @@ def parse(argv: Sequence[str], text: str) -> Given:
 
 def fail(sentence: str, status: int = 2) -> NoReturn:
     """Print the sentence to stderr and exit."""
-    print(sentence, file=sys.stderr)
+    print(terminal.printable(sentence), file=sys.stderr)
     sys.exit(status)
 
 
 def show(text: str) -> None:
-    """Print to stdout. Where the reader of a pipe has gone, as in `| head`, exit with the status of a SIGPIPE, 141.
+    """Print to stdout, without control characters. Where the reader of a pipe has gone, exit with status 141.
 
-    SIGPIPE itself stays ignored, as Python has it: it would also end a training whose stderr goes into a pipe.
+    That is the status of SIGPIPE, as after `| head`. The signal itself stays ignored, as Python has it: it would also
+    end a training whose stderr goes into a pipe.
     """
     try:
-        print(text, flush=True)
+        print(terminal.printable(text), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again when it exits
         sys.exit(128 + signal.SIGPIPE)

@@ -13,6 +13,10 @@ class WorkdirError(ValueError):
     """A workdir cannot be read; the text has the path, what is wrong with it, and the fix."""
 
 
+class UnsafeFileError(WorkdirError, RunError):
+    """A file of a workdir is refused, unread: a link, a FIFO, a device, or too large. For readers and for runs."""
+
+
 class ColumnError(WorkdirError, KeyError):
     """The rows of a workdir have no column of this name. A KeyError too, as columns are read from a mapping."""
 

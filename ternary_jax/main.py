@@ -33,7 +33,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from ternary_jax import command_line
+from ternary_jax import command_line, terminal
 
 
 def main(argv: Sequence[str]) -> None:
@@ -57,10 +57,9 @@ def main(argv: Sequence[str]) -> None:
             command_line.fail(f"--dry-run: {task.__name__} trains nothing; leave --dry-run out")
         command_line.show(task.report(settings))
         return
-    from ternary_jax import terminal
     from ternary_jax.analysis import summary_table
     from ternary_jax.engine import dry_run, host
-    from ternary_jax.errors import RunError
+    from ternary_jax.errors import RunError, WorkdirError
     from ternary_jax.provenance import process_start
 
     workdir = given.workdir or f"runs/{config.config_name(given.config_path)}/{time.strftime('%Y%m%d-%H%M%S')}"
@@ -75,7 +74,7 @@ def main(argv: Sequence[str]) -> None:
             return
         summary = host.run(settings, workdir, again, process_start())
         command_line.show(f"{summary_table.text(summary)}\n\n{summary_table.next_steps(workdir)}")
-    except (config.ConfigError, RunError) as e:
+    except (config.ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
 
 

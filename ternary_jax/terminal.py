@@ -14,6 +14,15 @@ from ternary_jax.tables import cell, span
 Row = Mapping[str, Any]
 
 
+def printable(text: str) -> str:
+    r"""The text with escapes such as \x1b for all that a terminal would act on rather than show, but ends of lines.
+
+    Names and values from a workdir or a config may hold anything: a terminal obeys escape sequences, and marks that
+    reverse the direction of writing disguise a text.
+    """
+    return "".join(x if x.isprintable() or x == "\n" else x.encode("unicode_escape").decode() for x in text)
+
+
 def progress_line(rows: Sequence[Row], shown: Sequence[str], where: str, runs: int, rate: float, left_s: float) -> str:
     """The progress line: medians over the newest rows of the runs that are still running.
 
@@ -32,7 +41,7 @@ def progress_line(rows: Sequence[Row], shown: Sequence[str], where: str, runs: i
 
 def progress(line: str = "", every_s: float = 0.0, printed: float = -math.inf) -> float:
     """Show the line in place on a terminal, elsewhere at most every `every_s` seconds; -> the next call's `printed`."""
-    width, now = _width(), time.monotonic()
+    width, now, line = _width(), time.monotonic(), printable(line)
     if width or (line and now - printed >= every_s):
         _put(f"\r{line[: width - 1]:{width - 1}}\r" if width else line + "\n")
         return now
@@ -41,7 +50,7 @@ def progress(line: str = "", every_s: float = 0.0, printed: float = -math.inf) -
 
 def say(text: str) -> None:
     """Print to stderr, over the progress line."""
-    width = _width()
+    width, text = _width(), printable(text)
     _put(f"\r{text:{width - 1}}\n" if width else text + "\n")
 
 

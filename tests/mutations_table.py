@@ -27,6 +27,7 @@ AT_THE_EDGE = "tests/test_riemannian.py -k 'no_push'"
 BY_GROUP = "tests/test_riemannian.py -k 'group or clip_norm or zero or slopes'"
 TERNARY = "tests/test_ternary.py -k 'pair_valuation'"
 CHECKPOINT = "tests/workdir/test_checkpoint.py -k 'not killed and not wait_for_the_arrays'"
+STRANGERS = "tests/workdir/test_strangers.py"
 LOG = "tests/workdir/test_rows.py tests/workdir/test_tensorboard.py tests/workdir/test_summary.py"
 CONFIG = "tests/test_config.py"
 STEP = (
@@ -115,10 +116,10 @@ ROWS = (
     ("no_slope_of_an_unused_unit", "ternary_jax/engine/optimizer.py", BY_GROUP,
      "eps_root=1e-16 if differentiable else 0.0", "eps_root=0.0 if differentiable else 0.0"),
     # --- checkpoints
-    ("arrays_unchecked", "ternary_jax/workdir/checkpoint.py", CHECKPOINT,
-     "if zlib.crc32(data) != crc:", "if not crc:"),
-    ("header_unchecked", "ternary_jax/workdir/checkpoint.py", CHECKPOINT,
-     '!= own.get("header_crc"):', '!= zlib.crc32(own.get("header", "").encode()):'),
+    ("arrays_unchecked", "ternary_jax/workdir/checkpoint_files.py", CHECKPOINT,
+     "if zlib.crc32(data) != header.crc:", "if not header.crc:"),
+    ("header_unchecked", "ternary_jax/workdir/checkpoint_files.py", CHECKPOINT,
+     '!= own["header_crc"]:', '!= zlib.crc32(own["header"].encode()):'),
     ("one_more_of_the_latest", "ternary_jax/workdir/checkpoint.py", CHECKPOINT,
      "[-policy.latest :]", "[-policy.latest - 1 :]"),
     ("the_worst_is_kept", "ternary_jax/workdir/checkpoint.py", CHECKPOINT,
@@ -133,17 +134,34 @@ ROWS = (
      "for name in {**there, **here} if", "for name in there if"),
     # --- logs and summaries
     ("resumed_row_is_lost", "ternary_jax/workdir/rows.py", LOG,
-     'row["step"] <= step and', 'row["step"] < step and'),
+     'if row["step"] <= step:', 'if row["step"] < step:'),
     ("later_rows_stay", "ternary_jax/workdir/rows.py", LOG,
-     "if len(kept) < len(lines) or not lines:", "if not lines:"),
+     "if len(kept) < n or not n:", "if not n:"),
     ("row_without_an_end_is_kept", "ternary_jax/workdir/rows.py", LOG,
-     '_row(line if line.endswith(b"\\n") else b"")', "_row(line)"),
+     'parse(line if line.endswith(b"\\n") else b"", runs)', "parse(line, runs)"),
     ("best_is_a_collapse", "ternary_jax/workdir/summary.py", LOG,
      "and not metric.beyond(value):", "and not math.isnan(value):"),
     ("one_target_is_enough", "ternary_jax/workdir/summary.py", LOG,
      "and met and all(met) else", "and met and any(met) else"),
     ("shown_without_a_change", "ternary_jax/workdir/tensorboard.py", LOG,
      "abs(v - shown[k][1]) > board.share", "abs(v - shown[k][1]) >= board.share"),
+    # --- workdirs of strangers
+    ("a_link_is_a_file", "ternary_jax/workdir/safe_files.py", STRANGERS,
+     'not in ("", "a file"):', 'not in ("", "a file", "a link"):'),
+    ("a_link_is_a_folder", "ternary_jax/workdir/safe_files.py", STRANGERS,
+     'if (what := kind(path)) not in ("", "a folder"):', 'if (what := kind(path)) not in ("", "a folder", "a link"):'),
+    ("a_half_written_file_is_gone_on_with", "ternary_jax/workdir/safe_files.py", STRANGERS,
+     'if kind(part) not in ("", "a folder"):', "if not part:"),
+    ("a_task_is_imported_by_any_name", "ternary_jax/config/stored.py", STRANGERS,
+     "if not task and not PACKAGED.fullmatch", "if not task and not PACKAGED.match"),
+    ("claims_of_an_array_are_believed", "ternary_jax/workdir/checkpoint_files.py", STRANGERS,
+     "if claimed.get(name) != value]", "if name not in claimed]"),
+    ("claims_of_an_export_are_believed", "ternary_jax/workdir/npz.py", STRANGERS,
+     "if claimed > size:", "if claimed < 0:"),
+    ("a_hard_link_is_appended_to", "ternary_jax/workdir/safe_files.py", STRANGERS,
+     "st_nlink > 1:", "st_nlink > 2:"),
+    ("paths_of_a_workdir_are_opened", "ternary_jax/config/stored.py", STRANGERS,
+     "for key in table if table[key].at_start}", "for key in ()}"),
     # --- configs
     ("free_keys_are_bound", "ternary_jax/config/split.py", CONFIG,
      "if not (key in table and table[key].free)]", "if key]"),

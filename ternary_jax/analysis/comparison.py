@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ternary_jax.analysis import data, settings
-from ternary_jax.config import ConfigError
+from ternary_jax.config import ConfigError, stored
 from ternary_jax.errors import WorkdirError
 from ternary_jax.grokking import history
 from ternary_jax.metric import Metric
@@ -47,6 +47,7 @@ def text(workdirs: Sequence[Run], names: Sequence[str] = ()) -> str:
 
 def _runs(run: Run) -> list[dict[str, Any]]:
     """{"run", "task", "hypers", "final", "stop"} of each run; hypers: the workdir and the whole config of the run."""
+    stored.check_engine(run.config)
     rows = run.rows()
     data.check_evaluated(run, rows)
     summary = run.summary
@@ -54,7 +55,7 @@ def _runs(run: Run) -> list[dict[str, Any]]:
     config = {name: _hashable(value) for name, value in run.config.items() if name not in COUNTS}
     return [
         one | {"task": task, "hypers": {"workdir": str(run.path)} | config | one["hypers"]}
-        for one in data.run_table(run.config, summary, history.histories(rows))
+        for one in data.run_table(run, summary, history.histories(rows))
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ternary_jax.analysis import plateaus, settings
-from ternary_jax.config import ConfigError, keys_of
+from ternary_jax.config import ConfigError, stored
 from ternary_jax.errors import WorkdirError
 from ternary_jax.grokking import definitions, history
 from ternary_jax.grokking.history import History
@@ -38,6 +38,7 @@ class Evidence(NamedTuple):
 
 def analyse(run: Run, names: Sequence[str] = ()) -> dict[str, Any]:
     """All findings. names: metrics to search for events; (): those of the detector, or all that have a scale."""
+    stored.check_engine(run.config)
     rows, unit = run.rows(), unit_of(run.config)
     _check_analysable(run)
     check_evaluated(run, rows)
@@ -47,7 +48,7 @@ def analyse(run: Run, names: Sequence[str] = ()) -> dict[str, Any]:
     found = history.analyse(histories, searched, metrics.values(), thresholds)
     runs = [
         plateaus.described(one, h, searched, metrics, thresholds) | about
-        for one, h, about in zip(found, histories, run_table(run.config, summary, histories), strict=True)
+        for one, h, about in zip(found, histories, run_table(run, summary, histories), strict=True)
     ]
     evidence = Evidence(run, rows, summary, metrics, histories, runs, settings.settings(runs, metrics), unit)
     first = watched_first(run.config)
@@ -74,13 +75,11 @@ def analyse(run: Run, names: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-def run_table(
-    config: Mapping[str, Any], summary: Mapping[str, Any], histories: Iterable[History]
-) -> list[dict[str, Any]]:
+def run_table(run: Run, summary: Mapping[str, Any], histories: Iterable[History]) -> list[dict[str, Any]]:
     """{"run", "hypers", "final": last finite value of each column, "stop": of a summary} of each run with rows."""
-    stops = [{"stop": run["stop"]} for run in summary["runs"]] if summary else []
+    stops = [{"stop": one["stop"]} for one in summary["runs"]] if summary else []
     return [
-        {"run": h.run, "hypers": _hypers(config, summary, h.run), "final": _final(h), **(stops[h.run] if stops else {})}
+        {"run": h.run, "hypers": _hypers(run, summary, h.run), "final": _final(h), **(stops[h.run] if stops else {})}
         for h in histories
     ]
 
@@ -116,7 +115,7 @@ def _references(metric: Metric) -> dict[str, float]:
 
 def _thresholds(config: Mapping[str, Any]) -> definitions.Thresholds:
     """The detector's thresholds, from the config; they are there also where grokking.on is False."""
-    return definitions.thresholds({key.removeprefix("grokking."): value for key, value in config.items()})
+    return definitions.thresholds({name: config[f"grokking.{name}"] for name in definitions.Thresholds._fields})
 
 
 def _searched(config, metrics, histories, names):
@@ -130,13 +129,13 @@ def _searched(config, metrics, histories, names):
     return history.distinct(asked, histories, _thresholds(config).gains[0])
 
 
-def _hypers(config, summary, run):
-    """The hypers of a run, from the summary; without one, those of which the config has one value per run."""
+def _hypers(run: Run, summary, k):
+    """The hypers of run k, from the summary; without one, those of which the config has one value per run."""
     if summary:
-        return summary["runs"][run]["hypers"]
-    table, _ = keys_of(config["task"])
-    per_run = {name: value for name, value in config.items() if table[name].traced and isinstance(value, list | tuple)}
-    return {name: value[run] for name, value in per_run.items()}
+        return summary["runs"][k]["hypers"]
+    table, _ = stored.keys_of(run.config, run.task)
+    values = stored.values_of(run.config, table)
+    return {name: value[k] for name, value in values.items() if table[name].traced and isinstance(value, tuple)}
 
 
 def _phases(config):

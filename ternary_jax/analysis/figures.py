@@ -1,5 +1,6 @@
 """The findings of an analysis as figures: metrics over time, and below them the events and phases of each run."""
 
+import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from ternary_jax.analysis import settings
 from ternary_jax.grokking import history
+from ternary_jax.workdir.files import write_whole
 
 COLORS = ("#2e86ab", "#c8553d", "#588157", "#8e6c8a", "#d99a2b", "#3d405b")
 SEVERITY = {"micro": "#d99a2b", "standard": "#c8553d", "major": "#7b1e3a", "none": "#888888"}
@@ -26,6 +28,7 @@ def draw(found: Mapping[str, Any], rows: Mapping[str, np.ndarray], folder: Path)
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    matplotlib.rcParams["text.parse_math"] = False  # names from a workdir may have a dollar sign
     histories = {one.run: one for one in history.histories(rows)}
     groups = settings.groups(found["runs"])
     files = []
@@ -38,7 +41,8 @@ def draw(found: Mapping[str, Any], rows: Mapping[str, np.ndarray], folder: Path)
             f"{found['task']}: {len(runs)} run{'s' * (len(runs) > 1)}{', ' + about if about else ''}", fontsize=11
         )
         files.append(folder / (f"analysis_{k:03d}.png" if len(groups) > 1 else "analysis.png"))
-        figure.savefig(files[-1], dpi=120, facecolor="white")
+        figure.savefig(drawn := io.BytesIO(), dpi=120, facecolor="white")
+        write_whole(files[-1], drawn.getvalue())
         plt.close(figure)
     return files
 

@@ -26,6 +26,7 @@ class Key(NamedTuple):
     many: the value is a tuple of such values
     traced: the value may differ between runs: one number, or a tuple of one per run
     free: the value may differ between sessions of one workdir
+    at_start: the value is used when a training starts, and by nothing that reads its workdir
     """
 
     kind: type
@@ -36,6 +37,7 @@ class Key(NamedTuple):
     many: bool = False
     traced: bool = False
     free: bool = False
+    at_start: bool = False
 
 
 integer, real, flag = (partial(Key, kind) for kind in (int, float, bool))

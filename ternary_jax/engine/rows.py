@@ -53,7 +53,7 @@ def open_log(training: Training, step: int) -> tensorboard.Board:
     """The log of the workdir and its TensorBoard files, without the rows after `step`."""
     settings, watch = training.static.log, training.static.stop.watch
     share = settings.tensorboard_share if settings.tensorboard else None
-    opened, kept = log.open_log(training.workdir, step, training.started)
+    opened, kept = log.open_log(training.workdir, step, training.started, training.static.runs)
     return tensorboard.open_board(opened, kept, run_table(training), [*training.metrics], ("loss",), watch, share)
 
 

@@ -18,8 +18,8 @@ KEYS: dict[str, Key] = {
     "radii.outer": registry.share(),
     **registry.config_keys(),
     **control.KEYS,
-    "start.workdir": Key(str),
-    "start.groups": words(),
+    "start.workdir": Key(str, at_start=True),
+    "start.groups": words(at_start=True),
     "targets.coverage_B": real(0, 1),
     "targets.hierarchy_B": real(-1, 1),
 }

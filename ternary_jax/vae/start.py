@@ -24,11 +24,13 @@ def load(start: Any) -> dict[str, Any]:
         _, state, _ = checkpoint.load(Path(start.workdir) / "checkpoints")
     except Exception as e:
         raise ConfigError(f"config.start.workdir={start.workdir} holds no checkpoint to start from: {e}") from e
-    found = state["params"]
+    found = state["params"] if isinstance(state.get("params"), dict) else {}
     if missing := [group for group in start.groups if group not in found]:
         raise ConfigError(
             f"config.start.groups={','.join(missing)} is not in {start.workdir}: there are {', '.join(found)}"
         )
+    if flat := [group for group in start.groups if any(np.shape(a)[:1] < (1,) for a in jax.tree.leaves(found[group]))]:
+        raise ConfigError(f"config.start.groups={flat[0]} has an array without runs in {start.workdir}: name another")
     return {group: jax.tree.map(lambda a: np.asarray(a)[0], found[group]) for group in start.groups}
 
 

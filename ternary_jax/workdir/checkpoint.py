@@ -2,7 +2,7 @@
 
 A state is one array of bytes, leaf after leaf, and a header with the dtype and shape of each leaf. This is four times
 as fast as forty arrays, and casts nothing. Orbax's `save_async` was rejected: it reports an error only at the next
-save, and leaves a thread for each save.
+save, and leaves a thread for each save. Orbax writes; `checkpoint_files` reads.
 """
 
 import functools
@@ -11,7 +11,6 @@ import logging
 import math
 import os
 import re
-import shutil
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +22,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ternary_jax.errors import RunError
+from ternary_jax.errors import RunError, UnsafeFileError
+from ternary_jax.workdir import safe_files
+from ternary_jax.workdir.checkpoint_files import nested, read_header, read_leaves
 
 
 class CheckpointError(RunError):
@@ -77,14 +78,16 @@ def orbax_and_context():
 def open_store(directory: str | Path, policy: Policy, say: Callable[[str], None]) -> Store:
     """Open WORKDIR/checkpoints: make it if it is missing, and delete the leftovers of saves that were killed."""
     directory = Path(directory).absolute()
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    safe_files.make_folder(directory)
     _clean(directory)
     return Store(directory, policy, say, metrics_of(directory), [])
 
 
 def steps(directory: Path) -> list[int]:
     """The steps of the checkpoints in a folder, ascending."""
-    return sorted(int(path.name) for path in directory.glob("*") if path.name.isdecimal())
+    safe_files.check_folder(directory)
+    return sorted(int(path.name) for path in directory.glob("*") if re.fullmatch(r"0|[1-9][0-9]{0,9}", path.name))
 
 
 def metrics_of(directory: Path) -> dict[int, float | None]:
@@ -92,7 +95,7 @@ def metrics_of(directory: Path) -> dict[int, float | None]:
     metrics: dict[int, float | None] = dict.fromkeys(steps(directory))
     for step in metrics:
         with suppress(Exception):  # `restore` and `load` report a damaged checkpoint where they read it
-            metrics[step] = _header(directory.absolute() / str(step))[0]["metric"]
+            metrics[step] = read_header(directory.absolute() / str(step)).metric
     return metrics
 
 
@@ -141,8 +144,8 @@ def restore(store: Store, abstract: Any) -> tuple[int, Any, dict[str, Any]] | No
             continue
         for bad, reason in damaged.items():
             moved = store.directory.parent / "damaged" / str(bad)
-            moved.parent.mkdir(exist_ok=True)
-            while moved.exists():
+            safe_files.make_folder(moved.parent)
+            while safe_files.kind(moved):
                 moved = moved.with_name(f"{moved.name}-again")
             (store.directory / str(bad)).rename(moved)
             del store.metrics[bad]
@@ -159,17 +162,14 @@ def restore(store: Store, abstract: Any) -> tuple[int, Any, dict[str, Any]] | No
 def load(directory: str | Path, step: int | None = None) -> tuple[int, dict[str, Any], dict[str, Any]]:
     """(step, state as nested dicts of numpy arrays, metadata) of a checkpoint; the newest if step is None."""
     saved = steps(Path(directory))
-    step, state = max(saved, default=0) if step is None else step, {}
+    step = max(saved, default=0) if step is None else step
     if step not in saved:
         raise CheckpointError(f"there is no checkpoint of step {step} in {directory}: load one of the steps {saved}")
     try:
         leaves, metadata = _read(Path(directory).absolute() / str(step))
+        return step, nested(leaves), metadata
     except Exception as e:
         raise CheckpointError(f"checkpoint {step} is damaged ({_reason(e)}): load another of the steps {saved}") from e
-    for name, leaf in leaves.items():
-        *parents, last = name.split("/")
-        functools.reduce(lambda node, key: node.setdefault(key, {}), parents, state)[last] = leaf
-    return step, state, metadata
 
 
 def kept(metrics: dict[int, float | None], policy: Policy) -> set[int]:
@@ -221,45 +221,25 @@ def _write(store: Store, step: int, leaves: list[jax.Array], header: str) -> Non
         _clean(store.directory)
 
 
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    ocp, context = orbax_and_context()
-    with context():
-        own = ocp.metadata(path).custom_metadata or {}
-    if zlib.crc32(own.get("header", "").encode()) != own.get("header_crc"):
-        raise ValueError("its header was altered")
-    return json.loads(own["header"]), own["crc"]
-
-
 def _read(path: Path, wanted: dict[str, str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    header, crc = _header(path)
-    if differing := mismatches(header["leaves"], wanted or header["leaves"]):
+    header = read_header(path)
+    if wanted is not None and (differing := mismatches(header.leaves, wanted)):
         raise CheckpointError(
             f"{path} holds another state than this program ({'; '.join(differing[:5])}; {len(differing)} such in all): "
             "start with the config that it was made with, or in another workdir"
         )
-    ocp, context = orbax_and_context()
-    with context():
-        data = ocp.load(path, {"bytes": np.ndarray})["bytes"]
-    if zlib.crc32(data) != crc:
-        raise ValueError("its arrays were cut short or altered")
-    leaves, start = {}, 0
-    for name, text in header["leaves"].items():
-        dtype = text.partition("[")[0]
-        shape = json.loads(text.removeprefix(dtype))
-        end = start + math.prod(shape) * np.dtype(dtype).itemsize
-        leaves[name], start = data[start:end].copy().view(dtype).reshape(shape), end
-    return leaves, header["metadata"]
+    return read_leaves(path, header), header.metadata
 
 
 def _clean(directory: Path) -> None:
     for path in directory.glob("*.*"):
         if re.fullmatch(r"\d+\.(orbax-checkpoint-tmp.*|deleted)", path.name):
-            shutil.rmtree(path, ignore_errors=True)
+            safe_files.remove(path)
 
 
 def _reason(error: BaseException) -> str:
     """The operating system's text of the error (TensorStore gives its number), else the first line of the message."""
-    if "DATA_LOSS" in str(error):  # from TensorStore, in two lines about its internals
-        return "its arrays were cut short or altered"
+    if isinstance(error, UnsafeFileError):
+        return str(error).partition(": ")[0]
     code = re.search(r"(?:os_error_code='|^\[Errno )(\d+)", str(error))
     return os.strerror(int(code[1])) if code else f"{error}".partition("\n")[0][:200]

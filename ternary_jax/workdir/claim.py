@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ternary_jax import config as configs
-from ternary_jax.errors import ConfigError, RunError, WorkdirError
-from ternary_jax.workdir import files
+from ternary_jax.errors import ConfigError, RunError, UnsafeFileError, WorkdirError
+from ternary_jax.workdir import files, forms, safe_files
 
 # Version of what a workdir holds: the leaves of a state, the names of columns. Count it up where an unfinished workdir
 # of the version before cannot be resumed. A config.json without the entry "format" is of version 1.
@@ -43,7 +43,7 @@ def look(workdir: Path, config: Any) -> Found:
     Raises a ConfigError for a workdir of another config or format, and for a directory that is no workdir.
     """
     file = workdir / "config.json"
-    if not file.exists():
+    if not safe_files.kind(file):
         names = sorted(path.name for path in workdir.iterdir()) if workdir.is_dir() else []
         # A full disk or a kill may leave config.json half written.
         if foreign := [name for name in names if not name.startswith(".") and name != "config.json.part"]:
@@ -52,7 +52,9 @@ def look(workdir: Path, config: Any) -> Found:
             )
         return Found()
     try:
-        there = files.read_json(file) or {}
+        there = forms.read_config(workdir) or {}
+    except UnsafeFileError:
+        raise
     except WorkdirError as e:
         raise RunError(
             f"{file} is damaged: put back a copy (every checkpoint holds one), or name another --workdir"
@@ -70,8 +72,8 @@ def look(workdir: Path, config: Any) -> Found:
         )
     summary = None
     with contextlib.suppress(WorkdirError):
-        summary = files.read_json(workdir / "summary.json")
-    if summary and summary.get("finished"):
+        summary = forms.read_summary(workdir, config.runs)
+    if summary and "finished" in summary and summary["finished"]:
         return Found(lengths=lengths, earlier=earlier) if earlier else Found(finished=summary)
     if not same_format:
         raise ConfigError(
@@ -89,7 +91,7 @@ def claim(workdir: Path, config: Any, lengths: tuple[int, ...] = ()) -> Iterator
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        with (workdir / ".lock").open("a") as lock:
+        with safe_files.open_file(workdir / ".lock", "ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -106,4 +108,4 @@ def claim(workdir: Path, config: Any, lengths: tuple[int, ...] = ()) -> Iterator
 
 def _shorter(there: dict[str, Any], here: dict[str, Any]) -> int:
     """The length of `there`, if that of `here` is greater, in the same unit; else 0."""
-    return next((there[key] for key in LENGTHS if 0 < there.get(key, 0) < here[key]), 0)
+    return next((n for key in LENGTHS if type(n := there.get(key)) is int and 0 < n < here[key]), 0)

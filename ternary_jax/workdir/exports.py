@@ -1,7 +1,6 @@
 """embeddings/run_NNN.npz: the arrays that a task exports of each run, written when all runs have ended."""
 
 import io
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ternary_jax.errors import WorkdirError
-from ternary_jax.workdir.files import write_whole
+from ternary_jax.workdir import npz, safe_files
+from ternary_jax.workdir.files import make_folder, write_whole
 
 
 def path_of(workdir: Path, run: int) -> Path:
@@ -20,7 +20,7 @@ def path_of(workdir: Path, run: int) -> Path:
 def write(workdir: Path, run: int, arrays: Mapping[str, Any]) -> None:
     """Write the arrays of a run, by name."""
     path, data = path_of(workdir, run), io.BytesIO()
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     np.savez(data, **arrays)
     write_whole(path, data.getvalue())
 
@@ -29,9 +29,7 @@ def read(workdir: Path, run: int) -> dict[str, np.ndarray]:
     """The arrays of a run, by name."""
     path = path_of(workdir, run)
     try:
-        with path.open("rb") as opened, np.load(opened) as arrays:
-            return dict(arrays)
+        safe_files.check_folder(path.parent)
+        return npz.read(path)
     except FileNotFoundError as e:
         raise WorkdirError(f"{path} is not there: it is written when all runs have ended, if the task exports") from e
-    except (ValueError, EOFError, zipfile.BadZipFile) as e:
-        raise WorkdirError(f"{path} is damaged ({e}): put back a copy, or train again in another workdir") from e

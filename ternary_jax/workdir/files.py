@@ -7,23 +7,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ternary_jax.errors import RunError, WorkdirError
+from ternary_jax.errors import RunError, UnsafeFileError, WorkdirError
+from ternary_jax.workdir import safe_files
 
 CONFIG_ENTRIES = ("format", "earlier_lengths")  # entries of config.json that are no keys of the config
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file atomically: after a kill at any moment it has its old content or the new."""
-    part = path.with_name(path.name + ".part")
     with os_error_as_run_error(path):
-        part.write_bytes(data)
-        part.replace(path)
+        safe_files.replace(path, data)
 
 
 def append(path: Path, data: bytes) -> None:
     """Append bytes to a file, which is made if it is missing. A kill may leave only a part of the bytes."""
-    with os_error_as_run_error(path), path.open("ab") as file:
-        file.write(data)
+    with os_error_as_run_error(path):
+        safe_files.append(path, data)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder inside a workdir, unless it is there."""
+    with os_error_as_run_error(path):
+        safe_files.make_folder(path)
 
 
 def write_json(path: Path, value: Any, infinite: str | None = None) -> None:
@@ -54,13 +59,23 @@ def plain(value: Any, infinite: str | None = None) -> Any:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object that a JSON file holds; None where there is no file. WorkdirError for anything else in it."""
     try:
-        found = json.loads(path.read_bytes())
-        if not isinstance(found, dict):
-            raise ValueError("it holds no object")
+        return parse_object(safe_files.read(path))
     except FileNotFoundError:
         return None
+    except UnsafeFileError:
+        raise
     except ValueError as e:
         raise WorkdirError(f"{path} is damaged ({e}): put back a copy, or train again in another workdir") from e
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """The JSON object in the bytes; a ValueError for anything else in them."""
+    try:
+        found = json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(found, dict):
+        raise ValueError("it holds no object")
     return found
 
 

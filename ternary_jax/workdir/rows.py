@@ -3,7 +3,6 @@
 A row is a flat dict of numbers: run, seed, step, wall_s, loss, its terms, and the metrics that were measured.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,11 @@ from typing import Any, NamedTuple
 
 from ternary_jax import terminal
 from ternary_jax.errors import WorkdirError
-from ternary_jax.workdir import files
+from ternary_jax.workdir import files, safe_files
+
+MOST_RUNS = 4096  # the bound of config.runs
+FINITE = 2.0**128  # finite values of float32 are below this
+MOST_STEPS = 2**31 - 1  # a step is an int32
 
 Row = Mapping[str, Any]
 
@@ -27,24 +30,24 @@ class Log(NamedTuple):
     began: float
 
 
-def open_log(workdir: Path, step: int, since: float) -> tuple[Log, list[dict[str, Any]]]:
+def open_log(workdir: Path, step: int, since: float, runs: int) -> tuple[Log, list[dict[str, Any]]]:
     """(log, rows up to `step`); later rows and damaged lines are deleted from the file, at step 0 all rows.
 
     since: unix seconds of the start of this session; wall_s continues from that of the last row that is kept
+    runs: their number; a row of another run is damaged
     """
-    path, kept, rows = workdir / "metrics.jsonl", [], []
-    lines = _raw_lines(path)
-    for line in lines if step else []:
+    path, kept, rows, n = workdir / "metrics.jsonl", [], [], 0
+    safe_files.check_file(path)
+    for n, line in enumerate(safe_files.read_lines(path) if step else (), 1):  # noqa: B007
         try:
-            row = _row(line if line.endswith(b"\n") else b"")
-            early = row["step"] <= step and row["wall_s"] >= 0
-        except (ValueError, KeyError, TypeError, AttributeError):
+            row = parse(line if line.endswith(b"\n") else b"", runs)
+        except ValueError:
             terminal.say(f"{path} has a line that is cut short or damaged: it is left out")
             continue
-        if early:
+        if row["step"] <= step:
             rows.append(row)
             kept.append(line)
-    if len(kept) < len(lines) or not lines:
+    if len(kept) < n or not n:
         files.write_whole(path, b"".join(kept))
     return Log(path, since - max((row["wall_s"] for row in rows), default=0.0)), rows
 
@@ -65,28 +68,38 @@ def amend(log: Log, more: Mapping[int, Row]) -> list[dict[str, Any]]:
     return amended
 
 
-def read(workdir: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl, [] without the file. A value that was not finite is nan.
+def read(workdir: Path, runs: int = MOST_RUNS) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl, [] without the file. A value that was not finite is nan. runs: as in `open_log`.
 
     A last line without an end of line is being written, or was cut short: it is left out. A WorkdirError for a damaged
     line.
     """
     file, rows = workdir / "metrics.jsonl", []
-    for number, line in enumerate(_raw_lines(file), 1):
+    for number, line in enumerate(safe_files.read_lines(file), 1):
         try:
-            rows += [_row(line)] if line.endswith(b"\n") else []
-        except (ValueError, AttributeError) as e:
+            rows += [parse(line, runs)] if line.endswith(b"\n") else []
+        except ValueError as e:
             fix = "start the training again with the same workdir, which leaves the line out"
             raise WorkdirError(f"line {number} of {file} is damaged ({e}): {fix}") from e
     return rows
 
 
-def _raw_lines(file: Path) -> list[bytes]:
-    return file.read_bytes().splitlines(keepends=True) if file.exists() else []
+def parse(line: bytes, runs: int) -> dict[str, Any]:
+    """The row in a line; a ValueError unless it is numbers or null by name, with run, step and wall_s."""
+    row = {k: math.nan if v is None else v for k, v in files.parse_object(line).items()}
+    if bad := [name for name, value in row.items() if not is_number(value) or FINITE <= abs(value) < math.inf]:
+        raise ValueError(f"its {bad[0]!r:.50} is no number, or beyond float32")
+    for name, most in (("run", runs - 1), ("step", MOST_STEPS)):
+        if not isinstance(value := row.get(name), int) or not 0 <= value <= most:
+            raise ValueError(f"its {name!r} has to be an int from 0 to {most}, and is {value!r:.50}")
+    if not row.get("wall_s", -1) >= 0:
+        raise ValueError("its 'wall_s' has to be 0 or more")
+    return row
 
 
-def _row(line: bytes) -> dict[str, Any]:
-    return {k: math.nan if v is None else v for k, v in json.loads(line).items()}
+def is_number(value: Any) -> bool:
+    """Whether this is a number that an array can hold: a float, or an int of 64 bits."""
+    return isinstance(value, float) or (type(value) is int and -(2**63) <= value < 2**63)
 
 
 def _lines(rows: Sequence[Row]) -> bytes:

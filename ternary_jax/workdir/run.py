@@ -11,7 +11,7 @@ import numpy as np
 
 from ternary_jax.errors import ColumnError, ConfigError, WorkdirError
 from ternary_jax.metric import Criteria, Metric
-from ternary_jax.workdir import exports, files, summary
+from ternary_jax.workdir import exports, files, forms, safe_files, summary
 from ternary_jax.workdir import rows as log
 
 # Old name of a column -> its new name.
@@ -64,15 +64,20 @@ class Columns(dict[str, np.ndarray]):
 
 
 class Run(NamedTuple):
-    """A workdir. config: the resolved config by dotted key, as in config.json."""
+    """A workdir.
+
+    config: the resolved config by dotted key, as in config.json
+    task: the name of the task module, as the caller gave it; "": the one that config.json names, if it is packaged
+    """
 
     path: Path
-    config: dict[str, Any]
+    config: forms.Content
+    task: str = ""
 
     @property
     def summary(self) -> dict[str, Any]:
         """The content of summary.json; {} while there is none."""
-        return files.read_json(self.path / "summary.json") or {}
+        return forms.read_summary(self.path, self.config["runs"])
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -92,11 +97,13 @@ class Run(NamedTuple):
         """The task's criteria of success, from summary.json; where it has none, from the task that the config makes."""
         if "criteria" not in (content := self.summary):
             return self._task()[0].criteria
-        return tuple(Criteria(**criteria) for criteria in content["criteria"])
+        return tuple(
+            Criteria(**{name: one[name] for name in Criteria._fields if name in one}) for one in content["criteria"]
+        )
 
     def rows(self, run: int | None = None) -> Columns:
         """The columns of metrics.jsonl, nan where a row lacks the value; those of one run, if given, sorted by step."""
-        found = log.read(self.path)
+        found = log.read(self.path, self.config["runs"])
         if run is not None:
             self._check(run)
             found = sorted((row for row in found if row["run"] == run), key=lambda row: row["step"])
@@ -119,7 +126,7 @@ class Run(NamedTuple):
         try:
             return Checkpoint(*checkpoint.load(folder, int(step)))
         except checkpoint.CheckpointError as e:
-            if not (folder / str(step)).exists():  # the training deleted it after `steps` was read
+            if not safe_files.kind(folder / str(step)):  # the training deleted it after `steps` was read
                 return self.checkpoint(at)
             raise WorkdirError(f"{folder}: {e}") from e
 
@@ -138,6 +145,7 @@ class Run(NamedTuple):
         self._check(k)
         task, hypers = self._task()
         saved = self.checkpoint(at).state
+        self._check_state(saved)
         state = {name: saved.get(name, {}) for name in ("params", "knobs", "stop", "task")}
         hypers, state = jax.tree.map(lambda x: jax.device_put(x[k]), (hypers, state))
         key, own = jax.random.key(0), task.state.init if task.state else lambda *_: ()
@@ -151,24 +159,33 @@ class Run(NamedTuple):
         if k not in range(self.config["runs"]):
             raise WorkdirError(f"{self.path} has no run {k}: there are {self.config['runs']}, numbered from 0")
 
+    def _check_state(self, state: dict[str, Any]) -> None:
+        """The state is that of a training of these runs: it has parameters and steps, and every leaf a row per run."""
+        import jax
+
+        runs = self.config["runs"]
+        shapes = [np.shape(leaf) for leaf in jax.tree.leaves(state)]
+        whole = isinstance(state.get("params"), dict) and "at" in dict(state.get("stop") or {})
+        if not whole or any(shape[:1] != (runs,) for shape in shapes):
+            raise WorkdirError(
+                f"the checkpoint in {self.path} is not that of a training of {runs} runs, as config.json says: take "
+                "`.checkpoint()` instead"
+            )
+
     def _task(self) -> tuple[Any, Any]:
         """(task, hypers of all runs) of the config."""
-        from ml_collections import ConfigDict
-
-        from ternary_jax.config import keys_of, split
-        from ternary_jax.config.keys import nested
+        from ternary_jax.config import split, stored
 
         cannot = f"the task of {self.path} cannot be made"
         try:
-            table, module = keys_of(self.config["task"])
+            table, module = stored.keys_of(self.config, self.task)
             if other := sorted(table.keys() ^ self.config.keys()):
                 names = ", ".join(other[:5])
                 raise WorkdirError(
                     f"{cannot}: configs have other keys now ({names}): read `.checkpoint()`, or check out the commit "
                     "that its metadata names"
                 )
-            values = {key: tuple(v) if isinstance(v, list) else v for key, v in self.config.items()}
-            static, hypers = split(ConfigDict(nested(values)))
+            static, hypers = split(stored.config_of(self.config, table, module))
             return module.make_task(static), hypers
         except ConfigError as e:
             raise WorkdirError(f"{cannot}: {e}") from e
@@ -189,14 +206,19 @@ class Run(NamedTuple):
         return jax.tree.structure(like).unflatten([leaves[name] for name in here])
 
 
-def open(path: str | Path) -> Run:
-    """The workdir at `path`, of a training that is finished, interrupted or under way."""
+def open(path: str | Path, task: str = "") -> Run:
+    """The workdir at `path`, of a training that is finished, interrupted or under way.
+
+    task: the name of its task module, if it is not one of this package. A workdir may be anyone's, so a module that
+    only its config.json names is never imported.
+    """
     path = Path(path)
     if not path.is_dir():
         raise WorkdirError(f"{path} is no folder: give the --workdir of a training")
-    config = files.read_json(path / "config.json")
+    config = forms.read_config(path)
     if config is None or not config.keys() >= {"task", "runs"}:
         raise WorkdirError(f"{path} has no config.json of a training, so it is no workdir: give the --workdir of one")
+    forms.check(config.file, config, forms.CONFIG)
     for entry in files.CONFIG_ENTRIES:
         config.pop(entry, None)
-    return Run(path, config)
+    return Run(path, config, task)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ternary_jax.workdir import files
+from ternary_jax.workdir import files, safe_files
 from ternary_jax.workdir.rows import Log, Row
 
 
@@ -89,7 +89,8 @@ def _event_file(workdir: Path, run: Row, metrics: Sequence[str]) -> Path:
     """
     folder = workdir / "tensorboard" / f"run_{run['run']:03d}"
     with files.os_error_as_run_error(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        for each in (folder.parent, folder):
+            safe_files.make_folder(each)
         for old in folder.glob("*tfevents*"):
             old.unlink()
     file = folder / f"events.out.tfevents.{time.time_ns()}"  # an open TensorBoard only sees a new name

@@ -297,7 +297,7 @@ def test_a_mistake_is_one_sentence_and_status_2(tmp_path, capsys):
     empty = workdir(tmp_path / "empty", "steady")
     (empty / "metrics.jsonl").unlink()
     old = workdir(tmp_path / "old", "steady")
-    (old / "config.json").write_text('{"task": "toy", "runs": 1, "train.epochs": 1}')
+    (old / "config.json").write_text('{"task": "toy", "runs": 2, "train.epochs": 1}')
     for name in ("config.json", "summary.json", "metrics.jsonl"):
         (workdir(tmp_path / name, "steady") / name).write_text('{"half\n{}\n')
     cases = [

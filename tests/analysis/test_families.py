@@ -34,7 +34,7 @@ def under_way(folder, file, changes, metrics):
             loss = 0.3 + 4 * np.exp(-e / 3) + 0.002 * rng.normal()
             lines.append(json.dumps(place | {"loss": loss, "gradient_norm": 1.0, "rate/a": 1.0} | metrics(k, e, rng)))
     (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-    return workdir.open(folder)
+    return workdir.open(folder, config.task)
 
 
 def test_the_analysis_names_nothing_of_a_model_family():

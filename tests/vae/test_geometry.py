@@ -79,7 +79,9 @@ def test_the_means_of_balls_are_arithmetic():
     z, rows = points(24), np.arange(24, dtype=np.int32)
     by_hand = [4 * ((z[rows % 9 == k] - z[rows % 9 == k].mean(0)) ** 2).sum(-1) for k in range(9)]
     np.testing.assert_allclose(
-        centroid.mean_squared_distance(jnp.asarray(z), jnp.asarray(rows), 2, None), np.concatenate(by_hand).mean(), rtol=1e-6
+        centroid.mean_squared_distance(jnp.asarray(z), jnp.asarray(rows), 2, None),
+        np.concatenate(by_hand).mean(),
+        rtol=1e-6,
     )
 
 

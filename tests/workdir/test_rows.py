@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def opened(workdir, step=0):
     """(log, rows that were kept)"""
     workdir.mkdir(exist_ok=True)
-    return rows.open_log(workdir, step, time.time())
+    return rows.open_log(workdir, step, time.time(), 2)
 
 
 def lines(workdir):
@@ -69,8 +69,8 @@ def test_going_on_cuts_back_to_the_step_and_goes_on_with_the_clock(tmp_path, cut
 def test_lines_are_whole_at_whatever_moment_a_process_is_killed(tmp_path):
     code = (
         "import sys; from pathlib import Path; from ternary_jax.workdir import rows\n"
-        "to, _ = rows.open_log(Path(sys.argv[1]), 0, 0.0); print(1, flush=True)\n"
-        "for step in range(1, 10**9): rows.write(to, [{'run': 0, 'step': step, 'wall_s': 1.0, 'pad': 'x' * 3000}])"
+        "to, _ = rows.open_log(Path(sys.argv[1]), 0, 0.0, 1); print(1, flush=True)\n"
+        "for step in range(1, 10**9): rows.write(to, [{'run': 0, 'step': step, 'wall_s': 1.0, 'x' * 3000: 1.0}])"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)
     assert child.stdout
@@ -91,7 +91,7 @@ def test_a_full_disk_is_one_sentence_and_a_workdir_that_resumes(tmp_path, share)
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "from pathlib import Path; from ternary_jax.errors import RunError; from ternary_jax.workdir import rows, "
         "tensorboard\n"
-        "to, _ = rows.open_log(Path(sys.argv[1]), 0, 0.0)\n"
+        "to, _ = rows.open_log(Path(sys.argv[1]), 0, 0.0, 1)\n"
         "runs = [{'run': 0, 'seed': 0, 'hypers': {}}]\n"
         f"board = tensorboard.open_board(to, [], runs, ['coverage'], ['loss'], 'coverage', {share})\n"
         "try:\n"
@@ -139,6 +139,6 @@ def test_a_line_that_is_being_written_is_no_row_and_a_damaged_one_is_named(tmp_p
         file.write('{"run": 0')
     assert [r["step"] for r in rows.read(tmp_path)] == [5, 9]
     for damaged in ("12\n", '{"run"\n'):
-        to.path.write_text('{"run": 0}\n' + damaged)
+        to.path.write_text('{"run": 0, "step": 5, "wall_s": 1.0}\n' + damaged)
         with pytest.raises(WorkdirError, match=r"line 2 of .*metrics\.jsonl is damaged \(.*\): start the training"):
             rows.read(tmp_path)

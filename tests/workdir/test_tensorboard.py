@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 def opened(workdir, step=0, runs=1, share: float | None = 0.01):
     workdir.mkdir(exist_ok=True)
-    log, kept = rows.open_log(workdir, step, time.time())
+    log, kept = rows.open_log(workdir, step, time.time(), 4)
     further = ("loss", "gradient_ratio", "control/tau")
     return tensorboard.open_board(log, kept, [describe(k) for k in range(runs)], NAMES, further, "coverage", share)
 

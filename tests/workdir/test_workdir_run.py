@@ -74,7 +74,7 @@ def test_the_metrics_of_the_summary_and_of_the_task_are_the_same(trained, copy):
     with_summary = workdir.open(trained)
     assert with_summary.summary == json.loads((trained / "summary.json").read_text())
     (copy / "summary.json").unlink()
-    without = workdir.open(copy)
+    without = workdir.open(copy, "toy")
     assert without.summary == {}
     assert list(with_summary.metrics) == list(without.metrics) == ["error", "distance"]
     np.testing.assert_equal(list(without.metrics.values()), list(with_summary.metrics.values()))
@@ -110,7 +110,7 @@ def test_a_checkpoint_that_the_training_deletes_meanwhile_is_not_missed(copy, mo
 
 
 def test_a_model_measures_what_the_rows_say(trained):
-    run = workdir.open(trained)
+    run = workdir.open(trained, task="toy")
     for k in range(2):
         for at in ("latest", "best"):
             model = run.model(k, at)
@@ -155,7 +155,7 @@ def test_a_model_has_the_trees_of_its_task_its_state_and_its_knobs(tmp_path, mon
     monkeypatch.syspath_prepend(tmp_path)
     changes = {"task": "stateful", "runs": 2, "toy.noise": (0.5, 2.0), "train.epochs": 2, "evaluate.costly_every": 0}
     host.run(load_config(CONFIG, changes), tmp_path / "run")
-    run = workdir.open(tmp_path / "run")
+    run = workdir.open(tmp_path / "run", task="stateful")
     model = run.model(1)
     both = model.params["list"]["both"]
     assert (type(both), type(both[1])) == (list, tuple)
@@ -183,7 +183,7 @@ def test_a_model_has_the_trees_of_its_task_its_state_and_its_knobs(tmp_path, mon
 
 def test_reading_changes_nothing(trained):
     before = everything(trained)
-    run = workdir.open(trained)
+    run = workdir.open(trained, "toy")
     assert all([run.rows(0), run.summary, run.metrics, run.checkpoint("best"), run.embeddings(1), run.model(1)])
     assert everything(trained) == before
 
@@ -193,7 +193,7 @@ def test_what_is_not_there_yet_is_empty_or_an_error_that_says_when(copy):
         shutil.rmtree(copy / folder)
     (copy / "metrics.jsonl").write_text('{"run": 0')
     (copy / "summary.json").unlink()
-    run = workdir.open(copy)
+    run = workdir.open(copy, "toy")
     assert run.rows() == run.rows(1) == run.summary == {}
     with pytest.raises(ColumnError, match="has no column 'loss': there are no rows yet"):
         run.rows()["loss"]
@@ -260,6 +260,7 @@ def test_a_workdir_begun_before_is_read(copy):
     assert run.checkpoint().step == 32
     with pytest.raises(WorkdirError, match=r"summary\.json is of an earlier version"):
         assert run.metrics
+    run = workdir.open(copy, "toy")
     with pytest.raises(WorkdirError, match=r"cannot be made: configs have other keys now \(train\.steps\)"):
         run.model()
 

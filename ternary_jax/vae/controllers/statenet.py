@@ -30,6 +30,7 @@ from ternary_jax.vae.controllers import balance, batch_signals
 from ternary_jax.vae.controllers.corrections import KNOB_RULES, OUTPUTS, apply_offsets, corrections, new_offsets
 from ternary_jax.vae.controllers.declaration import Controller, ControllerParts
 from ternary_jax.vae.controllers.models import StateNet, compressed
+from ternary_jax.workdir import npz
 
 # The inputs, in order; the inputs of a group share an attention weight.
 GROUPS = (
@@ -100,8 +101,7 @@ def save(path: Path, params: Any) -> None:
 
 def load(path: Path) -> Any:
     """The parameters that `save` has written. A ValueError if they do not fit this network, or are not finite."""
-    with np.load(path) as file:
-        found = {name: np.float32(file[name]) for name in file.files}
+    found = {name: np.float32(x) for name, x in npz.read(Path(path).resolve()).items()}  # a link is the user's own
     layers = jax.eval_shape(init, jax.random.key(0))
     wanted = {f"{layer}/{name}": a.shape for layer, part in layers.items() for name, a in part.items()}
     given = {name: a.shape for name, a in found.items()}
