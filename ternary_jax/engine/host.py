@@ -95,7 +95,7 @@ def _train(training: Training, interrupts: session.Interrupts) -> dict[str, Any]
         end, state = first, initial.result()
         interrupts.at_once.clear()
         stop, board = jax.device_get(state.stop), rows.open_log(training, first)
-        window = rows.from_json(saved[2].get("window", ())) if saved else []
+        window = rows.from_json(saved[2].get("window", ()), training.static.runs) if saved else []
         with jax.transfer_guard("disallow"):
             for end, report, kept in _chunks(chunk, state, first, stop, hypers, steps, interrupts.asked):
                 if report is None:

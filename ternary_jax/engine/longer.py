@@ -42,7 +42,7 @@ def check(task: Task, static: Any, config: Any, earlier: int, workdir: Path) -> 
 
 
 def _of_length(config: Any, units: int) -> Any:
-    """The config with another length, and costly metrics after the last step only if they were so before."""
-    changed = ConfigDict(config.to_dict()).unlock()
+    """The config with another length."""
+    changed: Any = ConfigDict(config.to_dict())
     changed.train[unit(config.train)] = units
     return changed.lock()

@@ -14,6 +14,7 @@ from ternary_jax.engine.columns import columns
 from ternary_jax.engine.host_context import Clock, Training
 from ternary_jax.engine.program import Report
 from ternary_jax.engine.step import TrainState
+from ternary_jax.errors import RunError
 from ternary_jax.workdir import rows as log
 from ternary_jax.workdir import tensorboard
 
@@ -33,7 +34,7 @@ class ChunkMeans(NamedTuple):
 
 def chunk_means(end: int, report: Report) -> ChunkMeans:
     """The ChunkMeans of a report."""
-    return ChunkMeans(end, report.counts, columns(report.info))
+    return ChunkMeans(end, np.asarray(report.counts), columns(report.info))
 
 
 def to_json(window: Sequence[ChunkMeans]) -> list[Any]:
@@ -41,12 +42,22 @@ def to_json(window: Sequence[ChunkMeans]) -> list[Any]:
     return [[one.end, one.counts.tolist(), {name: x.tolist() for name, x in one.means.items()}] for one in window]
 
 
-def from_json(window: Sequence[Any]) -> list[ChunkMeans]:
-    """The inverse of `to_json`, to the last bit: JSON holds every digit of a float32."""
-    return [
-        ChunkMeans(end, np.array(counts, bool), {name: np.array(x, np.float32) for name, x in means.items()})
-        for end, counts, means in window
-    ]
+def from_json(window: Any, runs: int) -> list[ChunkMeans]:
+    """The inverse of `to_json`, to the last bit: JSON holds every digit of a float32.
+
+    A RunError for anything else, as a checkpoint may be a stranger's.
+    """
+    try:
+        found = [
+            ChunkMeans(int(end), np.array(counts, bool), {name: np.array(x, np.float32) for name, x in means.items()})
+            for end, counts, means in window
+        ]
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        found = None
+    arrays = [x for one in found or () for x in (one.counts, *one.means.values())]
+    if found is None or any(x.shape != (runs,) for x in arrays) or len({frozenset(one.means) for one in found}) > 1:
+        raise RunError("the newest checkpoint has no valid means since its last evaluation: move it away, and go on")
+    return found
 
 
 def open_log(training: Training, step: int) -> tensorboard.Board:

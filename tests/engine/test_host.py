@@ -248,6 +248,7 @@ def test_an_interruption_between_two_evaluations_ends_after_the_chunks_under_way
 
 def test_a_signal_while_xla_compiles_ends_the_process_at_once(tmp_path):
     running = process(tmp_path, before=("setsid",), XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert running.stderr is not None
     assert "compiling" in running.stderr.readline()
     running.send_signal(signal.SIGINT)
     status, out, err = ended(running)

@@ -10,6 +10,7 @@ import pytest
 
 from ternary_jax.engine import saving, stopping
 from ternary_jax.engine.plan import plan
+from ternary_jax.engine.rows import ChunkMeans
 from ternary_jax.metric import Metric
 
 OFF = dict(watch="error", watch_threshold=0.5, divergence=0.0, on_targets=False)
@@ -73,6 +74,7 @@ def test_the_best_checkpoint_has_the_least_loss_or_the_best_metric(best_metric, 
     ranks = []
     for row in rows:
         loss, error, accuracy = (np.array([x, np.nan]) for x in row)  # a run that is not finite does not count
-        report: Any = SimpleNamespace(info=SimpleNamespace(loss=loss), metrics=dict(error=error, accuracy=accuracy))
-        ranks.append(saving._rank(training, report))
+        report: Any = SimpleNamespace(metrics=dict(error=error, accuracy=accuracy))
+        window = [ChunkMeans(4, np.array([True, True]), {"loss": loss + by}) for by in (-0.5, 0.5)]
+        ranks.append(saving._rank(training, report, window))
     assert int(np.argmin(ranks)) == best

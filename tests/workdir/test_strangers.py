@@ -114,7 +114,7 @@ def test_a_task_that_only_the_workdir_names_is_not_imported(run, tmp_path, monke
     with pytest.raises(WorkdirError, match="SystemExit: its code ran"):
         workdir.open(run, task="evil").model()
     with pytest.raises(ConfigError, match="task is evil there and toy here"):
-        claim.finished(run, load_config(CONFIG))
+        claim.look(run, load_config(CONFIG))
 
 
 @pytest.mark.parametrize(
@@ -169,11 +169,11 @@ def test_a_link_at_the_name_of_a_half_written_file_is_not_followed(run, outside,
 
 
 def test_a_figure_is_not_drawn_through_a_link(run, outside):
-    from ternary_jax.analysis import figures, findings
+    from ternary_jax.analysis import data, figures
 
     (run / "analysis.png").symlink_to(outside / "thesis.tex")
     opened = workdir.open(run)
-    found = findings.analyse(opened) | {"task": "$\\frac{"}  # not a formula
+    found = data.analyse(opened) | {"task": "$\\frac{"}  # not a formula
     figures.draw(found, opened.rows(), run)
     assert (run / "analysis.png").read_bytes().startswith(b"\x89PNG")
     assert not (run / "analysis.png").is_symlink()
@@ -429,7 +429,7 @@ def test_json_that_is_deep_or_no_object_is_damaged(run, name, text, capsys):
     assert (status, said.count("\n")) == (2, 1)
     if name == "config.json":
         with pytest.raises(RunError, match=r"config\.json is damaged"):
-            claim.finished(run, load_config(CONFIG))
+            claim.look(run, load_config(CONFIG))
     else:
         assert rows.open_log(run, 9, 0.0, 1)[1] == [] or name == "summary.json"
 
@@ -457,7 +457,7 @@ def test_a_summary_of_another_form_is_damaged(run, change, capsys):
         assert workdir.open(run).summary
     status, said = command(capsys, run)
     assert (status, said.count("\n")) == (2, 1)
-    assert claim.finished(run, load_config(CONFIG)) is None  # it is written anew
+    assert claim.look(run, load_config(CONFIG)) == claim.Found()  # it is written anew
 
 
 def test_a_finished_summary_that_lacks_something_is_a_sentence(run, capsys):
