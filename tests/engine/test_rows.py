@@ -10,8 +10,14 @@ from ternary_jax.engine.rows import ChunkMeans
 from ternary_jax.errors import RunError
 
 WINDOW = [
-    ChunkMeans(8, np.array([True, False]), {"loss": np.float32([1 / 3, np.nan]), "rate": np.float32([1e-30, np.inf])}),
-    ChunkMeans(16, np.array([True, True]), {"loss": np.float32([2 / 3, 5]), "rate": np.float32([0, -1])}),
+    ChunkMeans(
+        8,
+        np.array([True, False]),
+        {"loss": np.array([1 / 3, np.nan], np.float32), "rate": np.array([1e-30, np.inf], np.float32)},
+    ),
+    ChunkMeans(
+        16, np.array([True, True]), {"loss": np.array([2 / 3, 5], np.float32), "rate": np.array([0, -1], np.float32)}
+    ),
 ]
 
 
