@@ -1,4 +1,4 @@
-"""The table at the end of a run; that of several settings is in test_settings.py."""
+"""The table at the end of a run; that of several settings is in test_tables_by_setting.py."""
 
 from few_rows import NAN, finished, row
 

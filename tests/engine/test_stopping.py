@@ -55,7 +55,7 @@ def test_a_loss_below_zero_has_grown_only_above_its_size():
 
 def test_costly_metrics_are_measured_on_the_way_where_a_target_asks_for_them():
     static = SimpleNamespace(
-        train=SimpleNamespace(epochs=12, steps=0, batch_size=8),
+        train=SimpleNamespace(epochs=12, steps=0, batch_size=8, chunk=0),
         evaluate=SimpleNamespace(cheap_every=4, costly_every=12),
         checkpoint=SimpleNamespace(every=12),
         stop=SimpleNamespace(on_targets=False),

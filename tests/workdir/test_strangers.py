@@ -465,7 +465,7 @@ def test_a_finished_summary_that_lacks_something_is_a_sentence(run, capsys):
     with pytest.raises(SystemExit) as ended:
         main.main([f"--config={CONFIG}", f"--workdir={run}"])
     assert ended.value.code == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith(f"{run}/summary.json has no 'runs'")
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"{run}/summary.json has no 'metrics'")
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_checkpoints_by_name_and_by_step(trained):
     for at, step in {"latest": 32, "best": best, 32: 32, np.int64(best): best}.items():
         assert run.checkpoint(at).step == step
     read = run.checkpoint()
-    assert read.metadata["config"]["format"] == 2
+    assert read.metadata["config"]["format"] == 3
     assert isinstance(read.state["params"]["slope"]["w"], np.ndarray)
     assert read.state["params"]["slope"]["w"].shape == (2, 3)
     with pytest.raises(WorkdirError, match=r"no checkpoint 33: take 'latest', or one of the steps \[.*, 32\]"):
@@ -258,7 +258,7 @@ def test_a_workdir_begun_before_is_read(copy):
     assert run.summary == summary
     assert set(run.embeddings(1)) == {"slope", "offset"}
     assert run.checkpoint().step == 32
-    with pytest.raises(WorkdirError, match=r"summary\.json is of an earlier version"):
+    with pytest.raises(WorkdirError, match=r"summary\.json was written by an earlier version"):
         assert run.metrics
     run = workdir.open(copy, "toy")
     with pytest.raises(WorkdirError, match=r"cannot be made: configs have other keys now \(train\.steps\)"):
