@@ -35,14 +35,17 @@ LINE = ("train.epochs=1000", "checkpoint.every=20")  # of tests/toy.py: 4,000 st
 POISON = (*LINE, "toy.poison_step=1237", "toy.poison_above=0.5")
 ROLLBACK = (*POISON, "train.on_nan=rollback")
 THREE = (*LINE, "runs=3")
+# Four chunks an evaluation, so that most interruptions are between two evaluations.
+SIXTEEN = (*LINE, "runs=16", "evaluate.cheap_every=20", "evaluate.costly_every=0", "train.chunk=5")
 SAVES = ("train.epochs=1000", "checkpoint.every=2")
 BOARD = (*LINE, "log.tensorboard=true")
 EXPORT = (*SMALL, "data.n_digits=8", "model.dim=4", "train.epochs=2", "train.batch_size=728")
-UNDISTURBED = {"line": LINE, "rollback": ROLLBACK, "three": THREE, "export": EXPORT}
-RUNS = {"three": (0, 2)}  # undisturbed run -> numbers of the runs that are compared with it; default: run 0
+UNDISTURBED = {"line": LINE, "rollback": ROLLBACK, "three": THREE, "sixteen": SIXTEEN, "export": EXPORT}
+# Undisturbed run -> numbers of the runs that are compared with it; default: run 0.
+RUNS = {"three": (0, 2), "sixteen": tuple(range(16))}
 USUAL = re.compile(
     r"[^:]*: (compiling|going on from step [\d,]+ of [\d,]+) \.\.\.|(epoch|step) .*|\d of \d runs, (epoch|step) .*|"
-    r"run \d \(seed \d\): .*|checkpoint \d+ is damaged .*|interrupted: .*|"
+    r"run \d \(seed \d\): .*|checkpoint \d+ is damaged .*|interrupted: .*|\d+ of \d+ runs, .*|"
     r".*metrics.jsonl has a line .*"
 )
 
@@ -93,13 +96,13 @@ def limited(blocks, overrides=LINE):
     return run(overrides, ("bash", "-c", f'ulimit -f {blocks}; exec "$@"', "bash"))
 
 
-def signals(*given):
+def signals(*given, overrides=LINE):
     """A run that gets these signals in this order. given: pairs (number, condition(workdir, stderr) for sending it)."""
 
     def hurt(workdir):
         file = workdir.with_suffix(".err")
         with file.open("w") as err:
-            process = begin(workdir, stderr=err)
+            process = begin(workdir, overrides, stderr=err)
             for number, condition in given:
                 until(lambda condition=condition: condition(workdir, file.read_text()), process)
                 process.send_signal(number)
@@ -117,6 +120,10 @@ def until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
 def under_way(workdir, err=""):
     file = workdir / "metrics.jsonl"
     return file.exists() and file.stat().st_size > 40_000
+
+
+def compiling(workdir, err):
+    return "compiling ..." in err
 
 
 def in_a_save(workdir, err):
@@ -261,6 +268,10 @@ NAN, FULL, ARRAYS, HEADER = "not finite at step 1,237", "free some space", "stat
 FAULTS = [
     Fault("SIGINT", signals((INT, under_way)), 0, "to go on: python -m"),
     Fault("SIGTERM", signals((TERM, under_way)), 0, "to go on: python -m"),
+    Fault(
+        "SIGINT to 16 runs", signals((INT, under_way), overrides=SIXTEEN), 0, "to go on: python -m", SIXTEEN, "sixteen"
+    ),
+    Fault("SIGINT while XLA compiles", signals((INT, compiling)), 0, "nothing to save; to go on: python -m"),
     Fault("SIGINT twice", signals((INT, under_way), (INT, asked)), -INT, "interrupted: "),
     Fault("SIGINT, another in the save", signals((INT, under_way), (INT, asked_in_a_save)), -INT, "interrupted: "),
     Fault("SIGKILL", signals((KILL, under_way)), -KILL, ""),
