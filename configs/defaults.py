@@ -31,7 +31,7 @@ def get_config() -> ConfigDict:
     config.train.clip_norm = 1.0  # upper limit of the norm of all gradients together; 0.0: no clipping
     config.train.dtype = "float32"  # of the networks: "float32", or "bfloat16" on accelerators; geometry is float32
     config.train.remat = False  # True: the backward pass recomputes activations, which saves memory
-    config.train.chunk = 0  # most epochs of one call of the program; Ctrl-C waits for its end; 0: cheap_every
+    config.train.chunk = 0  # most epochs of one call of the program, for which Ctrl-C waits; 0: up to cheap_every
     config.train.microbatches = 1  # parts of a batch that are computed one by one to save memory; divides batch_size
     config.train.on_nan = "stop"  # "stop"; "rollback": go back to the last finite state and halve the learning rate
     config.train.max_rollbacks = 3  # rollbacks of a run; after them a NaN stops the run
@@ -62,7 +62,7 @@ def get_config() -> ConfigDict:
     config.stop.on_targets = False  # True: a run stops when it meets all of targets.*
 
     config.checkpoint = ConfigDict()
-    config.checkpoint.every = 50  # epochs between checkpoints, a multiple of cheap_every; a kill loses the rest
+    config.checkpoint.every = 50  # epochs between checkpoints, a multiple of cheap_every; a kill loses what came later
     config.checkpoint.latest = 2  # number of newest checkpoints kept; the second is a spare if the newest is damaged
     config.checkpoint.best = 1  # number of best checkpoints that are kept
     config.checkpoint.best_metric = "loss"  # ranks the best checkpoints: "loss", or a metric of the task

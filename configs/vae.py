@@ -65,8 +65,8 @@ def get_config() -> ConfigDict:
     config.model.B = ConfigDict(branch.to_dict())
 
     config.radii = ConfigDict()  # the radial targets: shares of the ball's radius, linear in the valuation
-    config.radii.outer = 0.90  # share at valuation 0
-    config.radii.inner = 0.08  # share at valuation D
+    config.radii.outer = 0.90  # target of the radius at valuation 0, a share of the radius of the ball
+    config.radii.inner = 0.08  # target of the radius at valuation D, a share of the radius of the ball
 
     # Each loss is on for "A", "B", "AB" or "none".
     losses = config.losses = ConfigDict()

@@ -61,10 +61,10 @@ def main(argv: Sequence[str]) -> None:
     metrics = tuple(filter(None, given.metrics.split(",")))
     try:
         runs = _opened(paths, given.task)
-        told = _compared(runs, metrics) if len(runs) > 1 else _analysed(runs[0], metrics, not given.no_figures)
+        output = _compared(runs, metrics) if len(runs) > 1 else _analysed(runs[0], metrics, not given.no_figures)
     except (ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e))
-    command_line.show(told)
+    command_line.show(output)
 
 
 def _opened(paths: Sequence[str], task: str) -> list[Any]:

@@ -22,7 +22,7 @@ v5_12_4.py the values of the documents, smoke.py small networks, grok_addition.p
 and closed_form.py scores what needs no training.
 Given the same workdir again, a training that is not finished goes on, and a finished one is left alone, unless
 train.epochs is greater now. Ctrl-C saves.
-Exit status: 0 when it ran, was finished already, or was interrupted and saved; 1 when the run failed (it diverged, the
+Exit status: 0 when it ran, was finished already, or was interrupted; 1 when the run failed (it diverged, the
 disk is full ...); 2 when the config is not valid.
 """
 
@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> None:
             found = dry_run.measure(settings, compiled=given.dry_run == "compile")
             command_line.show(f"{listing.differences(given.config_path, settings)}\n\n{dry_run.text(found)}")
             return
-        summary = host.run(settings, workdir, again, process_start())
+        summary = host.run(settings, workdir, again, process_start(), exit_at_once=True)
         command_line.show(f"{summary_table.text(summary)}\n\n{summary_table.next_steps(workdir)}")
     except (config.ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)

@@ -16,6 +16,7 @@ from ternary_jax.grokking.history import History
 from ternary_jax.metric import Metric
 
 FALL = 0.1  # least fall of the loss over a stretch, as a share of its whole range, with which it is no plateau
+MOST = 512  # evaluations of a stretch that are compared, evenly spaced; pairs take the square of it in memory
 PAIRS = 0.75  # least share of pairs of evaluations of which the later has the lower loss; noise has half of them
 
 
@@ -25,6 +26,7 @@ def falls(x: np.ndarray, whole: float) -> bool:
     The fall is the difference of the medians of the first and the last third. Noise alone has fewer such pairs; a slow
     drift has a small fall. The ends alone were rejected: in noise, they differ by as much as anything.
     """
+    x = x[:: -(-len(x) // MOST)]
     n, third = len(x), max(1, len(x) // 3)
     later = np.triu(np.ones((n, n), bool), 1)
     lower = (x[None, :] < x[:, None])[later]

@@ -55,7 +55,7 @@ def as_typed(value: Any) -> str:
     """A value as it is typed on the command line."""
     if isinstance(value, tuple):
         return ",".join(map(as_typed, value)) or "()"
-    return str(value).lower() if isinstance(value, bool) else str(value) or '""'
+    return str(value).lower() if isinstance(value, bool) else str(value) or "(empty)"
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
     The folder of the file comes first in sys.path, so a config can import a task module that is beside it.
 
     Several values of keys that may differ between runs, such as train.learning_rate=1e-3,2e-3, are one per run. They
-    give the number of runs, unless the overrides, the sweep or the file set `runs`.
+    give the number of runs, unless the overrides or the sweep set `runs`, or the file sets more than 1.
 
     path: a file with get_config(), or the bare name of a packaged one; with :ARG after it for get_config(ARG)
     overrides: {"a.b": value}, or texts "a.b=value" as they are typed

@@ -51,7 +51,7 @@ class DryRun(NamedTuple):
 
 
 def measure(config: Any, compiled: bool = False) -> DryRun:
-    """The size of the training of a config; a ConfigError where a run would be refused. compiled: compile a chunk."""
+    """The size of the training of a config; a ConfigError where the config or its task is refused. compiled: compile a chunk."""
     task, static, hypers = assemble(config)
     metrics = measured_metrics(task, static)
     stopping.check(static, metrics)
@@ -73,20 +73,19 @@ def measure(config: Any, compiled: bool = False) -> DryRun:
 def text(found: DryRun) -> str:
     """The dry run as lines of at most 100 columns."""
     steps, static, runs = found.plan, found.static, found.static.runs
-    units = unit(static.train)
+    epochs = f": {length(static.train):,} epochs of {steps.unit:,} steps" * (unit(static.train) == "epochs")
+    calls = steps.total // steps.chunk
     rows = [
         ["runs", f"{runs:,}"],
         ["batch", f"{static.train.batch_size:,} samples of each run"],
-        ["length", f"{steps.total:,} steps"],
-        ["chunk", f"{steps.chunk:,} steps, {steps.total // steps.chunk:,} calls of one program"],
+        ["length", f"{steps.total:,} steps" + epochs],
+        ["chunk", f"{steps.chunk:,} steps, {calls:,} call{'s' * (calls > 1)} of one program"],
         ["evaluations", _times(steps, steps.cheap)],
         ["costly metrics", _costly(found)],
         ["checkpoints", f"{_times(steps, steps.checkpoint)}; {_size(found.state_bytes)} before compression"],
         ["parameters", f"{sum(found.parameters.values()):,} of each run"],
         *([f"  {group}", f"{size:,}"] for group, size in found.parameters.items()),
     ]
-    if units == "epochs":
-        rows[2][1] += f": {length(static.train):,} epochs of {steps.unit:,} steps"
     rows += _program_rows(found.program) if found.program else []
     width = max(len(name) for name, _ in rows)
     return "\n".join([found.task, *(f"{name:{width}}  {value}" for name, value in rows)])

@@ -1,7 +1,7 @@
 """The host loop: it dispatches compiled chunks, reads their reports one chunk behind, and writes rows and checkpoints.
 
 The host acts only between chunks, and reads the report of chunk n after it has dispatched chunk n + 1. A signal stops
-the dispatch, so a run ends after the chunks under way, two at the most.
+the dispatch, so a run ends after the chunks under way, two at the most, or once all runs are at the same step.
 """
 
 import threading
@@ -16,11 +16,12 @@ import numpy as np
 
 from ternary_jax import terminal
 from ternary_jax.config.checks import unit
+from ternary_jax.config.validate import validated_again
 from ternary_jax.engine import endings, longer, results, rows, saving, session, stopping
 from ternary_jax.engine.assembly import assemble
 from ternary_jax.engine.host_context import Clock, Training
 from ternary_jax.engine.plan import plan
-from ternary_jax.engine.program import make_train, measured_metrics
+from ternary_jax.engine.program import Chunk, make_train, measured_metrics
 from ternary_jax.engine.step import observables
 from ternary_jax.errors import RunError
 from ternary_jax.workdir import checkpoint, claim, tensorboard
@@ -35,16 +36,20 @@ def run(
     workdir: str | Path,
     again: str = "the same command with the same --workdir",
     started: float | None = None,
+    exit_at_once: bool = False,
 ) -> dict[str, Any]:
     """Train by the config in `workdir`, from its newest checkpoint if there is one; -> the content of summary.json.
 
     again: the command that resumes this run, for the messages
     started: unix seconds from which wall_s counts; None: now
 
-    Raises ConfigError before anything is written, and RunError where a run cannot go on. SIGINT and SIGTERM save a
-    checkpoint; the summary then has finished=False.
+    exit_at_once: a signal before the first step ends the process, also within XLA. Without it, as in a notebook, it
+        raises a KeyboardInterrupt after the compiling
+
+    Raises ConfigError before it trains, and RunError where a run cannot go on. SIGINT and SIGTERM save a checkpoint;
+    the summary then has finished=False.
     """
-    workdir, started = Path(workdir), time.time() if started is None else started
+    workdir, started, config = Path(workdir), time.time() if started is None else started, validated_again(config)
     found = claim.look(workdir, config)
     if found.finished:
         more = f"for longer, raise config.train.{unit(config.train)}"
@@ -67,14 +72,18 @@ def run(
         started=started,
     )
     stopping.check(static, training.metrics)
-    with claim.claim(workdir, config, found.lengths), session.interruptible(again) as interrupts:
+    programs = make_train(task, static)
+    with (
+        claim.claim(workdir, training.config, longer=bool(found.earlier)),
+        session.interruptible(again, exit_at_once) as interrupts,
+    ):
         interrupts.at_once.set()
-        return _train(training, interrupts)
+        return _train(training, programs, interrupts, bool(found.earlier))
 
 
-def _train(training: Training, interrupts: session.Interrupts) -> dict[str, Any]:
+def _train(training: Training, programs: tuple[Any, Chunk], interrupts: session.Interrupts, longer: bool):
     """Train from the newest checkpoint, or from the start, to the end; -> the summary."""
-    init, chunk = make_train(training.task, training.static)
+    init, chunk = programs
     hypers, steps = jax.device_put(training.hypers), training.plan
     store = checkpoint.open_store(training.workdir / "checkpoints", saving.policy(training), terminal.say)
     try:
@@ -93,9 +102,11 @@ def _train(training: Training, interrupts: session.Interrupts) -> dict[str, Any]
             chunk = chunk._replace(program=lowered.compile(CHUNK_COMPILER_OPTIONS))
             clock = Clock(compile_s=time.time() - begun, first=first)
         end, state = first, initial.result()
+        window = rows.from_metadata(training, saved[2] if saved else {}, lowered.out_info[1].info)
+        if longer:
+            claim.lengthen(training.workdir, training.config)
         interrupts.at_once.clear()
         stop, board = jax.device_get(state.stop), rows.open_log(training, first)
-        window = rows.from_json(saved[2].get("window", ()), training.static.runs) if saved else []
         with jax.transfer_guard("disallow"):
             for end, report, kept in _chunks(chunk, state, first, stop, hypers, steps, interrupts.asked):
                 if report is None:

@@ -63,15 +63,15 @@ def schedule_rows(task: Any, static: Any) -> dict[str, np.ndarray]:
     rate = schedules.in_phases(phases, warmup, t.final_rate, cycle, t.cycle_growth)
     for name, row in task.schedules.items():
         if name == "learning_rate":
-            raise ValueError(f"{task.name} has a schedule called learning_rate, as the engine has: rename it")
+            raise ConfigError(f"{task.name} has a schedule called learning_rate, as the engine has: rename it")
         if len(row) != steps.total:
-            raise ValueError(f"schedule {name} has {len(row)} rows for {steps.total} steps: give one row a step")
+            raise ConfigError(f"schedule {name} has {len(row)} rows for {steps.total} steps: give one row a step")
     return {"learning_rate": rate, **task.schedules}
 
 
 def _longest_chunk(common: int, most: int) -> int:
     """The greatest divisor of `common` that is at most `most`; `common` itself if `most` is 0."""
-    return max(n for n in range(1, min(common, most or common) + 1) if common % n == 0)
+    return next(n for n in range(min(common, most or common), 0, -1) if common % n == 0)
 
 
 def _steps_of_an_epoch(train: Any, samples_per_epoch: int | None) -> int:

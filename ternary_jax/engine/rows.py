@@ -42,30 +42,28 @@ def to_json(window: Sequence[ChunkMeans]) -> list[Any]:
     return [[one.end, one.counts.tolist(), {name: x.tolist() for name, x in one.means.items()}] for one in window]
 
 
-def from_json(window: Any, runs: int) -> list[ChunkMeans]:
-    """The inverse of `to_json`, to the last bit: JSON holds every digit of a float32.
+def from_metadata(training: Training, metadata: Mapping[str, Any], info: Any) -> list[ChunkMeans]:
+    """The window in the metadata of a checkpoint; [] where it was made at an evaluation. info: of the program.
 
-    A RunError for anything else, as a checkpoint may be a stranger's.
+    It is that of `to_json` to the last bit, as JSON holds every digit of a float32. A RunError for anything else,
+    because a checkpoint may be a stranger's.
     """
     try:
-        found = [
+        window = [
             ChunkMeans(int(end), np.array(counts, bool), {name: np.array(x, np.float32) for name, x in means.items()})
-            for end, counts, means in window
+            for end, counts, means in metadata.get("window", ())
         ]
     except (TypeError, ValueError, AttributeError, OverflowError):
-        found = None
-    arrays = [x for one in found or () for x in (one.counts, *one.means.values())]
-    if found is None or any(x.shape != (runs,) for x in arrays) or len({frozenset(one.means) for one in found}) > 1:
-        raise RunError("the newest checkpoint has no valid means since its last evaluation: move it away, and go on")
-    return found
-
-
-def open_log(training: Training, step: int) -> tensorboard.Board:
-    """The log of the workdir and its TensorBoard files, without the rows after `step`."""
-    settings, watch = training.static.log, training.static.stop.watch
-    share = settings.tensorboard_share if settings.tensorboard else None
-    opened, kept = log.open_log(training.workdir, step, training.started, training.static.runs)
-    return tensorboard.open_board(opened, kept, run_table(training), [*training.metrics], ("loss",), watch, share)
+        window = None
+    names, shape = {*columns(info)}, (training.static.runs,)
+    if window is None or any(
+        one.means.keys() != names or {x.shape for x in (one.counts, *one.means.values())} != {shape} for one in window
+    ):
+        raise RunError(
+            f"the newest checkpoint in {training.workdir} has no valid means since its last evaluation: move it away, "
+            "and start again"
+        )
+    return window
 
 
 def mean(chunks: Sequence[ChunkMeans], name: str) -> np.ndarray:
@@ -103,7 +101,10 @@ def record(
     tensorboard.show(board, rows, histograms)
     if rows:
         clock = clock._replace(printed=_show(training, rows, clock.printed))
-    abreast = np.min(report.stop.at[report.stop.reason == stopping.RUNNING], initial=end)
+    # A single run that diverges is saved at the step where it is held, and may be resumed there.
+    reason = report.stop.reason
+    going = reason == stopping.RUNNING if np.any(reason == stopping.RUNNING) else reason == stopping.NOT_FINITE
+    abreast = np.min(report.stop.at[going], initial=end)
     return [one for one in window if one.end > abreast // steps.cheap * steps.cheap], clock
 
 

@@ -31,7 +31,7 @@ def save(
     """Begin to save the state after the last chunk of `window`, unless a run was rolled back and is behind.
 
     window: the chunks since the evaluation before. A checkpoint between two evaluations holds them, for the next row,
-        and is the last to be called the best, as its metrics are those of an earlier state
+        and ranks last among the best, as its metrics are those of an earlier state
 
     A single run whose loss or gradient was not finite is held before the chunk in which that happened. It is saved
     there, as running, so that it can be resumed with train.on_nan=rollback.

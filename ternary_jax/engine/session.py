@@ -18,7 +18,7 @@ class Interrupts(NamedTuple):
     """What the host loop and the handling of signals tell each other.
 
     asked: set by a signal: the host dispatches no further chunk
-    at_once: set by the host while there is nothing to save: a signal ends the process
+    at_once: set by the host while there is nothing new to save: a signal ends the process, or raises
     """
 
     asked: threading.Event
@@ -26,10 +26,11 @@ class Interrupts(NamedTuple):
 
 
 @contextlib.contextmanager
-def interruptible(again: str) -> Iterator[Interrupts]:
+def interruptible(again: str, exit_at_once: bool) -> Iterator[Interrupts]:
     """Answer SIGINT and SIGTERM by the `Interrupts`; a second signal ends the process. Main thread only.
 
     again: the command that resumes the run, for the message
+    exit_at_once: while `at_once` is set, end the process; else raise a KeyboardInterrupt
 
     Python runs a handler in the main thread, between two of its instructions, so not while XLA compiles. A thread that
     reads `signal.set_wakeup_fd` learns of a signal at any moment, and ends the process while `at_once` is set.
@@ -41,17 +42,20 @@ def interruptible(again: str) -> Iterator[Interrupts]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
 
     def ask(number, frame):
-        if interrupts.at_once.is_set():
-            return  # the thread ends the process
         interrupts.asked.set()
-        os.write(2, b"interrupted: it ends after the chunk under way, and saves; another signal ends it at once\n")
+        if interrupts.at_once.is_set():
+            if exit_at_once:
+                return  # the thread ends the process
+            raise KeyboardInterrupt
+        os.write(2, b"interrupted: it ends after the chunks under way, and saves; another signal ends it at once\n")
         for number in before:
             signal.signal(number, signal.SIG_DFL)
 
     for number in before:
         signal.signal(number, ask)
     try:
-        with _watched(interrupts.at_once, f"interrupted before the first step: nothing to save; to go on: {again}\n"):
+        sentence = f"interrupted before it trained: there is nothing new to save; to go on: {again}\n"
+        with _exit_thread(interrupts.at_once, sentence) if exit_at_once else contextlib.nullcontext():
             yield interrupts
     finally:
         for number, handler in before.items():
@@ -59,7 +63,7 @@ def interruptible(again: str) -> Iterator[Interrupts]:
 
 
 @contextlib.contextmanager
-def _watched(at_once: threading.Event, sentence: str) -> Iterator[None]:
+def _exit_thread(at_once: threading.Event, sentence: str) -> Iterator[None]:
     """A thread that ends the process with the sentence and exit status 0 if a signal comes while `at_once` is set."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

@@ -109,6 +109,7 @@ class Task(NamedTuple):
     inner: internals of the model, for the emergence metrics
     criteria: levels of success, for the analysis
     notes: sentences on how to read the table of a run, printed below it
+    warm_start: how a new run starts from the parameters of a workdir, for a message
     """
 
     name: str
@@ -130,3 +131,4 @@ class Task(NamedTuple):
     inner: Inner | None = None
     criteria: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()
+    warm_start: str = ""

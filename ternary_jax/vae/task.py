@@ -73,6 +73,7 @@ def make_task(static: Any) -> Task:
         inner=_inner(branches, static),
         criteria=criteria.CRITERIA,
         notes=(_about_split(static, tables),),
+        warm_start="config.start.workdir=DIR and config.start.groups=GROUPS start from its parameters",
         **control.make_control(static, scope),
     )
 

@@ -2,8 +2,9 @@
 
 import contextlib
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ternary_jax import config as configs
@@ -13,21 +14,20 @@ from ternary_jax.workdir import files, forms, safe_files
 # Version of what a workdir holds: the leaves of a state, the names of columns. Count it up where an unfinished workdir
 # of the version before cannot be resumed. A config.json without the entry "format" is of version 1.
 FORMAT = 3
-# Keys of the length of a run, and one that has to grow with it where costly metrics wait for the last step.
-LENGTHS = ("train.epochs", "train.steps")
-GROWING = (*LENGTHS, "evaluate.costly_every")
+LENGTHS = ("train.epochs", "train.steps")  # the keys of the length of a run; one of them is 0
+COSTLY = "evaluate.costly_every"
 
 
 class Found(NamedTuple):
     """What a workdir has of a config.
 
     finished: the summary, where its training is finished; else None
-    earlier: the length of the shorter training that the config goes on from; 0 where there is none
+    earlier: {key: value} of the shorter training that the config goes on from, in which they differ; {} without one
     lengths: the lengths before the present one, for config.json
     """
 
     finished: dict[str, Any] | None = None
-    earlier: int = 0
+    earlier: Mapping[str, int] = MappingProxyType({})
     lengths: tuple[int, ...] = ()
 
 
@@ -43,6 +43,8 @@ def look(workdir: Path, config: Any) -> Found:
     Raises a ConfigError for a workdir of another config or format, and for a directory that is no workdir.
     """
     file = workdir / "config.json"
+    if workdir.exists() and not workdir.is_dir():
+        raise ConfigError(f"--workdir={workdir} is no folder: name another")
     if not safe_files.kind(file):
         names = sorted(path.name for path in workdir.iterdir()) if workdir.is_dir() else []
         # A full disk or a kill may leave config.json half written.
@@ -53,6 +55,7 @@ def look(workdir: Path, config: Any) -> Found:
         return Found()
     try:
         there = forms.read_config(workdir) or {}
+        forms.check(file, there, forms.CONFIG)
     except UnsafeFileError:
         raise
     except WorkdirError as e:
@@ -64,8 +67,9 @@ def look(workdir: Path, config: Any) -> Found:
     if not same_format:  # compare only the keys that both versions have
         both = there.keys() & here.keys()
         there, here = {key: there[key] for key in both}, {key: here[key] for key in both}
-    if earlier := _shorter(there, here) if same_format else 0:
-        there, lengths = there | {key: here[key] for key in GROWING}, (*lengths, earlier)
+    if earlier := _shorter(there, here) if same_format else {}:
+        there = there | {key: here[key] for key in earlier}
+        lengths = (*lengths, *(value for key, value in earlier.items() if key in LENGTHS))
     if differing := configs.differences(there, here):
         raise ConfigError(
             f"--workdir={workdir} is of another config: {', '.join(differing)}; name another, or give that config"
@@ -74,20 +78,20 @@ def look(workdir: Path, config: Any) -> Found:
     with contextlib.suppress(WorkdirError):
         summary = forms.read_summary(workdir, config.runs)
     if summary and "finished" in summary and summary["finished"]:
-        return Found(lengths=lengths, earlier=earlier) if earlier else Found(finished=summary)
+        return Found(earlier=earlier, lengths=lengths) if earlier else Found(finished=summary)
     if not same_format:
         raise ConfigError(
             f"--workdir={workdir} was begun by an earlier version, and this one cannot go on with it: name another "
             "to train again; its rows and exports can still be read with ternary_jax.workdir.open"
         )
-    return Found(lengths=lengths, earlier=earlier)
+    return Found(earlier=earlier, lengths=lengths)
 
 
 @contextlib.contextmanager
-def claim(workdir: Path, config: Any, lengths: tuple[int, ...] = ()) -> Iterator[None]:
+def claim(workdir: Path, content: dict[str, Any], longer: bool = False) -> Iterator[None]:
     """Lock the workdir for this process and write config.json. The lock ends with the process, however it ends.
 
-    lengths: as in `Found`. The summary of a shorter training is marked as not finished.
+    content: of config.json; longer: it goes on from a shorter training, so `lengthen` writes it later
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -98,14 +102,31 @@ def claim(workdir: Path, config: Any, lengths: tuple[int, ...] = ()) -> Iterator
                 raise RunError(
                     f"another process is at work in {workdir}: wait for it, or name another --workdir"
                 ) from None
-            if lengths and (summary := files.read_json(workdir / "summary.json")):
-                files.write_json(workdir / "summary.json", summary | {"finished": False})
-            files.write_json(workdir / "config.json", contents(config, lengths))
+            if not longer:
+                files.write_json(workdir / "config.json", content)
             yield
     except OSError as e:
         raise RunError(f"{e.filename or workdir}: {e.strerror}; mend that, or name another --workdir") from e
 
 
-def _shorter(there: dict[str, Any], here: dict[str, Any]) -> int:
-    """The length of `there`, if that of `here` is greater, in the same unit; else 0."""
-    return next((n for key in LENGTHS if type(n := there.get(key)) is int and 0 < n < here[key]), 0)
+def lengthen(workdir: Path, content: dict[str, Any]) -> None:
+    """Write config.json of a longer training, once its checkpoint is read and its program compiled.
+
+    Until then the workdir is that of the shorter one, so a mistake or a kill leaves it as it was.
+    """
+    if summary := files.read_json(workdir / "summary.json"):
+        files.write_json(workdir / "summary.json", summary | {"finished": False})
+    files.write_json(workdir / "config.json", content)
+
+
+def _shorter(there: dict[str, Any], here: dict[str, Any]) -> dict[str, int]:
+    """{key: value there} of the keys that a greater length changes, if that of `here` is greater; else {}.
+
+    Costly metrics that were measured after the last step only may be so again, and with them their cadence.
+    """
+    key = next((key for key in LENGTHS if type(there.get(key)) is int and 0 < there[key] < here[key]), None)
+    if key is None:
+        return {}
+    costly = there.get(COSTLY)
+    after_the_last = type(costly) is int and costly >= there[key] and here[COSTLY] >= here[key]
+    return {key: there[key]} | ({COSTLY: costly} if after_the_last else {})

@@ -34,7 +34,7 @@ def kind(path: Path) -> str:
     """What is at the path, in words, without following a link; "" where nothing is."""
     try:
         return _KINDS.get(stat.S_IFMT(os.lstat(path).st_mode), "a device")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
 
 

@@ -4,6 +4,7 @@ import fcntl
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import toy
 
 from ternary_jax import main, terminal
 from ternary_jax.config import ConfigError, load_config
-from ternary_jax.engine import assembly, endings, host, longer
+from ternary_jax.engine import assembly, endings, host, longer, session
 from ternary_jax.errors import RunError
 from ternary_jax.workdir import checkpoint
 from ternary_jax.workdir import open as open_workdir
@@ -152,7 +153,14 @@ def test_a_finished_workdir_is_trained_longer_as_if_it_had_been_begun_so(tmp_pat
             {},
             "learning_rate depends on the length of the run, as a cosine does, so these .* different; train in another",
         ),
-        ({"train.schedule": "constant", "evaluate.cheap_every": 6}, "is no multiple of config.evaluate.cheap_every"),
+        (
+            {"train.schedule": "constant", "evaluate.cheap_every": 6},
+            "ended with an evaluation that is not due there now",
+        ),
+        (
+            {"train.schedule": "constant", "evaluate.costly_every": 6},
+            "ended with an evaluation that is not due there now",
+        ),
         ({"train.schedule": "constant", "evaluate.costly_every": 20}, "set config.evaluate.costly_every=24 too"),
     ],
 )
@@ -160,8 +168,27 @@ def test_a_longer_training_that_would_have_begun_otherwise_is_one_sentence(chang
     lengths = {"evaluate.costly_every": 0, "checkpoint.every": changes.get("evaluate.cheap_every", 2)}
     config = load_config(CONFIG, {"train.epochs": 24} | lengths | changes)
     task, static, _ = assembly.assemble(config)
-    with pytest.raises(ConfigError, match=rf"config.train.epochs=24 cannot go on from the 20 epochs in there.*{words}"):
-        longer.check(task, static, config, 20, Path("there"))
+    with pytest.raises(
+        ConfigError, match=rf"config.train.epochs=24 cannot go on from there, which has 20 epochs.*{words}"
+    ):
+        longer.check(task, static, config, {"train.epochs": 20}, Path("there"))
+
+
+def test_a_longer_training_that_cannot_be_leaves_the_finished_one_as_it_was(tmp_path):
+    constant = dict(train__schedule="constant", train__epochs=4, evaluate__costly_every=4)
+    toy_run(tmp_path, **constant)
+    before = everything(tmp_path)
+    longer_run = constant | dict(train__epochs=8)
+    for other, words in ((4, "set config.evaluate.costly_every=8 too"), (2, "evaluate.costly_every is 4 there")):
+        with pytest.raises(ConfigError, match=words):
+            toy_run(tmp_path, **longer_run | dict(evaluate__costly_every=other))
+    shutil.rmtree(tmp_path / "checkpoints")  # so that this one fails later, where its checkpoint is read
+    (tmp_path / "checkpoints").write_text("")
+    with pytest.raises(RunError, match="checkpoints"):
+        toy_run(tmp_path, **longer_run | dict(evaluate__costly_every=8))
+    assert {path: text for path, text in everything(tmp_path).items() if "checkpoints" not in str(path)} == {
+        path: text for path, text in before.items() if "checkpoints" not in str(path)
+    }
 
 
 def test_a_directory_that_is_no_workdir_is_refused(tmp_path):
@@ -236,7 +263,7 @@ def test_an_interruption_between_two_evaluations_ends_after_the_chunks_under_way
     with monkeypatch.context() as patch:
         patch.setattr(endings, "warn", fourth)
         assert toy_run(cut, **long)["stop"] == "interrupted"
-    assert "it ends after the chunk under way" in capfd.readouterr().err
+    assert "it ends after the chunks under way" in capfd.readouterr().err
     assert [row["step"] for row in log.read(cut)] == [24]
     step, _, metadata = checkpoint.load(cut / "checkpoints")
     assert (step, [end for end, _, _ in metadata["window"]]) == (40, [32, 40])
@@ -253,8 +280,32 @@ def test_a_signal_while_xla_compiles_ends_the_process_at_once(tmp_path):
     running.send_signal(signal.SIGINT)
     status, out, err = ended(running)
     assert (status, out, len(err.splitlines())) == (0, "", 1), err
-    assert err.startswith("interrupted before the first step: nothing to save; to go on: python -m ternary_jax.main")
+    assert err.startswith(
+        "interrupted before it trained: there is nothing new to save; to go on: python -m ternary_jax"
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "checkpoints", "config.json"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_compiles_is_a_keyboard_interrupt_in_a_notebook(number):
+    before = signal.getsignal(number)
+    with session.interruptible("again", exit_at_once=False) as interrupts:
+        interrupts.at_once.set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    assert interrupts.asked.is_set()
+    assert signal.getsignal(number) == before
+
+
+def test_a_run_that_diverged_between_two_evaluations_goes_on_as_if_it_had_rolled_back_at_once(tmp_path):
+    """The NaN is in the chunk of an evaluation, at which no checkpoint is due."""
+    ill = dict(toy__poison_step=30, toy__poison_above=0.3, evaluate__costly_every=0, evaluate__cheap_every=8)
+    ill |= dict(train__chunk=1, checkpoint__every=16)
+    toy_run(tmp_path / "whole", train__on_nan="rollback", **ill)
+    with pytest.raises(RunError, match="not finite at step 30"):
+        toy_run(tmp_path / "cut", **ill)
+    toy_run(tmp_path / "cut", train__on_nan="rollback", **ill)
+    assert_same(tmp_path / "cut", tmp_path / "whole")
 
 
 def test_three_kills_leave_no_trace(tmp_path):

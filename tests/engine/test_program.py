@@ -489,7 +489,7 @@ def test_a_schedule_has_a_row_for_every_step_and_a_name_of_its_own():
     task, static, _ = variant()
     short, taken = {"tau": np.zeros(10, np.float32)}, {"learning_rate": np.ones(80, np.float32)}
     for wrong, words in ((short, "has 10 rows for 80 steps"), (taken, "schedule called learning_rate")):
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(ConfigError, match=words):
             make_train(task._replace(schedules=wrong), static)
 
 

@@ -22,10 +22,10 @@ def begun(workdir, **changes):
 
 def test_a_claimed_workdir_has_the_format_and_the_config(tmp_path):
     config = load_config(CONFIG)
-    with claim.claim(tmp_path / "run", config):
+    with claim.claim(tmp_path / "run", claim.contents(config)):
         told = json.loads((tmp_path / "run/config.json").read_text())
         assert told == claim.contents(config) == {"format": 3, "earlier_lengths": []} | resolved(config)
-        with pytest.raises(RunError, match="another process is at work in"), claim.claim(tmp_path / "run", config):
+        with pytest.raises(RunError, match="another process is at work in"), claim.claim(tmp_path / "run", {}):
             pass
     assert claim.look(tmp_path / "run", config) == claim.Found()
 
@@ -65,11 +65,40 @@ def test_a_damaged_summary_is_none_and_a_damaged_config_is_refused(tmp_path):
 def test_a_shorter_training_is_found_and_its_summary_is_finished_no_longer(tmp_path):
     there, config = begun(tmp_path / "run"), load_config(CONFIG, {"train.epochs": 30})
     files.write_json(there / "summary.json", {"finished": True, "steps": 80})
-    found = claim.look(there, config)
-    assert found == claim.Found(None, 20, (20,))
-    with claim.claim(there, config, found.lengths):
-        assert files.read_json(there / "summary.json") == {"finished": False, "steps": 80}
-    assert claim.look(there, config) == claim.Found(None, 0, (20,))
-    assert claim.look(there, load_config(CONFIG, {"train.epochs": 40})) == claim.Found(None, 30, (20, 30))
+    found, before = claim.look(there, config), {path: path.read_bytes() for path in there.iterdir()}
+    assert found == claim.Found(None, {"train.epochs": 20}, (20,))
+    with claim.claim(there, content := claim.contents(config, found.lengths), longer=True):
+        assert {path: path.read_bytes() for path in there.iterdir() if path.name != ".lock"} == before
+        claim.lengthen(there, content)
+    assert files.read_json(there / "summary.json") == {"finished": False, "steps": 80}
+    assert claim.look(there, config) == claim.Found(lengths=(20,))
+    again = claim.look(there, load_config(CONFIG, {"train.epochs": 40}))
+    assert again == claim.Found(None, {"train.epochs": 30}, (20, 30))
     with pytest.raises(ConfigError, match=r"train\.epochs is 30 there and 20 here"):
         claim.look(there, load_config(CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "changed"), [(20, 24, True), (20, 30, True), (20, 10, False), (10, 24, False), (0, 24, False)]
+)
+def test_the_cadence_of_costly_metrics_grows_only_if_they_waited_for_the_last_step(tmp_path, there, here, changed):
+    run = begun(tmp_path / "run", **{"evaluate.costly_every": there})
+    config = load_config(CONFIG, {"train.epochs": 24, "evaluate.costly_every": here})
+    if changed:
+        assert claim.look(run, config).earlier == {"train.epochs": 20, "evaluate.costly_every": there}
+    else:
+        with pytest.raises(ConfigError, match=rf"evaluate\.costly_every is {there} there and {here} here"):
+            claim.look(run, config)
+
+
+@pytest.mark.parametrize("lengths", [5, "abc", [1.5], ["x"], [-1]])
+def test_earlier_lengths_of_another_form_are_damaged(tmp_path, lengths):
+    run = begun(tmp_path / "run", earlier_lengths=lengths)
+    with pytest.raises(RunError, match=r"config\.json is damaged"):
+        claim.look(run, load_config(CONFIG))
+
+
+def test_a_file_is_no_workdir(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="file is no folder: name another"):
+        claim.look(tmp_path / "file", load_config(CONFIG))
