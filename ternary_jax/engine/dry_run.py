@@ -51,7 +51,7 @@ class DryRun(NamedTuple):
 
 
 def measure(config: Any, compiled: bool = False) -> DryRun:
-    """The size of the training of a config; a ConfigError where the config or its task is refused. compiled: compile a chunk."""
+    """The size of a training; a ConfigError where its config or task is refused. compiled: compile a chunk."""
     task, static, hypers = assemble(config)
     metrics = measured_metrics(task, static)
     stopping.check(static, metrics)

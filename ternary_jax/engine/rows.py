@@ -66,6 +66,14 @@ def from_metadata(training: Training, metadata: Mapping[str, Any], info: Any) ->
     return window
 
 
+def open_log(training: Training, step: int) -> tensorboard.Board:
+    """The log of the workdir and its TensorBoard files, without the rows after `step`."""
+    settings, watch = training.static.log, training.static.stop.watch
+    share = settings.tensorboard_share if settings.tensorboard else None
+    opened, kept = log.open_log(training.workdir, step, training.started, training.static.runs)
+    return tensorboard.open_board(opened, kept, run_table(training), [*training.metrics], ("loss",), watch, share)
+
+
 def mean(chunks: Sequence[ChunkMeans], name: str) -> np.ndarray:
     """(runs,): the mean of a column over the chunks in which a run counts, as others are undefined; 0 without any."""
     weights = np.stack([one.counts for one in chunks])
