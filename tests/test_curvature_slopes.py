@@ -74,3 +74,15 @@ def test_slope_under_scan_vmap_and_both_modes():
     by_loop = sum(float(jax.grad(f, 2)(a, b, 0.7)) for a, b in zip(x, y, strict=True))
     for found in (jax.grad(total)(0.7), jax.jacfwd(total)(0.7), jax.jit(jax.grad(total))(0.7)):
         np.testing.assert_allclose(found, by_loop, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_a_slope_is_nan_without_a_ball_and_0_at_coincident_points(name):
+    x, y = np.array([[0.3, -0.2], [0.1, 0.7]], np.float32)
+    slope = jax.grad(getattr(poincare, name), 2)
+    with jax.debug_nans(False):
+        assert all(np.isnan(slope(x, point, c)) for c in (0.0, -1.0, np.nan) for point in (x, y))
+    for points in ((x, x), (0 * x, 0 * x)):
+        assert slope(*points, 1.0) == 0
+        (_, by_c), (by_x, _) = jax.hessian(getattr(poincare, name), (0, 2))(*points, 1.0)
+        np.testing.assert_array_equal(by_c, by_x)

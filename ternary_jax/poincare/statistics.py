@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from ternary_jax.poincare import formulas
 from ternary_jax.poincare.operations import translate
-from ternary_jax.precision import in_float64, log_sinhc, safe_sqrt
+from ternary_jax.precision import cothc, in_float64, log_sinhc, safe_sqrt
 
 # --- means ------------------------------------------------------------------------------------------------------------
 
@@ -54,7 +54,7 @@ def frechet_mean(points: ArrayLike, weights: ArrayLike, c: ArrayLike) -> Array:
         logs = logs_from(m)
         square = squares(m, logs)
         r = safe_sqrt(square)
-        coth = jnp.where(r > 1e-4, r / jnp.tanh(jnp.where(r > 1e-4, r, 1.0)), 1 + square / 3)
+        coth = 1 + cothc(square)
         direction = logs / jnp.where(r > 0, safe_sqrt(jax.vmap(formulas.sq)(logs)), 1.0)[:, None]
         outer = direction[:, :, None] * direction[:, None, :]
         hessian = jnp.sum(weights * coth) * jnp.eye(m.size) + _weighted_sum(weights * (1 - coth), outer)
