@@ -271,7 +271,7 @@ FAULTS = [
     Fault(
         "SIGINT to 16 runs", signals((INT, under_way), overrides=SIXTEEN), 0, "to go on: python -m", SIXTEEN, "sixteen"
     ),
-    Fault("SIGINT while XLA compiles", signals((INT, compiling)), 0, "nothing to save; to go on: python -m"),
+    Fault("SIGINT while XLA compiles", signals((INT, compiling)), 130, "nothing new to save; to go on: python -m"),
     Fault("SIGINT twice", signals((INT, under_way), (INT, asked)), -INT, "interrupted: "),
     Fault("SIGINT, another in the save", signals((INT, under_way), (INT, asked_in_a_save)), -INT, "interrupted: "),
     Fault("SIGKILL", signals((KILL, under_way)), -KILL, ""),

@@ -1,5 +1,7 @@
 """The errors that a user can fix. A command prints their text, one sentence, and exits."""
 
+INTERRUPTED = 130  # exit status of a process that a signal ends before it has anything to save, as shells have it
+
 
 class ConfigError(ValueError):
     """A config is not valid; the text has the key, the value, the rule and the fix."""

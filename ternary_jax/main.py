@@ -22,8 +22,8 @@ v5_12_4.py the values of the documents, smoke.py small networks, grok_addition.p
 and closed_form.py scores what needs no training.
 Given the same workdir again, a training that is not finished goes on, and a finished one is left alone, unless
 train.epochs is greater now. Ctrl-C saves.
-Exit status: 0 when it ran, was finished already, or was interrupted; 1 when the run failed (it diverged, the
-disk is full ...); 2 when the config is not valid.
+Exit status: 0 when it ran, was finished already, or was interrupted and saved; 1 when the run failed (it diverged, the
+disk is full ...); 2 when the config is not valid; 130 when it was interrupted before it trained.
 """
 
 import os
@@ -34,6 +34,7 @@ import time
 from collections.abc import Sequence
 
 from ternary_jax import command_line, terminal
+from ternary_jax.errors import INTERRUPTED
 
 
 def main(argv: Sequence[str]) -> None:
@@ -81,7 +82,7 @@ def main(argv: Sequence[str]) -> None:
 def exit_on_early_signal(number: int, _: object) -> None:
     """Answer SIGINT and SIGTERM at once, also within an import, until the engine answers them."""
     os.write(2, f"{signal.Signals(number).name}: nothing is under way, so there is nothing to save\n".encode())
-    os._exit(0)
+    os._exit(INTERRUPTED)
 
 
 def command() -> None:

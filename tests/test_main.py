@@ -150,7 +150,7 @@ AS_INSTALLED = "import sys; from ternary_jax.main import command; sys.argv[0] = 
 
 
 @pytest.mark.parametrize("start", [["-m", "ternary_jax.main"], ["-c", AS_INSTALLED]])
-def test_a_signal_before_anything_began_is_one_sentence_and_status_0(tmp_path, start):
+def test_a_signal_before_anything_began_is_one_sentence_and_status_130(tmp_path, start):
     for number in (signal.SIGINT, signal.SIGTERM):
         path = tmp_path / "slow.py"
         path.write_text("print('here', flush=True)\nimport time\ntime.sleep(60)")
@@ -160,7 +160,7 @@ def test_a_signal_before_anything_began_is_one_sentence_and_status_0(tmp_path, s
             process.stdout.readline()
             process.send_signal(number)
             _, err = process.communicate(timeout=30)
-        assert process.returncode == 0
+        assert process.returncode == 130
         assert err == f"{number.name}: nothing is under way, so there is nothing to save\n"
 
 

@@ -41,10 +41,10 @@ from ternary_jax.config import read
 
 
 def get_config():
-    config = read("configs/defaults.py")
+    config = read("defaults")
     config.task = "line"
-    config.train.epochs, config.train.learning_rate, config.train.batch_size = 40, 0.1, 32
     config.stop.watch = "error"
+    config.train.epochs, config.train.learning_rate, config.train.batch_size = 40, 0.1, 32
     config.evaluate.cheap_every = config.evaluate.costly_every = config.checkpoint.every = 20
     config.log.tensorboard = config.compilation_cache = False
     return config.lock()
@@ -97,6 +97,7 @@ def test_a_loss_and_a_controller_are_added_as_the_readme_says(copy):
 
 def test_a_task_is_added_as_the_readme_says(copy):
     (copy / "line.py").write_text(block("# line.py"))
+    assert all(f"`{line.strip()}`" in README for line in TASK_CONFIG.splitlines()[5:8])
     (copy / "line_config.py").write_text(TASK_CONFIG)
     in_the_copy(copy, "-m", "ternary_jax.main", "--config=line_config.py", "--workdir=run")
     assert json.loads((copy / "run/metrics.jsonl").read_text().splitlines()[-1])["error"] < 0.01

@@ -41,7 +41,11 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     table, _ = keys_of(new["task"])
     bound = [key for key in sorted(old | new) if not (key in table and table[key].free)]
     rows = [(key, old.get(key, "not set"), new.get(key, "not set")) for key in bound]
-    return [f"{key} is {there} there and {here} here" for key, there, here in rows if there != here]
+    return [f"{key} is {_shown(there)} there and {_shown(here)} here" for key, there, here in rows if there != here]
+
+
+def _shown(value: Any) -> Any:
+    return "empty" if value in ("", []) else value
 
 
 @cache

@@ -75,6 +75,8 @@ def keys_of(task: str) -> tuple[dict[str, Key], ModuleType]:
         raise ConfigError(f"{what}: {type(e).__name__}: {' '.join(str(e).split())}") from e
     if not isinstance(getattr(module, "KEYS", None), dict):
         raise ConfigError(f"{what}: this one has no KEYS")
+    if wrong := [name for name, key in module.KEYS.items() if not isinstance(key, Key)]:
+        raise ConfigError(f"KEYS of {task} has no Key for {wrong[0]}: make one, such as real(0, 1), by config.keys")
     if hasattr(module, "report"):
         return {"task": KEYS["task"]} | module.KEYS, module
     return KEYS | {key: kind for one in extensions() for key, kind in one.KEYS.items()} | module.KEYS, module

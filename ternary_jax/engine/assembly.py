@@ -5,6 +5,7 @@ from typing import Any
 from ternary_jax.config import keys_of, split
 from ternary_jax.config.table import extensions
 from ternary_jax.config.validate import validated_again
+from ternary_jax.engine import declared
 from ternary_jax.engine.columns import refuse_colliding_metrics
 from ternary_jax.engine.task import Task
 from ternary_jax.errors import ConfigError
@@ -22,7 +23,7 @@ def assemble(config: Any) -> tuple[Task, Any, Any]:
     _, module = keys_of(config.task)
     if not hasattr(module, "make_task"):
         raise ConfigError(f"config.task={config.task} has no make_task(static), so nothing can be trained")
-    task = module.make_task(static)
+    task = declared.task_of(module.make_task(static), config.task)
     for extension in extensions():
         task = extension.extend(task, static, hypers)
     refuse_colliding_metrics(task)

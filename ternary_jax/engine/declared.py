@@ -1,4 +1,4 @@
-"""Checks, while a program is traced, that a task gives what it declares: its metrics, and the signals of controllers.
+"""Checks that a task is one, and, while a program is traced, that it gives what it declares.
 
 They protect from an error of JAX that compares two pytrees, or of Python that names a key, but not the task.
 """
@@ -11,8 +11,44 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ternary_jax.engine.task import Task
+from ternary_jax.engine.task import Loss, Task
 from ternary_jax.errors import ConfigError
+from ternary_jax.metric import Metric
+
+
+def task_of(task: Any, source: str) -> Task:
+    """The Task that a module's make_task has returned; a ConfigError if it is none, or has a field of another type.
+
+    source: the name of the module
+    """
+    if not isinstance(task, Task):
+        raise ConfigError(f"make_task of {source} returns {type(task).__name__}: return a ternary_jax.engine.task.Task")
+    if not isinstance(task.metrics, tuple | list) or not all(isinstance(one, Metric) for one in task.metrics):
+        raise ConfigError(f"Task.metrics of {task.name} is no tuple of Metric: give (Metric(...),), with its comma")
+    samples = task.samples_per_epoch
+    if samples is not None and (not isinstance(samples, int) or samples < 1):
+        raise ConfigError(f"Task.samples_per_epoch of {task.name} is {samples}: give an int of 1 or more, or None")
+    return task
+
+
+def loss(task: Task, found: Any) -> Loss:
+    """The Loss that `Task.loss` has returned; a ConfigError if it is none, or its total is no scalar."""
+    if not isinstance(found, Loss):
+        raise ConfigError(
+            f"Task.loss of {task.name} returns {type(found).__name__}: return a ternary_jax.engine.task.Loss"
+        )
+    if shape := jnp.shape(found.total):
+        raise ConfigError(f"Loss.total of {task.name} has the shape {shape}: give a scalar, the mean over the batch")
+    return found
+
+
+def params(task: Task, found: Any) -> Any:
+    """The parameters that `Task.init` has returned; a ConfigError if one has no gradient."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(found):
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            name, dtype = jax.tree_util.keystr(path, simple=True, separator="."), jnp.result_type(leaf)
+            raise ConfigError(f"the parameter {name} of {task.name} is {dtype}: make it a float, or use Task.state")
+    return found
 
 
 def metrics(task: Task, found: Any, costly: bool) -> dict[str, Array]:

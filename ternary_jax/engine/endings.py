@@ -43,9 +43,12 @@ def diverged_message(training: Training, saved: Sequence[int], stop: Any) -> str
     what = "the run diverged: " if n == 1 else f"all {n} runs diverged, run 0 first in this list: "
     what += "; ".join(dict.fromkeys(details[:3]))
     good = f"the last good checkpoint is step {max(saved):,}" if saved else "there is no checkpoint yet"
+    if n == 1 and stop.reason[0] == stopping.NOT_FINITE and stop.bad_step[0] == 0:
+        return f"{what}; at the first step no learning rate helps: look at the data, the loss and the initial values"
     fix = "start anew in another --workdir with a lower train.learning_rate"
     if n == 1 and stop.reason[0] == stopping.NOT_FINITE:
-        fix = f"to go on from there at half the learning rate: {training.again} --config.train.on_nan=rollback"
+        place = "there" if saved else "its start"
+        fix = f"to go on from {place} at half the learning rate: {training.again} --config.train.on_nan=rollback"
         if stop.rollbacks[0]:
             more = f"--config.train.max_rollbacks={2 * training.static.train.max_rollbacks}"
             fix = f"{stop.rollbacks[0]} rollbacks did not help; to go on at a still lower rate: {training.again} {more}"

@@ -52,9 +52,10 @@ def run(
     workdir, started, config = Path(workdir), time.time() if started is None else started, validated_again(config)
     found = claim.look(workdir, config)
     if found.finished:
-        more = f"for longer, raise config.train.{unit(config.train)}"
-        terminal.say(f"{workdir} is finished: nothing was changed; {more}, or name another --workdir to train again")
+        more = f"a greater config.train.{unit(config.train)} goes on if no schedule depends on it"
+        terminal.say(f"{workdir} is finished: nothing was changed; {more}; to train again, name another --workdir")
         return found.finished
+    session.check_device()
     if config.compilation_cache:
         session.keep_compiled_programs()
     task, static, hypers = assemble(config)

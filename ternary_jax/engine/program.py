@@ -153,7 +153,7 @@ def make_init(task: Task, tx: Any, control: Control, metrics: Mapping[str, Metri
 
     def init(hypers):
         key = prng_keys(hypers)[0]
-        params = task.init(key, hypers)
+        params = declared.params(task, task.init(key, hypers))
         return TrainState(
             params=params,
             opt_state=tx.init(flat(params)),

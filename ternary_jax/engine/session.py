@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import jax
 
+from ternary_jax.errors import INTERRUPTED, RunError
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -64,7 +66,7 @@ def interruptible(again: str, exit_at_once: bool) -> Iterator[Interrupts]:
 
 @contextlib.contextmanager
 def _exit_thread(at_once: threading.Event, sentence: str) -> Iterator[None]:
-    """A thread that ends the process with the sentence and exit status 0 if a signal comes while `at_once` is set."""
+    """A thread that ends the process with the sentence if a signal comes while `at_once` is set."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -73,7 +75,7 @@ def _exit_thread(at_once: threading.Event, sentence: str) -> Iterator[None]:
         while number := os.read(reader, 1):
             if number[0] in SIGNALS and at_once.is_set():
                 os.write(2, sentence.encode())
-                os._exit(0)
+                os._exit(INTERRUPTED)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -84,6 +86,18 @@ def _exit_thread(at_once: threading.Event, sentence: str) -> Iterator[None]:
         os.close(writer)  # the read ends
         thread.join()
         os.close(reader)
+
+
+def check_device() -> None:
+    """Raise a RunError if jax finds no device, as where JAX_PLATFORMS names one that is not there."""
+    try:
+        jax.devices()
+    except Exception as e:  # an AssertionError or a RuntimeError, by the kind of the platform
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        reason = f"{e}".partition("\n")[0] or type(e).__name__
+        raise RunError(
+            f"JAX_PLATFORMS={platforms} gives jax no device ({reason}): unset it, or install jax for that platform"
+        ) from e
 
 
 def keep_compiled_programs() -> None:

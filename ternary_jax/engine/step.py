@@ -114,7 +114,7 @@ def _gradient(task: Task, parts: int) -> Callable[..., tuple[Any, Loss]]:
     """params, batch, Context -> (gradient of the total, Loss), accumulated over `parts` microbatches."""
 
     def total(params: Any, batch: Any, context: Context) -> tuple[Array, Loss]:
-        loss = task.loss(params, batch, context)
+        loss = declared.loss(task, task.loss(params, batch, context))
         return loss.total, loss
 
     gradient = forward_over_reverse(total) if task.look_ahead else jax.grad(total, has_aux=True)

@@ -128,7 +128,7 @@ def check(static: Any, metrics: dict[str, Metric]) -> None:
         every_evaluation["checkpoint.best_metric"] = best
     for key, name in (every_evaluation | {f"targets.{name}": name for name in targets}).items():
         if name not in metrics:
-            raise ConfigError(f"config.{key}={name} is not measured: there are {', '.join(metrics)}")
+            raise ConfigError(f"config.{key}={name} is not measured: set it to one of {', '.join(metrics)}")
     costly, cheap = static.evaluate.costly_every, static.evaluate.cheap_every
     for key, name in every_evaluation.items():
         if metrics[name].costly and costly != cheap:

@@ -8,6 +8,7 @@ import pytest
 import toy
 
 from ternary_jax.config import load_config, split
+from ternary_jax.engine.assembly import assemble
 from ternary_jax.engine.program import make_train
 from ternary_jax.errors import ConfigError
 from ternary_jax.metric import Metric
@@ -19,10 +20,13 @@ def refused(wrong, **overrides):
     """The sentence on a toy that is changed; its program is only traced."""
     static, hypers = split(load_config(CONFIG, overrides))
     task = wrong(toy.make_task(static))
-    init, chunk = make_train(task, static)
-    state = jax.eval_shape(init, hypers)
+
+    def traced():
+        init, chunk = make_train(task, static)
+        jax.eval_shape(chunk.program, jax.eval_shape(init, hypers), jnp.int32(0), hypers, *chunk.shared)
+
     with pytest.raises(ConfigError) as caught:
-        jax.eval_shape(chunk.program, state, jnp.int32(0), hypers, *chunk.shared)
+        traced()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -86,3 +90,36 @@ def test_a_signal_that_no_step_gives_is_named():
         "Task.signals of a line lists slopes, which no step of it gives: the nearest is slope; there are loss, fit, "
         "pull, slope, gradient/offset, gradient/slope"
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda task: None, "make_task of toy returns NoneType: return a ternary_jax.engine.task.Task"),
+        (lambda task: task._replace(metrics=task.metrics[0]), "Task.metrics of a line is no tuple of Metric"),
+        (lambda task: task._replace(samples_per_epoch=64.5), "samples_per_epoch of a line is 64.5: give an int"),
+        (lambda task: task._replace(samples_per_epoch=0), "samples_per_epoch of a line is 0: give an int"),
+    ],
+)
+def test_a_task_of_another_form_is_named(change, words, monkeypatch):
+    made = toy.make_task
+    monkeypatch.setattr(toy, "make_task", lambda static: change(made(static)))
+    with pytest.raises(ConfigError, match=words):
+        assemble(load_config(CONFIG))
+
+
+def test_a_loss_of_another_form_and_a_parameter_without_a_gradient_are_named():
+    def total(change):
+        return lambda task: task._replace(loss=lambda *args: change(task.loss(*args)))
+
+    assert refused(total(lambda loss: loss.total)).startswith("Task.loss of a line returns ")
+    wide = refused(total(lambda loss: loss._replace(total=jnp.ones(3) * loss.total)))
+    assert wide == "Loss.total of a line has the shape (3,): give a scalar, the mean over the batch"
+    counted = refused(lambda task: task._replace(init=lambda *args: task.init(*args) | {"n": {"w": jnp.int32(1)}}))
+    assert counted == "the parameter n.w of a line is int32: make it a float, or use Task.state"
+
+
+def test_keys_that_are_no_keys_are_named(monkeypatch):
+    monkeypatch.setitem(toy.KEYS, "toy.noise", 3)
+    with pytest.raises(ConfigError, match=r"KEYS of toy has no Key for toy\.noise: make one, such as real\(0, 1\)"):
+        load_config(CONFIG)
