@@ -171,8 +171,9 @@ def engine(monkeypatch, tmp_path):
     vars(task).update(KEYS={})
     calls = types.SimpleNamespace(given=[], error=None)
 
-    def a_run(config, workdir, again, started):
+    def a_run(config, workdir, again, started, exit_at_once):
         assert 0 < time.time() - started < 10**5  # since the process began
+        assert exit_at_once
         calls.given.append((config, workdir, again))
         if calls.error:
             raise calls.error
