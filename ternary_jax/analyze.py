@@ -19,10 +19,12 @@ differ only by their seeds.
 Of several workdirs of one task it prints a table alone, and writes nothing: a row for each workdir and setting, with
 the config keys in which they differ, and the metrics that all of them measure, or those in --metrics.
 
-Exit status: 0; 2 where there is nothing to analyse, with a sentence on the fix.
+Exit status: 0; 1 where stdout or a file cannot be written; 2 where there is nothing to analyse or an argument is wrong,
+with a sentence on the fix; 130 after Ctrl-C.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,9 +38,16 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         command_line.fail(f"{message}; type: python -m ternary_jax.analyze WORKDIR")
 
+    def print_help(self, file: Any = None) -> None:
+        command_line.show(self.format_help().rstrip())
 
-def main(argv: Sequence[str]) -> None:
-    """Analyse the workdir that the arguments name; print the findings and write the files."""
+
+def main(argv: Sequence[str], written: list[str] | None = None) -> None:
+    """Analyse the workdir that the arguments name; print the findings and write the files.
+
+    written: a list to which the name of each file is added when the file is written
+    """
+    written = [] if written is None else written
     parser = _Parser(
         "python -m ternary_jax.analyze", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -61,7 +70,7 @@ def main(argv: Sequence[str]) -> None:
     metrics = tuple(filter(None, given.metrics.split(",")))
     try:
         runs = _opened(paths, given.task)
-        output = _compared(runs, metrics) if len(runs) > 1 else _analysed(runs[0], metrics, not given.no_figures)
+        output = _compared(runs, metrics) if len(runs) > 1 else _analysed(runs[0], metrics, not given.no_figures, written)
     except (ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e))
     command_line.show(output)
@@ -73,16 +82,17 @@ def _opened(paths: Sequence[str], task: str) -> list[Any]:
     return [workdir.open(path, task) for path in paths]
 
 
-def _analysed(run: Any, metrics: Sequence[str], draw: bool) -> str:
+def _analysed(run: Any, metrics: Sequence[str], draw: bool, written: list[str]) -> str:
     """The findings of one workdir as text, after its files are written."""
     from ternary_jax.analysis import data, figures, text
     from ternary_jax.workdir import files
 
     found = data.analyse(run, metrics)
     files.write_json(run.path / "analysis.json", found, infinite="inf")
-    drawn = figures.draw(found, run.rows(), run.path) if draw else []
-    written = ", ".join(["analysis.json", *(file.name for file in drawn)])
-    return f"{text.text(found)}\n\nin {run.path}: {written}"
+    written.append("analysis.json")
+    for file in figures.draw(found, run.rows(), run.path) if draw else ():
+        written.append(file.name)
+    return f"{text.text(found)}\n\nin {run.path}: {', '.join(written)}"
 
 
 def _compared(runs: Sequence[Any], metrics: Sequence[str]) -> str:
@@ -92,5 +102,19 @@ def _compared(runs: Sequence[Any], metrics: Sequence[str]) -> str:
     return comparison.text(runs, metrics)
 
 
+def interrupted(written: Sequence[str]) -> str:
+    """The message after Ctrl-C. written: the names of the files that are written."""
+    if not written:
+        return "interrupted; nothing was written"
+    return f"interrupted; {', '.join(written)} {'were' if len(written) > 1 else 'was'} written"
+
+
+def command() -> None:
+    """`python -m ternary_jax.analyze`: answer Ctrl-C from the first moment, then run."""
+    written: list[str] = []
+    signal.signal(signal.SIGINT, lambda *_: command_line.exit_at_once(interrupted(written), 128 + signal.SIGINT))
+    main(sys.argv[1:], written)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    command()
