@@ -294,8 +294,9 @@ def test_it_watches_what_the_detector_of_the_run_did(tmp_path, capsys):
 
 def test_a_mistake_is_one_sentence_and_status_2(tmp_path, capsys):
     (tmp_path / "no").mkdir()
-    empty = workdir(tmp_path / "empty", "steady")
-    (empty / "metrics.jsonl").unlink()
+    begun = workdir(tmp_path / "begun", "steady", finished=False)
+    (begun / "metrics.jsonl").unlink()
+    (begun / "summary.json").unlink()
     old = workdir(tmp_path / "old", "steady")
     (old / "config.json").write_text('{"task": "toy", "runs": 2, "train.epochs": 1}')
     for name in ("config.json", "summary.json", "metrics.jsonl"):
@@ -306,7 +307,7 @@ def test_a_mistake_is_one_sentence_and_status_2(tmp_path, capsys):
         ([old], "was trained before there was config.grokking"),
         ([tmp_path / "nowhere"], "is no folder: give the --workdir of a training"),
         ([tmp_path / "no"], "so it is no workdir"),
-        ([empty], "has no evaluation yet: the first comes after 1 epochs"),
+        ([begun], "begun has no evaluation yet: the first comes after 1 epochs; try again then, or start the training"),
         ([tmp_path / "no", "--colour=red"], "--colour=red"),
         ([workdir(tmp_path / "run", "steady"), "--metrics=speed"], "--metrics=speed has no scale, or is no metric"),
     ]
@@ -315,3 +316,51 @@ def test_a_mistake_is_one_sentence_and_status_2(tmp_path, capsys):
         assert (status, out) == (2, "")
         assert len(err.splitlines()) == 1
         assert words in err
+
+
+@pytest.mark.parametrize("left", [None, b"", b'{"run": 0, "se'])
+def test_a_finished_workdir_without_rows_is_not_said_to_wait_for_one(left, tmp_path, capsys):
+    folder, other = workdir(tmp_path / "run", "steady"), workdir(tmp_path / "other", "steady")
+    (folder / "metrics.jsonl").unlink()
+    if left is not None:
+        (folder / "metrics.jsonl").write_bytes(left)
+    said = (
+        f"{folder / 'metrics.jsonl'} has no rows, and summary.json says that the training is finished: put back a "
+        "copy, or train again in another workdir\n"
+    )
+    assert answer(capsys, folder) == (2, "", said)
+    assert answer(capsys, folder, other) == (2, "", said)
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "words"),
+    [
+        ("diverged", "loss was not finite at step 3", "the training ended before: run 0 diverged at step 2 (loss was"),
+        ("interrupted", "", "has no evaluation yet: the first comes after 1 epochs; try again then, or start the"),
+    ],
+)
+def test_a_training_that_ended_before_its_first_evaluation_is_told_from_one_under_way(
+    reason, detail, words, tmp_path, capsys
+):
+    folder = workdir(tmp_path / "run", "steady", finished=False)
+    (folder / "metrics.jsonl").write_text("")
+    told = json.loads((folder / "summary.json").read_text())
+    for run in told["runs"]:
+        run["stop"] = {"reason": reason, "step": 2, "detail": detail}
+    (folder / "summary.json").write_text(json.dumps(told))
+    status, out, err = answer(capsys, folder)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert words in err
+
+
+def test_the_advice_on_a_damaged_line_works_in_a_finished_workdir(tmp_path, capsys):
+    folder = workdir(tmp_path / "run", "steady")
+    file = folder / "metrics.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([*lines[:10], "junk\n", *lines[10:]]))
+    status, _, err = answer(capsys, folder, "--no-figures")
+    assert status == 2
+    assert err.startswith(f"line 11 of {file} is damaged (")
+    assert err.endswith("): delete line 11 of this file; a training that is not finished deletes it when it goes on\n")
+    file.write_text("".join(lines))
+    assert answer(capsys, folder, "--no-figures")[0] == 0
