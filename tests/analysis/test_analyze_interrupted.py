@@ -1,4 +1,4 @@
-"""python -m ternary_jax.analyze where Ctrl-C ends it, where stdout takes no more, and in an environment that misfits."""
+"""python -m ternary_jax.analyze where Ctrl-C ends it, where stdout takes no more, and its environment."""
 
 import os
 import signal
@@ -83,3 +83,17 @@ def test_the_help_can_be_cut_by_a_pipe(capsys, monkeypatch):
         with pytest.raises(SystemExit) as end:
             analyze.main(["--help"])
     assert end.value.code == 141
+
+
+def test_the_command_needs_neither_a_gpu_nor_a_screen(monkeypatch):
+    given = {"JAX_PLATFORMS": "cuda", "MPLBACKEND": "nosuch"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["analyze", "runs/first"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    calls = []
+    monkeypatch.setattr(
+        analyze, "main", lambda argv, _: calls.append((argv, {name: os.environ[name] for name in given}))
+    )
+    analyze.command()
+    assert calls == [(["runs/first"], {"JAX_PLATFORMS": "cpu", "MPLBACKEND": "agg"})]
