@@ -101,8 +101,9 @@ def _opened(paths: Sequence[str], task: str | None) -> list[Any]:
     from ternary_jax import workdir  # below the parser: these imports are slow
 
     runs = [workdir.open(path, task or "") for path in paths]
-    for run in runs if task is not None else ():
-        _check_task(run, task)
+    if task is not None:
+        for run in runs:
+            _check_task(run, task)
     return runs
 
 
