@@ -17,15 +17,18 @@ and writes WORKDIR/analysis.json, which has all of it, and WORKDIR/analysis_*.pn
 differ only by their seeds.
 
 Of several workdirs of one task it prints a table alone, and writes nothing: a row for each workdir and setting, with
-the config keys in which they differ, and the metrics that all of them measure, or those in --metrics.
+the config keys in which they differ, and the metrics that all of them measure, or those in --metrics. A workdir that is
+given twice has its rows once; alone, it is refused.
 
-Exit status: 0; 2 where there is nothing to analyse, with a sentence on the fix.
+Exit status: 0; 1 where stdout or a file cannot be written; 2 where there is nothing to analyse or an argument is wrong,
+with a sentence on the fix; 130 after Ctrl-C.
 """
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from ternary_jax import command_line
@@ -34,11 +37,19 @@ from ternary_jax.errors import ConfigError, RunError, WorkdirError
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        command_line.fail(f"{message}; type: python -m ternary_jax.analyze WORKDIR")
+        flags = "the flags are --metrics=NAME,NAME, --task=MODULE and --no-figures"
+        command_line.fail(f"{message}; {flags}; type: python -m ternary_jax.analyze WORKDIR")
+
+    def print_help(self, file: Any = None) -> None:
+        command_line.show(self.format_help().rstrip())
 
 
-def main(argv: Sequence[str]) -> None:
-    """Analyse the workdir that the arguments name; print the findings and write the files."""
+def main(argv: Sequence[str], written: list[str] | None = None) -> None:
+    """Analyse the workdir that the arguments name; print the findings and write the files.
+
+    written: a list to which the name of each file is added when the file is written
+    """
+    written = [] if written is None else written
     parser = _Parser(
         "python -m ternary_jax.analyze", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -52,37 +63,79 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--task",
         metavar="MODULE",
-        default="",
         help="the task module of the training, if it is your own: code that only the workdir names is not run",
     )
     parser.add_argument("--no-figures", action="store_true", help="draw nothing")
     given = parser.parse_args(argv)
-    paths = [*{Path(path).resolve(): path for path in given.workdirs}.values()]
-    metrics = tuple(filter(None, given.metrics.split(",")))
+    metrics = tuple(filter(None, map(str.strip, given.metrics.split(","))))
     try:
-        runs = _opened(paths, given.task)
-        output = _compared(runs, metrics) if len(runs) > 1 else _analysed(runs[0], metrics, not given.no_figures)
+        runs = _opened(_distinct(given.workdirs), given.task)
+        output = (
+            _compared(runs, metrics) if len(runs) > 1 else _analysed(runs[0], metrics, not given.no_figures, written)
+        )
     except (ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e))
     command_line.show(output)
 
 
-def _opened(paths: Sequence[str], task: str) -> list[Any]:
+def _distinct(paths: Sequence[str]) -> list[str]:
+    """The paths without those of a workdir that is given already; a WorkdirError where this leaves one of several."""
+    found: dict[str, str] = {}
+    for path in paths:
+        if not path:
+            raise WorkdirError("WORKDIR is empty (an unset variable?): give the --workdir of a training")
+        try:
+            found.setdefault(os.path.realpath(path), path)
+        except FileNotFoundError as e:  # of os.getcwd
+            fix = "go to another folder by cd"
+            raise WorkdirError(f"the current folder is deleted, and WORKDIR={path} is relative to it: {fix}") from e
+    if len(found) == 1 < len(paths):
+        raise WorkdirError(
+            f"{paths[0]} and {paths[1]} are the same workdir: give it once to have it analysed, or another to compare "
+            "it with"
+        )
+    return [*found.values()]
+
+
+def _opened(paths: Sequence[str], task: str | None) -> list[Any]:
     from ternary_jax import workdir  # below the parser: these imports are slow
 
-    return [workdir.open(path, task) for path in paths]
+    runs = [workdir.open(path, task or "") for path in paths]
+    if task is not None:
+        for run in runs:
+            _check_task(run, task)
+    return runs
 
 
-def _analysed(run: Any, metrics: Sequence[str], draw: bool) -> str:
+def _check_task(run: Any, task: str) -> None:
+    """Check the task module that the user names, also where the files of the workdir are enough without it."""
+    from ternary_jax import config
+
+    if not task:
+        raise ConfigError("--task is empty (an unset variable?): name the task module of the training, or leave it out")
+    try:
+        config.keys_of(task)
+    except ConfigError as e:
+        raise ConfigError(str(e).replace("config.task=", "--task=", 1)) from e
+    if task != run.config["task"]:
+        there = run.config["task"]
+        raise ConfigError(
+            f"--task={task} is not the task of {run.path}: its config.json has {there}: give --task={there}, or leave "
+            "--task out"
+        )
+
+
+def _analysed(run: Any, metrics: Sequence[str], draw: bool, written: list[str]) -> str:
     """The findings of one workdir as text, after its files are written."""
     from ternary_jax.analysis import data, figures, text
     from ternary_jax.workdir import files
 
     found = data.analyse(run, metrics)
     files.write_json(run.path / "analysis.json", found, infinite="inf")
-    drawn = figures.draw(found, run.rows(), run.path) if draw else []
-    written = ", ".join(["analysis.json", *(file.name for file in drawn)])
-    return f"{text.text(found)}\n\nin {run.path}: {written}"
+    written.append("analysis.json")
+    for file in figures.draw(found, run.rows(), run.path) if draw else ():
+        written.append(file.name)
+    return f"{text.text(found)}\n\nin {run.path}: {', '.join(written)}"
 
 
 def _compared(runs: Sequence[Any], metrics: Sequence[str]) -> str:
@@ -92,5 +145,24 @@ def _compared(runs: Sequence[Any], metrics: Sequence[str]) -> str:
     return comparison.text(runs, metrics)
 
 
+def interrupted(written: Sequence[str]) -> str:
+    """The message after Ctrl-C. written: the names of the files that are written."""
+    if not written:
+        return "interrupted; nothing was written"
+    return f"interrupted; {', '.join(written)} {'were' if len(written) > 1 else 'was'} written"
+
+
+def command() -> None:
+    """`python -m ternary_jax.analyze`: answer Ctrl-C from the first moment, then run, on the CPU and without a screen.
+
+    The machine that reads a workdir may lack the GPU of the training, and a GPU may be in use by it. jax and matplotlib
+    read the two variables when they are imported, and refuse values that they cannot use.
+    """
+    os.environ |= {"JAX_PLATFORMS": "cpu", "MPLBACKEND": "agg"}
+    written: list[str] = []
+    signal.signal(signal.SIGINT, lambda *_: command_line.exit_at_once(interrupted(written), 128 + signal.SIGINT))
+    main(sys.argv[1:], written)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    command()

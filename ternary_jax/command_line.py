@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
 from ternary_jax import terminal
@@ -94,14 +95,27 @@ def fail(sentence: str, status: int = 2) -> NoReturn:
     sys.exit(status)
 
 
-def show(text: str) -> None:
-    """Print to stdout, without control characters. Where the reader of a pipe has gone, exit with status 141.
+def exit_at_once(sentence: str, status: int) -> NoReturn:
+    """Print the sentence to stderr and end the process, from the handler of a signal.
 
-    That is the status of SIGPIPE, as after `| head`. The signal itself stays ignored, as Python has it: it would also
+    An exception was rejected: a signal may arrive within an import, and libraries catch what an import raises.
+    """
+    with suppress(OSError):
+        os.write(2, f"{sentence}\n".encode())
+    os._exit(status)
+
+
+def show(text: str) -> None:
+    """Print to stdout, without control characters. Where stdout takes no more, exit: 141 for a closed pipe, else 1.
+
+    141 is the status of SIGPIPE, as after `| head`. The signal itself stays ignored, as Python has it: it would also
     end a training whose stderr goes into a pipe.
     """
     try:
         print(terminal.printable(text), flush=True)
-    except BrokenPipeError:
+    except OSError as e:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again when it exits
-        sys.exit(128 + signal.SIGPIPE)
+        if isinstance(e, BrokenPipeError):
+            sys.exit(128 + signal.SIGPIPE)
+        fix = "send it to where there is space; what this command has written into a workdir is complete"
+        fail(f"stdout cannot be written ({e.strerror}): {fix}", 1)

@@ -20,6 +20,6 @@ class UnsafeFileError(WorkdirError, RunError):
 
 
 class ColumnError(WorkdirError, KeyError):
-    """The rows of a workdir have no column of this name. A KeyError too, as columns are read from a mapping."""
+    """A workdir has no column or exported array of this name. A KeyError too, as both are read from a mapping."""
 
     __str__ = ValueError.__str__  # KeyError.__str__ returns the repr of the text

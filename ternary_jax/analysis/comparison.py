@@ -34,7 +34,9 @@ def text(workdirs: Sequence[Run], names: Sequence[str] = ()) -> str:
     same = all(_references(other[name]) == _references(shared[name]) for other in measured for name in columns)
     count = sum(map(len, each))
     lines = [f"{each[0][0]['task']}, {len(workdirs)} workdirs, {count} runs", ""]
-    lines += [settings.table(found, columns, references=same)]
+    hidden = [name for name in shared if name not in columns]
+    others = f"shown if --metrics names {'them, such as' if len(hidden) > 1 else 'it:'} {hidden[0]}" if hidden else ""
+    lines += [settings.table(found, columns, references=same, others=others)]
     lines += [] if same else ["ceiling and chance are not the same in all workdirs: see the summary.json of each"]
     lines += [
         f"{path}: {line}"

@@ -97,10 +97,26 @@ def watched_first(config: Mapping[str, Any]) -> list[str]:
 
 
 def check_evaluated(run: Run, rows: Columns) -> None:
-    """Raise a WorkdirError where there is no evaluation."""
-    if not rows:
-        every, unit = run.config["evaluate.cheap_every"], unit_of(run.config)
-        raise WorkdirError(f"{run.path} has no evaluation yet: the first comes after {every} {unit}s; try again then")
+    """Raise a WorkdirError where there is no evaluation. The reason is that of summary.json, if there is one."""
+    if rows:
+        return
+    summary, unit = run.summary, unit_of(run.config)
+    first = f"the first comes after {run.config['evaluate.cheap_every']} {unit}s"
+    if summary.get("finished", False):
+        raise WorkdirError(
+            f"{run.path / 'metrics.jsonl'} has no rows, and summary.json says that the training is finished: put back "
+            "a copy, or train again in another workdir"
+        )
+    stops = [one["stop"] for one in summary.get("runs", ())]
+    if stops and all(stop["reason"] == settings.DIVERGED for stop in stops):
+        raise WorkdirError(
+            f"{run.path} has no evaluation: {first}, and the training ended before: run 0 diverged at step "
+            f"{stops[0]['step']:,} ({stops[0]['detail']}); train in another workdir with a lower train.learning_rate"
+        )
+    raise WorkdirError(
+        f"{run.path} has no evaluation yet: {first}; try again then, or start the training again with the same "
+        "workdir if it is not under way"
+    )
 
 
 def _check_analysable(run: Run) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ FEW = 4  # up to this many runs have a color each; more runs are thin grey lines
 PANELS = 6  # at most this many metrics are drawn
 
 
-def draw(found: Mapping[str, Any], rows: Mapping[str, np.ndarray], folder: Path) -> list[Path]:
-    """Draw a figure for each group of runs that differ only by their seeds; -> the files.
+def draw(found: Mapping[str, Any], rows: Mapping[str, np.ndarray], folder: Path) -> Iterator[Path]:
+    """Draw a figure for each group of runs that differ only by their seeds; -> each file when it is written.
 
     found: the result of `data.analyse`; rows: the columns of the same log
     """
@@ -31,7 +31,6 @@ def draw(found: Mapping[str, Any], rows: Mapping[str, np.ndarray], folder: Path)
     matplotlib.rcParams["text.parse_math"] = False  # names from a workdir may have a dollar sign
     histories = {one.run: one for one in history.histories(rows)}
     groups = settings.groups(found["runs"])
-    files = []
     for k, (hypers, group) in enumerate(groups):
         runs = [(run, histories[run["run"]]) for run in group]
         metrics = found["metrics"][:PANELS]
@@ -40,11 +39,11 @@ def draw(found: Mapping[str, Any], rows: Mapping[str, np.ndarray], folder: Path)
         figure.suptitle(
             f"{found['task']}: {len(runs)} run{'s' * (len(runs) > 1)}{', ' + about if about else ''}", fontsize=11
         )
-        files.append(folder / (f"analysis_{k:03d}.png" if len(groups) > 1 else "analysis.png"))
+        file = folder / (f"analysis_{k:03d}.png" if len(groups) > 1 else "analysis.png")
         figure.savefig(drawn := io.BytesIO(), dpi=120, facecolor="white")
-        write_whole(files[-1], drawn.getvalue())
+        write_whole(file, drawn.getvalue())
         plt.close(figure)
-    return files
+        yield file
 
 
 def _figure(plt, runs, metrics, phases, unit):

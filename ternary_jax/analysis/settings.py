@@ -72,13 +72,19 @@ def chosen(
     return {name: metrics[name] for name in measured[:SHOWN_METRICS]}
 
 
-def table(found: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric], references: bool = True) -> str:
+def table(
+    found: Sequence[Mapping[str, Any]],
+    metrics: Mapping[str, Metric],
+    references: bool = True,
+    others: str = "in summary.json",
+) -> str:
     """A row for each setting: its hypers, runs, and "median (worst)" of each of the metrics; below, ceiling and chance.
 
     found: the result of `settings`; references: whether there are rows of ceiling and chance
+    others: where the metrics are that are no columns, in words
     """
     keys = [*dict.fromkeys(key for one in found for key in one["hypers"])]
-    shown, others = keys[:SHOWN_KEYS], keys[SHOWN_KEYS:]
+    shown, hidden = keys[:SHOWN_KEYS], keys[SHOWN_KEYS:]
     counted = ["runs", DIVERGED] if any(one["diverged"] for one in found) else ["runs"]
     lines = [[*shown, *counted, *metrics]]
     for one in found:
@@ -90,10 +96,10 @@ def table(found: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric], ref
         lines.append([title, *empty, *(reference_cell(getattr(metric, field)) for metric in metrics.values())])
     parts = [columns(lines), "a cell: median (worst) of the last values of the runs"]
     if more := len(found[0]["metrics"]) - len(metrics):
-        parts[-1] += f"; {more} more metric{'s are' if more > 1 else ' is'} in summary.json"
-    if others:
+        parts[-1] += f"; {more} more metric{'s are' if more > 1 else ' is'} {others}"
+    if hidden:
         parts.append(
-            f"they also differ in {', '.join(others[:8])}" + f" and {len(others) - 8} more" * (len(others) > 8)
+            f"they also differ in {', '.join(hidden[:8])}" + f" and {len(hidden) - 8} more" * (len(hidden) > 8)
         )
     return "\n".join(parts)
 

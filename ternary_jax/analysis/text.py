@@ -40,7 +40,8 @@ def _settings(found):
     """[a table with a row for each setting]; [] for one setting, whose medians the checklist and the levels have."""
     if len(found["settings"]) == 1:
         return []
-    return [settings.table(found["settings"], {one["name"]: Metric(**one) for one in found["compared"]})]
+    compared = {one["name"]: Metric(**one) for one in found["compared"]}
+    return [settings.table(found["settings"], compared, others="in analysis.json")]  # not yet in summary.json
 
 
 def _success(criteria, one, runs, settings):

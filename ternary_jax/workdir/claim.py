@@ -59,9 +59,7 @@ def look(workdir: Path, config: Any) -> Found:
     except UnsafeFileError:
         raise
     except WorkdirError as e:
-        raise RunError(
-            f"{file} is damaged: put back a copy (every checkpoint holds one), or name another --workdir"
-        ) from e
+        raise RunError(f"{file} is damaged: put back a copy, or name another --workdir") from e
     here, same_format = configs.resolved(config), there.pop("format", 1) == FORMAT
     lengths = tuple(there.pop("earlier_lengths", ()))
     if not same_format:  # compare only the keys that both versions have

@@ -79,7 +79,7 @@ def read(workdir: Path, runs: int = MOST_RUNS) -> list[dict[str, Any]]:
         try:
             rows += [parse(line, runs)] if line.endswith(b"\n") else []
         except ValueError as e:
-            fix = "start the training again with the same workdir, which leaves the line out"
+            fix = f"delete line {number} of this file; a training that is not finished deletes it when it goes on"
             raise WorkdirError(f"line {number} of {file} is damaged ({e}): {fix}") from e
     return rows
 

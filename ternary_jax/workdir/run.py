@@ -122,7 +122,8 @@ class Run(NamedTuple):
             ranked = checkpoint.ranked(checkpoint.metrics_of(folder))
             step = next((step for step in ranked if step in steps), at)
         if step not in steps:
-            raise WorkdirError(f"{folder} has no checkpoint {at!r}: take 'latest', or one of the steps {steps}")
+            names = "'latest'," if at == "best" else "'latest', 'best',"
+            raise WorkdirError(f"{folder} has no checkpoint {at!r}: take {names} or one of the steps {steps}")
         try:
             return Checkpoint(*checkpoint.load(folder, int(step)))
         except checkpoint.CheckpointError as e:
@@ -156,8 +157,11 @@ class Run(NamedTuple):
         return Model(task, params, context)
 
     def _check(self, k: int) -> None:
-        if k not in range(self.config["runs"]):
-            raise WorkdirError(f"{self.path} has no run {k}: there are {self.config['runs']}, numbered from 0")
+        runs = self.config["runs"]
+        if not isinstance(k, int | np.integer):
+            raise WorkdirError(f"{self.path} has no run {k!r}: it has to be an int from 0 to {runs - 1}")
+        if k not in range(runs):
+            raise WorkdirError(f"{self.path} has no run {k}: there are {runs}, numbered from 0")
 
     def _check_state(self, state: dict[str, Any]) -> None:
         """The state is that of a training of these runs: it has parameters and steps, and every leaf a row per run."""

@@ -290,28 +290,3 @@ def test_it_watches_what_the_detector_of_the_run_did(tmp_path, capsys):
         assert f"watched: {watched}\n" in out
     _, out, _ = answer(capsys, folder, "--no-figures", "--metrics=order,held_out_score")
     assert "watched: order, held_out_score\n" in out
-
-
-def test_a_mistake_is_one_sentence_and_status_2(tmp_path, capsys):
-    (tmp_path / "no").mkdir()
-    empty = workdir(tmp_path / "empty", "steady")
-    (empty / "metrics.jsonl").unlink()
-    old = workdir(tmp_path / "old", "steady")
-    (old / "config.json").write_text('{"task": "toy", "runs": 2, "train.epochs": 1}')
-    for name in ("config.json", "summary.json", "metrics.jsonl"):
-        (workdir(tmp_path / name, "steady") / name).write_text('{"half\n{}\n')
-    cases = [
-        *(([tmp_path / name], f"{name} is damaged") for name in ("config.json", "summary.json", "metrics.jsonl")),
-        ([], "WORKDIR"),
-        ([old], "was trained before there was config.grokking"),
-        ([tmp_path / "nowhere"], "is no folder: give the --workdir of a training"),
-        ([tmp_path / "no"], "so it is no workdir"),
-        ([empty], "has no evaluation yet: the first comes after 1 epochs"),
-        ([tmp_path / "no", "--colour=red"], "--colour=red"),
-        ([workdir(tmp_path / "run", "steady"), "--metrics=speed"], "--metrics=speed has no scale, or is no metric"),
-    ]
-    for args, words in cases:
-        status, out, err = answer(capsys, *args)
-        assert (status, out) == (2, "")
-        assert len(err.splitlines()) == 1
-        assert words in err

@@ -59,7 +59,7 @@ def test_the_toy_task_under_way_has_the_metrics_and_criteria_of_its_task(tmp_pat
     assert "yes  error of 0.50 or less" in told
     assert "not finished: epoch 60 of 20" in told
     assert "not assessable: no held-out set" in told
-    assert len(figures.draw(found, run.rows(), tmp_path)) == 2
+    assert len([*figures.draw(found, run.rows(), tmp_path)]) == 2
 
 
 def test_addition_under_way_generalises_by_the_metrics_that_its_task_pairs(tmp_path):
@@ -78,7 +78,7 @@ def test_addition_under_way_generalises_by_the_metrics_that_its_task_pairs(tmp_p
     assert "not finished: step 600 of 3000" in told
     assert "run 0, step 4" in told
     assert "success of" not in told
-    figures.draw(found, run.rows(), tmp_path)
+    assert [*figures.draw(found, run.rows(), tmp_path)]
 
 
 @pytest.mark.usefixtures("compiled_soon")

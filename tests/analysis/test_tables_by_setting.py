@@ -120,12 +120,24 @@ def test_workdirs_are_compared_by_the_keys_in_which_they_differ(tmp_path, capsys
         [str(two), "1", "5", "False", "0.2", "2", "0.55000"],
     ]
     assert lines[-2] == "they also differ in log.tensorboard"
+    assert "more metric" not in out
     assert rows[2][6:8] == ["0.55000", "(0.50000)"]
     assert lines[-1] == f"{two} is not finished: epoch {N} of {N}"
     assert "best" not in out
     assert {path: path.read_bytes() for folder in (one, two) for path in folder.iterdir()} == before
     _, out, _ = answer(capsys, one, two, "--metrics=q,score")
     assert out.splitlines()[2].split()[-3:] == ["runs", "q", "score"]
+    assert "; 2 more metrics are shown if --metrics names them, such as order\n" in out
+
+
+def test_a_table_of_a_training_under_way_names_the_file_that_has_the_other_metrics(tmp_path, capsys):
+    folder = workdir(tmp_path / "run", "steady", finished=False, hypers=lambda k: {"rate": 0.1 + k})
+    told = json.loads((folder / "summary.json").read_text())
+    told["metrics"] |= {"speed": told["metrics"]["q"]}
+    (folder / "summary.json").write_text(json.dumps(told))
+    _, out, _ = answer(capsys, folder, "--no-figures")
+    assert "; 1 more metric is in analysis.json\n" in out
+    assert "speed" in json.loads((folder / "analysis.json").read_text())["settings"][0]["metrics"]
 
 
 def test_what_cannot_be_compared_is_one_sentence(tmp_path, capsys):

@@ -58,7 +58,7 @@ def test_a_damaged_summary_is_none_and_a_damaged_config_is_refused(tmp_path):
     (there / "summary.json").write_text('{"finished": true')
     assert claim.look(there, load_config(CONFIG)) == claim.Found()
     (there / "config.json").write_text("{")
-    with pytest.raises(RunError, match=r"config\.json is damaged: put back a copy \(every checkpoint holds one\)"):
+    with pytest.raises(RunError, match=r"config\.json is damaged: put back a copy, or name another --workdir"):
         claim.look(there, load_config(CONFIG))
 
 

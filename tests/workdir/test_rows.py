@@ -140,5 +140,5 @@ def test_a_line_that_is_being_written_is_no_row_and_a_damaged_one_is_named(tmp_p
     assert [r["step"] for r in rows.read(tmp_path)] == [5, 9]
     for damaged in ("12\n", '{"run"\n'):
         to.path.write_text('{"run": 0, "step": 5, "wall_s": 1.0}\n' + damaged)
-        with pytest.raises(WorkdirError, match=r"line 2 of .*metrics\.jsonl is damaged \(.*\): start the training"):
+        with pytest.raises(WorkdirError, match=r"line 2 of .*metrics\.jsonl is damaged \(.*\): delete line 2 of this"):
             rows.read(tmp_path)

@@ -174,7 +174,7 @@ def test_a_figure_is_not_drawn_through_a_link(run, outside):
     (run / "analysis.png").symlink_to(outside / "thesis.tex")
     opened = workdir.open(run)
     found = data.analyse(opened) | {"task": "$\\frac{"}  # not a formula
-    figures.draw(found, opened.rows(), run)
+    assert [*figures.draw(found, opened.rows(), run)]
     assert (run / "analysis.png").read_bytes().startswith(b"\x89PNG")
     assert not (run / "analysis.png").is_symlink()
 

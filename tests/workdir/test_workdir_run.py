@@ -92,9 +92,9 @@ def test_checkpoints_by_name_and_by_step(trained):
     assert read.metadata["config"]["format"] == 3
     assert isinstance(read.state["params"]["slope"]["w"], np.ndarray)
     assert read.state["params"]["slope"]["w"].shape == (2, 3)
-    with pytest.raises(WorkdirError, match=r"no checkpoint 33: take 'latest', or one of the steps \[.*, 32\]"):
+    with pytest.raises(WorkdirError, match=r"no checkpoint 33: take 'latest', 'best', or one of the steps \[.*, 32\]"):
         run.checkpoint(33)
-    with pytest.raises(WorkdirError, match="no checkpoint 'last': take 'latest', or"):
+    with pytest.raises(WorkdirError, match="no checkpoint 'last': take 'latest', 'best', or"):
         run.checkpoint("last")
 
 
@@ -205,6 +205,9 @@ def test_what_is_not_there_yet_is_empty_or_an_error_that_says_when(copy):
     for read in (run.rows, run.embeddings, run.model):
         with pytest.raises(WorkdirError, match="has no run 2: there are 2, numbered from 0"):
             read(2)
+        for k in ("0", 0.0):
+            with pytest.raises(WorkdirError, match=f"has no run {k!r}: it has to be an int from 0 to 1"):
+                read(k)
 
 
 def test_what_is_damaged_is_named(copy):
@@ -257,6 +260,10 @@ def test_a_workdir_begun_before_is_read(copy):
         run.rows()["control/balance/ratio"]
     assert run.summary == summary
     assert set(run.embeddings(1)) == {"slope", "offset"}
+    with pytest.raises(ColumnError, match=r"run_001\.npz has no array 'slop': the nearest is 'slope'"):
+        run.embeddings(1)["slop"]
+    with pytest.raises(KeyError, match="has no array 'z': there are "):
+        run.embeddings(1)["z"]
     assert run.checkpoint().step == 32
     with pytest.raises(WorkdirError, match=r"summary\.json was written by an earlier version"):
         assert run.metrics
