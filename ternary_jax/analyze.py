@@ -19,13 +19,13 @@ differ only by their seeds.
 Of several workdirs of one task it prints a table alone, and writes nothing: a row for each workdir and setting, with
 the config keys in which they differ, and the metrics that all of them measure, or those in --metrics.
 
-Exit status: 0; 2 where there is nothing to analyse, with a sentence on the fix.
+Exit status: 0, also where the files cannot be written; 2 where there is nothing to analyse, with a sentence on the fix.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from ternary_jax import command_line
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
     )
     parser.add_argument("--no-figures", action="store_true", help="draw nothing")
     given = parser.parse_args(argv)
-    paths = [*{Path(path).resolve(): path for path in given.workdirs}.values()]
+    paths = [*{os.path.realpath(path): path for path in given.workdirs}.values()]
     metrics = tuple(filter(None, given.metrics.split(",")))
     try:
         runs = _opened(paths, given.task)
@@ -79,9 +79,14 @@ def _analysed(run: Any, metrics: Sequence[str], draw: bool) -> str:
     from ternary_jax.workdir import files
 
     found = data.analyse(run, metrics)
-    files.write_json(run.path / "analysis.json", found, infinite="inf")
-    drawn = figures.draw(found, run.rows(), run.path) if draw else []
-    written = ", ".join(["analysis.json", *(file.name for file in drawn)])
+    try:
+        files.write_json(run.path / "analysis.json", found, infinite="inf")
+        drawn = figures.draw(found, run.rows(), run.path) if draw else []
+        written = ", ".join(["analysis.json", *(file.name for file in drawn)])
+    except RunError as e:  # a workdir may be read-only; the advice of the error is for a training
+        if not isinstance(e.__cause__, OSError):
+            raise
+        written = f"nothing, or not all, was written ({e.__cause__.strerror}); to have the files, copy the workdir"
     return f"{text.text(found)}\n\nin {run.path}: {written}"
 
 
