@@ -22,7 +22,7 @@ import numpy as np
 from ternary_jax.workdir import files, safe_files
 from ternary_jax.workdir.rows import is_name, is_number
 
-DEEPEST = 16  # parts of the name of a leaf; those of this package have at most DEEPEST_HERE
+DEEPEST = 16  # parts of the name of a leaf; those of this package have at most 6
 MOST_LEAVES = 20_000  # leaves of a state; those of this package have a few hundred
 
 

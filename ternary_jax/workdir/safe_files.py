@@ -88,7 +88,7 @@ def open_file(path: Path, mode: str = "rb") -> IO[bytes]:
     if mode != "rb":
         return open(path, mode, opener=opener)
     with _readable(path):
-        file = open(path, mode, opener=opener)
+        file = open(path, mode, opener=opener)  # noqa: SIM115
         try:
             _check_opened(path, file.fileno())
         except BaseException:

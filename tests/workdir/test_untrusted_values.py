@@ -114,7 +114,7 @@ def test_findings_of_a_read_only_workdir_are_printed(run, monkeypatch, capsys):
 
 def test_a_name_of_its_own_for_every_row_is_damage(run):
     several = {f"c{k}": 1.0 for k in range(rows.MOST_COLUMNS)}
-    for lines in ([row(k, **{f"c{k}": 1.0}) for k in range(500)], [row(1, **several)], [row(1, x=1.0)] * 9):
+    for lines in ([row(k, 0, **{f"c{k}": 1.0}) for k in range(500)], [row(1, 0, **several)], [row(1, x=1.0)] * 9):
         (run / "metrics.jsonl").write_text("".join(f"{files.dumps(line)}\n" for line in lines))
         if len(lines) == 9:
             assert len(workdir.open(run).rows()["x"]) == 9
@@ -124,7 +124,7 @@ def test_a_name_of_its_own_for_every_row_is_damage(run):
 
 
 def test_the_message_of_a_column_that_is_missing_is_short(run):
-    (run / "metrics.jsonl").write_text(files.dumps(row(1, **{f"column_{k}": 1.0 for k in range(1500)})) + "\n")
+    (run / "metrics.jsonl").write_text(files.dumps(row(1, 0, **{f"column_{k}": 1.0 for k in range(1500)})) + "\n")
     with pytest.raises(WorkdirError) as refused:
         workdir.open(run).rows()["?"]
     assert len(str(refused.value)) < 2000
@@ -180,7 +180,7 @@ def test_a_text_that_forges_a_line_of_the_output_is_damage(run, file, change, ca
 
 
 def test_the_name_of_a_column_is_printable(run):
-    (run / "metrics.jsonl").write_text(files.dumps(row(1, **{"a\nb": 1.0})) + "\n")
+    (run / "metrics.jsonl").write_text(files.dumps(row(1, 0, **{"a\nb": 1.0})) + "\n")
     with pytest.raises(WorkdirError, match=r"'a\\nb' is no name of a column"):
         workdir.open(run).rows()
 
@@ -230,7 +230,8 @@ def altered(folder, name, value):
     meta.write_text(json.dumps(own))
 
 
-STOP = stopping.StopState(*(np.zeros(2, np.int32),) * len(stopping.StopState._fields))._replace(at=np.array([8, 8]))
+ZEROS: Any = (np.zeros(2, np.int32),) * len(stopping.StopState._fields)
+STOP: Any = stopping.StopState(*ZEROS)._replace(at=np.array([8, 8]))
 
 
 @pytest.mark.parametrize(
