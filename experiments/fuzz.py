@@ -151,12 +151,8 @@ def arrays_changed(folder: Path, rng: Rng) -> str:
     leaves = json.loads(value["custom_metadata"]["header"])["leaves"]
     likely = [name for name in leaves if name.startswith("stop/")]
     chosen = str(rng.choice(likely if rng.random() < 0.5 else [*leaves]))
-    at = 0
-    for name, about in leaves.items():
-        array = np.zeros(json.loads(about[about.index("[") :]), about[: about.index("[")])
-        if name == chosen:
-            break
-        at += array.nbytes
+    arrays = {name: np.zeros(json.loads(one[one.index("[") :]), one[: one.index("[")]) for name, one in leaves.items()}
+    array, at = arrays[chosen], sum(arrays[name].nbytes for name in [*arrays][: [*arrays].index(chosen)])
     new = rng.choice([-(2**31), -1, 0, 1, 5, 6, 77, 10**6, 2**31 - 1]) if array.dtype.kind in "iu" else rng.normal()
     changed = np.full(array.shape, np.asarray(new).astype(array.dtype), array.dtype).tobytes()
     data[at : at + len(changed)] = changed

@@ -30,7 +30,7 @@ CODE = "from pathlib import Path\nPath(__file__).with_name('it-ran').touch()\nKE
 
 
 class Row(NamedTuple):
-    """An attack and its answer. status, says: as of a Fault; reader: arguments of Python, (): a training that goes on."""
+    """An attack and its answer. status, says: as of a Fault; reader: arguments of Python; (): the training goes on."""
 
     name: str
     attack: Attack
