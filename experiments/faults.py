@@ -250,12 +250,14 @@ def baseline() -> int:
     return measured(PLACE / "baseline")[2]
 
 
-def analysing(workdir, **how) -> subprocess.Popen:
-    """The analysis of a workdir as a process, in the folder beside it."""
-    line = [sys.executable, "-m", "ternary_jax.analyze", str(workdir)]
-    return subprocess.Popen(
-        line, stdout=subprocess.DEVNULL, cwd=workdir.with_suffix(".outside"), env=environment(PLACE / "cache"), **how
-    )
+def reading(*args):
+    """A reader of a workdir as a process, in the folder beside it. args: of Python, before the workdir."""
+
+    def begun(workdir, **how) -> subprocess.Popen:
+        line, place = [sys.executable, *args, str(workdir)], workdir.with_suffix(".outside")
+        return subprocess.Popen(line, stdout=subprocess.DEVNULL, cwd=place, env=environment(PLACE / "cache"), **how)
+
+    return begun
 
 
 def anew(workdir):
@@ -317,7 +319,7 @@ FAULTS = [
     *(
         Fault(
             a.name,
-            attacked(a.attack, analysing if a.analysed else begin),
+            attacked(a.attack, reading(*a.reader) if a.reader else begin),
             a.status,
             a.says,
             mend=anew if a.status else bool,

@@ -7,26 +7,36 @@ import json
 import os
 import shutil
 import subprocess
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 Attack = Callable[[Path, Path], None]  # of (workdir, folder outside of it)
 TERA = 10**13
 DEEP = "[" * 100_000
 PARTS = ("config.json.part", "metrics.jsonl.part", "summary.json.part")
+ANALYSIS = ("-m", "ternary_jax.analyze")
+EXPORT = (
+    "-c",
+    "import sys; from ternary_jax import command_line, errors, workdir\n"
+    "try: workdir.open(sys.argv[1]).embeddings()\n"
+    "except errors.WorkdirError as e: command_line.fail(str(e))",
+)
 CODE = "from pathlib import Path\nPath(__file__).with_name('it-ran').touch()\nKEYS = {}\n"
 
 
 class Row(NamedTuple):
-    """An attack and its answer. status, says: as of a Fault; analysed: by `analyze`, not by a run that goes on."""
+    """An attack and its answer. status, says: as of a Fault; reader: arguments of Python; (): the training goes on."""
 
     name: str
     attack: Attack
     status: int
     says: str
-    analysed: bool = False
+    reader: tuple[str, ...] = ()
 
 
 def beside(workdir: Path) -> Path:
@@ -106,6 +116,64 @@ def expanding(workdir: Path, outside: Path) -> None:
     (array / "c" / "0").write_bytes(head + block * 8191)
 
 
+def export_holed(workdir: Path, outside: Path) -> None:
+    """An export of 3 GiB that is a hole, but for the directory of one array at its end."""
+    file = workdir / "embeddings" / "run_000.npz"
+    file.parent.mkdir(exist_ok=True)
+    with file.open("wb") as opened:
+        opened.seek(3 << 30)
+        with zipfile.ZipFile(opened, "w") as members:
+            members.writestr("x.npy", b"")
+
+
+def columns_added(workdir: Path, outside: Path) -> None:
+    """A column of its own in each of 10,000 rows, so that a table of them has 100 million values."""
+    row = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])
+    with (workdir / "metrics.jsonl").open("a") as file:
+        file.writelines(f"{json.dumps(row | {f'c{k}': 1.0})}\n" for k in range(10_000))
+
+
+def leaves_nested(workdir: Path, outside: Path) -> None:
+    """The newest checkpoint has 80,000 leaves of 63 parts, which would be five million dicts."""
+
+    def change(header):
+        header["leaves"] |= {f"{k}/" + "/".join("a" * 62): "float32[0]" for k in range(80_000)}
+
+    header_altered(newest_of(workdir), change)
+
+
+def state_altered(workdir: Path, outside: Path) -> None:
+    """The newest checkpoint says that it stopped for a reason that there is not, with good checksums."""
+    newest = newest_of(workdir)
+    meta, file = newest / "_CHECKPOINT_METADATA", newest / "state" / "bytes" / "c" / "0"
+    own, data = json.loads(meta.read_text()), bytearray(file.read_bytes())
+    at = 0
+    for name, text in json.loads(own["custom_metadata"]["header"])["leaves"].items():
+        array = np.zeros(json.loads(text[text.index("[") :]), text[: text.index("[")])
+        if name == "stop/reason":
+            data[at : at + array.nbytes] = np.full_like(array, 77).tobytes()
+        at += array.nbytes
+    own["custom_metadata"]["crc"] = zlib.crc32(data[:-20])  # without the index at the end
+    file.write_bytes(data)
+    meta.write_text(json.dumps(own))
+
+
+def header_altered(checkpoint: Path, change: Callable[[dict], None]) -> None:
+    """Change the header of a checkpoint, and its checksum."""
+    meta = checkpoint / "_CHECKPOINT_METADATA"
+    own = json.loads(meta.read_text())
+    header = json.loads(own["custom_metadata"]["header"])
+    change(header)
+    text = json.dumps(header)
+    own["custom_metadata"] |= {"header": text, "header_crc": zlib.crc32(text.encode())}
+    meta.write_text(json.dumps(own))
+
+
+def renamed(workdir: Path, outside: Path) -> None:
+    """The newest checkpoint is named after a later step."""
+    newest_of(workdir).rename(workdir / "checkpoints" / "2000000000")
+
+
 def texts(name: str, text: str) -> Attack:
     """Another text in place of a file."""
 
@@ -171,13 +239,18 @@ ATTACKS = (
     ),
     Row("newest checkpoint claims 10 TB", oversized, 0, "is damaged"),
     Row("newest checkpoint expands 800-fold", expanding, 0, "is damaged"),
-    Row("metrics.jsonl is a hole of 10 TB", holed("metrics.jsonl"), 1, "has a line of more"),
-    Row("config.json is a hole of 10 TB", holed("config.json"), 1, "more than any run has written"),
+    Row("metrics.jsonl is a hole of 10 TB", holed("metrics.jsonl"), 1, "most of them a hole"),
+    Row("config.json is a hole of 10 TB", holed("config.json"), 1, "most of them a hole"),
     Row("config.json is 100,000 lists deep", texts("config.json", DEEP), 1, "is damaged"),
     Row("config.json is no object", texts("config.json", "[1]"), 1, "is damaged"),
     Row("config.json has values of other types", config_of(runs={"a": []}), 1, "is damaged"),
     Row("metrics.jsonl has a deep line", line_added(DEEP), 0, "has a line that is cut short"),
     Row("summary.json is deep", texts("summary.json", DEEP), 0, ""),
     Row("config.json has an escape sequence", config_of(seed="\x1b[2J"), 2, "x1b[2J"),
-    Row("config.json names a task, analysed", task_named, 2, "is no task of this package", True),
+    Row("newest checkpoint has 80,000 nested leaves", leaves_nested, 0, "is damaged"),
+    Row("newest checkpoint is of another step", renamed, 0, "is damaged"),
+    Row("newest checkpoint has no reason to have stopped, with good checksums", state_altered, 1, "is damaged"),
+    Row("metrics.jsonl has 10,000 columns, analysed", columns_added, 2, "names of columns", ANALYSIS),
+    Row("an export is a hole of 3 GiB, read", export_holed, 2, "most of them a hole", EXPORT),
+    Row("config.json names a task, analysed", task_named, 2, "is no task of this package", ANALYSIS),
 )

@@ -20,8 +20,8 @@ Of several workdirs of one task it prints a table alone, and writes nothing: a r
 the config keys in which they differ, and the metrics that all of them measure, or those in --metrics. A workdir that is
 given twice has its rows once; alone, it is refused.
 
-Exit status: 0; 1 where stdout or a file cannot be written; 2 where there is nothing to analyse or an argument is wrong,
-with a sentence on the fix; 130 after Ctrl-C.
+Exit status: 0, also where the workdir cannot be written; 1 where stdout cannot be written; 2 where there is nothing to
+analyse or an argument is wrong, with a sentence on the fix; 130 after Ctrl-C.
 """
 
 import argparse
@@ -131,11 +131,17 @@ def _analysed(run: Any, metrics: Sequence[str], draw: bool, written: list[str]) 
     from ternary_jax.workdir import files
 
     found = data.analyse(run, metrics)
-    files.write_json(run.path / "analysis.json", found, infinite="inf")
-    written.append("analysis.json")
-    for file in figures.draw(found, run.rows(), run.path) if draw else ():
-        written.append(file.name)
-    return f"{text.text(found)}\n\nin {run.path}: {', '.join(written)}"
+    try:
+        files.write_json(run.path / "analysis.json", found, infinite="inf")
+        written.append("analysis.json")
+        for file in figures.draw(found, run.rows(), run.path) if draw else ():
+            written.append(file.name)
+        ending = ", ".join(written)
+    except RunError as e:  # a workdir may be read-only; the advice of the error is for a training
+        if not isinstance(e.__cause__, OSError):
+            raise
+        ending = f"nothing, or not all, was written ({e.__cause__.strerror}); to have the files, copy the workdir"
+    return f"{text.text(found)}\n\nin {run.path}: {ending}"
 
 
 def _compared(runs: Sequence[Any], metrics: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ class WorkdirError(ValueError):
 
 
 class UnsafeFileError(WorkdirError, RunError):
-    """A file of a workdir is refused, unread: a link, a FIFO, a device, or too large. For readers and for runs."""
+    """A file of a workdir is refused, unread: a link, a FIFO, too large, or not readable. For readers and runs."""
 
 
 class ColumnError(WorkdirError, KeyError):

@@ -159,7 +159,7 @@ ROWS = (
     ("claims_of_an_export_are_believed", "ternary_jax/workdir/npz.py", STRANGERS,
      "if claimed > size:", "if claimed < 0:"),
     ("a_hard_link_is_appended_to", "ternary_jax/workdir/safe_files.py", STRANGERS,
-     "st_nlink > 1:", "st_nlink > 2:"),
+     "st_nlink > 1", "st_nlink > 2"),
     ("paths_of_a_workdir_are_opened", "ternary_jax/config/stored.py", STRANGERS,
      "for key in table if table[key].at_start}", "for key in ()}"),
     # --- configs

@@ -14,7 +14,7 @@ from ternary_jax.grokking import definitions, history
 from ternary_jax.grokking.history import History
 from ternary_jax.metric import Criteria, Metric
 from ternary_jax.tables import cell, span
-from ternary_jax.workdir import Columns, Run
+from ternary_jax.workdir import Columns, Run, safe_files
 
 
 class Evidence(NamedTuple):
@@ -138,7 +138,7 @@ def _searched(config, metrics, histories, names):
     """The metrics with a scale in which events are searched for; of metrics that are the same values, one."""
     scaled = {name: one for name, metric in metrics.items() if (one := definitions.scaled(metric))}
     if unknown := [name for name in names if name not in scaled]:
-        known = f"name some of {', '.join(scaled)}" if scaled else "no metric of this task has one"
+        known = f"name some of {', '.join([*scaled][:50])}" if scaled else "no metric of this task has one"
         raise ConfigError(f"--metrics={unknown[0]} has no scale, or is no metric: {known}")
     names = names or (config["grokking.metrics"] if config["grokking.on"] else ()) or scaled
     asked = [one for name, one in scaled.items() if name in names]
@@ -305,7 +305,8 @@ def _files(e):
 
     def there(name):
         path = e.run.path / name
-        return len([*path.iterdir()]) if path.is_dir() else int(path.exists())
+        what = safe_files.kind(path)
+        return len(safe_files.names(path)) if what == "a folder" else int(what == "a file")
 
     missing = [name for name, least in wanted.items() if there(name) < least]
     return _item("logs and checkpoints", not missing, f"missing: {', '.join(missing)}" if missing else "all there")

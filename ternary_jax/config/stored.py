@@ -1,5 +1,6 @@
-"""The config of a workdir as it is read again. A workdir may be anyone's: nothing that it names is imported or opened.
+"""The config of a workdir as it is read again. A workdir may be anyone's.
 
+Of what it names, only the task modules of this package are imported, and no path is opened.
 `load_config` trusts its file, which is a program that the user runs. A config.json is data.
 """
 

@@ -103,11 +103,13 @@ def _train(training: Training, programs: tuple[Any, Chunk], interrupts: session.
             chunk = chunk._replace(program=lowered.compile(CHUNK_COMPILER_OPTIONS))
             clock = Clock(compile_s=time.time() - begun, first=first)
         end, state = first, initial.result()
+        stop = jax.device_get(state.stop)
+        saving.check_restored(training, first, stop)
         window = rows.from_metadata(training, saved[2] if saved else {}, lowered.out_info[1].info)
         if longer:
             claim.lengthen(training.workdir, training.config)
         interrupts.at_once.clear()
-        stop, board = jax.device_get(state.stop), rows.open_log(training, first)
+        board = rows.open_log(training, first)
         with jax.transfer_guard("disallow"):
             for end, report, kept in _chunks(chunk, state, first, stop, hypers, steps, interrupts.asked):
                 if report is None:

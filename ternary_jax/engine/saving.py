@@ -11,8 +11,10 @@ from ternary_jax.engine import rows, stopping
 from ternary_jax.engine.host_context import Training
 from ternary_jax.engine.program import Report
 from ternary_jax.engine.step import TrainState
+from ternary_jax.errors import RunError
 from ternary_jax.provenance import provenance
 from ternary_jax.workdir import checkpoint
+from ternary_jax.workdir import rows as rows_of_log
 
 
 def policy(training: Training) -> checkpoint.Policy:
@@ -52,6 +54,24 @@ def save(
         metadata: dict[str, Any] = {"config": training.config, "metrics": metrics, **provenance()}
         metadata |= {"window": rows.to_json([one for one in window if one.end <= end])} if between else {}
         checkpoint.save(store, end, state, math.inf if between else _rank(training, report, window), metadata)
+
+
+def check_restored(training: Training, step: int, stop: Any) -> None:
+    """Raise a RunError if a checkpoint has a StopState that no run has written: the host indexes by its values.
+
+    Its checksums tell damage from what was written, and not what a stranger has written.
+    """
+    total = training.plan.total
+    most = {"reason": stopping.NOT_FINITE, "at": total, "rollbacks": rows_of_log.MOST_STEPS, "bad_step": total}
+    most["bad_term"] = max(len(training.observables) - 1, 0)
+    bad = [name for name, high in most.items() if np.any(getattr(stop, name) > high)]
+    bad += [name for name in most if np.any(getattr(stop, name) < (-1 if name == "bad_step" else 0))]
+    bad += ["at"] * bool(step > total or np.any(stop.at[stop.reason == stopping.RUNNING] != step))
+    if bad:
+        raise RunError(
+            f"checkpoint {step} in {training.workdir} is damaged (its stop.{bad[0]} is {getattr(stop, bad[0])!s:.50}): "
+            "move it away, and start again"
+        )
 
 
 def _rank(training: Training, report: Report, window: Sequence[rows.ChunkMeans]) -> float:

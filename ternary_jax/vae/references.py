@@ -120,7 +120,10 @@ def undefined(metrics: Mapping[str, float]) -> dict[str, str]:
     """The reason of each NaN among the metrics of `evaluate.measure`, held_out_coverage and prior_coverage."""
     nan = {name for name, value in metrics.items() if math.isnan(value)}
     if "richness" in nan:
-        outside = "a point is not inside the ball, or c is not positive (`poincare.check` says which)"
+        outside = (
+            "a point is not inside the ball or c is not positive (`poincare.check` says which); in R^n, a point is "
+        )
+        outside += "not finite"
         reasons = dict.fromkeys([*evaluate.Cheap._fields, *evaluate.Costly._fields], outside)
     else:
         equal = "all radii are equal, so they have no order"

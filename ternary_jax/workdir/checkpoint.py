@@ -25,6 +25,7 @@ import numpy as np
 from ternary_jax.errors import RunError, UnsafeFileError
 from ternary_jax.workdir import safe_files
 from ternary_jax.workdir.checkpoint_files import nested, read_header, read_leaves
+from ternary_jax.workdir.rows import MOST_STEPS
 
 
 class CheckpointError(RunError):
@@ -86,8 +87,8 @@ def open_store(directory: str | Path, policy: Policy, say: Callable[[str], None]
 
 def steps(directory: Path) -> list[int]:
     """The steps of the checkpoints in a folder, ascending."""
-    safe_files.check_folder(directory)
-    return sorted(int(path.name) for path in directory.glob("*") if re.fullmatch(r"0|[1-9][0-9]{0,9}", path.name))
+    found = [int(name) for name in safe_files.names(directory) if re.fullmatch(r"0|[1-9][0-9]{0,9}", name)]
+    return sorted(step for step in found if step <= MOST_STEPS)
 
 
 def metrics_of(directory: Path) -> dict[int, float | None]:
@@ -108,7 +109,8 @@ def save(store: Store, step: int, state: Any, metric: float, metadata: dict[str,
     if step in store.metrics:
         raise CheckpointError(f"step {step} is already saved in {store.directory}: save a later one, or move it away")
     # Not `files.dumps`, which writes nan as null: only this file reads a header, and nan has to come back as nan.
-    header = json.dumps({"metric": float(metric), "leaves": fingerprint(state), "metadata": metadata})
+    content = {"step": step, "metric": float(metric), "leaves": fingerprint(state), "metadata": metadata}
+    header = json.dumps(content)
     worker = ThreadPoolExecutor(1, "checkpoint")
     store.pending.append((step, worker, worker.submit(_write, store, step, jax.tree.leaves(state), header)))
 
@@ -223,6 +225,8 @@ def _write(store: Store, step: int, leaves: list[jax.Array], header: str) -> Non
 
 def _read(path: Path, wanted: dict[str, str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     header = read_header(path)
+    if wanted is not None and header.step is None:
+        raise ValueError("its header has no step")  # a renamed folder would be resumed at a wrong one
     if wanted is not None and (differing := mismatches(header.leaves, wanted)):
         raise CheckpointError(
             f"{path} holds another state than this program ({'; '.join(differing[:5])}; {len(differing)} such in all): "

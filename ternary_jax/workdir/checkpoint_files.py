@@ -6,7 +6,7 @@ in one zarr chunk that is not compressed. All other files of a checkpoint are fo
 Orbax's own reader was rejected: it follows whatever its five metadata files say, so an array that claims 10 TB, or a
 chunk that expands 2,000-fold, ends the process within TensorStore, where no error can be caught. Here the header gives
 the size of every leaf, and zarr.json, the length of the file and the index at its end have to agree with the sum before
-anything is allocated. Orbax can read the same files.
+the arrays are allocated. Orbax can read the same files.
 """
 
 import json
@@ -20,18 +20,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ternary_jax.workdir import files, safe_files
-from ternary_jax.workdir.rows import is_number
+from ternary_jax.workdir.rows import is_name, is_number
 
-DEEPEST = 64  # names in the path of a leaf
+DEEPEST = 16  # parts of the name of a leaf; those of this package have at most 6
+MOST_LEAVES = 20_000  # leaves of a state; those of this package have a few hundred
 
 
 class Header(NamedTuple):
     """What a checkpoint says of itself.
 
+    step: optimizer steps done, which is the name of its folder too; None in a checkpoint of an earlier version
     leaves: {name: dtype and shape}, in the order of their bytes, as from `checkpoint.fingerprint`
     metric: the score that ranks it; metadata: config, metrics, versions; crc: of all bytes
     """
 
+    step: int | None
     leaves: dict[str, str]
     metric: float
     metadata: dict[str, Any]
@@ -48,15 +51,18 @@ class Leaf(NamedTuple):
 
 
 def read_header(folder: Path) -> Header:
-    """The header; a ValueError, KeyError, TypeError or OSError if it is damaged."""
+    """The header; a ValueError, KeyError, TypeError or OSError if it is damaged. folder: named after the step."""
     safe_files.check_folder(folder)
     own = files.parse_object(safe_files.read(folder / "_CHECKPOINT_METADATA"))["custom_metadata"]
     if zlib.crc32(own["header"].encode()) != own["header_crc"]:
         raise ValueError("its header was altered")
     found = files.parse_object(own["header"].encode())
-    header = Header(found["leaves"], found["metric"], found["metadata"], own["crc"])
+    header = Header(found.get("step"), found["leaves"], found["metric"], found["metadata"], own["crc"])
+    if header.step is not None and str(header.step) != folder.name:
+        raise ValueError(f"its header is that of step {header.step!r:.20}")
     if not (isinstance(header.leaves, dict) and isinstance(header.metadata, dict) and is_number(header.metric)):
         raise ValueError("its header is not that of a checkpoint")
+    _check_leaves(header.leaves)
     return header
 
 
@@ -73,22 +79,35 @@ def read_leaves(folder: Path, header: Header) -> dict[str, np.ndarray]:
 
 
 def nested(leaves: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The leaves as nested dicts, by the parts of their names; a ValueError where one is a leaf and a group at once."""
+    """The leaves as nested dicts, by the parts of their names; a ValueError where one is a leaf and a group at once.
+
+    `read_header` has bounded the number of leaves and of parts.
+    """
     tree: dict[str, Any] = {}
     for name, leaf in leaves.items():
         *groups, last = name.split("/")
         node = tree
-        for group in groups[:DEEPEST]:
+        for group in groups:
             node = node.setdefault(group, {})
             if not isinstance(node, dict):
                 raise ValueError(f"its leaf {name!r:.99} lies below another leaf")
-        if last in node or len(groups) > DEEPEST:
-            raise ValueError(f"its leaf {name!r:.99} is named like a group, or lies too deep")
+        if last in node:
+            raise ValueError(f"its leaf {name!r:.99} is named like a group")
         node[last] = leaf
     return tree
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _check_leaves(leaves: dict[str, Any]) -> None:
+    """Bound the memory that the tree of a state takes beside its arrays; names and texts of leaves are in messages."""
+    if len(leaves) > MOST_LEAVES:
+        raise ValueError(f"its header has {len(leaves):,} leaves, and a state at most {MOST_LEAVES:,}")
+    for name, text in leaves.items():
+        if not is_name(name) or name.count("/") >= DEEPEST:
+            raise ValueError(f"its leaf {name!r:.99} has more than {DEEPEST} parts, or a name that is not printable")
+        _dtype_and_shape(text)
 
 
 def _places(leaves: dict[str, str]) -> dict[str, Leaf]:
@@ -100,9 +119,9 @@ def _places(leaves: dict[str, str]) -> dict[str, Leaf]:
     return places
 
 
-def _dtype_and_shape(text: str) -> tuple[np.dtype, tuple[int, ...]]:
+def _dtype_and_shape(text: Any) -> tuple[np.dtype, tuple[int, ...]]:
     """Of "float32[3, 4]". A dtype that holds pointers would make an address of any eight bytes."""
-    if not re.fullmatch(r"[a-z0-9_]{1,40}\[(\d{1,18}(, \d{1,18}){0,31})?\]", text):
+    if not re.fullmatch(r"[a-z0-9_]{1,40}\[(\d{1,18}(, \d{1,18}){0,31})?\]", text if isinstance(text, str) else ""):
         raise ValueError(f"its header has a leaf of {text!r:.50}")
     name = text.partition("[")[0]
     dtype = np.dtype(name)

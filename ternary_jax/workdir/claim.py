@@ -43,10 +43,10 @@ def look(workdir: Path, config: Any) -> Found:
     Raises a ConfigError for a workdir of another config or format, and for a directory that is no workdir.
     """
     file = workdir / "config.json"
-    if workdir.exists() and not workdir.is_dir():
+    if safe_files.kind(workdir, follow=True) not in ("", "a folder"):
         raise ConfigError(f"--workdir={workdir} is no folder: name another")
     if not safe_files.kind(file):
-        names = sorted(path.name for path in workdir.iterdir()) if workdir.is_dir() else []
+        names = safe_files.names(workdir.resolve())  # the workdir itself may be a link
         # A full disk or a kill may leave config.json half written.
         if foreign := [name for name in names if not name.startswith(".") and name != "config.json.part"]:
             raise ConfigError(
@@ -112,7 +112,10 @@ def lengthen(workdir: Path, content: dict[str, Any]) -> None:
 
     Until then the workdir is that of the shorter one, so a mistake or a kill leaves it as it was.
     """
-    if summary := files.read_json(workdir / "summary.json"):
+    summary = None
+    with contextlib.suppress(WorkdirError):  # of a damaged one, which `look` takes for none; it is written anew
+        summary = files.read_json(workdir / "summary.json")
+    if summary:
         files.write_json(workdir / "summary.json", summary | {"finished": False})
     files.write_json(workdir / "config.json", content)
 

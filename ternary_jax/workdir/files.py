@@ -16,7 +16,7 @@ CONFIG_ENTRIES = ("format", "earlier_lengths")  # entries of config.json that ar
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file atomically: after a kill at any moment it has its old content or the new."""
     with os_error_as_run_error(path):
-        safe_files.replace(path, data)
+        safe_files.replace(path, [data])
 
 
 def append(path: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ternary_jax.errors import WorkdirError
 from ternary_jax.workdir import files
-from ternary_jax.workdir.rows import MOST_RUNS, MOST_STEPS, is_number
+from ternary_jax.workdir.rows import MOST_RUNS, MOST_STEPS, is_name, is_number
 
 NAME = re.compile(r"[A-Za-z_]\w{0,99}(\.[A-Za-z_]\w{0,99}){0,9}", re.ASCII)  # of a key or a module
 SHOWN = 120  # characters of a name or a value that a message shows
@@ -56,6 +56,8 @@ def misfit(value: Any, form: Any, at: str = "it") -> str:
 def _object_misfit(value: Any, form: Fields | Each, at: str) -> str:
     if not isinstance(value, dict):
         return f"{at} is no object"
+    if bad := [name for name in value if not is_name(name)]:
+        return f"{at} has {bad[0]!r:.{SHOWN}}, which is no name"
     forms: Mapping[str, Any] = dict.fromkeys(value, form.form) if isinstance(form, Each) else {}
     if isinstance(form, Fields):
         if missing := [name for name in form.needed if name not in value]:
@@ -69,8 +71,8 @@ def _object_misfit(value: Any, form: Fields | Each, at: str) -> str:
 
 
 def text(x: Any) -> bool:
-    """a text"""
-    return isinstance(x, str)
+    """a printable text"""
+    return isinstance(x, str) and x.isprintable()  # an end of line in it would forge a line of the output
 
 
 def flag(x: Any) -> bool:
@@ -93,6 +95,16 @@ def step(x: Any) -> bool:
     return type(x) is int and 0 <= x <= MOST_STEPS
 
 
+def run(x: Any) -> bool:
+    """the number of a run"""
+    return type(x) is int and 0 <= x < MOST_RUNS
+
+
+def version(x: Any) -> bool:
+    """a version"""
+    return type(x) is int and 1 <= x < 1000
+
+
 def runs(x: Any) -> bool:
     """a number of runs"""
     return type(x) is int and 1 <= x <= MOST_RUNS
@@ -109,8 +121,8 @@ def name_of_module(x: Any) -> bool:
 
 
 def scalar(x: Any) -> bool:
-    """a text, a number, true or false"""
-    return isinstance(x, str | bool) or is_number(x)
+    """a printable text, a number, true or false"""
+    return text(x) or isinstance(x, bool) or is_number(x)
 
 
 def setting(x: Any) -> bool:
@@ -124,7 +136,7 @@ def numbers(x: Any) -> bool:
 
 
 def texts(x: Any) -> bool:
-    """a text, or a list of texts"""
+    """a printable text, or a list of such texts"""
     return all(map(text, x)) if isinstance(x, list) else text(x)
 
 
@@ -132,11 +144,11 @@ def texts(x: Any) -> bool:
 
 _BEST = Fields({"value": maybe, "step": step})
 _STOP = Fields({"reason": text, "step": step, "detail": text})
-_RUN = {"run": step, "seed": number, "hypers": Each(number), "stop": _STOP, "final": Each(maybe), "best": Each(_BEST)}
+_RUN = {"run": run, "seed": number, "hypers": Each(number), "stop": _STOP, "final": Each(maybe), "best": Each(_BEST)}
 _FURTHER = {"costly": flag, "tolerance": number, "held_out_of": text, "gap": text}
 _METRIC = Fields({"ceiling": maybe, "chance": maybe, "untrained": maybe, "better": direction}, _FURTHER)
 _CRITERIA = Fields({"name": text, "levels": Each(Each(number)), "checklist": Each(number)}, {"samples_per_s": number})
-CONFIG = Fields({"task": name_of_module, "runs": runs}, {"format": step, "earlier_lengths": Items(step)})
+CONFIG = Fields({"task": name_of_module, "runs": runs}, {"format": version, "earlier_lengths": Items(step)})
 SUMMARY = Fields(
     perhaps={
         **{"task": text, "steps": maybe, "epochs": maybe, "wall_s": maybe, "stop": texts, "time_to_ceiling_s": numbers},

@@ -15,6 +15,10 @@ from ternary_jax.workdir import files, safe_files
 MOST_RUNS = 4096  # the bound of config.runs
 FINITE = 2.0**128  # finite values of float32 are below this
 MOST_STEPS = 2**31 - 1  # a step is an int32
+MOST_SEED = 2**31 - 1  # the same
+MOST_COLUMNS = 2000  # a run has some two hundred
+SPARSEST = 20  # columns times rows, by the number of values: the columns of all rows are arrays of one length
+NAME = 200  # characters of a name
 
 Row = Mapping[str, Any]
 
@@ -36,17 +40,20 @@ def open_log(workdir: Path, step: int, since: float, runs: int) -> tuple[Log, li
     since: unix seconds of the start of this session; wall_s continues from that of the last row that is kept
     runs: their number; a row of another run is damaged
     """
-    path, kept, rows, n = workdir / "metrics.jsonl", [], [], 0
+    path, kept, rows, n, damaged = workdir / "metrics.jsonl", [], [], 0, 0
     safe_files.check_file(path)
     for n, line in enumerate(safe_files.read_lines(path) if step else (), 1):  # noqa: B007
         try:
             row = parse(line if line.endswith(b"\n") else b"", runs)
         except ValueError:
-            terminal.say(f"{path} has a line that is cut short or damaged: it is left out")
+            damaged += 1
             continue
         if row["step"] <= step:
             rows.append(row)
             kept.append(line)
+    if damaged:
+        lines = "a line that is" if damaged == 1 else f"{damaged:,} lines that are"
+        terminal.say(f"{path} has {lines} cut short or damaged: left out")
     if len(kept) < n or not n:
         files.write_whole(path, b"".join(kept))
     return Log(path, since - max((row["wall_s"] for row in rows), default=0.0)), rows
@@ -72,24 +79,34 @@ def read(workdir: Path, runs: int = MOST_RUNS) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl, [] without the file. A value that was not finite is nan. runs: as in `open_log`.
 
     A last line without an end of line is being written, or was cut short: it is left out. A WorkdirError for a damaged
-    line.
+    line, or for names that no run has written.
     """
-    file, rows = workdir / "metrics.jsonl", []
+    file, rows, names, values = workdir / "metrics.jsonl", [], set(), 0
     for number, line in enumerate(safe_files.read_lines(file), 1):
         try:
-            rows += [parse(line, runs)] if line.endswith(b"\n") else []
+            row = parse(line, runs) if line.endswith(b"\n") else {}
+            if bad := [name for name in row.keys() - names if not is_name(name)]:
+                raise ValueError(f"{bad[0]!r:.50} is no name of a column")
         except ValueError as e:
             fix = f"delete line {number} of this file; a training that is not finished deletes it when it goes on"
             raise WorkdirError(f"line {number} of {file} is damaged ({e}): {fix}") from e
+        rows += [row] if row else []
+        names |= row.keys()
+        values += len(row)
+        if len(names) > MOST_COLUMNS or len(names) * len(rows) > SPARSEST * values:
+            raise WorkdirError(
+                f"{file} is damaged (its first {number:,} lines have {len(names):,} names of columns, more than any "
+                "run has written): put back a copy"
+            )
     return rows
 
 
 def parse(line: bytes, runs: int) -> dict[str, Any]:
-    """The row in a line; a ValueError unless it is numbers or null by name, with run, step and wall_s."""
+    """The row in a line; a ValueError unless it is numbers or null by name, with run, seed, step and wall_s."""
     row = {k: math.nan if v is None else v for k, v in files.parse_object(line).items()}
     if bad := [name for name, value in row.items() if not is_number(value) or FINITE <= abs(value) < math.inf]:
         raise ValueError(f"its {bad[0]!r:.50} is no number, or beyond float32")
-    for name, most in (("run", runs - 1), ("step", MOST_STEPS)):
+    for name, most in (("run", runs - 1), ("seed", MOST_SEED), ("step", MOST_STEPS)):
         if not isinstance(value := row.get(name), int) or not 0 <= value <= most:
             raise ValueError(f"its {name!r} has to be an int from 0 to {most}, and is {value!r:.50}")
     if not row.get("wall_s", -1) >= 0:
@@ -100,6 +117,11 @@ def parse(line: bytes, runs: int) -> dict[str, Any]:
 def is_number(value: Any) -> bool:
     """Whether this is a number that an array can hold: a float, or an int of 64 bits."""
     return isinstance(value, float) or (type(value) is int and -(2**63) <= value < 2**63)
+
+
+def is_name(value: Any) -> bool:
+    """Whether this is a text that can be shown as a name: printable, so without an end of line, and not long."""
+    return isinstance(value, str) and len(value) <= NAME and value.isprintable()
 
 
 def _lines(rows: Sequence[Row]) -> bytes:

@@ -16,6 +16,7 @@ from ternary_jax.workdir import rows as log
 
 # Old name of a column -> its new name.
 RENAMED = {"gradient_ratio": "control/balance/ratio", "turned_tau": "turned_geodesic_share"}
+SHOWN = 50  # names of columns in a message
 
 
 class Checkpoint(NamedTuple):
@@ -53,7 +54,8 @@ class Columns(dict[str, np.ndarray]):
         self.path = path
 
     def __missing__(self, name: str) -> np.ndarray:
-        known = f"there are {', '.join(self)}" if self else "there are no rows yet"
+        more = f" and {len(self) - SHOWN} more" * (len(self) > SHOWN)
+        known = f"there are {', '.join([*self][:SHOWN])}{more}" if self else "there are no rows yet"
         if near := difflib.get_close_matches(str(name), self, 1):
             known = f"the nearest is {near[0]!r}"
         if name in RENAMED:
@@ -217,7 +219,7 @@ def open(path: str | Path, task: str = "") -> Run:
     only its config.json names is never imported.
     """
     path = Path(path)
-    if not path.is_dir():
+    if safe_files.kind(path, follow=True) != "a folder":
         raise WorkdirError(f"{path} is no folder: give the --workdir of a training")
     config = forms.read_config(path)
     if config is None or not config.keys() >= {"task", "runs"}:

@@ -45,7 +45,9 @@ def test_a_row_is_a_line_of_valid_json(tmp_path):
     assert again[2] == kept[2]
 
 
-@pytest.mark.parametrize("cut", ['{"run": 0, "step": 20', '{"run": 0, "step": 200, "wall_s": 9.0}', "\0\0\n"])
+@pytest.mark.parametrize(
+    "cut", ['{"run": 0, "seed": 1, "step": 20', '{"run": 0, "seed": 1, "step": 200, "wall_s": 9.0}', "\0\0\n"]
+)
 def test_going_on_cuts_back_to_the_step_and_goes_on_with_the_clock(tmp_path, cut):
     to, _ = opened(tmp_path)
     for step in (0, 100, 200, 300):
@@ -70,7 +72,8 @@ def test_lines_are_whole_at_whatever_moment_a_process_is_killed(tmp_path):
     code = (
         "import sys; from pathlib import Path; from ternary_jax.workdir import rows\n"
         "to, _ = rows.open_log(Path(sys.argv[1]), 0, 0.0, 1); print(1, flush=True)\n"
-        "for step in range(1, 10**9): rows.write(to, [{'run': 0, 'step': step, 'wall_s': 1.0, 'x' * 3000: 1.0}])"
+        "more = {f'{k:0150}': 1.0 for k in range(20)}\n"
+        "for step in range(1, 10**9): rows.write(to, [{'run': 0, 'seed': 1, 'step': step, 'wall_s': 1.0, **more}])"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)
     assert child.stdout
@@ -96,7 +99,7 @@ def test_a_full_disk_is_one_sentence_and_a_workdir_that_resumes(tmp_path, share)
         f"board = tensorboard.open_board(to, [], runs, ['coverage'], ['loss'], 'coverage', {share})\n"
         "try:\n"
         "  for k in range(10**6):\n"
-        "    rows.write(to, row := [{'run': 0, 'step': k, 'wall_s': 1.0, 'loss': 2.0 ** (k % 9)}])\n"
+        "    rows.write(to, row := [{'run': 0, 'seed': 1, 'step': k, 'wall_s': 1.0, 'loss': 2.0 ** (k % 9)}])\n"
         "    tensorboard.show(board, row)\n"
         "except RunError as e: print(e)"
     )
@@ -139,6 +142,6 @@ def test_a_line_that_is_being_written_is_no_row_and_a_damaged_one_is_named(tmp_p
         file.write('{"run": 0')
     assert [r["step"] for r in rows.read(tmp_path)] == [5, 9]
     for damaged in ("12\n", '{"run"\n'):
-        to.path.write_text('{"run": 0, "step": 5, "wall_s": 1.0}\n' + damaged)
+        to.path.write_text('{"run": 0, "seed": 1, "step": 5, "wall_s": 1.0}\n' + damaged)
         with pytest.raises(WorkdirError, match=r"line 2 of .*metrics\.jsonl is damaged \(.*\): delete line 2 of this"):
             rows.read(tmp_path)

@@ -277,7 +277,7 @@ CONTROLLER = Controller(
     keys={
         "statenet.interval": integer(1, 10**6),
         "statenet.decay": real(0, 0.9999),
-        "statenet.params": Key(str),
+        "statenet.params": Key(str, at_start=True),
         "statenet.learn": choice("none", "lookahead"),
         "statenet.ahead": integer(1, 1000),
         "statenet.share": real(0.01, 1),
