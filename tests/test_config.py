@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import subprocess
 import sys
 import types
@@ -268,10 +269,23 @@ def test_a_wrong_value_in_a_mapping_is_named_with_what_is_allowed(file, key, val
         ("del config.model", "{} has no config.model.hidden: set it to a tuple"),
         ("config.train.epochs = config.train.get_ref('batch_size')", "is a reference: give it a value of its own"),
         ("return 3", "get_config() of {} returns no ml_collections.ConfigDict, but int"),
-        ("raise ValueError('two\\n   lines')", "{}: ValueError: two lines"),
-        ("raise SystemExit(3)", "{}: SystemExit: 3"),
+        ("raise ValueError('two\\n   lines')", "{}, line 8: ValueError: two lines"),
+        ("raise SystemExit(3)", "{}, line 8: SystemExit: 3"),
         ("config[1] = 2", "{}: TypeError"),
-        ("read('nowhere.py')", "nowhere.py: there is no such file"),
+        ("nothing", "{}, line 8: NameError: name 'nothing' is not defined"),
+        ("import nothing", "{}, line 8: ModuleNotFoundError: No module named 'nothing'"),
+        ("1 / 0", "{}, line 8: ZeroDivisionError"),
+        ("max(key=abs)", "{}, line 8: TypeError"),
+        ("dict()['x']", "{}, line 8: KeyError: 'x'"),
+        ("config.foo.bar = 3", "{}, line 8: there is no group config.foo; there are checkpoint, emergence, eva"),
+        ("config.train.lr.x = 3", "{}, line 8: there is no group config.train.lr; there are none"),
+        ("config['foo']['bar'] = 3", "{}, line 8: there is no group config['foo']; there are checkpoint, emergence,"),
+        ("x = config.train.epoch + 1", "{}, line 8: there is no key config.train.epoch; there are batch_size, chunk"),
+        ("read('nowhere.py')", '{}, line 8: read("nowhere.py"): there is no such file; read("vae") starts from the'),
+        ("read('x/smoke.py')", '{}, line 8: read("x/smoke.py"): there is no such file; read("smoke") starts from the'),
+        ("read('vea')", '{}, line 8: read("vea"): there is no packaged config of this name; there are closed_form'),
+        ("read('/')", '{}, line 8: read("/") is a folder, and a config is a Python file with get_config(): give'),
+        ("read('vae:x')", "configs/vae.py has no variant 'x'; give "),
         ("1 +", "{}, line 8: SyntaxError: invalid syntax; correct this line"),
     ],
 )  # fmt: skip
@@ -287,6 +301,38 @@ def test_a_missing_file_function_or_variant_is_refused(tmp_path, file):
     nowhere = refused(tmp_path / "nowhere.py")
     assert "there is no such file; those of this repository are in configs/" in nowhere
     assert "has no variant 'x'" in refused(f"{DEFAULTS}:x")
+
+
+def test_a_base_file_that_is_not_there_is_no_fault_of_a_flag(tmp_path):
+    """As where smoke.py has been copied into another folder: its base is beside it no more."""
+    (path := tmp_path / "smoke.py").write_text(SMOKE.read_text())
+    base, line = tmp_path / "vae.py", SMOKE.read_text().partition("config = read(")[0].count("\n") + 1
+    said = (
+        f'read("{base}"): there is no such file; read("vae") starts from the packaged configs/vae.py, from any folder'
+    )
+    assert refused(path) == f"{path}, line {line}: {said}"
+    (above := tmp_path / "above.py").write_text(
+        "import ternary_jax.config as c\ndef get_config(): return c.read('smoke.py')"
+    )
+    assert '"smoke.py"): there is no such file' in refused(above)  # a base is searched from the current folder
+    base.mkdir()
+    assert f'line {line}: read("{base}") is a folder, and a config is a Python file' in refused(path)
+
+
+def test_a_path_that_is_no_regular_file_is_named_as_what_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rule = "and a config is a Python file with get_config(): give one, such as configs/smoke.py"
+    os.mkfifo("fifo")
+    assert f"--config={tmp_path}/fifo is a FIFO, {rule}" in refused(tmp_path / "fifo")
+    assert f"--config=fifo is a FIFO, {rule}" in refused("fifo")
+    assert f"--config=/dev/zero is a device, {rule}" in refused("/dev/zero")
+    assert f"--config={os.devnull} is a device, {rule}" in refused(os.devnull)
+    Path("link.py").symlink_to("gone.py")
+    gone = "is a symbolic link to gone.py, which is not there: give the file itself, or mend the link"
+    assert refused("link.py") == f"--config=link.py {gone}"
+    Path("link.py").unlink()
+    Path("link.py").symlink_to("link.py")
+    assert "--config=link.py is a symbolic link to link.py" in refused("link.py")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,12 @@ def allowed(key: Key) -> str:
     return f"a tuple, each {words}" if key.many else f"{words}, or one per run" if key.traced else words
 
 
+def listed(names: Iterable[str], most: int = 15) -> str:
+    """The names, separated by commas, at most `most` of them."""
+    names = [*names]
+    return ", ".join(names[:most]) + f" and {len(names) - most} more: see --keys" * (len(names) > most)
+
+
 def value_of(name: str, value: Any, where: str, table: dict[str, Key]) -> Any:
     """The value converted to the kind of its key, or a ConfigError. where: the source of the value, for the message."""
     shown = " ".join(value.split()) if isinstance(value, Typed) else reprlib.repr(value)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ternary_jax.config import locate, source
+from ternary_jax.config import locate, origin, source
 from ternary_jax.config.keys import Key, flat, nested, typed
 from ternary_jax.config.table import keys_of
 from ternary_jax.config.validate import validated
@@ -53,7 +53,7 @@ def read(path: str | Path) -> Any:
     get_config = _named(file, "get_config(arg)")
     locate.check_imports(file)
     if arg and not _call(file, inspect.signature, get_config).parameters:
-        raise ConfigError(f"--config={file}:{arg}: {file} has no variant {arg!r}: give {file}")
+        raise source.FileError(f"{file}:{arg}", f": {file} has no variant {arg!r}", f"give {file}")
     config = _call(file, get_config, *[arg] if arg else [])
     if not isinstance(config, ConfigDict):
         raise ConfigError(f"get_config() of {file} returns no ml_collections.ConfigDict, but {type(config).__name__}")
@@ -69,14 +69,16 @@ def config_name(path: str | Path) -> str:
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _call(what: str, function: Callable, *args: Any) -> Any:
-    """A config is a program: whatever it raises is a ConfigError."""
+def _call(file: str, function: Callable, *args: Any) -> Any:
+    """A config is a program: whatever it raises is a ConfigError, which names the line of the file."""
     try:
         return function(*args)
+    except source.FileError as e:  # of a base file: the user has not typed its path after --config
+        raise ConfigError(f"{origin.line(file, e)}: {e.about_read}") from e
     except ConfigError:
         raise
     except (Exception, SystemExit) as e:
-        raise ConfigError(f"{what}: {type(e).__name__}: {' '.join(str(e).split())}") from e
+        raise ConfigError(f"{origin.line(file, e)}: {origin.about(file, e)}") from e
 
 
 def _named(file: str, form: str) -> Any:
