@@ -11,7 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ternary_jax.config import locate, origin, source
-from ternary_jax.config.keys import Key, flat, nested, typed
+from ternary_jax.config.keys import Key, flat, listed, nested, shown, typed
 from ternary_jax.config.table import keys_of
 from ternary_jax.config.validate import validated
 from ternary_jax.errors import ConfigError
@@ -32,11 +32,14 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
     file = locate.file_of(locate.cut(path)[0])
     rows = _rows(file) if sweep else {}
     changes = overrides if isinstance(overrides, Mapping) else typed(overrides)
+    check_overrides(rows, changes, file)
     layers = {f" in {file}": flat(read(path)), f" in sweep(add) of {file}": rows, "": changes}
     given = {key: (value, where) for where, layer in layers.items() for key, value in layer.items()}
     if "task" not in given:
         raise ConfigError(f"{file} has no config.task: set it to the name of a task module; other configs do")
     table, module = _task_of(given["task"][0], file)
+    if "task" in changes:
+        check_task_fits(table, layers[f" in {file}"], module.__name__, file)
     if fixed := [key for key in rows if key in table and not (table[key].traced or key == "runs")]:
         traced = ", ".join(key for key in table if table[key].traced)
         raise ConfigError(f"sweep(add) of {file} sets config.{fixed[0]}, which is the same in all runs: set {traced}")
@@ -64,6 +67,29 @@ def config_name(path: str | Path) -> str:
     """The name of the file, without folder and ending, and ARG after it: v5_10_all of configs/v5_10.py:all."""
     file, arg = locate.cut(path)
     return "_".join(filter(None, (Path(file).stem, arg)))
+
+
+def check_overrides(rows: Mapping[str, Any], changes: Mapping[str, Any], file: str) -> None:
+    """The keys that a sweep sets are set by nothing else: an override would train every run with the same value."""
+    if not rows:
+        return
+    by_sweep = f"sweep(add) of {file}"
+    if "runs" in changes and str(changes["runs"]) != str(rows["runs"]):
+        raise ConfigError(
+            f"{by_sweep} adds {rows['runs']} runs, and config.runs={shown(changes['runs'])}: leave it out"
+        )
+    if both := [key for key in changes if key in rows and key != "runs"]:
+        given = f"config.{both[0]}={shown(changes[both[0]])}"
+        raise ConfigError(f"{by_sweep} sets {both[0]}, and so does --{given}: leave one of the two out")
+
+
+def check_task_fits(table: Mapping[str, Key], in_file: Mapping[str, Any], task: str, file: str) -> None:
+    """Another task for a config file: the task has every key that the file sets."""
+    if unknown := [key for key in in_file if key not in table]:
+        raise ConfigError(
+            f"config.task={task} has no {listed(unknown, 5, '')}, and {file} sets them: "
+            "leave config.task out, or give a --config for this task"
+        )
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
