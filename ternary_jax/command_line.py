@@ -86,6 +86,8 @@ def parse(argv: Sequence[str], text: str) -> Given:
     keys, dry_run = values.get("--keys"), values.get("--dry-run")
     if dry_run not in (None, "", "compile"):
         fail(f"--dry-run={dry_run} is not allowed: type --dry-run, or --dry-run=compile")
+    if None not in (keys, dry_run):
+        fail("--keys and --dry-run are both given, and each prints something else: leave one of them out")
     return Given(values["--config"], tuple(overrides), values.get("--workdir"), "--sweep" in values, keys, dry_run)
 
 

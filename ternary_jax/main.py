@@ -87,8 +87,12 @@ def exit_on_early_signal(number: int, _: object) -> None:
 
 def command() -> None:
     """`ternary-jax` and `python -m ternary_jax.main`: answer signals from the first moment, then run."""
-    if not sys.flags.safe_path and os.getcwd() not in sys.path:  # `python -m` has put it there, `ternary-jax` has not
-        sys.path.insert(0, os.getcwd())
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        command_line.fail("the current folder has been deleted: change to one that exists, with cd")
+    if not sys.flags.safe_path and here not in sys.path:  # `python -m` has put it there, `ternary-jax` has not
+        sys.path.insert(0, here)
     signal.signal(signal.SIGINT, exit_on_early_signal)
     signal.signal(signal.SIGTERM, exit_on_early_signal)
     main(sys.argv[1:])

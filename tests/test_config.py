@@ -2,6 +2,8 @@
 
 import functools
 import json
+import os
+import re
 import subprocess
 import sys
 import types
@@ -201,7 +203,18 @@ def test_the_check_of_a_task_can_refuse_a_config(file, a_task, monkeypatch):
         ("model.gain=1e39", "give a number"),  # inf as a float32
         ("model.beta=0", "give a number from 0 to 1, 0 and 1 excluded, or one per run"),
         ("model.beta=1.0", "0 and 1 excluded"),
-        ("model.beta=1e-50", "0 and 1 excluded"),  # 0 as a float32
+        ("model.beta=1e-50", "beta=1e-50 is not allowed, as it is 0 in float32: give a number from 0 to 1, 0 and 1 ex"),
+        ("model.beta=0.99999999999", "as it is 1 in float32: give a number from 0 to 1, 0 and 1 excluded"),
+        ("train.clip_norm=" + 6000 * "9", "config.train.clip_norm=" + 77 * "9" + "... is not allowed: give a number"),
+        (6000 * "x" + "=1", f"config.{77 * 'x'}...=1 is not allowed: there is no such key"),
+        ("train.lr=1e-3", "there is no such key; there are train.epochs, train.steps, "),
+        ("train.lr=1e-3", "train.clip_norm, train.dtype and 5 more: see --keys"),
+        ("lr=1e-3", "there is no such key; there are task, seed, runs, train.epochs"),
+        ("epochs=3", "there is no such key; the nearest is train.epochs"),
+        ("learning_rate=3", "there is no such key; the nearest is train.learning_rate"),
+        (".train=3", "config..train=3 is not allowed: there is no such key; there are task, "),
+        (".train=3", f" and {len(KEYS | TASK_KEYS) - 15} more: see --keys"),
+        ("train=3", "train.dtype and 5 more: see --keys"),
         ("train.learning_rate=0", "give a number from 0 to 10, 0 excluded, or one per run"),
         ("train.learning_rate=1e-3,0", "config.train.learning_rate=1e-3,0 is not allowed"),
         ("train.learning_rate=((1,2),3)", "or one per run"),
@@ -268,10 +281,23 @@ def test_a_wrong_value_in_a_mapping_is_named_with_what_is_allowed(file, key, val
         ("del config.model", "{} has no config.model.hidden: set it to a tuple"),
         ("config.train.epochs = config.train.get_ref('batch_size')", "is a reference: give it a value of its own"),
         ("return 3", "get_config() of {} returns no ml_collections.ConfigDict, but int"),
-        ("raise ValueError('two\\n   lines')", "{}: ValueError: two lines"),
-        ("raise SystemExit(3)", "{}: SystemExit: 3"),
+        ("raise ValueError('two\\n   lines')", "{}, line 8: ValueError: two lines"),
+        ("raise SystemExit(3)", "{}, line 8: SystemExit: 3"),
         ("config[1] = 2", "{}: TypeError"),
-        ("read('nowhere.py')", "nowhere.py: there is no such file"),
+        ("nothing", "{}, line 8: NameError: name 'nothing' is not defined"),
+        ("import nothing", "{}, line 8: ModuleNotFoundError: No module named 'nothing'"),
+        ("1 / 0", "{}, line 8: ZeroDivisionError"),
+        ("max(key=abs)", "{}, line 8: TypeError"),
+        ("dict()['x']", "{}, line 8: KeyError: 'x'"),
+        ("config.foo.bar = 3", "{}, line 8: there is no group config.foo; there are checkpoint, emergence, eva"),
+        ("config.train.lr.x = 3", "{}, line 8: there is no group config.train.lr; there are none"),
+        ("config['foo']['bar'] = 3", "{}, line 8: there is no group config['foo']; there are checkpoint, emergence,"),
+        ("x = config.train.epoch + 1", "{}, line 8: there is no key config.train.epoch; there are batch_size, chunk"),
+        ("read('nowhere.py')", '{}, line 8: read("nowhere.py"): there is no such file; read("vae") starts from the'),
+        ("read('x/smoke.py')", '{}, line 8: read("x/smoke.py"): there is no such file; read("smoke") starts from the'),
+        ("read('vea')", '{}, line 8: read("vea"): there is no packaged config of this name; there are closed_form'),
+        ("read('/')", '{}, line 8: read("/") is a folder, and a config is a Python file with get_config(): give'),
+        ("read('vae:x')", "configs/vae.py has no variant 'x'; give "),
         ("1 +", "{}, line 8: SyntaxError: invalid syntax; correct this line"),
     ],
 )  # fmt: skip
@@ -287,6 +313,45 @@ def test_a_missing_file_function_or_variant_is_refused(tmp_path, file):
     nowhere = refused(tmp_path / "nowhere.py")
     assert "there is no such file; those of this repository are in configs/" in nowhere
     assert "has no variant 'x'" in refused(f"{DEFAULTS}:x")
+
+
+def test_another_task_for_a_config_that_sets_keys_of_its_own():
+    sentence = refused("vae", ["task=ternary_jax.addition.task"])
+    assert sentence.startswith("config.task=ternary_jax.addition.task has no balance.band, balance.decay, ")
+    assert sentence.endswith("/vae.py sets them: leave config.task out, or give a --config for this task")
+    assert re.search(r"(balance\.\w+, ){4}balance\.\w+ and \d+ more, and /", sentence)
+
+
+def test_a_base_file_that_is_not_there_is_no_fault_of_a_flag(tmp_path):
+    """As where smoke.py has been copied into another folder: its base is beside it no more."""
+    (path := tmp_path / "smoke.py").write_text(SMOKE.read_text())
+    base, line = tmp_path / "vae.py", SMOKE.read_text().partition("config = read(")[0].count("\n") + 1
+    said = (
+        f'read("{base}"): there is no such file; read("vae") starts from the packaged configs/vae.py, from any folder'
+    )
+    assert refused(path) == f"{path}, line {line}: {said}"
+    (above := tmp_path / "above.py").write_text(
+        "import ternary_jax.config as c\ndef get_config(): return c.read('smoke.py')"
+    )
+    assert '"smoke.py"): there is no such file' in refused(above)  # a base is searched from the current folder
+    base.mkdir()
+    assert f'line {line}: read("{base}") is a folder, and a config is a Python file' in refused(path)
+
+
+def test_a_path_that_is_no_regular_file_is_named_as_what_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rule = "and a config is a Python file with get_config(): give one, such as configs/smoke.py"
+    os.mkfifo("fifo")
+    assert f"--config={tmp_path}/fifo is a FIFO, {rule}" in refused(tmp_path / "fifo")
+    assert f"--config=fifo is a FIFO, {rule}" in refused("fifo")
+    assert f"--config=/dev/zero is a device, {rule}" in refused("/dev/zero")
+    assert f"--config={os.devnull} is a device, {rule}" in refused(os.devnull)
+    Path("link.py").symlink_to("gone.py")
+    gone = "is a symbolic link to gone.py, which is not there: give the file itself, or mend the link"
+    assert refused("link.py") == f"--config=link.py {gone}"
+    Path("link.py").unlink()
+    Path("link.py").symlink_to("link.py")
+    assert "--config=link.py is a symbolic link to link.py" in refused("link.py")
 
 
 @pytest.mark.parametrize(
@@ -379,8 +444,23 @@ def test_a_sweep_is_one_value_per_run(tmp_path):
     rows = "row = {}\n    for k in range(3): row.update({'train.learning_rate': 10.0**-k, 'seed': 5 - k}); add(row)"
     config = sweep_of(tmp_path, rows)()
     assert (config.runs, config.seed, config.train.learning_rate) == (3, (5, 4, 3), (1.0, 0.1, 0.01))
-    assert sweep_of(tmp_path, rows, {"train.learning_rate": 0.5})().train.learning_rate == 0.5
+    assert sweep_of(tmp_path, rows, ["runs=3", "train.weight_decay=0.5"])().train.weight_decay == 0.5
     assert load_config(tmp_path / "swept.py").runs == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["runs=3"], "adds 2 runs, and config.runs=3: leave it out"),
+        ({"runs": 1}, "adds 2 runs, and config.runs=1: leave it out"),
+        (["seed=1"], "sets seed, and so does --config.seed=1: leave one of the two out"),
+        (["seed=1,2"], "sets seed, and so does --config.seed=1,2: leave one of the two out"),
+    ],
+)
+def test_what_a_sweep_sets_is_set_by_nothing_else(tmp_path, overrides, words):
+    with pytest.raises(ConfigError) as caught:
+        sweep_of(tmp_path, "add({'seed': 1}); add({'seed': 2})", overrides)()
+    assert str(caught.value) == f"sweep(add) of {tmp_path / 'swept.py'} {words}"
 
 
 @pytest.mark.parametrize(
@@ -476,12 +556,13 @@ def changes(draw):
     cheap = out["evaluate.cheap_every"] = draw(st.integers(1, 50))
     n, steps = draw(st.integers(1, 99)), draw(st.booleans())
     out |= {"train.epochs": 0, "train.steps": n} if steps else {"train.epochs": n, "train.steps": 0}
+    out["train.warmup_epochs"] = draw(st.integers(0, n - 1))
     out |= {f"train.phase_{part}": () for part in ("shapes", "epochs", "rates")}
     if out.get("train.schedule") == "phases":
         lengths = out["train.phase_epochs"] = tuple(draw(st.lists(st.integers(1, 99), min_size=1, max_size=3)))
         out["train.phase_shapes"] = tuple(draw(st.sampled_from(SHAPES)) for _ in lengths)
         out["train.phase_rates"] = tuple(draw(st.floats(0, 1)) for _ in lengths)
-        out |= {"train.epochs": sum(lengths), "train.steps": 0}
+        out |= {"train.epochs": sum(lengths), "train.steps": 0, "train.warmup_epochs": lengths[0] - 1}
     for name, one in (("plateaus", st.integers(1, 40)), ("gains", st.floats(0, 1))):
         out[f"grokking.{name}"] = tuple(sorted(draw(st.tuples(one, one, one))))
     out["grokking.memory"] = draw(st.integers(40, 99))
@@ -550,7 +631,10 @@ PHASES = {
     ("changes", "says"),
     [
         ({"train.phase_rates": (1.0,)}, "has no phases: set config.train.schedule=phases"),
-        ({"train.schedule": "phases"}, "as many config.train.phase_shapes"),
+        ({"train.schedule": "phases"}, "there are no phases: set .*, such as cosine, 60 and 1.0 for a single phase"),
+        (PHASES | {"train.phase_shapes": ()}, "as many config.train.phase_shapes"),
+        ({"train.warmup_epochs": 60}, "warmup_epochs=60 are not over before the end of the run, of 60 epochs: give le"),
+        ({"train.epochs": 0, "train.steps": 9, "train.warmup_epochs": 9}, "of 9 steps: give less, or more config.trai"),
         (PHASES | {"train.phase_rates": (1.0,)}, "there are 2, 2 and 1"),
         (PHASES | {"train.phase_shapes": ("cosine", "steep")}, "has steep: allowed are constant, cosine"),
         (PHASES | {"train.epochs": 60}, "are 50 epochs together"),

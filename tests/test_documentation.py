@@ -109,3 +109,47 @@ def test_differences_are_those_from_the_first_file_that_sets_a_key():
 )
 def test_a_value_is_shown_as_it_is_typed(value, typed):
     assert listing.as_typed(value) == typed
+
+
+@pytest.mark.parametrize(
+    ("read", "bases"),
+    [
+        ('"configs/defaults.py"', ["defaults"]),  # from the current folder, the root of the repository
+        ('"../x/base.py"', ["base"]),
+        ('Path(__file__).parent / "../x/base.py"', ["base"]),
+        ('str(Path(__file__).resolve().parent) + "/base.py"', ["base"]),
+        ('"FOLDER/base.py"', ["base"]),
+        ('Path("FOLDER") / "x" / ".." / "x" / "base.py"', ["base"]),
+        ('"v5_10:all"', ["defaults", "vae", "v5_10"]),
+        ('"FOLDER/base.py:arg" if True else "\\0/" + 999 * "x"', ["base"]),
+        ('"base.py" if True else "../x/mine.py"', ["base"]),
+    ],
+)
+def test_a_base_file_is_found_however_its_path_is_written(tmp_path, monkeypatch, read, bases):
+    (folder := tmp_path / "x").mkdir()
+    monkeypatch.chdir(locate.FOLDER.parent if "configs" in read else folder)
+    packaged = str(locate.FOLDER / "defaults.py")
+    head = "from pathlib import Path\nfrom ternary_jax.config import read\ndef get_config(arg=''):\n"
+    (folder / "base.py").write_text(f"{head}    return read({packaged!r})\n")
+    (folder / "mine.py").write_text(
+        f"{head}    config = read({read.replace('FOLDER', str(tmp_path if ' / ' in read else folder))})\n"
+        "    config.task, config.train.epochs = 'toy', 7\n    return config\n"
+    )
+    found = [Path(one).stem for one in documentation.started_from(str(folder / "mine.py"))]
+    assert [one for one in found if one not in ("defaults", "mine")] == [one for one in bases if one != "defaults"]
+    assert documentation.defaults(folder / "mine.py")["train.epochs"] == 100
+    assert documentation.meanings(folder / "mine.py", "toy", ["train.epochs"])["train.epochs"].startswith("length of")
+
+
+def test_a_base_file_that_cannot_be_read_alone_gives_no_defaults(tmp_path):
+    head = "from ternary_jax.config import read\n"
+    (tmp_path / "base.py").write_text(f"{head}def get_config(arg):\n    return read('defaults')\n")
+    (tmp_path / "mine.py").write_text(f"{head}def get_config():\n    return read({str(tmp_path / 'base.py:x')!r})\n")
+    assert documentation.defaults(tmp_path / "mine.py")["train.epochs"] == 100
+
+
+def test_files_that_start_from_each_other_end(tmp_path):
+    for one, other in (("a", "b"), ("b", "a")):
+        (tmp_path / f"{one}.py").write_text(f"def get_config():\n    return read('../{tmp_path.name}/{other}.py')\n")
+    found = documentation.started_from(str(tmp_path / "a.py"))
+    assert [Path(one).stem for one in found] == ["b", "a"]

@@ -83,6 +83,7 @@ def answer(capsys, *args):
         ([CONFIG, "--keys="], ["--keys has no value: type --keys=PATTERN"]),
         ([CONFIG, "--dry-run"], ["--dry-run: ternary_jax.vae.baselines trains nothing; leave --dry-run out"]),
         ([CONFIG, "--dry-run=fast"], ["--dry-run=fast is not allowed: type --dry-run, or --dry-run=compile"]),
+        ([CONFIG, "--keys", "--dry-run"], ["--keys and --dry-run are both given", "leave one of them out"]),
         (["--config=README.md"], ["--config=README.md is no Python file (line ", "such as configs/smoke.py"]),
         (["--config=configs"], ["--config=configs is a folder, and a config is a Python file with get_config()"]),
         (["--config=configs/defaults.py"], ["configs/defaults.py has no config.task"]),
@@ -103,6 +104,19 @@ def test_a_mistake_in_a_process_of_its_own_is_one_sentence_and_status_2():
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "config.dim=1.5 is not allowed: give an int from 2 to 1024\n"
     assert run().stderr == "no --config; type: python -m ternary_jax.main --config=v5_12\n"
+
+
+def test_a_deleted_current_folder_is_one_sentence_and_status_2(capsys, monkeypatch, tmp_path):
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(SystemExit) as caught:
+        main.command()
+    assert (caught.value.code, *capsys.readouterr()) == (
+        2,
+        "",
+        "the current folder has been deleted: change to one that exists, with cd\n",
+    )
 
 
 def test_an_override_reaches_the_task(capsys, monkeypatch):

@@ -11,6 +11,7 @@ def check(config: Any, table: dict[str, Key]) -> None:
     """Raise the ConfigError of the first rule that the config breaks."""
     check_values_per_run(config, table)
     check_length(config.train)
+    check_warmup(config.train)
     check_microbatches(config.train)
     check_cadences(config)
     check_phases(config.train)
@@ -67,6 +68,15 @@ def check_length(train: Any) -> None:
         raise ConfigError("config.train.epochs=0 and config.train.steps=0 leave nothing to train: set one of them")
 
 
+def check_warmup(train: Any) -> None:
+    """The warmup is shorter than the run; with phases, than the first phase, which `check_phases` checks."""
+    if train.schedule != "phases" and train.warmup_epochs >= length(train):
+        raise ConfigError(
+            f"config.train.warmup_epochs={train.warmup_epochs} are not over before the end of the run, of "
+            f"{length(train)} {unit(train)}: give less, or more config.train.{unit(train)}"
+        )
+
+
 def check_microbatches(train: Any) -> None:
     """Microbatches are equal parts of a batch."""
     if train.batch_size % train.microbatches:
@@ -96,6 +106,11 @@ def check_phases(train: Any) -> None:
                 f"{train.schedule} has no phases: set config.train.schedule=phases, or leave these three empty"
             )
         return
+    if not (shapes or lengths or rates):
+        raise ConfigError(
+            "config.train.schedule=phases, and there are no phases: set config.train.phase_shapes, .phase_epochs and "
+            f".phase_rates, one value a phase, such as cosine, {length(train)} and 1.0 for a single phase"
+        )
     if not shapes or not len(shapes) == len(lengths) == len(rates):
         raise ConfigError(
             "config.train.schedule=phases needs as many config.train.phase_shapes as .phase_epochs and .phase_rates: "

@@ -4,6 +4,8 @@ The sources are the documentation: a table of texts beside the keys would be a s
 """
 
 import ast
+import contextlib
+import os
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 from ternary_jax.config import comments, locate, source
 from ternary_jax.config.keys import flat
 from ternary_jax.config.load import read
+from ternary_jax.errors import ConfigError
 
 
 def meanings(path: str | Path, task: str, keys: list[str]) -> dict[str, str]:
@@ -31,22 +34,30 @@ def meanings(path: str | Path, task: str, keys: list[str]) -> dict[str, str]:
 
 
 def defaults(path: str | Path) -> dict[str, Any]:
-    """The value of each key in the first file that sets it, of those that a config starts from; by dotted key."""
+    """The value of each key in the first file that sets it, of those that a config starts from; by dotted key.
+
+    A base file that cannot be read alone, as get_config(arg) needs its argument, gives no defaults.
+    """
     values: dict[str, Any] = {}
-    for name in [*started_from(locate.file_of(locate.cut(path)[0]))[:-1], path]:
-        values = flat(read(name)) | values
-    return values
+    for base in started_from(locate.file_of(locate.cut(path)[0]))[:-1]:
+        with contextlib.suppress(ConfigError):
+            values = flat(read(base)) | values
+    return flat(read(path)) | values
 
 
 @cache
-def started_from(file: str) -> tuple[str, ...]:
-    """The config files that a file reads with `read(...)`, the first one first; at the end, the file itself."""
+def started_from(file: str, above: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """The config files that a file reads with `read(...)`, the first one first; at the end, the file itself.
+
+    above: the real paths of the files that start from this one, which it does not start from
+    """
+    above |= {os.path.realpath(file)}
     calls = [node for node in ast.walk(source.tree(file)) if isinstance(node, ast.Call)]
     reads = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "read"]
     words = [node.value for call in reads for node in ast.walk(call) if isinstance(node, ast.Constant)]
     bases = [_base(word, file) for word in words if isinstance(word, str)]
-    found = [one for base in bases if base and base != file for one in started_from(base)]
-    return (*dict.fromkeys(found), file)
+    below = [base for base in bases if base and os.path.realpath(base) not in above]
+    return (*dict.fromkeys(one for base in below for one in started_from(base, above)), file)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
@@ -56,10 +67,10 @@ _DEFAULTS = str(locate.FOLDER / "defaults.py")
 
 def _base(word: str, file: str) -> str:
     """The config file that a text in a call of `read` means: beside the file, from here, or packaged; "" for none."""
-    name = word.partition(":")[0]
-    packaged = locate.FOLDER / f"{Path(name).stem}.py"
-    tried = [Path(file).with_name(name) if name else packaged, Path(name), packaged]
-    return str(next((one for one in tried if one.suffix == ".py" and one.is_file()), ""))
+    name = locate.cut(word)[0]
+    folder, packaged = os.path.dirname(file), str(locate.FOLDER / f"{Path(name).stem}.py")
+    tried = [os.path.join(folder, name), name, os.path.join(folder, name.lstrip(os.sep)), packaged]
+    return next((os.path.normpath(one) for one in tried if one.endswith(".py") and os.path.isfile(one)), "")
 
 
 def _meaning(notes: dict[str, str], key: str) -> str:

@@ -74,20 +74,38 @@ def allowed(key: Key) -> str:
     return f"a tuple, each {words}" if key.many else f"{words}, or one per run" if key.traced else words
 
 
+class RoundedError(ValueError):
+    """A value that is an excluded one in float32. used: the value in float32."""
+
+    def __init__(self, used: float):
+        super().__init__(used)
+        self.used = used
+
+
+def listed(names: Iterable[str], most: int = 15, more: str = ": see --keys") -> str:
+    """The names, separated by commas, at most `most` of them. more: follows the number of the others."""
+    names = [*names]
+    return ", ".join(names[:most]) + f" and {len(names) - most} more{more}" * (len(names) > most)
+
+
+def shown(value: Any, width: int = 80) -> str:
+    """A value for a message, as it was typed or as Python writes it, in at most 80 characters."""
+    text = " ".join(value.split()) if isinstance(value, Typed) else reprlib.repr(value)
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
 def value_of(name: str, value: Any, where: str, table: dict[str, Key]) -> Any:
     """The value converted to the kind of its key, or a ConfigError. where: the source of the value, for the message."""
-    shown = " ".join(value.split()) if isinstance(value, Typed) else reprlib.repr(value)
-    wrong = f"config.{name}={shown} is not allowed{where}"
+    wrong = f"config.{shown(Typed(name))}={shown(value)} is not allowed{where}"
     if name in table:
         try:
             return _converted(table[name], value)
-        except (ValueError, OverflowError):
-            raise ConfigError(f"{wrong}: give {allowed(table[name])}") from None
+        except (ValueError, OverflowError) as e:
+            note = f", as it is {e.used:g} in float32" if isinstance(e, RoundedError) else ""
+            raise ConfigError(f"{wrong}{note}: give {allowed(table[name])}") from None
     if members := [key for key in table if key.startswith(f"{name}.")]:
-        raise ConfigError(f"{wrong}: it is a group; set one of its keys, {', '.join(members)}")
-    near = difflib.get_close_matches(str(name), table, 1)
-    known = f"the nearest is {near[0]}" if near else f"there are {', '.join(table)}"
-    raise ConfigError(f"{wrong}: there is no such key; {known}")
+        raise ConfigError(f"{wrong}: it is a group; set one of its keys, {listed(members)}")
+    raise ConfigError(f"{wrong}: there is no such key; {_known(str(name), table)}")
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -112,6 +130,18 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
+def _known(name: str, table: dict[str, Key]) -> str:
+    """The nearest key, if one is near enough to be meant; else the keys of the group that the name begins with."""
+    group, _, last = name.rpartition(".")
+    inside = [key.removeprefix(f"{group}.") for key in table if group and key.startswith(f"{group}.")]
+    near = [f"{group}.{key}" for key in difflib.get_close_matches(last, inside, 1, 0.75)]
+    same = [key for key in table if key.rpartition(".")[2] == last]
+    near = near or (same if len(same) == 1 else []) or difflib.get_close_matches(name, table, 1, 0.8)
+    if near:
+        return f"the nearest is {near[0]}"
+    return f"there are {listed([f'{group}.{key}' for key in inside] or table)}"
+
+
 def _converted(key: Key, value: Any) -> Any:
     """The value converted to the kind of the key; a ValueError or OverflowError if the key does not allow it."""
     if isinstance(value, Typed):
@@ -130,7 +160,9 @@ def _scalar(key: Key, value: Any) -> Any:
     value = key.kind(value)
     used = struct.unpack("<f", struct.pack("<f", value))[0] if key.traced and key.kind is float else value
     fits = key.low <= value <= key.high and math.isfinite(value) if key.kind in (int, float) else True
-    if not fits or {value, used} & set(key.excluded) or (key.choices and value not in key.choices):
+    if fits and used in key.excluded and value not in key.excluded:
+        raise RoundedError(used)
+    if not fits or value in key.excluded or (key.choices and value not in key.choices):
         raise ValueError(value)
     return value
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ternary_jax.config import locate, source
-from ternary_jax.config.keys import Key, flat, nested, typed
+from ternary_jax.config import locate, origin, source
+from ternary_jax.config.keys import Key, flat, listed, nested, shown, typed
 from ternary_jax.config.table import keys_of
 from ternary_jax.config.validate import validated
 from ternary_jax.errors import ConfigError
@@ -32,11 +32,14 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
     file = locate.file_of(locate.cut(path)[0])
     rows = _rows(file) if sweep else {}
     changes = overrides if isinstance(overrides, Mapping) else typed(overrides)
+    check_overrides(rows, changes, file)
     layers = {f" in {file}": flat(read(path)), f" in sweep(add) of {file}": rows, "": changes}
     given = {key: (value, where) for where, layer in layers.items() for key, value in layer.items()}
     if "task" not in given:
         raise ConfigError(f"{file} has no config.task: set it to the name of a task module; other configs do")
     table, module = _task_of(given["task"][0], file)
+    if "task" in changes:
+        check_task_fits(table, layers[f" in {file}"], module.__name__, file)
     if fixed := [key for key in rows if key in table and not (table[key].traced or key == "runs")]:
         traced = ", ".join(key for key in table if table[key].traced)
         raise ConfigError(f"sweep(add) of {file} sets config.{fixed[0]}, which is the same in all runs: set {traced}")
@@ -53,7 +56,7 @@ def read(path: str | Path) -> Any:
     get_config = _named(file, "get_config(arg)")
     locate.check_imports(file)
     if arg and not _call(file, inspect.signature, get_config).parameters:
-        raise ConfigError(f"--config={file}:{arg}: {file} has no variant {arg!r}: give {file}")
+        raise source.FileError(f"{file}:{arg}", f": {file} has no variant {arg!r}", f"give {file}")
     config = _call(file, get_config, *[arg] if arg else [])
     if not isinstance(config, ConfigDict):
         raise ConfigError(f"get_config() of {file} returns no ml_collections.ConfigDict, but {type(config).__name__}")
@@ -66,17 +69,42 @@ def config_name(path: str | Path) -> str:
     return "_".join(filter(None, (Path(file).stem, arg)))
 
 
+def check_overrides(rows: Mapping[str, Any], changes: Mapping[str, Any], file: str) -> None:
+    """The keys that a sweep sets are set by nothing else: an override would train every run with the same value."""
+    if not rows:
+        return
+    by_sweep = f"sweep(add) of {file}"
+    if "runs" in changes and str(changes["runs"]) != str(rows["runs"]):
+        raise ConfigError(
+            f"{by_sweep} adds {rows['runs']} runs, and config.runs={shown(changes['runs'])}: leave it out"
+        )
+    if both := [key for key in changes if key in rows and key != "runs"]:
+        given = f"config.{both[0]}={shown(changes[both[0]])}"
+        raise ConfigError(f"{by_sweep} sets {both[0]}, and so does --{given}: leave one of the two out")
+
+
+def check_task_fits(table: Mapping[str, Key], in_file: Mapping[str, Any], task: str, file: str) -> None:
+    """Another task for a config file: the task has every key that the file sets."""
+    if unknown := [key for key in in_file if key not in table]:
+        raise ConfigError(
+            f"config.task={task} has no {listed(unknown, 5, '')}, and {file} sets them: "
+            "leave config.task out, or give a --config for this task"
+        )
+
+
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _call(what: str, function: Callable, *args: Any) -> Any:
-    """A config is a program: whatever it raises is a ConfigError."""
+def _call(file: str, function: Callable, *args: Any) -> Any:
+    """A config is a program: whatever it raises is a ConfigError, which names the line of the file."""
     try:
         return function(*args)
+    except source.FileError as e:  # of a base file: the user has not typed its path after --config
+        raise ConfigError(f"{origin.line(file, e)}: {e.about_read}") from e
     except ConfigError:
         raise
     except (Exception, SystemExit) as e:
-        raise ConfigError(f"{what}: {type(e).__name__}: {' '.join(str(e).split())}") from e
+        raise ConfigError(f"{origin.line(file, e)}: {origin.about(file, e)}") from e
 
 
 def _named(file: str, form: str) -> Any:

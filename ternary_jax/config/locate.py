@@ -35,15 +35,16 @@ def file_of(name: str) -> str:
         return str(FOLDER / f"{name}.py")
     if os.path.isfile(name):
         return name
-    source.check_folder(name)
+    source.check_kind(name)
     if _is_bare(name):
-        raise ConfigError(
-            f"--config={name}: there is no packaged config of this name; there are {', '.join(packaged())}; a config "
-            "of your own is given by its path, such as mine.py"
-        )
-    raise ConfigError(
-        f"--config={name}: there is no such file; those of this repository are in configs/, and a bare name, such as "
-        "v5_12, finds them from any folder"
+        wrong = f": there is no packaged config of this name; there are {', '.join(packaged())}"
+        raise source.FileError(name, wrong, "a config of your own is given by its path, such as mine.py")
+    stem = Path(name).stem if Path(name).stem in packaged() else "vae"
+    raise source.FileError(
+        name,
+        ": there is no such file",
+        "those of this repository are in configs/, and a bare name, such as v5_12, finds them from any folder",
+        f'read("{stem}") starts from the packaged configs/{stem}.py, from any folder',
     )
 
 

@@ -6,6 +6,7 @@ A config is a program, so a wrong file would otherwise end in an error of Python
 import ast
 import io
 import os
+import stat
 import tokenize
 from pathlib import Path
 
@@ -13,6 +14,25 @@ from ternary_jax.errors import ConfigError
 
 RULE = "a config is a Python file with get_config()"
 FIX = "give one, such as configs/smoke.py, or a packaged name, such as v5_12"
+KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}  # of files that are no regular files or folders
+
+
+class FileError(ConfigError):
+    """The file that --config names is refused. A config file that has it as a base says `read(NAME)` instead.
+
+    wrong, fix: what is wrong with the file, and the fix
+    in_read: the fix in a config file, if it is another one
+    """
+
+    def __init__(self, name: str, wrong: str, fix: str, in_read: str = ""):
+        sep = "; " if ":" in wrong else ": "
+        super().__init__(f"--config={name}{wrong}{sep}{fix}")
+        self.about_read = f'read("{name}"){wrong}{sep}{in_read or fix}'
 
 
 def tree(file: str) -> ast.Module:
@@ -23,7 +43,7 @@ def tree(file: str) -> ast.Module:
     try:
         return ast.parse(content)
     except (SyntaxError, RecursionError, MemoryError) as e:
-        raise ConfigError(_about_syntax(file, e)) from None
+        raise _of_syntax(file, e) from None
 
 
 def read_bytes(file: str) -> bytes:
@@ -31,48 +51,55 @@ def read_bytes(file: str) -> bytes:
     try:
         return Path(file).read_bytes()
     except OSError as e:
-        raise ConfigError(f"--config={file} cannot be read: {e.strerror}; {FIX}") from e
+        raise FileError(file, f" cannot be read: {e.strerror}", FIX) from e
 
 
-def check_folder(name: str) -> None:
-    """A folder is no config; that of a run is named as what it is."""
+def check_kind(name: str) -> None:
+    """A path that is no regular file is named as what it is: a folder, a workdir, a FIFO, a device, a broken link."""
     if os.path.isfile(os.path.join(name, "config.json")):
-        raise ConfigError(f"--config={name} is the workdir of a run, and {RULE}: {_go_on(name)}")
+        raise FileError(name, f" is the workdir of a run, and {RULE}", _go_on(name))
     if os.path.isdir(name):
-        raise ConfigError(f"--config={name} is a folder, and {RULE}: {FIX}")
+        raise FileError(name, f" is a folder, and {RULE}", FIX)
+    try:
+        found = os.stat(name)
+    except (OSError, ValueError):
+        if os.path.islink(name):
+            gone = f" is a symbolic link to {os.readlink(name)}, which is not there"
+            raise FileError(name, gone, "give the file itself, or mend the link") from None
+        return
+    if kind := KINDS.get(stat.S_IFMT(found.st_mode)):
+        raise FileError(name, f" is {kind}, and {RULE}", FIX)
 
 
 def check_record(file: str) -> None:
     """The config.json of a workdir is a record of values, without their reasons, and is never run."""
     if file.endswith(".json"):
-        raise ConfigError(
-            f"--config={file} is JSON, and {RULE}; the config.json of a workdir only records the values of a run: "
-            f"{_go_on(os.path.dirname(file) or '.')}"
-        )
+        wrong = f" is JSON, and {RULE}; the config.json of a workdir only records the values of a run"
+        raise FileError(file, wrong, _go_on(os.path.dirname(file) or "."))
 
 
 def check_text(file: str, content: bytes) -> None:
     """A config is text with something in it."""
     if not content.strip():
-        raise ConfigError(f"--config={file} is empty, and {RULE}: {FIX}")
+        raise FileError(file, f" is empty, and {RULE}", FIX)
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
         text = content.decode(encoding)
     except (SyntaxError, UnicodeDecodeError):
         text = "\0"
     if "\0" in text:
-        raise ConfigError(f"--config={file} is binary, or text that is not UTF-8, and {RULE}: {FIX}")
+        raise FileError(file, f" is binary, or text that is not UTF-8, and {RULE}", FIX)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _about_syntax(file: str, error: Exception) -> str:
+def _of_syntax(file: str, error: Exception) -> ConfigError:
     line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
     what = error.msg if isinstance(error, SyntaxError) else "too deeply nested"
     if not file.endswith(".py"):
-        return f"--config={file} is no Python file ({line}{what}), and {RULE}: {FIX}"
-    return f"{file}, {line}SyntaxError: {what}; correct this line"
+        return FileError(file, f" is no Python file ({line}{what}), and {RULE}", FIX)
+    return ConfigError(f"{file}, {line}SyntaxError: {what}; correct this line")
 
 
 def _go_on(workdir: str) -> str:

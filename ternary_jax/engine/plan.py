@@ -5,9 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ternary_jax.config import checks
 from ternary_jax.config.checks import length
 from ternary_jax.control import schedules
 from ternary_jax.errors import ConfigError
+
+MOST_STEPS = 10**8  # of a run: each schedule has 4 bytes a step, and its computation several times as many
 
 
 class Plan(NamedTuple):
@@ -41,6 +44,7 @@ def plan(static: Any, samples_per_epoch: int | None) -> Plan:
     """
     units, cheap, costly = length(static.train), static.evaluate.cheap_every, static.evaluate.costly_every
     unit = _steps_of_an_epoch(static.train, samples_per_epoch) if static.train.epochs else 1
+    check_steps(static.train, unit * units)
     at_end = costly >= units > cheap and not static.stop.on_targets
     return Plan(
         unit=unit,
@@ -67,6 +71,16 @@ def schedule_rows(task: Any, static: Any) -> dict[str, np.ndarray]:
         if len(row) != steps.total:
             raise ConfigError(f"schedule {name} has {len(row)} rows for {steps.total} steps: give one row a step")
     return {"learning_rate": rate, **task.schedules}
+
+
+def check_steps(train: Any, total: int) -> None:
+    """The schedules of a run fit into memory."""
+    if total > MOST_STEPS:
+        unit = checks.unit(train)
+        raise ConfigError(
+            f"config.train.{unit}={length(train)} are {total:,} steps, and a run has at most {MOST_STEPS:,}, as its "
+            f"schedules have a row a step: give fewer {unit}"
+        )
 
 
 def _longest_chunk(common: int, most: int) -> int:

@@ -6,6 +6,7 @@ import jax
 import pytest
 
 from ternary_jax.config import load_config
+from ternary_jax.control import schedules
 from ternary_jax.engine import dry_run
 from ternary_jax.errors import ConfigError
 
@@ -53,6 +54,23 @@ def test_cadences_that_do_not_divide_the_run_end_with_it():
 def test_what_a_run_refuses_is_refused():
     with pytest.raises(ConfigError, match="eror"):
         dry_run.measure(load_config(CONFIG, {"stop.watch": "eror"}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "given"),
+    [
+        ({"train.epochs": 10**7, "train.batch_size": 4}, "epochs=10000000 are 160,000,000 steps"),
+        ({"train.epochs": 0, "train.steps": 10**8 + 1}, "steps=100000001 are 100,000,001 steps"),
+    ],
+)
+def test_a_run_with_more_steps_than_its_schedules_can_have_rows_is_refused(monkeypatch, changes, given):
+    monkeypatch.setattr(schedules, "in_phases", lambda *_: pytest.fail("the rows are computed"))
+    with pytest.raises(ConfigError) as caught:
+        dry_run.measure(load_config(CONFIG, changes))
+    assert str(caught.value) == (
+        f"config.train.{given}, and a run has at most 100,000,000, as its schedules have a row a step: give fewer "
+        f"{given.partition('=')[0]}"
+    )
 
 
 def test_the_bytes_of_the_state_are_those_of_its_arrays():
