@@ -32,7 +32,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ternary_jax import command_line
-from ternary_jax.errors import ConfigError, RunError, WorkdirError
+from ternary_jax.errors import INTERRUPTED, ConfigError, RunError, WorkdirError
 
 
 class _Parser(argparse.ArgumentParser):
@@ -166,7 +166,7 @@ def command() -> None:
     """
     os.environ |= {"JAX_PLATFORMS": "cpu", "MPLBACKEND": "agg"}
     written: list[str] = []
-    signal.signal(signal.SIGINT, lambda *_: command_line.exit_at_once(interrupted(written), 128 + signal.SIGINT))
+    signal.signal(signal.SIGINT, lambda *_: command_line.exit_at_once(interrupted(written), INTERRUPTED))
     main(sys.argv[1:], written)
 
 

@@ -81,8 +81,8 @@ def main(argv: Sequence[str]) -> None:
 
 def exit_on_early_signal(number: int, _: object) -> None:
     """Answer SIGINT and SIGTERM at once, also within an import, until the engine answers them."""
-    os.write(2, f"{signal.Signals(number).name}: nothing is under way, so there is nothing to save\n".encode())
-    os._exit(INTERRUPTED)
+    name = signal.Signals(number).name
+    command_line.exit_at_once(f"{name}: nothing is under way, so there is nothing to save", INTERRUPTED)
 
 
 def command() -> None:

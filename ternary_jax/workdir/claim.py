@@ -129,5 +129,6 @@ def _shorter(there: dict[str, Any], here: dict[str, Any]) -> dict[str, int]:
     if key is None:
         return {}
     costly = there.get(COSTLY)
-    after_the_last = type(costly) is int and costly >= there[key] and here[COSTLY] >= here[key]
-    return {key: there[key]} | ({COSTLY: costly} if after_the_last else {})
+    if type(costly) is int and costly >= there[key] and here[COSTLY] >= here[key]:
+        return {key: there[key], COSTLY: costly}
+    return {key: there[key]}

@@ -20,7 +20,8 @@ WINDOW = [
     ChunkMeans(16, np.array([True, True]), {"loss": LOSS[1], "gradient_norm": NORM[1]}),
 ]
 TRAINING: Any = SimpleNamespace(static=SimpleNamespace(runs=2), workdir=Path("there"))
-INFO = StepInfo(**{name: {} for name in StepInfo._fields} | {"loss": 0, "gradient_norm": 0})
+NAMES: Any = {name: {} for name in StepInfo._fields} | {"loss": 0, "gradient_norm": 0}
+INFO = StepInfo(**NAMES)
 
 
 def test_a_window_is_the_same_to_the_last_bit_after_json():

@@ -205,7 +205,8 @@ def test_what_is_not_there_yet_is_empty_or_an_error_that_says_when(copy):
     for read in (run.rows, run.embeddings, run.model):
         with pytest.raises(WorkdirError, match="has no run 2: there are 2, numbered from 0"):
             read(2)
-        for k in ("0", 0.0):
+        wrong: Any = ("0", 0.0)
+        for k in wrong:
             with pytest.raises(WorkdirError, match=f"has no run {k!r}: it has to be an int from 0 to 1"):
                 read(k)
 
