@@ -105,7 +105,7 @@ def test_differences_are_those_from_the_first_file_that_sets_a_key():
 
 @pytest.mark.parametrize(
     ("value", "typed"),
-    [((64, 32), "64,32"), ((), "()"), ("", '""'), (True, "true"), (1e-3, "0.001"), (("a", "b"), "a,b")],
+    [((64, 32), "64,32"), ((), "()"), ("", "(empty)"), (True, "true"), (1e-3, "0.001"), (("a", "b"), "a,b")],
 )
 def test_a_value_is_shown_as_it_is_typed(value, typed):
     assert listing.as_typed(value) == typed

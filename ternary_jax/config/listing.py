@@ -52,7 +52,7 @@ def check_match(shown: list[str], table: dict[str, Any], pattern: str) -> None:
 
 
 def as_typed(value: Any) -> str:
-    """A value as it is typed on the command line."""
+    """A value as it is typed on the command line; an empty text, which cannot be typed, is "(empty)"."""
     if isinstance(value, tuple):
         return ",".join(map(as_typed, value)) or "()"
     return str(value).lower() if isinstance(value, bool) else str(value) or "(empty)"

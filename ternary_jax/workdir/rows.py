@@ -17,7 +17,7 @@ FINITE = 2.0**128  # finite values of float32 are below this
 MOST_STEPS = 2**31 - 1  # a step is an int32
 MOST_SEED = 2**31 - 1  # the same
 MOST_COLUMNS = 2000  # a run has some two hundred
-SPARSEST = 20  # columns times rows, by the number of values: the columns of all rows are arrays of one length
+SPARSEST = 20  # bound of columns * rows / values: every column becomes an array with an element for each row
 NAME = 200  # characters of a name
 
 Row = Mapping[str, Any]
@@ -85,8 +85,6 @@ def read(workdir: Path, runs: int = MOST_RUNS) -> list[dict[str, Any]]:
     for number, line in enumerate(safe_files.read_lines(file), 1):
         try:
             row = parse(line, runs) if line.endswith(b"\n") else {}
-            if bad := [name for name in row.keys() - names if not is_name(name)]:
-                raise ValueError(f"{bad[0]!r:.50} is no name of a column")
         except ValueError as e:
             fix = f"delete line {number} of this file; a training that is not finished deletes it when it goes on"
             raise WorkdirError(f"line {number} of {file} is damaged ({e}): {fix}") from e
@@ -95,8 +93,8 @@ def read(workdir: Path, runs: int = MOST_RUNS) -> list[dict[str, Any]]:
         values += len(row)
         if len(names) > MOST_COLUMNS or len(names) * len(rows) > SPARSEST * values:
             raise WorkdirError(
-                f"{file} is damaged (its first {number:,} lines have {len(names):,} names of columns, more than any "
-                "run has written): put back a copy"
+                f"{file} is damaged (its first {number:,} lines have {len(names):,} names of columns; a run has "
+                f"at most {MOST_COLUMNS:,}, most of them in every row): put back a copy"
             )
     return rows
 
@@ -104,6 +102,8 @@ def read(workdir: Path, runs: int = MOST_RUNS) -> list[dict[str, Any]]:
 def parse(line: bytes, runs: int) -> dict[str, Any]:
     """The row in a line; a ValueError unless it is numbers or null by name, with run, seed, step and wall_s."""
     row = {k: math.nan if v is None else v for k, v in files.parse_object(line).items()}
+    if bad := [name for name in row if not is_name(name)]:
+        raise ValueError(f"{bad[0]!r:.50} is no name of a column")
     if bad := [name for name, value in row.items() if not is_number(value) or FINITE <= abs(value) < math.inf]:
         raise ValueError(f"its {bad[0]!r:.50} is no number, or beyond float32")
     for name, most in (("run", runs - 1), ("seed", MOST_SEED), ("step", MOST_STEPS)):

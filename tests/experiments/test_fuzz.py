@@ -1,4 +1,4 @@
-"""Fifty cases of experiments/fuzz.py, and its ability to see a fault."""
+"""A hundred cases of experiments/fuzz.py, and its ability to see a fault."""
 
 import shutil
 
@@ -9,7 +9,7 @@ import pytest
 from ternary_jax.workdir import safe_files
 
 pytestmark = pytest.mark.slow
-BEGIN, CASES = 10_000, 50
+BEGIN, CASES = 10_000, 100
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def test_a_claimed_workdir_has_the_format_and_the_config(tmp_path):
     config = load_config(CONFIG)
     with claim.claim(tmp_path / "run", claim.contents(config)):
         told = json.loads((tmp_path / "run/config.json").read_text())
-        assert told == claim.contents(config) == {"format": 3, "earlier_lengths": []} | resolved(config)
+        assert told == claim.contents(config) == {"format": claim.FORMAT, "earlier_lengths": []} | resolved(config)
         with pytest.raises(RunError, match="another process is at work in"), claim.claim(tmp_path / "run", {}):
             pass
     assert claim.look(tmp_path / "run", config) == claim.Found()

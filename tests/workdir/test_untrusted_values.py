@@ -183,6 +183,7 @@ def test_the_name_of_a_column_is_printable(run):
     (run / "metrics.jsonl").write_text(files.dumps(row(1, 0, **{"a\nb": 1.0})) + "\n")
     with pytest.raises(WorkdirError, match=r"'a\\nb' is no name of a column"):
         workdir.open(run).rows()
+    assert rows.open_log(run, 9, 0.0, 1)[1] == []
 
 
 def test_a_checkpoint_is_of_the_step_that_its_folder_is_named_after(run):
