@@ -46,6 +46,7 @@ RUNS = {"three": (0, 2), "sixteen": tuple(range(16))}
 USUAL = re.compile(
     r"[^:]*: (compiling|going on from step [\d,]+ of [\d,]+) \.\.\.|(epoch|step) .*|\d of \d runs, (epoch|step) .*|"
     r"run \d \(seed \d\): .*|checkpoint \d+ is damaged .*|interrupted: .*|\d+ of \d+ runs, .*|"
+    r"\d+ runs, one per value of .*|"
     r".*metrics.jsonl has a line .*"
 )
 
@@ -302,13 +303,13 @@ FAULTS = [
     *(Fault(f"files of {n} KiB at most", limited(n), 1, FULL) for n in (0, 1, 2, 60)),
     Fault("files of 4 KiB, a save for each row", limited(4, SAVES), 1, FULL, SAVES),
     Fault("files of 2 KiB, TensorBoard", limited(2, BOARD), 1, FULL, BOARD),
-    Fault("files of 100 KiB, a large export", limited(100, EXPORT), 1, FULL, EXPORT, "export"),
+    Fault("files of 350 KiB, a large export", limited(350, EXPORT), 1, FULL, EXPORT, "export"),
     *(
         Fault(f"disk of {size} KiB", run(), 1, FULL, size=f"{size}k", mend=remount)
         for size in (4, 8, 16, 32, 64, 128, 192, 256)
     ),
     Fault("disk of 64 KiB, TensorBoard", run(BOARD), 1, FULL, BOARD, size="64k", mend=remount),
-    Fault("disk of 300 KiB, a large export", run(EXPORT), 1, FULL, EXPORT, "export", remount, "300k"),
+    Fault("disk of 1,000 KiB, a large export", run(EXPORT), 1, FULL, EXPORT, "export", remount, "1000k"),
     Fault("disk of 30 files", run(), 1, FULL, size="9m,nr_inodes=30", mend=remount),
     Fault("read-only disk, half done", unchanged(read_only), 1, "Read-only", size="9m", mend=remount),
     Fault("workdir below a file", below_a_file, 1, "Not a directory", mend=Path.unlink),

@@ -49,7 +49,7 @@ def text(workdirs: Sequence[Run], names: Sequence[str] = ()) -> str:
 
 def _runs(run: Run) -> list[dict[str, Any]]:
     """{"run", "task", "hypers", "final", "stop"} of each run; hypers: the workdir and the whole config of the run."""
-    stored.check_engine(run.config)
+    run = run._replace(config=stored.of_engine(run.config))
     rows = run.rows()
     data.check_evaluated(run, rows)
     summary = run.summary

@@ -10,7 +10,7 @@ import numpy as np
 from ternary_jax.analysis import plateaus, settings
 from ternary_jax.config import ConfigError, stored
 from ternary_jax.errors import WorkdirError
-from ternary_jax.grokking import definitions, history
+from ternary_jax.grokking import definitions, extension, history
 from ternary_jax.grokking.history import History
 from ternary_jax.metric import Criteria, Metric
 from ternary_jax.tables import cell, span
@@ -38,7 +38,7 @@ class Evidence(NamedTuple):
 
 def analyse(run: Run, names: Sequence[str] = ()) -> dict[str, Any]:
     """All findings. names: metrics to search for events; (): those of the detector, or all that have a scale."""
-    stored.check_engine(run.config)
+    run = run._replace(config=stored.of_engine(run.config))
     rows, unit = run.rows(), unit_of(run.config)
     _check_analysable(run)
     check_evaluated(run, rows)
@@ -131,7 +131,9 @@ def _references(metric: Metric) -> dict[str, float]:
 
 def _thresholds(config: Mapping[str, Any]) -> definitions.Thresholds:
     """The detector's thresholds, from the config; they are there also where grokking.on is False."""
-    return definitions.thresholds({name: config[f"grokking.{name}"] for name in definitions.Thresholds._fields})
+    given = {name: config[f"grokking.{name}"] for name in definitions.Thresholds._fields}
+    extension.check_thresholds(given)
+    return definitions.thresholds(given)
 
 
 def _searched(config, metrics, histories, names):

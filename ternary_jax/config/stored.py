@@ -4,6 +4,7 @@ Of what it names, only the task modules of this package are imported, and no pat
 `load_config` trusts its file, which is a program that the user runs. A config.json is data.
 """
 
+import copy
 import re
 from collections.abc import Mapping
 from types import ModuleType
@@ -48,9 +49,14 @@ def values_of(config: Mapping[str, Any], table: dict[str, Key]) -> dict[str, Any
     return {key: value_of(key, _tuples(config[key]), where, table) for key in table if key in config}
 
 
-def check_engine(config: Mapping[str, Any]) -> None:
-    """Check the values of the keys that every task has, where no task is imported."""
-    values_of(config, {**KEYS, **{key: kind for one in extensions() for key, kind in one.KEYS.items()}})
+def of_engine(config: Any) -> Any:
+    """The stored config with the values of the keys that every task has as these allow; or a ConfigError.
+
+    For readers that import no task. A key of several values has a tuple then, where the file may have one value.
+    """
+    found = copy.copy(config)
+    found.update(values_of(config, {**KEYS, **{key: kind for one in extensions() for key, kind in one.KEYS.items()}}))
+    return found
 
 
 def _tuples(value: Any) -> Any:

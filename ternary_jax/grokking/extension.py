@@ -1,5 +1,6 @@
 """The extension of any task by the grokking detector and by emergence metrics, as the config asks for them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ternary_jax.config.keys import Key, flag, integer, integers, real, reals, words
@@ -30,13 +31,18 @@ KEYS: dict[str, Key] = {
 
 
 def check(config: Any) -> None:
-    """Check the order of the thresholds, and that the memory holds the shortest plateau."""
+    """Check the thresholds of a config."""
+    check_thresholds(config.grokking)
+
+
+def check_thresholds(group: Mapping[str, Any]) -> None:
+    """Check the order of the thresholds, and that the memory holds the shortest plateau. group: `grokking`, by key."""
     for name in ("plateaus", "gains"):
-        levels = config.grokking[name]
+        levels = group[name]
         if len(levels) != 3 or list(levels) != sorted(levels):
             shown = ",".join(map(str, levels))
             raise ConfigError(f"config.grokking.{name}={shown} has to be three numbers that rise: micro,standard,major")
-    least, memory = config.grokking.plateaus[0], config.grokking.memory
+    least, memory = group["plateaus"][0], group["memory"]
     if memory < least:
         raise ConfigError(f"config.grokking.memory={memory} is shorter than the least of .plateaus, {least}: give more")
 

@@ -98,7 +98,11 @@ def unless_below(folder, call):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("train.epochs", -5), ("train.learning_rate", "x"), ("train.batch_size", [3]), ("seed", [1, 2])]
+    ("key", "value"),
+    [
+        *(("train.epochs", -5), ("train.learning_rate", "x"), ("train.batch_size", [3]), ("seed", [1, 2])),
+        *(("grokking.plateaus", [5, 15]), ("grokking.plateaus", 5)),
+    ],
 )
 def test_values_of_a_workdir_are_checked_before_they_are_used(run, capsys, key, value):
     edit(run / "config.json", **{key: value})
