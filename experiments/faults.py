@@ -47,7 +47,7 @@ USUAL = re.compile(
     r"[^:]*: (compiling|going on from step [\d,]+ of [\d,]+) \.\.\.|(epoch|step) .*|\d of \d runs, (epoch|step) .*|"
     r"run \d \(seed \d\): .*|checkpoint \d+ is damaged .*|interrupted: .*|\d+ of \d+ runs, .*|"
     r"\d+ runs, one per value of .*|"
-    r".*metrics.jsonl has a line .*"
+    r".*metrics.jsonl has (a line|no rows of step) .*"
 )
 
 # Parts of messages about full disks; at least one fault has to show each of them.

@@ -141,7 +141,8 @@ def _searched(config, metrics, histories, names):
     scaled = {name: one for name, metric in metrics.items() if (one := definitions.scaled(metric))}
     if unknown := [name for name in names if name not in scaled]:
         known = f"name some of {', '.join([*scaled][:50])}" if scaled else "no metric of this task has one"
-        raise ConfigError(f"--metrics={unknown[0]} has no scale, or is no metric: {known}")
+        wrong = "has no scale" if unknown[0] in metrics else "is no metric of this training"
+        raise ConfigError(f"--metrics={unknown[0]} {wrong}: {known}")
     names = names or (config["grokking.metrics"] if config["grokking.on"] else ()) or scaled
     asked = [one for name, one in scaled.items() if name in names]
     return history.distinct(asked, histories, _thresholds(config).gains[0])
@@ -311,4 +312,13 @@ def _files(e):
         return len(safe_files.names(path)) if what == "a folder" else int(what == "a file")
 
     missing = [name for name, least in wanted.items() if there(name) < least]
-    return _item("logs and checkpoints", not missing, f"missing: {', '.join(missing)}" if missing else "all there")
+    missing += [f"rows of step {step:.0f}" for step in _steps_without_rows(e.rows["step"])]
+    shown = ", ".join(missing[:5]) + f" and {len(missing) - 5} more" * (len(missing) > 5)
+    return _item("logs and checkpoints", not missing, f"missing: {shown}" if missing else "the files are there")
+
+
+def _steps_without_rows(steps):
+    """The steps of evaluations that have no row, by the least distance of two; the last may come earlier."""
+    found = np.unique(steps)
+    cadence = np.min(np.diff(found[:-1], prepend=0)) if len(found) > 1 else found[0]
+    return np.setdiff1d(np.arange(cadence, found[-1], cadence), found)

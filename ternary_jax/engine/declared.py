@@ -34,9 +34,8 @@ def task_of(task: Any, source: str) -> Task:
 def loss(task: Task, found: Any) -> Loss:
     """The Loss that `Task.loss` has returned; a ConfigError if it is none, or its total is no scalar."""
     if not isinstance(found, Loss):
-        raise ConfigError(
-            f"Task.loss of {task.name} returns {type(found).__name__}: return a ternary_jax.engine.task.Loss"
-        )
+        what = "an array" if isinstance(found, Array) else type(found).__name__
+        raise ConfigError(f"Task.loss of {task.name} returns {what}: return a ternary_jax.engine.task.Loss")
     if shape := jnp.shape(found.total):
         raise ConfigError(f"Loss.total of {task.name} has the shape {shape}: give a scalar, the mean over the batch")
     return found

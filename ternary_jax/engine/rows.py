@@ -71,7 +71,16 @@ def open_log(training: Training, step: int) -> tensorboard.Board:
     settings, watch = training.static.log, training.static.stop.watch
     share = settings.tensorboard_share if settings.tensorboard else None
     opened, kept = log.open_log(training.workdir, step, training.started, training.static.runs)
+    _say_missing(training, step, {row["step"] for row in kept})
     return tensorboard.open_board(opened, kept, run_table(training), [*training.metrics], ("loss",), watch, share)
+
+
+def _say_missing(training: Training, step: int, kept: set[int]) -> None:
+    """Say which evaluations up to `step` have no row: a log may have lost some, and nothing can measure them again."""
+    cheap = training.plan.cheap
+    if missing := [k for k in range(cheap, step + 1, cheap) if k not in kept]:
+        steps = ", ".join(f"{k:,}" for k in missing[:5]) + f" and {len(missing) - 5} more" * (len(missing) > 5)
+        terminal.say(f"{training.workdir}/metrics.jsonl has no rows of step {steps}: they are lost; the run goes on")
 
 
 def mean(chunks: Sequence[ChunkMeans], name: str) -> np.ndarray:

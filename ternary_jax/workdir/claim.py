@@ -16,6 +16,7 @@ from ternary_jax.workdir import files, forms, safe_files
 FORMAT = 4
 LENGTHS = ("train.epochs", "train.steps")  # the keys of the length of a run; one of them is 0
 COSTLY = "evaluate.costly_every"
+SHOWN = 5  # differences between two configs that a message names
 
 
 class Found(NamedTuple):
@@ -69,9 +70,10 @@ def look(workdir: Path, config: Any) -> Found:
         there = there | {key: here[key] for key in earlier}
         lengths = (*lengths, *(value for key, value in earlier.items() if key in LENGTHS))
     if differing := configs.differences(there, here):
-        raise ConfigError(
-            f"--workdir={workdir} is of another config: {', '.join(differing)}; name another, or give that config"
-        )
+        if there.get("task") != here["task"]:
+            differing = [f"task is {there.get('task')} there and {here['task']} here"]
+        shown = ", ".join(differing[:SHOWN]) + f", and {len(differing) - SHOWN} more" * (len(differing) > SHOWN)
+        raise ConfigError(f"--workdir={workdir} is of another config: {shown}; name another, or give that config")
     summary = None
     with contextlib.suppress(WorkdirError):
         summary = forms.read_summary(workdir, config.runs)

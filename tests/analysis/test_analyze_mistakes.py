@@ -25,7 +25,7 @@ def test_a_mistake_is_one_sentence_and_status_2(tmp_path, capsys):
         ([tmp_path / "no", "--colour=red"], "--colour=red; the flags are --metrics=NAME,NAME, --task=MODULE and --no-"),
         ([""], "WORKDIR is empty (an unset variable?): give the --workdir of a training"),
         ([begun, "--task="], "--task is empty (an unset variable?): name the task module of the training"),
-        ([workdir(tmp_path / "run", "steady"), "--metrics=speed"], "--metrics=speed has no scale, or is no metric"),
+        ([workdir(tmp_path / "run", "steady"), "--metrics=speed"], "--metrics=speed is no metric of this training"),
     ]
     for args, words in cases:
         status, out, err = answer(capsys, *args)

@@ -112,7 +112,7 @@ def test_a_loss_of_another_form_and_a_parameter_without_a_gradient_are_named():
     def total(change):
         return lambda task: task._replace(loss=lambda *args: change(task.loss(*args)))
 
-    assert refused(total(lambda loss: loss.total)).startswith("Task.loss of a line returns ")
+    assert refused(total(lambda loss: loss.total)).startswith("Task.loss of a line returns an array: return a ")
     wide = refused(total(lambda loss: loss._replace(total=jnp.ones(3) * loss.total)))
     assert wide == "Loss.total of a line has the shape (3,): give a scalar, the mean over the batch"
     counted = refused(lambda task: task._replace(init=lambda *args: task.init(*args) | {"n": {"w": jnp.int32(1)}}))

@@ -18,6 +18,7 @@ import pytest
 import toy
 
 from ternary_jax import main, terminal
+from ternary_jax.analysis import data
 from ternary_jax.config import ConfigError, load_config
 from ternary_jax.engine import assembly, endings, host, longer, session
 from ternary_jax.errors import RunError
@@ -271,6 +272,17 @@ def test_an_interruption_between_two_evaluations_ends_after_the_chunks_under_way
     assert checkpoint.metrics_of(cut / "checkpoints") == {24: pytest.approx(loss, rel=1e-6), 40: np.inf}
     assert toy_run(cut, **long)["finished"]
     assert_same(cut, whole)
+
+
+def test_rows_that_a_log_has_lost_are_said(tmp_path, capfd):
+    constant = dict(train__schedule="constant", evaluate__costly_every=0)
+    toy_run(tmp_path, **constant)
+    lines = (tmp_path / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "metrics.jsonl").write_bytes(b"".join(lines[:1] + lines[2:-1]))
+    toy_run(tmp_path, train__epochs=24, **constant)
+    assert "metrics.jsonl has no rows of step 16, 80: they are lost; the run goes on" in capfd.readouterr().err
+    checked = data.analyse(open_workdir(tmp_path, "toy"))["checklist"][-1]
+    assert (checked["met"], checked["because"]) == (False, "missing: rows of step 16, rows of step 80")
 
 
 def test_a_signal_while_xla_compiles_ends_the_process_at_once(tmp_path):

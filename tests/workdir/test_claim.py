@@ -102,3 +102,15 @@ def test_a_file_is_no_workdir(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="file is no folder: name another"):
         claim.look(tmp_path / "file", load_config(CONFIG))
+
+
+def test_of_many_differences_five_are_named_and_of_tasks_the_task(tmp_path):
+    changes = {f"grokking.{name}": 0.5 for name in ("flat", "floor", "over", "jump", "steps")}
+    there = begun(tmp_path / "run", **changes, **{"train.learning_rate": 0.5, "train.weight_decay": 0.5})
+    with pytest.raises(ConfigError, match=r"grokking\.jump is 0\.5 there and 0\.2 here, .*, and 2 more; name another"):
+        claim.look(there, load_config(CONFIG))
+    other = begun(tmp_path / "other", **changes, task="ternary_jax.addition.task")
+    with pytest.raises(
+        ConfigError, match=r"config: task is ternary_jax\.addition\.task there and toy here; name another"
+    ):
+        claim.look(other, load_config(CONFIG))
