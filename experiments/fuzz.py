@@ -44,6 +44,8 @@ from ternary_jax.workdir import files
 
 CHANGES = (*SMALL, "train.epochs=8", "evaluate.costly_every=0", "checkpoint.every=2", "compilation_cache=false")
 LIMIT_S = 10
+# Of a training, which compiles: on a busy machine for more than 10 s, and an exception within jax may crash it.
+COMPILE_LIMIT_S = 60
 # Values that were once not expected somewhere. A text with an escape sequence, one that leads outside, a deep list.
 VALUES = (
     *(None, True, False, 0, -1, 1, 3, 4097, 2**31, 2**63, 10**30, 0.5, -0.5, 1e-300, 1e308, float("nan"), float("inf")),
@@ -258,24 +260,21 @@ def one(case: int, base: Trained, place: Path) -> Outcome:
     did = [arrays_changed(folder, rng)] if case % 40 == 0 else []  # a good checksum: nothing else keeps it from running
     did = did or [damage(folder, outside, rng) for _ in range(rng.integers(1, 4))]
     reads = [lambda: analysed(folder, case % 16 == 0), *accesses(folder, model)]
-    reads += [lambda: resumed(folder, base.config)] if resume else []
-    answers, wrong = [], []
-    for read in reads:
-        answer, bad = answered(read)
-        answers.append(answer)
-        wrong += bad
+    ends = [answered(read, LIMIT_S) for read in reads]
+    ends += [answered(lambda: resumed(folder, base.config), COMPILE_LIMIT_S)] if resume else []
+    answers, wrong = [answer for answer, _ in ends], [one for _, bad in ends for one in bad]
     wrong += [f"outside: {name}" for name in differing(before, snapshot(place))]
     return Outcome(case, did, answers, wrong)
 
 
-def answered(read: Callable[[], Any]) -> tuple[str, list[str]]:
+def answered(read: Callable[[], Any], limit_s: int = LIMIT_S) -> tuple[str, list[str]]:
     """(how a reader ended, what is wrong with that)."""
 
     def over(*_):
-        raise TimeoutError(f"longer than {LIMIT_S} s")
+        raise TimeoutError(f"longer than {limit_s} s")
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.alarm(LIMIT_S)
+    signal.alarm(limit_s)
     try:
         found = read()
         return (found if isinstance(found, str) else "read"), []
@@ -315,7 +314,7 @@ def main() -> None:
         base, place = trained(Path(folder)), Path(folder, "place")
         place.mkdir()
         for case in range(given.begin, given.begin + given.cases):
-            faulthandler.dump_traceback_later(60, exit=True)  # a hang outside of Python
+            faulthandler.dump_traceback_later(120, exit=True)  # a hang outside of Python
             begun = time.monotonic()
             done = one(case, base, place)
             slowest = max(slowest, time.monotonic() - begun)
