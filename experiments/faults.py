@@ -52,6 +52,7 @@ USUAL = re.compile(
 
 # Parts of messages about full disks; at least one fault has to show each of them.
 MET = ("config.json cannot", "metrics.jsonl cannot", "there is none before", "the last good one", "run_000.npz cannot")
+READS = 120  # characters of a line that the results keep
 FOLDER = tempfile.TemporaryDirectory()
 PLACE = Path(FOLDER.name)
 
@@ -354,6 +355,7 @@ def judge(fault: Fault, workdir: Path, left: dict[str, dict[str, bytes]]) -> dic
         except Exception as e:
             wrong += [f"{type(e).__name__}: {e}"]
     line = line.replace(str(workdir), "WORKDIR").replace(f"{lab.ROOT}/", "")
+    line = line if len(line) <= READS else line[: READS - 4] + " ..."
     return {"fault": fault.name, "reads": line, "status": status, "outcome": outcome, "wrong": wrong}
 
 
