@@ -52,7 +52,7 @@ USUAL = re.compile(
 
 # Parts of messages about full disks; at least one fault has to show each of them.
 MET = ("config.json cannot", "metrics.jsonl cannot", "there is none before", "the last good one", "run_000.npz cannot")
-READS = 120  # characters of a line that the results keep
+READS = 108  # characters of a line that the results keep
 FOLDER = tempfile.TemporaryDirectory()
 PLACE = Path(FOLDER.name)
 
