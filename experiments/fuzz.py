@@ -5,8 +5,8 @@ flipped, cut, moved or repeated; values of JSON are replaced, deleted or renamed
 numbers of its arrays are, each with the checksum made good; files are exchanged for links, FIFOs and folders. Then
 everything that reads a workdir reads it: the analysis, all accesses of `workdir.open`, in every 8th case a model, in
 every 16th the figures, and in every 20th, which begins half way, a training that resumes in it.
-Each has to succeed or to raise an error of errors.py, in one line, within 10 s; and the folder beside it, to which
-links lead, stays as it was.
+Each has to succeed or to raise an error of errors.py, in one line, within 10 s (a training, which compiles: 60 s).
+The folder beside the workdir, to which links lead, has to stay as it was.
 
     python experiments/fuzz.py            2,000 cases; writes results/fuzz.json; status 1 and a list if one went wrong
     python experiments/fuzz.py --begin=17 --cases=1      one case again

@@ -141,7 +141,7 @@ SECTIONS: dict[str, Section] = {
     "fuzz": Section(
         "Damaged workdirs",
         "fuzz.py",
-        "A fault is a traceback, a hang over 10 s, or a change outside of the workdir; each reader counts apart.",
+        "A fault is a traceback, a hang (over 10 s; a training 60 s), or a change outside of the workdir.",
         named(
             ("cases", "cases", "d"),
             ("without a fault", "faultless", "d"),

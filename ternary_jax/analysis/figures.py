@@ -86,7 +86,11 @@ def _curves(ax, name, runs, unit):
     values = np.concatenate([one.columns[name] for _, one in runs])
     values = values[np.isfinite(values)]
     if name in ("loss", "gradient_norm") and values.size and values.min() > 0:
+        from matplotlib.ticker import LogFormatter
+
         ax.set_yscale("log")
+        for axis in ("major", "minor"):  # plain numbers: the default is a formula, and formulas are off
+            getattr(ax.yaxis, f"set_{axis}_formatter")(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     ax.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center", labelpad=8)
     ax.tick_params(which="both", labelsize=8)
     if name == "loss" and 1 < len(runs) <= FEW:

@@ -7,6 +7,7 @@ import pytest
 from test_analyze import N, answer, workdir
 
 from ternary_jax.analysis import plateaus
+from ternary_jax.grokking.history import History
 
 FALLING = (12.4, 9.0, 4.0, 4.6, 3.3, 2.9, 2.1, 1.9)  # as the first evaluations of a default run
 
@@ -103,4 +104,23 @@ def test_the_picture_shows_the_ceiling_and_chance_of_a_metric_that_rests_at_its_
     assert [one.get_text() for one in axes[0].texts] == ["ceiling -0.83205", "chance 0"]
     assert np.diff(axes[1].get_ylim()) >= 0.2
     assert [one.get_text() for one in axes[1].texts] == ["ceiling -0.83205"]
+    plt.close(figure)
+
+
+def test_a_logarithmic_axis_has_plain_numbers():
+    """Formulas are off, as names from a workdir may have a dollar sign."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from ternary_jax.analysis import figures
+
+    figure, ax = plt.subplots()
+    one = History(0, 0, {"epoch": np.arange(3.0), "loss": np.array([12.4, 4.0, 2.9])})
+    figures._curves(ax, "loss", [({"run": 0, "rises": [], "transitions": {}}, one)], "epoch")
+    figure.canvas.draw()
+    labels = [label.get_text() for label in ax.yaxis.get_ticklabels(which="both")]
+    assert "10" in labels
+    assert not any("$" in label for label in labels)
     plt.close(figure)
