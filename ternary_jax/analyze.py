@@ -79,7 +79,7 @@ def main(argv: Sequence[str], written: list[str] | None = None) -> None:
 
 
 def _distinct(paths: Sequence[str]) -> list[str]:
-    """The paths without those of a workdir that is given already; a WorkdirError where this leaves one of several."""
+    """The paths, each workdir once; a WorkdirError if all of several paths are one workdir."""
     found: dict[str, str] = {}
     for path in paths:
         if not path:

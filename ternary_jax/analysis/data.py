@@ -318,7 +318,7 @@ def _files(e):
 
 
 def _steps_without_rows(steps):
-    """The steps of evaluations that have no row, by the least distance of two; the last may come earlier."""
+    """The evaluations without a row. The cadence is the least distance of two; the last may be off it."""
     found = np.unique(steps)
     cadence = np.min(np.diff(found[:-1], prepend=0)) if len(found) > 1 else found[0]
     return np.setdiff1d(np.arange(cadence, found[-1], cadence), found)

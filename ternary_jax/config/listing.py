@@ -41,7 +41,7 @@ def differences(path: str | Path, config: Any) -> str:
 
 
 def check_match(shown: list[str], table: dict[str, Any], pattern: str) -> None:
-    """A pattern matches at least one key."""
+    """Refuse a pattern that matches no key."""
     if not shown:
         near = difflib.get_close_matches(pattern, table, 1)
         nearest = f"; the nearest is {near[0]}" if near else ""

@@ -70,7 +70,7 @@ def config_name(path: str | Path) -> str:
 
 
 def check_overrides(rows: Mapping[str, Any], changes: Mapping[str, Any], file: str) -> None:
-    """The keys that a sweep sets are set by nothing else: an override would train every run with the same value."""
+    """Refuse an override of a key that the sweep sets: all runs would be trained with the same value."""
     if not rows:
         return
     by_sweep = f"sweep(add) of {file}"

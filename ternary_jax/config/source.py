@@ -55,7 +55,7 @@ def read_bytes(file: str) -> bytes:
 
 
 def check_kind(name: str) -> None:
-    """A path that is no regular file is named as what it is: a folder, a workdir, a FIFO, a device, a broken link."""
+    """Refuse a path that is no regular file, and say what is there: a folder, a FIFO, a device, a broken link."""
     if os.path.isfile(os.path.join(name, "config.json")):
         raise FileError(name, f" is the workdir of a run, and {RULE}", _go_on(name))
     if os.path.isdir(name):
@@ -79,7 +79,7 @@ def check_record(file: str) -> None:
 
 
 def check_text(file: str, content: bytes) -> None:
-    """A config is text with something in it."""
+    """Refuse a config file that is empty, or no text."""
     if not content.strip():
         raise FileError(file, f" is empty, and {RULE}", FIX)
     try:

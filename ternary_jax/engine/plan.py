@@ -74,7 +74,7 @@ def schedule_rows(task: Any, static: Any) -> dict[str, np.ndarray]:
 
 
 def check_steps(train: Any, total: int) -> None:
-    """The schedules of a run fit into memory."""
+    """Refuse a run with more steps than its schedules, one row a step, can have in memory."""
     if total > MOST_STEPS:
         unit = checks.unit(train)
         raise ConfigError(

@@ -27,7 +27,7 @@ MOST_LEAVES = 20_000  # leaves of a state; those of this package have a few hund
 
 
 class Header(NamedTuple):
-    """What a checkpoint says of itself.
+    """The header of a checkpoint.
 
     step: optimizer steps done, which is the name of its folder too; None in a checkpoint of an earlier version
     leaves: {name: dtype and shape}, in the order of their bytes, as from `checkpoint.fingerprint`
