@@ -56,7 +56,7 @@ def measure(config: Any, compiled: bool = False) -> DryRun:
     stopping.check(static, metrics)
     init, chunk = make_train(task, static)
     state = jax.eval_shape(init, hypers)
-    lowered = chunk.lower(state, hypers)
+    traced = chunk.program.trace(*chunk.inputs(state, hypers))
     sizes = {group: sum(leaf.size for leaf in jax.tree.leaves(tree)) for group, tree in state.params.items()}
     return DryRun(
         task=task.name,
@@ -65,7 +65,7 @@ def measure(config: Any, compiled: bool = False) -> DryRun:
         parameters={group: size // static.runs for group, size in sizes.items()},
         state_bytes=sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)),
         costly=[name for name, metric in metrics.items() if metric.costly],
-        program=_figures(lowered.compile(CHUNK_COMPILER_OPTIONS)) if compiled else None,
+        program=_figures(traced.lower().compile(CHUNK_COMPILER_OPTIONS)) if compiled else None,
     )
 
 

@@ -98,7 +98,7 @@ def _train(training: Training, programs: tuple[Any, Chunk], interrupts: session.
                 lambda: saved[1] if saved else init.lower(hypers).compile(results.RUN_ONCE_COMPILER_OPTIONS)(hypers)
             )
             begun = time.time()
-            lowered = chunk.lower(abstract, hypers)
+            lowered = chunk.program.lower(*chunk.inputs(abstract, hypers))
             training = training._replace(observables=[*observables(lowered.out_info[1].info)])
             chunk = chunk._replace(program=lowered.compile(CHUNK_COMPILER_OPTIONS))
             clock = Clock(compile_s=time.time() - begun, first=first)

@@ -55,9 +55,9 @@ class Chunk(NamedTuple):
     def __call__(self, state: TrainState, first: Any, hypers: Any) -> tuple[TrainState, Report]:
         return self.program(state, first, hypers, *self.shared)
 
-    def lower(self, state: Any, hypers: Any) -> Any:
-        """The lowered program for a state of these shapes, to be compiled ahead of the first call."""
-        return self.program.lower(state, jax.ShapeDtypeStruct((), jnp.int32), hypers, *self.shared)
+    def inputs(self, state: Any, hypers: Any) -> tuple[Any, ...]:
+        """What the program is lowered for, ahead of the first call: a state of these shapes, a step, hypers, tables."""
+        return state, jax.ShapeDtypeStruct((), jnp.int32), hypers, *self.shared
 
 
 def measured_metrics(task: Task, static: Any) -> dict[str, Metric]:
