@@ -1,0 +1,114 @@
+"""The energy-flow lattice on 8 x 8 x 8 cells: flows learn to carry the values of a face to where a map wants them.
+
+    --config=configs/energy_flow.py          a fixed permutation of the 64 cells
+    --config=configs/energy_flow.py:TASK     identity, shift, shift_wrapped, mirror, blur, dense, route
+    --config=configs/energy_flow.py:debug    the sizes of the documents; also experiment, and optimized for a GPU
+
+Every cell of a face starts a flow, which moves and changes by networks that all flows share; see docs/energy_flow.md.
+"""
+
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from ternary_jax.config import read
+
+# Width, height, depth, steps, hidden units, layers, faces of a step, and of them at once.
+SIZES = {
+    "debug": (20, 20, 10, 5, 256, 2, 8, 8),
+    "experiment": (28, 28, 60, 7, 512, 3, 256, 64),
+    "optimized": (100, 100, 50, 20, 1024, 3, 32, 2),
+}
+
+
+def get_config(arg: str = "permutation") -> ConfigDict:
+    config = read(Path(__file__).with_name("defaults.py"))
+    config.task = "ternary_jax.lattice.energy_flow.task"
+
+    config.train.epochs = 0  # 0: train.steps sets the length, as every step draws new faces
+    config.train.steps = 600  # length of a run; lengths below in epochs are in steps
+    config.train.batch_size = 16  # faces per step; with 8, flows are less likely to find their cells
+    config.train.learning_rate = 3e-3  # above it, flows gather in one corner, and stay
+    config.train.weight_decay = 1e-5
+    config.train.warmup_epochs = 20
+    config.train.final_rate = 0.02
+    config.train.clip_norm = 1.0
+    config.train.remat = True  # True: also faster here, as the activations of a step fit into the cache
+    config.evaluate.cheap_every = 50
+    config.evaluate.costly_every = 0  # 0: never, as all metrics of this task are cheap
+    config.checkpoint.every = 300
+    config.checkpoint.best_metric = "r2"
+    config.stop.watch = "r2"
+    config.stop.watch_threshold = 0.999
+
+    config.lattice = ConfigDict()
+    config.lattice.width = 8  # cells along x; width x height flows of a face start at z = 0
+    config.lattice.height = 8  # cells along y
+    config.lattice.depth = 8  # cells along z; the output face is at depth - 1
+
+    config.data = ConfigDict()
+    config.data.target = "permutation" if arg in SIZES else arg  # the map to learn: see ternary_jax/lattice/targets.py
+    config.data.shift = 2  # cells by which "shift" and "shift_wrapped" move the face along x
+    config.data.maps = 8  # number of random permutations or dense matrices that are made
+    config.data.map = 0  # the one of this run, below data.maps; a tuple gives one per run
+    config.data.amplitude = 0.8  # values of a face are uniform in -amplitude .. amplitude
+    config.data.evaluated = 128  # faces that every evaluation measures; never trained on
+
+    config.model = ConfigDict()
+    config.model.steps = 4  # steps of a flow; steps x reach is about the width
+    config.model.hidden = 64  # units of each layer of the carrier
+    config.model.layers = 1  # layers of the carrier
+    config.model.neuron_hidden = 32  # units of both hidden layers of the neuron
+    config.model.neuron_output = 64
+    config.model.movement_hidden = 64  # units of the hidden layer before the movement
+    config.model.movement_scale = 0.1  # deviation of the last weights of the movement, times sqrt(movement_hidden)
+    config.model.frequencies = 3  # Fourier features of the position, for each axis sin and cos; 0: the position alone
+    config.model.channels = 1  # numbers that a flow carries
+    config.model.content = True  # True: the way of a flow depends on what it carries; False: one way for all samples
+    config.model.zero_energy = True  # True: it begins without that dependence
+    config.model.energy = "multiply"  # "multiply": energy (1 + factor); "tanh": a new one in each step, as the original
+    config.model.reach = 2.0  # cells that a flow moves at most along x and y in a step
+    config.model.drift = 0.0  # cells along z in a step, on average; 0.0: the output face is reached one step early
+    config.model.planes = 2 if arg == "route" else 1  # output faces: at depth - 1, or at both ends of the lattice
+    config.model.walls = "through"  # gradient at the walls: "through" them, "reflect" back, or "clip" to none
+    config.model.freeze = False  # True: a flow that has arrived stays; in training it then has no gradient
+    config.model.still = False  # True: no flow moves along x and y; what a table needs beside interaction
+    config.model.children = 0  # flows that each cell starts beside its first one
+    config.model.children_scale = 0.5  # deviation of the first hidden states of the flows of a cell
+    config.model.noise = 0.0  # deviation of noise on the position in training, in cells
+    config.model.dropout = 0.0  # share of the neuron's outputs that are left out in training
+    config.model.collect = "spread"  # "spread" over four cells; "round", "average": defects of the original
+
+    config.interaction = ConfigDict()
+    config.interaction.kind = "none"  # among the flows of a face: "none", "pool", "attention" or "field"
+    config.interaction.messages = 32  # numbers in a message; messages x steps bounds the rank of the map
+    config.interaction.radius = 1  # "field": cells around a flow that it writes to and reads from
+    config.interaction.decay = 0.5  # "field": share of a cell's memory that is left after a step
+
+    config.losses = ConfigDict()
+    config.losses.blur = ConfigDict()
+    config.losses.blur.width = 4.0  # cells; width of the filter over the residual at the first step; 0.0: no filter
+    config.losses.blur.share = 0.5  # share of the run after which the width is 0
+    config.losses.blur.padding = 4  # cells around the face into which the residual is blurred
+    config.losses.push = ConfigDict()
+    config.losses.push.on = True  # True: the pushes before tanh stay small, as a saturated one has no gradient
+    config.losses.push.weight = 1e-3
+    config.losses.occupancy = ConfigDict()
+    config.losses.occupancy.on = False  # True: as many flows on each cell; needed where flows interact
+    config.losses.occupancy.weight = 0.3
+    config.losses.distance = ConfigDict()
+    config.losses.distance.on = False  # True: the way along z that is left at the end
+    config.losses.distance.weight = 0.02
+
+    config.start = ConfigDict()
+    config.start.frozen = ()  # groups of parameters that are not trained, such as ("neuron", "carrier")
+
+    config.targets = ConfigDict()
+    config.targets.r2 = 0.99
+    if arg in SIZES:
+        lattice, model, train = config.lattice, config.model, config.train
+        lattice.width, lattice.height, lattice.depth, model.steps, model.hidden, model.layers, *faces = SIZES[arg]
+        train.batch_size, train.microbatches = faces[0], faces[0] // faces[1]
+        model.reach = lattice.width / model.steps
+        config.data.evaluated = faces[1]
+    return config.lock()

@@ -1,0 +1,250 @@
+"""What can flows learn, and what of it is their movement? Rows of the energy-flow lattice beside their baselines.
+
+    python experiments/energy_flow.py                  the names of all rows
+    python experiments/energy_flow.py ROW... [--seeds=5]
+
+A row trains all seeds in one program and prints, over the seeds, the median and in brackets the worst of r2 on fresh
+faces, the landing accuracy, the coverage of the output face, and the CPU seconds of a seed, without compiling: until
+the end, and until r2 was .95 and .99. `baselines` prints what the mean, a map of each cell, all linear maps, a
+perceptron and a transformer make of every target. Writes results/energy_flow.json; rows that are not named keep their
+values. Nothing else may run beside it.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import lab
+import numpy as np
+
+from ternary_jax import terminal
+from ternary_jax.config import load_config
+from ternary_jax.lattice import baselines, targets
+from ternary_jax.tables import columns
+
+CONFIG = lab.CONFIGS / "energy_flow.py"
+FREE = {"model.content": False, "train.batch_size": 32}  # one way for all samples
+CELLS, WIDTH, AMPLITUDE = 64, 8, 0.8
+MIX = FREE | {
+    "model.movement_scale": 0.01,
+    "losses.blur.width": 0.0,
+    "losses.occupancy.on": True,
+    "train.steps": 2250,
+}
+POOL = MIX | {"model.channels": 32, "interaction.kind": "pool", "interaction.messages": 32}
+MIX_CONTENT = {
+    "model.content": True,
+    "train.batch_size": 16,
+    "train.steps": 2100,
+    "train.warmup_epochs": 60,
+    "model.reach": 1.0,
+    "model.walls": "reflect",
+    "losses.push.weight": 0.1,
+    "losses.occupancy.weight": 0.1,
+}
+FIELD = MIX | {
+    "model.channels": 16,
+    "interaction.kind": "field",
+    "interaction.messages": 16,
+    "model.reach": 1.0,
+    "model.walls": "reflect",
+    "losses.push.weight": 0.1,
+    "train.steps": 3000,
+}
+
+
+class Row(NamedTuple):
+    """target: of the config; changes: to its values; bars: metric -> (median, worst); seconds: on one core."""
+
+    target: str
+    changes: dict[str, Any]
+    bars: Mapping[str, tuple[float, float]] = MappingProxyType({})
+    seconds: float = 0.0
+
+
+GOOD = {"r2": (0.99, 0.98)}
+LANDED = GOOD | {"landing": (1.0, 0.0)}
+ROWS = {
+    "identity": Row("identity", {"model.energy": "tanh"}, LANDED, 30),
+    "shift": Row("shift", {}, LANDED, 30),
+    "shift_wrapped": Row("shift_wrapped", {}, LANDED, 30),
+    "mirror": Row("mirror", {}, LANDED, 30),
+    "permutation": Row("permutation", {"train.steps": 800}, LANDED, 45),
+    "permutation_1": Row("permutation", {"train.steps": 800, "data.map": 1}, LANDED, 45),
+    "permutation_2": Row("permutation", {"train.steps": 800, "data.map": 2}, LANDED, 45),
+    "permutation_free": Row("permutation", FREE, GOOD, 5),
+    "route": Row(
+        "route",
+        {"losses.blur.width": 1.5, "model.movement_scale": 0.01, "train.learning_rate": 2e-3},
+        {"r2_near": (0.99, 0.0), "r2_far": (0.99, 0.0)},
+        30,
+    ),
+    "blur_one_flow": Row("blur", FREE),
+    "blur_children": Row("blur", FREE | {"model.children": 3, "train.steps": 1000}, {"r2": (0.99, 0.0)}, 20),
+    "dense_plain": Row("dense", FREE),
+    "dense_plain_content": Row("dense", {}),
+    "dense_children": Row("dense", FREE | {"model.children": 7, "train.steps": 1000}),
+    "dense_pool": Row("dense", POOL, {"r2": (0.99, 0.0)}, 20),
+    "dense_pool_16": Row("dense", POOL | {"model.channels": 16, "interaction.messages": 16}),
+    "dense_pool_still": Row("dense", POOL | {"model.still": True, "losses.occupancy.on": False}),
+    "dense_pool_frozen": Row("dense", POOL | {"start.frozen": ("neuron", "carrier")}),
+    "dense_pool_content": Row("dense", POOL | MIX_CONTENT, {"r2": (0.95, 0.0)}, 120),
+    "dense_attention": Row("dense", POOL | {"interaction.kind": "attention"}),
+    "dense_attention_still": Row(
+        "dense", POOL | {"interaction.kind": "attention", "model.still": True, "losses.occupancy.on": False}
+    ),
+    "dense_field_1": Row("dense", FIELD | {"model.steps": 8, "train.learning_rate": 1.5e-3}),
+    "dense_field_1_still": Row("dense", FIELD | {"model.steps": 8, "model.still": True, "losses.occupancy.on": False}),
+    "dense_field_2": Row("dense", FIELD | {"interaction.radius": 2, "model.steps": 6, "train.learning_rate": 1.5e-3}),
+    "dense_field_2_still": Row(
+        "dense", FIELD | {"interaction.radius": 2, "model.steps": 6, "model.still": True, "losses.occupancy.on": False}
+    ),
+    "dense_field_4": Row("dense", FIELD | {"interaction.radius": 4}),
+    "dense_field_4_still": Row(
+        "dense", FIELD | {"interaction.radius": 4, "model.still": True, "losses.occupancy.on": False}
+    ),
+    "null_no_blur": Row("permutation", {"train.steps": 800, "losses.blur.width": 0.0}),
+    "null_still": Row("permutation", {"model.still": True}),
+    "null_round": Row("shift", {"model.collect": "round"}),
+    "null_average": Row("shift", {"model.collect": "average"}),
+    "null_frozen": Row("permutation", {"start.frozen": ("neuron", "carrier"), "train.steps": 800}),
+    "null_raw_position": Row("permutation", {"model.frequencies": 0, "train.steps": 800}),
+    "null_clipped": Row("permutation", {"model.walls": "clip", "train.steps": 800}),
+}
+
+
+def main() -> None:
+    """Train and measure the named rows, print them and write the results."""
+    parser = lab.parser(__doc__, seeds=5)
+    parser.add_argument("rows", nargs="*", metavar="ROW", choices=["baselines", *ROWS, []], help="see above")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change to all rows, to try")
+    given = parser.parse_args()
+    if not given.rows:
+        print("\n".join(["baselines", *ROWS]))
+        return
+    file = lab.folder(given) / "energy_flow.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
+    rows = found.get("rows", {})
+    for name in given.rows:
+        if name == "baselines":
+            found["baselines"] = {target: measured_baselines(target, given.seeds) for target in targets.NAMES}
+            print(table_of_baselines(found["baselines"]))
+            continue
+        rows[name] = trained(name, given.seeds, given.set)
+        print(table({name: rows[name]}), flush=True)
+    if not given.set:
+        lab.write("energy_flow", {"rows": rows, "baselines": found.get("baselines", {})}, given)
+
+
+def trained(name: str, seeds: int, changes: list[str]) -> dict[str, Any]:
+    """All seeds of a row in one program: the last metrics, and the CPU seconds of a seed."""
+    row = ROWS[name]
+    given = {"runs": seeds} | row.changes | dict(change.split("=", 1) for change in changes)
+    config = load_config(f"{CONFIG}:{row.target}", given)
+    chunk = lab.Chunk(config)
+    state = chunk.init(chunk.hypers)
+    program, total = chunk.compile(), config.train.steps
+    spent, curve, metrics = 0.0, [], {}
+    for k in range(total // chunk.length):
+        begun = time.process_time()
+        state, report = program(state, jnp.int32(k * chunk.length), chunk.hypers, *chunk.shared)
+        metrics = jax.device_get(report.metrics)
+        spent += time.process_time() - begun
+        curve.append((spent / seeds, [round(float(v), 5) for v in metrics["r2"]]))
+        terminal.progress(f"{name}: step {(k + 1) * chunk.length} of {total}, r2 {np.median(metrics['r2']):.4f}")
+    terminal.progress()
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // seeds
+    return {
+        "metrics": {key: [round(float(v), 5) for v in values] for key, values in metrics.items()},
+        "cpu_s": round(spent / seeds, 2),
+        "cpu_s_to": {str(mark): reached(curve, mark) for mark in (0.95, 0.99)},
+        "steps": total,
+        "parameters": parameters,
+    }
+
+
+def reached(curve: list, mark: float) -> float | None:
+    """CPU seconds of a seed until the median of r2 was at the mark; None where it never was."""
+    return next((round(spent, 2) for spent, r2 in curve if statistics.median(r2) >= mark), None)
+
+
+def table(rows: dict[str, Any]) -> str:
+    """A line for each row, with its bars."""
+    lines = [["row", "r2", "landing", "coverage", "arrival", "CPU s", "to .95", "to .99", "bars"]]
+    for name, row in rows.items():
+        cells = [shown(row["metrics"].get(key)) for key in ("r2", "landing", "coverage", "arrival")]
+        times = [row["cpu_s"], *row["cpu_s_to"].values()]
+        lines.append([name, *cells, *("-" if t is None else f"{t:.1f}" for t in times), verdict(ROWS[name], row)])
+    return columns(lines)
+
+
+def shown(values: list[float] | None) -> str:
+    """The median, and the worst in brackets."""
+    return "-" if values is None else f"{statistics.median(values):.4f} [{min(values):.4f}]"
+
+
+def verdict(row: Row, found: dict[str, Any]) -> str:
+    """Which bars are missed."""
+    missed = [
+        f"{key} {statistics.median(found['metrics'][key]):.4f} [{min(found['metrics'][key]):.4f}] < {bar}"
+        for key, bar in row.bars.items()
+        if statistics.median(found["metrics"][key]) < bar[0] or min(found["metrics"][key]) < bar[1]
+    ]
+    if row.seconds and not (found["cpu_s_to"]["0.99"] or found["cpu_s"]) <= row.seconds:
+        missed.append(f"more than {row.seconds:g} s")
+    return ("MISSED: " + ", ".join(missed)) if missed else "met" if row.bars else "-"
+
+
+def measured_baselines(target: str, seeds: int) -> dict[str, Any]:
+    """r2 of each baseline on fresh faces, the median over the seeds of those that are trained."""
+    made = targets.make(target, WIDTH, WIDTH, 2, 8)
+
+    def draw(key, n=256):
+        x = targets.inputs(key, n, WIDTH, WIDTH, AMPLITUDE)
+        return x.reshape(n, -1), made.apply(jnp.asarray(made.table[0]), x).reshape(n, -1)
+
+    fit, fresh = ([np.asarray(a, float) for a in draw(jax.random.key(k), 4096)] for k in (10_000, 10_001))
+    slope, offset = baselines.affine_per_cell(*fit)
+    matrix, constant = baselines.ridge(*fit)
+    tiled = np.tile(fresh[0], made.planes)
+    found = {
+        "mean": baselines.score(np.broadcast_to(fit[1].mean(0), fresh[1].shape), fresh[1]),
+        "each cell affine": baselines.score(slope * tiled + offset, fresh[1]),
+        "ridge": baselines.score(fresh[0] @ matrix + constant, fresh[1]),
+    }
+    networks = {
+        "perceptron": (baselines.Perceptron(256, CELLS * made.planes), 3000, 3e-3),
+        "transformer": (baselines.Transformer(36, 4, 3, made.planes), 600, 3e-3),
+    }
+    for name, (network, steps, rate) in networks.items():
+        scores = []
+        for seed in range(min(seeds, 3)):
+            run = jax.jit(lambda key, n=network, s=steps, r=rate: baselines.train(n, draw, key, s, r))
+            params = run(jax.random.key(seed))
+            scores.append(baselines.score(network.apply(params, jnp.float32(fresh[0])), fresh[1]))
+            parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+        found[name] = statistics.median(scores)
+        found[f"{name}, parameters"] = parameters
+    if target == "dense":
+        found["flows alone, on cells"] = baselines.alone(made.table[0], WIDTH, WIDTH, False)
+        found["flows alone, anywhere"] = baselines.alone(made.table[0], WIDTH, WIDTH, True)
+    return {key: round(value, 5) for key, value in found.items()}
+
+
+def table_of_baselines(found: dict[str, Any]) -> str:
+    """A line for each target."""
+    names = ["mean", "each cell affine", "ridge", "perceptron", "transformer"]
+    names += ["flows alone, on cells", "flows alone, anywhere"]
+    lines = [["target", *names]]
+    for target, scores in found.items():
+        lines.append([target, *(f"{scores[name]:.4f}" if name in scores else "-" for name in names)])
+    return columns(lines)
+
+
+if __name__ == "__main__":
+    main()

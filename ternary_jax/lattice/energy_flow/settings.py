@@ -1,0 +1,132 @@
+"""The keys of a config of the energy-flow lattice, and the rules that involve several of them."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from ternary_jax.config.keys import choice, flag, integer, real, words
+from ternary_jax.errors import ConfigError
+from ternary_jax.lattice import targets
+
+KEYS = {
+    "lattice.width": integer(2, 256),
+    "lattice.height": integer(2, 256),
+    "lattice.depth": integer(2, 256),
+    "data.target": choice(*targets.NAMES),
+    "data.shift": integer(0, 255),
+    "data.maps": integer(1, 1024),
+    "data.map": integer(0, 1023, traced=True),
+    "data.amplitude": real(0, 10, excluded=(0,)),
+    "data.evaluated": integer(2, 2**16),
+    "model.steps": integer(2, 4096),
+    "model.hidden": integer(2, 8192),
+    "model.layers": integer(1, 64),
+    "model.neuron_hidden": integer(1, 8192),
+    "model.neuron_output": integer(1, 8192),
+    "model.movement_hidden": integer(1, 8192),
+    "model.movement_scale": real(0, 10),
+    "model.frequencies": integer(0, 12),
+    "model.channels": integer(1, 1024),
+    "model.content": flag(),
+    "model.zero_energy": flag(),
+    "model.energy": choice("multiply", "tanh"),
+    "model.reach": real(0, 256),
+    "model.drift": real(0, 256),
+    "model.planes": integer(1, 2),
+    "model.walls": choice("through", "reflect", "clip"),
+    "model.freeze": flag(),
+    "model.still": flag(),
+    "model.children": integer(0, 64),
+    "model.children_scale": real(0, 10),
+    "model.noise": real(0, 256),
+    "model.dropout": real(0, 0.99),
+    "model.collect": choice("spread", "round", "average"),
+    "interaction.kind": choice("none", "pool", "attention", "field"),
+    "interaction.messages": integer(1, 1024),
+    "interaction.radius": integer(1, 64),
+    "interaction.decay": real(0, 1),
+    "losses.blur.width": real(0, 256),
+    "losses.blur.share": real(0, 1),
+    "losses.blur.padding": integer(0, 256),
+    "losses.push.on": flag(),
+    "losses.push.weight": real(0, 1000, traced=True),
+    "losses.occupancy.on": flag(),
+    "losses.occupancy.weight": real(0, 1000, traced=True),
+    "losses.distance.on": flag(),
+    "losses.distance.weight": real(0, 1000, traced=True),
+    "start.frozen": words(),
+    "targets.r2": real(0, 1),
+}
+
+
+def check(config: Any) -> None:
+    """Raise a ConfigError if keys contradict each other."""
+    _check_target(config)
+    _check_ways(config)
+    _check_memory(config)
+
+
+def _check_target(config: Any) -> None:
+    data, lattice, planes = config.data, config.lattice, config.model.planes
+    needed = targets.planes(data.target)
+    if planes != needed:
+        raise ConfigError(
+            f"config.data.target={data.target} has {needed} output face{'s' * (needed > 1)}, and config.model.planes="
+            f"{planes}: give config.model.planes={needed}"
+        )
+    if data.shift >= lattice.width:
+        raise ConfigError(
+            f"config.data.shift={data.shift} shifts everything off a face with config.lattice.width={lattice.width}: "
+            "give a smaller shift"
+        )
+    if np.max(data.map) >= data.maps:
+        raise ConfigError(
+            f"config.data.map={np.max(data.map)} has to be less than config.data.maps={data.maps}: give a smaller "
+            "number, or more maps"
+        )
+
+
+def _check_ways(config: Any) -> None:
+    """No flow can arrive that would have to move further than it can."""
+    model, lattice, data = config.model, config.lattice, config.data
+    away, most = lattice.depth - 1, model.drift * model.steps
+    if model.planes == 2:
+        away /= 2
+    else:
+        most *= 2
+    if model.drift and most < away:
+        raise ConfigError(
+            f"config.model.steps={model.steps} of config.model.drift={model.drift} reach {most:g} cells of the {away:g}"
+            f" to the output face of config.lattice.depth={lattice.depth}: give more steps, or config.model.drift=0.0, "
+            "which follows from the two"
+        )
+    way = targets.longest_way(data.target, lattice.width, lattice.height, data.shift, data.maps)
+    if not model.still and model.steps * model.reach < way:
+        raise ConfigError(
+            f"config.model.steps={model.steps} of config.model.reach={model.reach} are {model.steps * model.reach:g} "
+            f"cells, and {data.target} takes a flow {way} cells across the face: give more steps, or a longer reach"
+        )
+
+
+def _check_memory(config: Any) -> None:
+    model, lattice, train = config.model, config.lattice, config.train
+    flows = config.runs * train.batch_size // train.microbatches * lattice.width * lattice.height * (1 + model.children)
+    needed = 4 * flows * numbers_per_flow(model, train.remat)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise ConfigError(
+            f"{flows:,} flows at once (config.model.children={model.children}, config.train.batch_size="
+            f"{train.batch_size}) need about {needed / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f}: "
+            "give fewer children, a smaller batch, more config.train.microbatches, or config.train.remat=True"
+        )
+
+
+def numbers_per_flow(model: Any, remat: bool) -> int:
+    """About how many floats a flow keeps for the backward pass: the state of all steps, and the activations of one.
+
+    Without remat the activations of all steps.
+    """
+    state = model.layers * model.hidden + model.channels + 5
+    inside = 8 * model.neuron_hidden + 2 * model.neuron_output + 14 * model.layers * model.hidden
+    return model.steps * state + (1 if remat else model.steps) * (inside + 3 * model.movement_hidden)

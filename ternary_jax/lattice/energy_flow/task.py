@@ -1,0 +1,140 @@
+"""The energy-flow lattice as the engine's Task: a face of values, a map of it, and flows that learn to carry it out."""
+
+import functools
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ternary_jax.control import groups
+from ternary_jax.engine.plan import plan
+from ternary_jax.engine.task import Context, Loss, Task
+from ternary_jax.errors import ConfigError
+from ternary_jax.lattice import faces, metrics, targets
+from ternary_jax.lattice.energy_flow import counts, flow
+from ternary_jax.lattice.energy_flow.settings import KEYS as KEYS
+from ternary_jax.lattice.energy_flow.settings import check as check
+from ternary_jax.metric import Criteria, Metric
+
+
+def make_task(static: Any) -> Task:
+    """The task of a config, with its static values closed over."""
+    (width, height, _), data = flow.size(static), static.data
+    target = targets.make(data.target, width, height, data.shift, data.maps)
+    shared = {"table": target.table, "evaluated": _evaluated(static)}
+    if target.destinations is not None:
+        shared["destinations"] = target.destinations
+    frozen = static.start.frozen
+    sizes = counts.parameters(static.model, static.interaction)
+    if unknown := [group for group in frozen if group not in sizes]:
+        raise ConfigError(f"config.start.frozen={unknown[0]} is no group of the model: there are {', '.join(sizes)}")
+    return Task(
+        name=f"{data.target} on {width} x {height}",
+        data=shared,
+        metrics=_metrics(static, target),
+        init=lambda key, hypers: flow.init(key, static),
+        sample=lambda context: targets.inputs(context.key, static.train.batch_size, width, height, data.amplitude),
+        loss=functools.partial(_loss, static, target),
+        evaluate=functools.partial(_evaluate, static, target),
+        export=functools.partial(_export, static, target),
+        controllers={"start.frozen": groups.freeze(frozen)} if frozen else {},
+        schedules={"blur": blur_widths(static)},
+        criteria=(Criteria("output", {"reached": {"r2": static.targets.r2}}, {"r2": static.targets.r2}),),
+        notes=(
+            f"measured on {data.evaluated} faces that were never trained on, without noise",
+            f"{sum(sizes.values()):,} parameters; the original with a carrier of this size has "
+            f"{counts.of_the_documents(static.model.hidden, static.model.layers):,} before its text bridge",
+        ),
+    )
+
+
+def blur_widths(static: Any) -> np.ndarray:
+    """The width of the blur at each step of the run: from losses.blur.width down to 0 in a share of the run, then 0.
+
+    A loss of single cells has a barrier at every border of a cell, as a flow between two cells counts less; flows then
+    stay within three cells of their start. A blurred loss sees the whole way.
+    """
+    total, blur = plan(static, None).total, static.losses.blur
+    left = 1 - np.arange(total) / max(1.0, blur.share * total)
+    return (blur.width * np.maximum(left, 0)).astype(np.float32)
+
+
+def _loss(static: Any, target: targets.Target, params: Any, batch: Array, context: Context) -> Loss:
+    """The mean square of the blurred residual, and the terms that keep flows apart and able to move."""
+    losses, (width, height, depth) = static.losses, flow.size(static)
+    flows, push, _ = flow.run(params, batch, static, static.model.steps, context.key)
+    residual = flow.outputs(flows, static) - target.apply(_row(context), batch)
+    if losses.blur.width:
+        blurred = faces.blurred(residual, context.signals.schedule["blur"], losses.blur.padding)
+    else:
+        blurred = residual
+    terms = {"fit": jnp.sum(jnp.square(blurred)) / residual.size}
+    if losses.push.on:
+        terms["push"] = push
+    if losses.occupancy.on:
+        mass = flow.occupancy(flows.position[..., :2], width, height)
+        terms["occupancy"] = jnp.mean(jnp.square(mass - 1))
+    if losses.distance.on:
+        terms["distance"] = jnp.mean(depth - 1 - flows.position[..., 2])
+    weights = {name: getattr(context.hypers.losses, name).weight for name in terms if name != "fit"}
+    return Loss(sum((weights[name] * terms[name] for name in weights), terms["fit"]), terms, {})
+
+
+def _evaluate(static: Any, target: targets.Target, params: Any, context: Context) -> dict[str, Array]:
+    inputs, (width, height, _) = context.data["evaluated"], flow.size(static)
+    flows, _, _ = flow.run(params, inputs, static, static.model.steps)
+    outputs, wanted = flow.outputs(flows, static), target.apply(_row(context), inputs)
+    points = flows.position[..., :2]
+    found = {
+        "r2": metrics.r2(outputs, wanted),
+        "coverage": metrics.covered(points, width, height),
+        "arrival": jnp.mean(flows.arrived),
+        "steps": jnp.mean(flows.steps),
+    }
+    if target.planes == 2:
+        found |= {f"r2_{face}": metrics.r2(outputs[:, i], wanted[:, i]) for i, face in enumerate(("near", "far"))}
+    if target.destinations is not None and not static.model.children:
+        found["landing"] = metrics.landed(points, context.data["destinations"][_number(target, context)], width)
+    return found
+
+
+def _metrics(static: Any, target: targets.Target) -> tuple[Metric, ...]:
+    """r2: of all outputs; landing: share of flows that end in their cell; coverage: of the cells of the output face."""
+    best = [Metric("r2", 1, 1.0, 0.0, None)]
+    if target.planes == 2:
+        best += [Metric(f"r2_{face}", 1, 1.0, 0.0, None) for face in ("near", "far")]
+    if target.destinations is not None and not static.model.children:
+        best.append(Metric("landing", 1, 1.0, 1 / target.destinations.shape[1], None))
+    nan = float("nan")
+    return (
+        *best,
+        Metric("coverage", 1, 1.0, nan, None),
+        Metric("arrival", 1, 1.0, nan, None),
+        Metric("steps", -1, nan, nan, None),
+    )
+
+
+def _export(static: Any, target: targets.Target, params: Any, context: Context) -> dict[str, Array]:
+    """The first four of the faces that the run is measured on, their targets and outputs, and the ways of the flows."""
+    inputs = context.data["evaluated"][:4]
+    flows, _, path = flow.run(params, inputs, static, static.model.steps)
+    wanted = target.apply(_row(context), inputs)
+    return {"inputs": inputs, "targets": wanted, "outputs": flow.outputs(flows, static), "paths": path}
+
+
+def _evaluated(static: Any) -> np.ndarray:
+    """(data.evaluated, height, width) faces for all evaluations of all runs; no step draws them."""
+    data, (width, height, _) = static.data, flow.size(static)
+    raw = np.random.PCG64(20_000).random_raw(data.evaluated * height * width).astype(np.float64) / 2.0**64
+    faces_ = data.amplitude * (2 * raw - 1)
+    return faces_.reshape(-1, height, width).astype(np.float32)
+
+
+def _number(target: targets.Target, context: Context) -> Any:
+    return context.hypers.data.map % len(target.table)
+
+
+def _row(context: Context) -> Array:
+    table = context.data["table"]
+    return table[context.hypers.data.map % len(table)]

@@ -1,0 +1,120 @@
+"""Maps of a face of values to one or two faces: what a lattice model is asked to learn, each with a known ceiling.
+
+Inputs are independent and uniform in -amplitude .. amplitude. All maps but `route` are linear.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+MOVING = ("identity", "shift", "shift_wrapped", "mirror", "permutation")  # each output is one input, or 0
+NAMES = (*MOVING, "blur", "dense", "route")
+
+
+class Target(NamedTuple):
+    """A map of a face.
+
+    table: an array with a row for each map of this name, the data of the task
+    apply: a row of the table, inputs (B, height, width) -> (B, planes, height, width)
+    planes: how many output faces
+    destinations: the table, (maps, S) int32: the number of the cell that each input goes to, -1 where to none; or None
+    """
+
+    table: np.ndarray
+    apply: Any
+    planes: int
+    destinations: np.ndarray | None
+
+
+def make(name: str, width: int, height: int, shift: int, maps: int) -> Target:
+    """The target of this name on a face of height x width cells.
+
+    shift: cells to the right, of both shifts; what leaves the face is lost, or comes back on the left if it is wrapped
+    maps: how many permutations or dense matrices there are; a run learns one of them
+    """
+    if name in MOVING:
+        destinations = np.stack(_destinations(name, width, height, shift, maps)).astype(np.int32)
+        return Target(_sources(destinations), _move, 1, destinations)
+    if name == "dense":
+        return Target(np.stack([orthogonal(seed, width * height) for seed in range(maps)]), _mix, 1, None)
+    return Target(np.zeros((1, 0), np.float32), {"blur": _blur, "route": _route}[name], planes(name), None)
+
+
+def inputs(key: Array, batch: int, width: int, height: int, amplitude: float) -> Array:
+    """(batch, height, width), independent and uniform in -amplitude .. amplitude."""
+    return jax.random.uniform(key, (batch, height, width), minval=-amplitude, maxval=amplitude)
+
+
+def planes(name: str) -> int:
+    """How many output faces the target of this name has."""
+    return 2 if name == "route" else 1
+
+
+def longest_way(name: str, width: int, height: int, shift: int, maps: int) -> int:
+    """The most cells along x or y between an input and the output that it goes to; 0 where inputs go nowhere alone."""
+    if name not in MOVING:
+        return 0
+    gone, sources = np.stack(_destinations(name, width, height, shift, maps)), np.arange(width * height)
+    gone = np.where(gone < 0, sources, gone)
+    return int(max(np.abs(gone % width - sources % width).max(), np.abs(gone // width - sources // width).max()))
+
+
+def orthogonal(seed: int, n: int) -> np.ndarray:
+    """An orthogonal matrix (n, n), drawn uniformly: the Q of normal entries, with the signs of the diagonal of R."""
+    raw = np.random.PCG64(seed).random_raw(2 * n * n).astype(np.float64) / 2.0**64  # no normals: numpy may change them
+    u, v = np.split(raw, 2)
+    q, r = np.linalg.qr((np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)).reshape(n, n))
+    return (q * np.sign(np.diagonal(r))).astype(np.float32)
+
+
+def permutation(seed: int, n: int) -> np.ndarray:
+    """A random order of 0 .. n - 1."""
+    return np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable")
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _destinations(name, width, height, shift, maps):
+    """The number of the cell that each input goes to, by map."""
+    y, x = np.divmod(np.arange(width * height), width)
+    if name == "permutation":
+        return [permutation(seed, width * height) for seed in range(maps)]
+    if name == "mirror":
+        return [y * width + width - 1 - x]
+    if name == "shift":
+        return [np.where(x + shift < width, y * width + x + shift, -1)]
+    return [y * width + (x + (shift if name == "shift_wrapped" else 0)) % width]
+
+
+def _sources(destinations):
+    """The inverse: the number of the input of each output, -1 where none arrives."""
+    found = np.full_like(destinations, -1)
+    for sources, gone in zip(found, destinations, strict=True):
+        sources[gone[gone >= 0]] = np.flatnonzero(gone >= 0)
+    return found
+
+
+def _move(sources, x):
+    values = x.reshape(len(x), -1)
+    return jnp.where(sources < 0, 0, values[:, sources]).reshape(len(x), 1, *x.shape[1:])
+
+
+def _mix(matrix, x):
+    mixed = jnp.matmul(x.reshape(len(x), -1), matrix.T, precision=jax.lax.Precision.HIGHEST)
+    return mixed.reshape(len(x), 1, *x.shape[1:])
+
+
+def _blur(_, x):
+    """The mean of the 3 x 3 cells around each, with zeros outside the face."""
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1)))
+    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    return (rows[:, None, :, :-2] + rows[:, None, :, 1:-1] + rows[:, None, :, 2:]) / 9
+
+
+def _route(_, x):
+    """Positive values to the first face, negative ones to the second."""
+    return jnp.stack([jnp.maximum(x, 0), jnp.minimum(x, 0)], 1)

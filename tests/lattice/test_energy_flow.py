@@ -1,0 +1,284 @@
+"""The energy-flow lattice against a plain float64 loop, and what each of its settings does."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxprs import equations
+from reference import energy_flow as reference
+
+from ternary_jax.config import load_config, split
+from ternary_jax.engine.task import Context
+from ternary_jax.errors import ConfigError
+from ternary_jax.lattice.energy_flow import adaptive, counts, flow, task
+
+CONFIG = Path(__file__).parents[2] / "configs" / "energy_flow.py"
+SMALL = {
+    "lattice.width": 5,
+    "lattice.height": 4,
+    "lattice.depth": 3,
+    "model.steps": 3,
+    "model.hidden": 6,
+    "model.layers": 2,
+    "model.neuron_hidden": 5,
+    "model.neuron_output": 4,
+    "model.movement_hidden": 7,
+    "model.movement_scale": 3.0,
+    "model.frequencies": 2,
+    "model.reach": 2.0,
+    "model.zero_energy": False,
+    "model.walls": "reflect",
+    "train.batch_size": 4,
+    "train.steps": 20,
+    "train.remat": False,
+    "evaluate.cheap_every": 10,
+    "checkpoint.every": 20,
+    "data.evaluated": 8,
+    "data.target": "shift",
+}
+FACES = np.random.default_rng(2).uniform(-0.8, 0.8, (2, 4, 5)).astype(np.float32)
+
+
+def settings(**changes):
+    config = load_config(CONFIG, SMALL | {key.replace("__", "."): value for key, value in changes.items()})
+    return split(config)[0]
+
+
+def jittered(params, key=3):
+    """All parameters moved a little, so that none is at a start of 0."""
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(key), len(leaves))
+    return tree.unflatten([x + 0.2 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)])
+
+
+def model(**changes):
+    static = settings(**changes)
+    return static, jittered(jax.jit(flow.init, static_argnums=1)(jax.random.key(1), static))
+
+
+def in_float64(tree):
+    return jax.tree.map(lambda x: np.asarray(x, np.float64), tree)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"model__content": False, "model__layers": 1, "model__frequencies": 0},
+        {"model__planes": 2, "data__target": "route", "model__channels": 3, "interaction__kind": "pool"},
+    ],
+)
+def test_outputs_are_those_of_a_plain_float64_loop(changes):
+    static, params = model(**changes)
+    flows, _, path = jax.jit(flow.run, static_argnums=(2, 3))(params, FACES, static, 3)
+    outputs = flow.outputs(flows, static)
+    given = static.model
+    for sample, face in enumerate(FACES):
+        expected, points = reference.run(
+            in_float64(params),
+            face.astype(float),
+            flow.size(static),
+            given.steps,
+            given.frequencies,
+            given.reach,
+            given.layers,
+            given.hidden,
+            given.channels,
+            given.planes,
+            static.interaction.kind,
+        )
+        np.testing.assert_allclose(outputs[sample], expected, atol=1e-5)
+        np.testing.assert_allclose(path[-1, sample if given.content else 0], points, atol=1e-5)
+
+
+def test_a_way_without_content_serves_all_samples():
+    static, params = model(model__content=False)
+    flows, _, path = flow.run(params, FACES, static, 3)
+    assert path.shape == (3, 1, 20, 3)
+    assert flows.energy.shape == (2, 20, 1)
+
+
+@pytest.mark.parametrize("changes", [{}, {"model__content": False}])
+def test_flows_begin_on_one_way_where_the_energy_begins_without_weight(changes):
+    static = settings(model__zero_energy=True, **changes)
+    _, _, path = flow.run(flow.init(jax.random.key(0), static), FACES, static, 3)
+    np.testing.assert_array_equal(path[:, 0], path[:, -1])
+
+
+@pytest.mark.parametrize(
+    ("walls", "expected", "slope"),
+    [("through", [0.0, 4.0, 1.5], 1), ("clip", [0.0, 4.0, 1.5], 0), ("reflect", [1.0, 3.5, 1.5], -1)],
+)
+def test_walls_keep_flows_inside_and_differ_in_their_gradient(walls, expected, slope):
+    limits = jnp.float32([4, 4, 2])
+    outside = jnp.float32([-1.0, 4.5, 1.5])
+    np.testing.assert_allclose(flow.within_walls(outside, limits, walls), expected)
+    gradient = jax.jacobian(lambda x: flow.within_walls(x, limits, walls))(outside)
+    np.testing.assert_allclose(np.diagonal(gradient), [slope, slope, 1])
+
+
+def test_a_still_flow_moves_along_z_alone():
+    static, params = model(model__still=True)
+    _, _, path = flow.run(params, FACES, static, 3)
+    np.testing.assert_array_equal(path[-1, 0, :, :2], path[0, 0, :, :2])
+    assert np.ptp(path[:, 0, 0, 2]) > 0
+
+
+def test_an_arrived_flow_stays_as_it_is_where_it_is_frozen():
+    static, params = model(model__freeze=True, model__steps=8, lattice__depth=3, model__drift=0.6)
+    flows, _, path = flow.run(params, FACES, static, 8)
+    first = np.argmax(np.asarray(path[..., 2] >= 2), 0)
+    assert flows.arrived.all()
+    assert (flows.steps == first + 1).all()
+    assert len(np.unique(first)) > 1
+    for sample in range(2):
+        for n in range(20):
+            assert (path[first[sample, n] :, sample, n] == path[-1, sample, n]).all()
+
+
+@pytest.mark.parametrize("how", ["spread", "round", "average"])
+def test_only_a_spread_teaches_flows_where_to_land(how):
+    def total(points):
+        return jnp.sum(flow.collect(points, jnp.ones((1, 1)), 5, 4, how)[1, 2])
+
+    points = jnp.asarray([[1.7, 1.2]])
+    expected = {"spread": 0.56, "round": 1.0, "average": 0.56 / 0.61}[how]
+    np.testing.assert_allclose(total(points), expected, rtol=1e-5)
+    assert bool(jnp.any(jax.grad(total)(points) != 0)) == (how != "round")
+
+
+def test_children_part_from_their_parent_and_share_its_energy():
+    static, params = model(model__children=2)
+    _, _, path = flow.run(params, FACES, static, 3)
+    assert path.shape == (3, 2, 60, 3)
+    first = path[0, 0].reshape(20, 3, 3)
+    assert (np.ptp(first, 1).max(-1) > 0).all()
+    start = flow.place(params, FACES, static)
+    shares = np.asarray(params["children"]["share"])
+    np.testing.assert_allclose(start.energy.reshape(2, 20, 3), FACES.reshape(2, 20, 1) * shares, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["pool", "attention", "field"])
+def test_what_one_cell_holds_reaches_the_others_where_flows_interact(kind):
+    static, params = model(interaction__kind=kind, model__content=False, model__channels=2)
+    jacobian = jax.jacobian(lambda face: flow.outputs(flow.run(params, face[None], static, 3)[0], static)[0, 0])
+    assert (np.abs(jacobian(FACES[0])[..., 0, 0]) > 1e-7).sum() > 10
+    alone, params = model(model__content=False, model__channels=2)
+    jacobian = jax.jacobian(lambda face: flow.outputs(flow.run(params, face[None], alone, 3)[0], alone)[0, 0])
+    assert (np.abs(jacobian(FACES[0])[..., 0, 0]) > 1e-7).sum() <= 4
+
+
+def test_noise_and_dropout_need_a_key():
+    static, params = model(model__noise=0.5, model__dropout=0.3)
+    quiet = [flow.run(params, FACES, static, 3)[2] for _ in range(2)]
+    np.testing.assert_array_equal(*quiet)
+    noisy = [flow.run(params, FACES, static, 3, jax.random.key(k))[2] for k in (0, 1)]
+    assert np.abs(noisy[0] - noisy[1]).mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"model__layers": 3, "model__content": False, "model__energy": "tanh", "model__frequencies": 0},
+        {"model__channels": 3, "interaction__kind": "attention", "model__children": 2},
+        {"model__channels": 2, "interaction__kind": "field"},
+    ],
+)
+def test_parameters_are_counted_by_a_closed_formula(changes):
+    static = settings(**changes)
+    shapes = jax.eval_shape(lambda key: flow.init(key, static), jax.random.key(0))
+    found = {group: sum(leaf.size for leaf in jax.tree.leaves(tree)) for group, tree in shapes.items()}
+    assert found == counts.parameters(static.model, static.interaction)
+
+
+def test_the_original_has_as_many_parameters_as_were_measured():
+    assert [counts.of_the_documents(*size) - 3504 for size in ((256, 2), (512, 3), (1024, 3))] == [
+        709_254,
+        4_239_238,
+        16_604_550,
+    ]
+
+
+def loss_of(static, params, step=0):
+    made = task.make_task(static)
+    hypers = split(load_config(CONFIG, SMALL))[1]
+    signals = type("S", (), {"schedule": {"blur": made.schedules["blur"][step]}})
+    context = Context(0, None, None, jax.tree.map(lambda a: a[0], hypers), made.data, (), signals)
+    return lambda params: made.loss(params, FACES, context)
+
+
+def test_the_fit_without_blur_is_the_mean_square():
+    static, params = model(losses__blur__width=0.0)
+    loss = loss_of(static, params)(params)
+    outputs = flow.outputs(flow.run(params, FACES, static, 3)[0], static)[:, 0]
+    wanted = np.zeros_like(FACES)
+    wanted[..., 2:] = FACES[..., :3]
+    np.testing.assert_allclose(loss.terms["fit"], np.mean((outputs - wanted) ** 2), rtol=1e-5)
+
+
+def test_the_blur_narrows_to_nothing_in_its_share_of_the_run():
+    widths = task.blur_widths(settings())
+    np.testing.assert_allclose(widths[[0, 5, 10, 19]], [4, 2, 0, 0])
+
+
+def test_what_is_off_leaves_no_equation():
+    static, params = model()
+    plain = equations(jax.make_jaxpr(loss_of(static, params))(params).jaxpr)
+    noisy = settings(model__noise=0.1, interaction__kind="field", losses__occupancy__on=True)
+    assert "random_bits" not in plain
+    assert len(plain) < len(
+        equations(jax.make_jaxpr(loss_of(noisy, params))(flow.init(jax.random.key(0), noisy)).jaxpr)
+    )
+
+
+def test_the_loop_ends_when_all_flows_have_arrived_with_the_result_of_the_scan():
+    static, params = model(model__freeze=True, model__drift=0.6, model__steps=8)
+    flows, taken = jax.jit(adaptive.run, static_argnums=(2, 3, 4))(params, FACES, static, 50)
+    fixed, _, _ = flow.run(params, FACES, static, 12)
+    assert taken == fixed.steps.max() < 12
+    np.testing.assert_allclose(flow.outputs(flows, static), flow.outputs(fixed, static), atol=1e-6)
+
+
+def test_the_rule_of_the_documents_counts_arrivals_as_a_loop_does():
+    static, params = model(model__freeze=True, model__drift=0.6, model__steps=8)
+    rule = adaptive.Rule(0.5, 2, 3)
+    _, taken = adaptive.run(params, FACES, static, 50, rule)
+    share, number = 0.0, 0
+    flows = flow.place(params, FACES, static)
+    while number < rule.least or share < rule.share:
+        flows, _ = flow.step(params, flows, static)
+        share, number = float(flows.arrived.mean()), number + 1
+    assert taken == number
+    stuck, taken = adaptive.run(
+        params, FACES, settings(model__freeze=True, model__drift=1e-6, model__steps=8), 50, rule
+    )
+    assert not stuck.arrived.any()
+    assert taken == rule.least + rule.patience - 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data__target": "route"}, "config.data.target=route has 2 output faces, and config.model.planes=1: give "),
+        ({"data__shift": 5}, "config.data.shift=5 shifts everything off a face with config.lattice.width=5: give a sm"),
+        ({"data__map": (1, 8), "runs": 2}, "config.data.map=8 has to be less than config.data.maps=8: give a smaller"),
+        (
+            {"model__reach": 0.5},
+            "of config.model.reach=0.5 are 1.5 cells, and shift takes a flow 2 cells across",
+        ),
+        (
+            {"model__drift": 0.2},
+            "config.model.steps=3 of config.model.drift=0.2 reach 1.2 cells of the 2 to ",
+        ),
+        ({"model__children": 64, "train__batch_size": 10**6}, "fewer children, a smaller batch, more config.train.mic"),
+        ({"start__frozen": ("carier",)}, "config.start.frozen=carier is no group of the model: there are carrier, en"),
+    ],
+)
+def test_a_config_that_cannot_work_is_refused_in_one_sentence(changes, words):
+    with pytest.raises(ConfigError) as e:
+        task.make_task(settings(**changes))
+    assert words in str(e.value)
+    assert "\n" not in str(e.value)
