@@ -284,7 +284,7 @@ def test_a_wrong_value_in_a_mapping_is_named_with_what_is_allowed(file, key, val
         ("raise ValueError('two\\n   lines')", "{}, line 8: ValueError: two lines"),
         ("raise SystemExit(3)", "{}, line 8: SystemExit: 3"),
         ("config[1] = 2", "{}: TypeError"),
-        ("nothing", "{}, line 8: NameError: name 'nothing' is not defined"),
+        ("nothing", "{}, line 8: NameError: name 'nothing' is not defined; correct this line"),
         ("import nothing", "{}, line 8: ModuleNotFoundError: No module named 'nothing'"),
         ("1 / 0", "{}, line 8: ZeroDivisionError"),
         ("max(key=abs)", "{}, line 8: TypeError"),

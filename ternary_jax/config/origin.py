@@ -30,14 +30,15 @@ def line(file: str, error: BaseException) -> str:
 
 
 def about(file: str, error: BaseException) -> str:
-    """The type and the text of the exception; of a group or key that a config does not have, its name instead."""
+    """The type, the text and the fix of the exception; of a group or key that a config lacks, those that there are."""
     where = _origin(file, error)
     if isinstance(error, AttributeError | KeyError) and isinstance(where.callee, ConfigDict) and where.before:
         group, is_group = where.callee, where.after.lstrip()[:1] in (".", "[")
         names = [name for name in group if isinstance(group[name], ConfigDict) or not is_group]
         kind = "group" if is_group else "key"
         return f"there is no {kind} {where.before}; there are {listed(map(str, names)) or 'none'}"
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    fix = "; correct this line" if where.line else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{fix}"
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
