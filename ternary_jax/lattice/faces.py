@@ -22,7 +22,7 @@ def hat(x: Array, size: int, radius: float = 1.0) -> Array:
     For an integer radius they sum to 1 wherever no weight falls outside the face; at radius 1 they are those of linear
     interpolation.
     """
-    return jnp.maximum(0, 1 - jnp.abs(x[..., None] - jnp.arange(size)) / radius) / radius
+    return jnp.maximum(0, 1 - jnp.abs(x[..., None] - _numbers(size, x.ndim)) / radius) / radius
 
 
 def spread(points: Array, values: Array, width: int, height: int, radius: float = 1.0) -> Array:
@@ -55,13 +55,18 @@ def blurred(residual: Array, sigma: ArrayLike, padding: int) -> Array:
     return jnp.einsum("ay,...yx,bx->...ab", down, residual, across)
 
 
+def _numbers(size, ndim):
+    """0 .. size - 1 along the last of ndim + 1 axes."""
+    return jnp.arange(size, dtype="float32").reshape((1,) * ndim + (size,))
+
+
 def _gaussian(size, sigma, padding):
     """(size + 2 padding, size): entry (a, j) is the filter at the distance from cell a - padding to cell j."""
     reach = size + padding
     square = jnp.maximum(jnp.asarray(sigma, "float32"), 1e-3) ** 2
-    filtered = jnp.exp(-jnp.square(jnp.arange(-reach, reach + 1)) / (2 * square))
+    filtered = jnp.exp(-jnp.square(jnp.arange(-reach, reach + 1, dtype="float32")) / (2 * square))
     filtered /= jnp.sqrt(jnp.sum(jnp.square(filtered)))
-    distance = jnp.arange(-padding, size + padding)[:, None] - jnp.arange(size)
+    distance = jnp.arange(-padding, size + padding)[:, None] - jnp.arange(size)[None]
     return filtered[distance + reach]
 
 

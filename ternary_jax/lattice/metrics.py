@@ -10,7 +10,7 @@ def r2(outputs: Array, targets: Array, axes: tuple[int, ...] | None = None) -> A
     1: exact; 0: as good as the mean; below 0: worse. axes: those of the sums; by default all.
     """
     wrong = jnp.sum(jnp.square(outputs - targets), axes)
-    return 1 - wrong / jnp.sum(jnp.square(targets - jnp.mean(targets, 0)), axes)
+    return 1 - wrong / jnp.sum(jnp.square(targets - jnp.mean(targets, 0, keepdims=True)), axes)
 
 
 def landed(points: Array, destinations: Array, width: int) -> Array:
@@ -19,13 +19,13 @@ def landed(points: Array, destinations: Array, width: int) -> Array:
     points (b, n, 2) in cells, destinations (n,) int32, -1 for nowhere.
     """
     nearest = jnp.round(points).astype(jnp.int32)
-    right = nearest[..., 1] * width + nearest[..., 0] == destinations
+    right = nearest[..., 1] * width + nearest[..., 0] == destinations[None]
     goes = destinations >= 0
-    return jnp.sum(right & goes) / (right.shape[0] * jnp.sum(goes))
+    return jnp.sum(right & goes[None]) / (right.shape[0] * jnp.sum(goes))
 
 
 def covered(points: Array, width: int, height: int) -> Array:
     """The share of the cells of a face on which at least one point (..., n, 2) lies, after rounding."""
     nearest = jnp.round(points).astype(jnp.int32)
     number = nearest[..., 1] * width + nearest[..., 0]
-    return jnp.mean(jnp.any(number[..., None] == jnp.arange(width * height), -2))
+    return jnp.mean(jnp.any(number[..., None] == jnp.arange(width * height)[None, None], -2))

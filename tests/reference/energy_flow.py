@@ -108,7 +108,7 @@ def run(params, face, size, steps, frequencies, reach, layers, hidden_width, cha
             turned = np.tanh(head(h, params["movement"]))
             forward = turned[2] + 1 if planes == 1 else turned[2]
             x, y, z = flow["position"] + np.array([reach * turned[0], reach * turned[1], drift * forward])
-            flow["position"] = np.array([wall(x, width - 1), wall(y, height - 1), wall(z, depth - 1)])
+            flow["position"] = np.array([wall(x, width - 1), wall(y, height - 1), min(max(z, 0), depth - 1)])
             flow["energy"] = flow["energy"] * (1 + head(h, params["energy"]))
         if exchange == "pool":
             weights = params["exchange"]

@@ -154,13 +154,19 @@ def moved(position: Array, push: Array, static: Any, key: Array | None) -> tuple
 
 
 def within_walls(position: Array, limits: Array, walls: str) -> Array:
-    """A position in 0 .. limits. "through": its gradient is that of the position outside; "reflect"; "clip"."""
+    """A position in 0 .. limits. "through": its gradient is that of the position outside; "reflect"; "clip".
+
+    A flow is not reflected along z, where it has arrived.
+    """
     limits = limits.reshape((1,) * (position.ndim - 1) + (3,))
     if walls == "reflect":
-        position = jnp.abs(position)
-        position = limits - jnp.abs(limits - position)
+        turned = jnp.abs(position)
+        turned = limits - jnp.abs(limits - turned)
+        position = jnp.concatenate([turned[..., :2], position[..., 2:]], -1)
     inside = jnp.clip(position, 0, limits)
-    return inside + (position - jax.lax.stop_gradient(position)) if walls == "through" else inside
+    if walls != "through":
+        return inside
+    return jax.lax.stop_gradient(inside) + (position - jax.lax.stop_gradient(position))  # the second term is exactly 0
 
 
 def run(params: Params, inputs: Array, static: Any, steps: int, key: Array | None = None) -> tuple[Flows, Array, Array]:

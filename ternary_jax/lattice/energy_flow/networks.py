@@ -72,7 +72,7 @@ class Carrier(nn.Module):
             )(h)
             bias = self.param(f"bias_{layer}", nn.initializers.zeros, (self.width,))
             (r, z, n), (ur, uz, un) = thirds(given), thirds(kept)
-            n = jnp.tanh(n + nn.sigmoid(r + ur) * (un + bias))
+            n = jnp.tanh(n + nn.sigmoid(r + ur) * (un + jnp.broadcast_to(bias, un.shape)))
             x = n + nn.sigmoid(z + uz) * (h - n)
             found.append(x)
         return jnp.stack(found)
