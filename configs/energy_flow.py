@@ -70,7 +70,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.model.reach = 2.0  # cells that a flow moves at most along x and y in a step
     config.model.drift = 0.0  # cells along z in a step, on average; 0.0: the output face is reached one step early
     config.model.planes = 2 if arg == "route" else 1  # output faces: at depth - 1, or at both ends of the lattice
-    config.model.walls = "through"  # gradient at the walls: "through" them, "reflect" back, or "clip" to none
+    config.model.walls = "inward"  # gradient at the walls: "inward" alone, "through" them, "reflect" back, or "clip" to none
     config.model.freeze = False  # True: a flow that has arrived stays; in training it then has no gradient
     config.model.still = False  # True: no flow moves along x and y; what a table needs beside interaction
     config.model.children = 0  # flows that each cell starts beside its first one
@@ -88,7 +88,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.losses = ConfigDict()
     config.losses.blur = ConfigDict()
     config.losses.blur.width = 4.0  # cells; width of the filter over the residual at the first step; 0.0: no filter
-    config.losses.blur.share = 0.5  # share of the run after which the width is 0
+    config.losses.blur.share = 0.8  # share of the run after which the width is 0
     config.losses.blur.padding = 4  # cells around the face into which the residual is blurred
     config.losses.push = ConfigDict()
     config.losses.push.on = True  # True: the pushes before tanh stay small, as a saturated one has no gradient

@@ -24,11 +24,12 @@ import numpy as np
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config
+from ternary_jax.config.keys import typed
 from ternary_jax.lattice import baselines, targets
 from ternary_jax.tables import columns
 
 CONFIG = lab.CONFIGS / "energy_flow.py"
-FREE = {"model.content": False, "train.batch_size": 32}  # one way for all samples
+FREE = {"model.content": False, "train.batch_size": 128, "train.steps": 2000}  # one way for all samples
 CELLS, WIDTH, AMPLITUDE = 64, 8, 0.8
 MIX = FREE | {
     "model.movement_scale": 0.01,
@@ -74,9 +75,9 @@ ROWS = {
     "shift": Row("shift", {}, LANDED, 30),
     "shift_wrapped": Row("shift_wrapped", {}, LANDED, 30),
     "mirror": Row("mirror", {}, LANDED, 30),
-    "permutation": Row("permutation", {"train.steps": 800}, LANDED, 45),
-    "permutation_1": Row("permutation", {"train.steps": 800, "data.map": 1}, LANDED, 45),
-    "permutation_2": Row("permutation", {"train.steps": 800, "data.map": 2}, LANDED, 45),
+    "permutation": Row("permutation", {}, LANDED, 45),
+    "permutation_1": Row("permutation", {"data.map": 1}, LANDED, 45),
+    "permutation_2": Row("permutation", {"data.map": 2}, LANDED, 45),
     "permutation_free": Row("permutation", FREE, GOOD, 5),
     "route": Row(
         "route",
@@ -108,13 +109,13 @@ ROWS = {
     "dense_field_4_still": Row(
         "dense", FIELD | {"interaction.radius": 4, "model.still": True, "losses.occupancy.on": False}
     ),
-    "null_no_blur": Row("permutation", {"train.steps": 800, "losses.blur.width": 0.0}),
+    "null_no_blur": Row("permutation", {"losses.blur.width": 0.0}),
     "null_still": Row("permutation", {"model.still": True}),
     "null_round": Row("shift", {"model.collect": "round"}),
     "null_average": Row("shift", {"model.collect": "average"}),
-    "null_frozen": Row("permutation", {"start.frozen": ("neuron", "carrier"), "train.steps": 800}),
-    "null_raw_position": Row("permutation", {"model.frequencies": 0, "train.steps": 800}),
-    "null_clipped": Row("permutation", {"model.walls": "clip", "train.steps": 800}),
+    "null_frozen": Row("permutation", {"start.frozen": ("neuron", "carrier")}),
+    "null_raw_position": Row("permutation", {"model.frequencies": 0}),
+    "null_clipped": Row("permutation", {"model.walls": "clip"}),
 }
 
 
@@ -144,7 +145,7 @@ def main() -> None:
 def trained(name: str, seeds: int, changes: list[str]) -> dict[str, Any]:
     """All seeds of a row in one program: the last metrics, and the CPU seconds of a seed."""
     row = ROWS[name]
-    given = {"runs": seeds} | row.changes | dict(change.split("=", 1) for change in changes)
+    given = {"runs": seeds} | row.changes | typed(changes)
     config = load_config(f"{CONFIG}:{row.target}", given)
     chunk = lab.Chunk(config)
     state = chunk.init(chunk.hypers)

@@ -164,6 +164,8 @@ def within_walls(position: Array, limits: Array, walls: str) -> Array:
         turned = limits - jnp.abs(limits - turned)
         position = jnp.concatenate([turned[..., :2], position[..., 2:]], -1)
     inside = jnp.clip(position, 0, limits)
+    if walls == "inward":
+        return _clip_inward(position, limits)
     if walls != "through":
         return inside
     return jax.lax.stop_gradient(inside) + (position - jax.lax.stop_gradient(position))  # the second term is exactly 0
@@ -240,6 +242,21 @@ def size(static: Any) -> tuple[int, int, int]:
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+@jax.custom_vjp
+def _clip_inward(position: Array, limits: Array) -> Array:
+    """Clip to 0 .. limits; from outside, only a gradient passes whose descent leads back inside."""
+    return jnp.clip(position, 0, limits)
+
+
+def _clip_inward_bwd(kept, gradient):
+    position, limits = kept
+    stays = (position < 0) & (gradient > 0) | (position > limits) & (gradient < 0)
+    return jnp.where(stays, 0, gradient), jnp.zeros_like(limits)
+
+
+_clip_inward.defvjp(lambda position, limits: (jnp.clip(position, 0, limits), (position, limits)), _clip_inward_bwd)
 
 
 def _held(before: Flows, after: Flows) -> Flows:

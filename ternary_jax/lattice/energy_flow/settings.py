@@ -34,7 +34,7 @@ KEYS = {
     "model.reach": real(0, 256),
     "model.drift": real(0, 256),
     "model.planes": integer(1, 2),
-    "model.walls": choice("through", "reflect", "clip"),
+    "model.walls": choice("inward", "through", "reflect", "clip"),
     "model.freeze": flag(),
     "model.still": flag(),
     "model.children": integer(0, 64),
