@@ -32,6 +32,7 @@ CONFIG = lab.CONFIGS / "energy_flow.py"
 FREE = {"model.content": False, "train.batch_size": 128, "train.steps": 2000}  # one way for all samples
 CELLS, WIDTH, AMPLITUDE = 64, 8, 0.8
 MIX = FREE | {
+    "train.batch_size": 32,
     "model.movement_scale": 0.01,
     "losses.blur.width": 0.0,
     "losses.occupancy.on": True,
@@ -72,9 +73,9 @@ GOOD = {"r2": (0.99, 0.98)}
 LANDED = GOOD | {"landing": (1.0, 0.0)}
 ROWS = {
     "identity": Row("identity", {"model.energy": "tanh"}, LANDED, 30),
-    "shift": Row("shift", {}, LANDED, 30),
-    "shift_wrapped": Row("shift_wrapped", {}, LANDED, 30),
-    "mirror": Row("mirror", {}, LANDED, 30),
+    "shift": Row("shift", {"train.steps": 400}, LANDED, 30),
+    "shift_wrapped": Row("shift_wrapped", {"train.steps": 400}, LANDED, 30),
+    "mirror": Row("mirror", {"train.steps": 400}, LANDED, 30),
     "permutation": Row("permutation", {}, LANDED, 45),
     "permutation_1": Row("permutation", {"data.map": 1}, LANDED, 45),
     "permutation_2": Row("permutation", {"data.map": 2}, LANDED, 45),
