@@ -70,7 +70,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.model.reach = 2.0  # cells that a flow moves at most along x and y in a step
     config.model.drift = 0.0  # cells along z in a step, on average; 0.0: the output face is reached one step early
     config.model.planes = 2 if arg == "route" else 1  # output faces: at depth - 1, or at both ends of the lattice
-    config.model.walls = "inward"  # gradient at the walls: "inward" alone, "through" them, "reflect" back, or "clip" to none
+    config.model.walls = "inward"  # gradient at a wall: "inward" alone; "through", "reflect" or "clip"
     config.model.freeze = False  # True: a flow that has arrived stays; in training it then has no gradient
     config.model.still = False  # True: no flow moves along x and y; what a table needs beside interaction
     config.model.children = 0  # flows that each cell starts beside its first one

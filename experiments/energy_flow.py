@@ -6,14 +6,16 @@
 A row trains all seeds in one program and prints, over the seeds, the median and in brackets the worst of r2 on fresh
 faces, the landing accuracy, the coverage of the output face, and the CPU seconds of a seed, without compiling: until
 the end, and until r2 was .95 and .99. `baselines` prints what the mean, a map of each cell, all linear maps, a
-perceptron and a transformer make of every target. Writes results/energy_flow.json; rows that are not named keep their
-values. Nothing else may run beside it.
+perceptron and a transformer make of every target. `picture` trains two models and draws results/energy_flow.png. Writes
+results/energy_flow.json; rows that are not named keep their values. Nothing else may run beside it.
 """
 
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -23,9 +25,10 @@ import lab
 import numpy as np
 
 from ternary_jax import terminal
-from ternary_jax.config import load_config
+from ternary_jax.config import load_config, split
 from ternary_jax.config.keys import typed
 from ternary_jax.lattice import baselines, targets
+from ternary_jax.lattice.energy_flow import adaptive, figures, flow
 from ternary_jax.tables import columns
 
 CONFIG = lab.CONFIGS / "energy_flow.py"
@@ -123,16 +126,19 @@ ROWS = {
 def main() -> None:
     """Train and measure the named rows, print them and write the results."""
     parser = lab.parser(__doc__, seeds=5)
-    parser.add_argument("rows", nargs="*", metavar="ROW", choices=["baselines", *ROWS, []], help="see above")
+    parser.add_argument("rows", nargs="*", metavar="ROW", choices=["baselines", "picture", *ROWS, []], help="see above")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change to all rows, to try")
     given = parser.parse_args()
     if not given.rows:
-        print("\n".join(["baselines", *ROWS]))
+        print("\n".join(["baselines", "picture", *ROWS]))
         return
     file = lab.folder(given) / "energy_flow.json"
     found = json.loads(file.read_text()) if file.exists() else {}
     rows = found.get("rows", {})
     for name in given.rows:
+        if name == "picture":
+            terminal.say(f"wrote {lab.save(picture(), 'energy_flow', given)}")
+            continue
         if name == "baselines":
             found["baselines"] = {target: measured_baselines(target, given.seeds) for target in targets.NAMES}
             print(table_of_baselines(found["baselines"]))
@@ -141,6 +147,29 @@ def main() -> None:
         print(table({name: rows[name]}), flush=True)
     if not given.set:
         lab.write("energy_flow", {"rows": rows, "baselines": found.get("baselines", {})}, given)
+
+
+def picture() -> Any:
+    """The ways, landings and arrivals of one mirror, and of one permutation whose flows stay where they arrive."""
+    figure = lab.figure(12, 7)
+    for k, name in enumerate(("mirror", "permutation")):
+        changes = FREE | {"data.target": name, "model.steps": 8, "model.reach": 1.0, "model.drift": 0.6}
+        config = load_config(f"{CONFIG}:{name}", changes | {"model.freeze": k == 1, "losses.distance.on": k == 1})
+        with tempfile.TemporaryDirectory() as folder:
+            lab.trained(config, Path(folder, "run"))
+            run = lab.workdir.open(Path(folder, "run"))
+            exported, (_, params, context) = run.embeddings(0), run.model(0)
+        static, size = split(config)[0], (WIDTH, WIDTH, config.lattice.depth)
+        target = targets.make(name, WIDTH, WIDTH, config.data.shift, config.data.maps)
+        paths = exported["paths"][:, 0]
+        start = np.concatenate([np.asarray(flow.place(params, exported["inputs"], static).position[:1, :]), paths])
+        figures.ways(figure.add_subplot(2, 3, 3 * k + 1, projection="3d"), start, size)
+        figures.landings(figure.add_subplot(2, 3, 3 * k + 2), paths[-1, :, :2], size, target.destinations[0])
+        inputs = context.data["evaluated"]
+        wanted = target.apply(jnp.asarray(target.table[0]), inputs)
+        curve = adaptive.curve(params, inputs, wanted, static, 16)
+        figures.arrivals(figure.add_subplot(2, 3, 3 * k + 3), np.arange(1, 17), curve["r2"], curve["arrival"])
+    return figure
 
 
 def trained(name: str, seeds: int, changes: list[str]) -> dict[str, Any]:

@@ -235,3 +235,22 @@ def commits(found: Mapping[str, Any]) -> list[Row]:
         ratio = f"{one['ratio']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
         lines.append([name, f"{one['before']:,.2f}", f"{one['now']:,.2f}", ratio])
     return lines
+
+
+def flows(found: Mapping[str, Any]) -> list[Row]:
+    """Median and worst seed of each row of the energy-flow lattice, then the baselines of each target."""
+    lines: list[Row] = [["row", "r2: median (worst)", "landing", "coverage", "steps", "CPU s of a seed", "parameters"]]
+    for name, row in found["rows"].items():
+        cells = [two(row["metrics"].get(key)) for key in ("r2", "landing", "coverage")]
+        lines.append([f"`{name}`", *cells, f"{row['steps']:,}", f"{row['cpu_s']:.0f}", f"{row['parameters']:,}"])
+    for target, scores in found["baselines"].items():
+        for name, score in scores.items():
+            if not name.endswith("parameters"):
+                size = scores.get(f"{name}, parameters")
+                lines.append([f"{target}: {name}", f"{score:.4f}", *[""] * 4, f"{size:,.0f}" if size else ""])
+    return lines
+
+
+def two(values: Sequence[float] | None) -> str:
+    """Median and worst of a metric of which more is better."""
+    return "-" if values is None else f"{median(values):.4f} ({min(values):.4f})"

@@ -21,6 +21,7 @@ from lab_result_rows import (
     diagram,
     each,
     faults,
+    flows,
     held_out,
     homeostasis,
     named,
@@ -102,6 +103,12 @@ SECTIONS: dict[str, Section] = {
         ),
     ),
     "embed_tree": Section("The residue tree as a table of points", "embed_tree.py", "3^5 operations.", tree),
+    "energy_flow": Section(
+        "The energy-flow lattice",
+        "energy_flow.py ROW",
+        "r2 is of fresh faces; several seeds are trained in one program, and CPU seconds are those of one of them.",
+        flows,
+    ),
     "bench_step": Section(
         "A training step of v5_12",
         "bench_step.py",
