@@ -23,7 +23,7 @@ SIZES = {
 
 def get_config(arg: str = "permutation") -> ConfigDict:
     config = read(Path(__file__).with_name("defaults.py"))
-    config.task = "ternary_jax.lattice.energy_flow.task"
+    config.task = "ternary_jax.lattice.energy_flow.task"  # the module with make_task
 
     config.train.epochs = 0  # 0: train.steps sets the length, as every step draws new faces
     config.train.steps = 600  # length of a run; lengths below in epochs are in steps
@@ -59,7 +59,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.model.hidden = 64  # units of each layer of the carrier
     config.model.layers = 1  # layers of the carrier
     config.model.neuron_hidden = 32  # units of both hidden layers of the neuron
-    config.model.neuron_output = 64
+    config.model.neuron_output = 64  # outputs of the neuron, which the carrier reads
     config.model.movement_hidden = 64  # units of the hidden layer before the movement
     config.model.movement_scale = 0.1  # deviation of the last weights of the movement, times sqrt(movement_hidden)
     config.model.frequencies = 3  # Fourier features of the position, for each axis sin and cos; 0: the position alone
@@ -92,19 +92,19 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.losses.blur.padding = 4  # cells around the face into which the residual is blurred
     config.losses.push = ConfigDict()
     config.losses.push.on = True  # True: the pushes before tanh stay small, as a saturated one has no gradient
-    config.losses.push.weight = 1e-3
+    config.losses.push.weight = 1e-3  # of the mean square of all pushes
     config.losses.occupancy = ConfigDict()
     config.losses.occupancy.on = False  # True: as many flows on each cell; needed where flows interact
-    config.losses.occupancy.weight = 0.3
+    config.losses.occupancy.weight = 0.3  # of the mean square of the flows on a cell, less 1
     config.losses.distance = ConfigDict()
     config.losses.distance.on = False  # True: the way along z that is left at the end
-    config.losses.distance.weight = 0.02
+    config.losses.distance.weight = 0.02  # for each cell of that way, in the mean over the flows
 
     config.start = ConfigDict()
     config.start.frozen = ()  # groups of parameters that are not trained, such as ("neuron", "carrier")
 
     config.targets = ConfigDict()
-    config.targets.r2 = 0.99
+    config.targets.r2 = 0.99  # r2 from which a run has reached its target
     if arg in SIZES:
         lattice, model, train = config.lattice, config.model, config.train
         lattice.width, lattice.height, lattice.depth, model.steps, model.hidden, model.layers, *faces = SIZES[arg]

@@ -27,7 +27,7 @@ import numpy as np
 from ternary_jax import terminal
 from ternary_jax.config import load_config, split
 from ternary_jax.config.keys import typed
-from ternary_jax.lattice import baselines, targets
+from ternary_jax.lattice import baselines, models, targets
 from ternary_jax.lattice.energy_flow import adaptive, figures, flow
 from ternary_jax.tables import columns
 
@@ -249,8 +249,8 @@ def measured_baselines(target: str, seeds: int) -> dict[str, Any]:
         "ridge": baselines.score(fresh[0] @ matrix + constant, fresh[1]),
     }
     networks = {
-        "perceptron": (baselines.Perceptron(256, CELLS * made.planes), 3000, 3e-3),
-        "transformer": (baselines.Transformer(36, 4, 3, made.planes), 600, 3e-3),
+        "perceptron": (models.Perceptron(256, CELLS * made.planes), 3000, 3e-3),
+        "transformer": (models.Transformer(36, 4, 3, made.planes), 600, 3e-3),
     }
     for name, (network, steps, rate) in networks.items():
         scores = []

@@ -36,6 +36,7 @@ ROOMS = {
     "analysis": {"config", "workdir", "grokking"},
     "vae": {"config", "workdir", "control", "engine"},
     "addition": {"config", "workdir", "control", "engine"},
+    "lattice": {"config", "workdir", "control", "engine"},
 }
 COMMANDS = {"__init__", "main", "analyze", "command_line"}
 # workdir/ returns a model that is ready for the functions of its task, so it makes their Context.

@@ -5,14 +5,12 @@ Faces are rows here: inputs (n, S), outputs (n, planes S).
 
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
 
-from ternary_jax.initializers import uniform
 from ternary_jax.lattice import faces, metrics
 
 Rows = np.ndarray
@@ -34,38 +32,6 @@ def ridge(x: Rows, y: Rows, penalty: float = 1e-3) -> tuple[Rows, Rows]:
     centred, n = x - x.mean(0), len(x)
     matrix = np.linalg.solve(centred.T @ centred + penalty * n * np.eye(x.shape[1]), centred.T @ (y - y.mean(0)))
     return matrix, y.mean(0) - x.mean(0) @ matrix
-
-
-class Perceptron(nn.Module):
-    """A hidden layer of GELU units between all inputs and all outputs."""
-
-    hidden: int
-    out: int
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        x = nn.gelu(nn.Dense(self.hidden, kernel_init=uniform)(x))
-        return nn.Dense(self.out, kernel_init=uniform)(x)
-
-
-class Transformer(nn.Module):
-    """The cells are tokens: layers of attention and GELU units, normalised before each (Xiong et al., 2002.04745)."""
-
-    width: int
-    heads: int
-    layers: int
-    planes: int
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        place = self.param("place", nn.initializers.normal(0.5), (x.shape[-1], self.width))
-        x = nn.Dense(self.width, kernel_init=uniform)(x[..., None]) + place[None]
-        for _ in range(self.layers):
-            x = x + nn.MultiHeadDotProductAttention(self.heads, kernel_init=uniform)(nn.LayerNorm()(x))
-            hidden = nn.gelu(nn.Dense(2 * self.width, kernel_init=uniform)(nn.LayerNorm()(x)))
-            x = x + nn.Dense(self.width, kernel_init=uniform)(hidden)
-        found = nn.Dense(self.planes, kernel_init=uniform)(nn.LayerNorm()(x))
-        return jnp.moveaxis(found, -1, -2).reshape(len(x), -1)
 
 
 def train(network: Any, draw: Any, key: Array, steps: int, rate: float) -> Any:

@@ -12,12 +12,11 @@ def ways(axes: Any, paths: np.ndarray, size: tuple[int, int, int], most: int = 6
 
     paths (steps, n, 3) of one sample, from the start on; each way has a colour by its cell on the input face
     """
-    import matplotlib as mpl
-
     shown = np.linspace(0, paths.shape[1] - 1, min(most, paths.shape[1])).astype(int)
     for n in shown:
         x, y, z = paths[:, n].T
-        axes.plot(x, z, y, color=mpl.colormaps["viridis"](paths[0, n, 0] / (size[0] - 1)), linewidth=0.9, alpha=0.8)
+        share = paths[0, n, 0] / (size[0] - 1)
+        axes.plot(x, z, y, color=(0.15 + 0.7 * share, 0.45, 0.75 - 0.5 * share), linewidth=0.9, alpha=0.8)
     for step, color in ((0, FIRST), (-1, LAST)):
         x, y, z = paths[step, shown].T
         axes.scatter(x, z, y, s=7, color=color, depthshade=False)

@@ -13,7 +13,7 @@ from jax import Array
 
 from ternary_jax.lattice import faces
 from ternary_jax.lattice.energy_flow import interaction
-from ternary_jax.lattice.energy_flow.networks import Carrier, Head, Neuron
+from ternary_jax.lattice.energy_flow.models import Carrier, Exchange, Head, Neuron
 
 Params = dict[str, Any]
 
@@ -40,11 +40,11 @@ class Flows(NamedTuple):
 class Networks(NamedTuple):
     """The modules of a config; each has the parameter group of its name, and `children` and `spread` are arrays."""
 
-    neuron: Neuron
-    carrier: Carrier
-    movement: Head
-    energy: Head
-    exchange: interaction.Exchange
+    neuron: Any
+    carrier: Any
+    movement: Any
+    energy: Any
+    exchange: Any
 
 
 def networks(static: Any) -> Networks:
@@ -57,7 +57,7 @@ def networks(static: Any) -> Networks:
         carrier=Carrier(model.hidden, model.layers, model.zero_energy, dtype),
         movement=Head(3, model.movement_hidden, model.movement_scale / model.movement_hidden**0.5, dtype),
         energy=factor if model.energy == "multiply" else replaced,
-        exchange=interaction.Exchange(static.interaction, model.channels, dtype),
+        exchange=Exchange(static.interaction, model.channels, dtype),
     )
 
 
@@ -75,7 +75,7 @@ def init(key: Array, static: Any) -> Params:
         "energy": nets.energy.init(keys[3], h),
     }
     if static.interaction.kind != "none":
-        params["exchange"] = nets.exchange.init(keys[4], energy, h, lambda messages, _: messages)
+        params["exchange"] = nets.exchange.init(keys[4], energy, h, lambda messages, _: (messages, ()))
     params = {group: tree["params"] for group, tree in params.items()}
     if model.children:
         n = 1 + model.children

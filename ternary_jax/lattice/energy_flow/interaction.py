@@ -1,49 +1,15 @@
-"""How the flows of a sample act on each other: each gives a message, and its energy changes by what it gets back.
-
-    message = (energy A) * gate(h),    energy' = ... + (answer * gate'(h)) B
-
-Energies pass this way linearly; only the gates know where a flow is. So the map from inputs to outputs has at most the
-rank channels x steps.
-"""
+"""How the flows of a sample act on each other: what each gets back for its message. See `models.Exchange`."""
 
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ternary_jax.initializers import uniform
 from ternary_jax.lattice import faces
 
-Meet = Callable[[Array, Array], Any]
-
-
-class Exchange(nn.Module):
-    """energy (B, n, c), h (b, n, w), meet -> what meeting the others adds to the energy, and the new memory.
-
-    meet: messages (B, n, m), (queries and keys (b, n, w) each, or None) -> (answers (B, n, m), memory)
-    """
-
-    settings: Any
-    channels: int
-    dtype: Any
-
-    @nn.compact
-    def __call__(self, energy: Array, h: Array, meet: Meet) -> Any:
-        def dense(width, name, bias=True):
-            return nn.Dense(width, use_bias=bias, dtype=self.dtype, kernel_init=uniform, name=name)
-
-        m = self.settings.messages
-        message = dense(m, "message", False)(energy) * dense(m, "message_gate")(h)
-        pair = None
-        if self.settings.kind == "attention":
-            pair = dense(m, "query")(h), dense(m, "key")(h)
-        found = meet(message.astype("float32"), pair)
-        answer, memory = found if isinstance(found, tuple) else (found, ())
-        read = answer * dense(m, "answer_gate")(h)
-        return dense(self.channels, "answer", False)(read).astype("float32"), memory
+Meet = Callable[[Array, Any], tuple[Array, Any]]
 
 
 def meet(settings: Any, position: Array, memory: Any) -> Meet:

@@ -77,8 +77,10 @@ def _loss(static: Any, target: targets.Target, params: Any, batch: Array, contex
         terms["occupancy"] = jnp.mean(jnp.square(mass - 1))
     if losses.distance.on:
         terms["distance"] = jnp.mean(depth - 1 - flows.position[..., 2])
-    weights = {name: getattr(context.hypers.losses, name).weight for name in terms if name != "fit"}
-    return Loss(sum((weights[name] * terms[name] for name in weights), terms["fit"]), terms, {})
+    total = terms["fit"]
+    for name in [*terms][1:]:
+        total = total + getattr(context.hypers.losses, name).weight * terms[name]
+    return Loss(total, terms, {})
 
 
 def _evaluate(static: Any, target: targets.Target, params: Any, context: Context) -> dict[str, Array]:

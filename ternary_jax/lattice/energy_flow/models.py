@@ -99,6 +99,36 @@ class Head(nn.Module):
         return last(h).astype("float32")
 
 
+class Exchange(nn.Module):
+    """What meeting the other flows adds to the energy: energy (B, n, c), h (b, n, w) -> (B, n, c), and a new memory.
+
+        message = (energy A) * gate(h),    added = (answer * gate'(h)) B
+
+    Energies pass linearly; only the gates know where a flow is. So a map from inputs to outputs that is made this way
+    has at most the rank messages x steps.
+
+    meet: messages (B, n, m), and (queries, keys) (b, n, m) for attention, else None -> (answers (B, n, m), memory)
+    """
+
+    settings: Any
+    channels: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, energy: Array, h: Array, meet: Any) -> tuple[Array, Any]:
+        def dense(width, name, bias=True):
+            return nn.Dense(width, use_bias=bias, dtype=self.dtype, kernel_init=uniform, name=name)
+
+        m = self.settings.messages
+        message = dense(m, "message", False)(energy) * dense(m, "message_gate")(h)
+        pair = None
+        if self.settings.kind == "attention":
+            pair = dense(m, "query")(h), dense(m, "key")(h)
+        answer, memory = meet(message.astype("float32"), pair)
+        read = answer * dense(m, "answer_gate")(h)
+        return dense(self.channels, "answer", False)(read).astype("float32"), memory
+
+
 def _of_energy(width: int, zero: bool, dtype: Any) -> nn.Dense:
     """The weights of a layer for the energy, without a bias: added to those for x, they act as on the pair of both."""
     return nn.Dense(
