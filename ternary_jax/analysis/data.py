@@ -15,6 +15,7 @@ from ternary_jax.grokking.history import History
 from ternary_jax.metric import Criteria, Metric
 from ternary_jax.tables import cell, span
 from ternary_jax.workdir import Columns, Run, safe_files
+from ternary_jax.workdir import rows as log
 
 
 class Evidence(NamedTuple):
@@ -103,10 +104,7 @@ def check_evaluated(run: Run, rows: Columns) -> None:
     summary, unit = run.summary, unit_of(run.config)
     first = f"the first comes after {run.config['evaluate.cheap_every']} {unit}s"
     if summary.get("finished", False):
-        raise WorkdirError(
-            f"{run.path / 'metrics.jsonl'} has no rows, and summary.json says that the training is finished: put back "
-            "a copy, or train again in another workdir"
-        )
+        raise WorkdirError(log.none_at_the_end(run.path))
     stops = [one["stop"] for one in summary.get("runs", ())]
     if stops and all(stop["reason"] == settings.DIVERGED for stop in stops):
         raise WorkdirError(
@@ -314,7 +312,9 @@ def _files(e):
     missing = [name for name, least in wanted.items() if there(name) < least]
     missing += [f"rows of step {step:.0f}" for step in _steps_without_rows(e.rows["step"])]
     shown = ", ".join(missing[:5]) + f" and {len(missing) - 5} more" * (len(missing) > 5)
-    return _item("logs and checkpoints", not missing, f"missing: {shown}" if missing else "the files are there")
+    wrong = [f"missing: {shown}"] if missing else []
+    wrong += [f"the newest checkpoint is of another config: {differing}"] if (differing := e.run.unlike()) else []
+    return _item("logs and checkpoints", not wrong, "; ".join(wrong) or "the files are there")
 
 
 def _steps_without_rows(steps):

@@ -56,7 +56,7 @@ def test_a_workdir_begun_before_is_not_gone_on_with_and_a_finished_one_is_left_a
 def test_a_damaged_summary_is_none_and_a_damaged_config_is_refused(tmp_path):
     there = begun(tmp_path / "run")
     (there / "summary.json").write_text('{"finished": true')
-    assert claim.look(there, load_config(CONFIG)) == claim.Found()
+    assert claim.look(there, load_config(CONFIG)) == claim.Found(damaged=True)
     (there / "config.json").write_text("{")
     with pytest.raises(RunError, match=r"config\.json is damaged: put back a copy, or name another --workdir"):
         claim.look(there, load_config(CONFIG))
