@@ -196,14 +196,13 @@ def _middle(e: Evidence, values: Sequence[float]) -> str:
 def _success(criteria: Criteria, e: Evidence) -> dict[str, Any]:
     """For each level its targets, the number of runs that meet each, and whether it is possible; the level of each run.
 
-    A run with a metric beyond its best has collapsed, and reaches no level.
+    A run with a metric beyond its best, by a collapse or an altered log, reaches no level.
     """
     names = dict.fromkeys(name for asked in criteria.levels.values() for name in asked)
     measured, ends = {name: e.metrics[name] for name in names if name in e.metrics}, {n: _ends(e, n) for n in names}
 
     def met(name, target):
-        better = measured[name].better if name in measured else math.nan
-        return np.array([better * x >= better * target for x in ends[name]])
+        return np.array([name in measured and bool(measured[name].meets(x, target)) for x in ends[name]])
 
     def level(asked):
         beyond = [name for name, target in asked.items() if name in measured and measured[name].beyond(target)]
@@ -278,7 +277,7 @@ def _asked(e, name, target):
     because = _middle(e, ends)
     because += f", best possible {cell(metric.best)}" if math.isfinite(metric.best) else ""
     collapsed = [str(run["run"]) for run, x in zip(e.runs, ends, strict=True) if metric.beyond(x)]
-    because += f"; a collapse in run {', '.join(collapsed)}" if collapsed else ""
+    because += f"; beyond the best in run {', '.join(collapsed)}" if collapsed else ""
     least = "more" if metric.better > 0 else "less"
     return _of_runs(
         f"{name} of {target:.2f} or {least}, without collapse", [metric.meets(x, target) for x in ends], because

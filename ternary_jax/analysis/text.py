@@ -61,7 +61,10 @@ def _success(criteria, one, runs, settings):
             )
     if one["collapsed"]:
         collapsed = ", ".join(map(str, one["collapsed"]))
-        parts.append(f"run {collapsed}: a metric is beyond its best, a collapse: values tie, so no level is reached")
+        parts.append(
+            f"run {collapsed}: a metric is beyond its best, by a collapse, in which values tie, or an altered log: no "
+            "level is reached"
+        )
     parts += [f"{name} was not measured, so no level is reached" for name in one["not_measured"]]
     return "\n".join(parts)
 

@@ -122,15 +122,15 @@ def test_levels_count_runs_say_what_is_not_possible_and_what_is_a_collapse(tmp_p
     _, out, _ = answer(capsys, folder, "--no-figures")
     assert "success of this model " in out
     lines = {line.split()[0]: line for line in reversed(out.splitlines()) if line}
-    assert lines["Minimal"].split("-0.5:")[1].split() == ["3", "of", "3", "1:", "3", "of", "3", "2", "of", "3"]
+    assert lines["Minimal"].split("-0.5:")[1].split() == ["2", "of", "3", "1:", "3", "of", "3", "2", "of", "3"]
     assert lines["Good"].endswith("2 of 3")
-    assert "-0.8: 2 of 3" in lines["Excellent"]
+    assert "-0.8: 1 of 3" in lines["Excellent"]
     assert lines["Excellent"].endswith("1 of 3")
     assert lines["Exceptional"].endswith("not possible")
     assert "Exceptional asks for q 2.2; the best is 2.1616" in out
-    assert "run 2: a metric is beyond its best, a collapse" in out
+    assert "run 2: a metric is beyond its best, by a collapse, in which values tie, or an altered log: no level" in out
     assert "no   order of -0.70 or less, without collapse: 2 of 3 runs" in out
-    assert "a collapse in run 2" in out
+    assert "beyond the best in run 2" in out
     assert "yes  score of 0.95 or more, without collapse: 3 of 3 runs" in out
     assert "yes  more than 2,000 samples/s: median 15,000" in out
     found = json.loads((folder / "analysis.json").read_text())
