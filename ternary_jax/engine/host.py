@@ -53,10 +53,7 @@ def run(
     workdir, started, config = Path(workdir), time.time() if started is None else started, validated_again(config)
     found = claim.look(workdir, config)
     if found.finished:
-        more = f"a greater config.train.{unit(config.train)} goes on if no schedule depends on it"
-        terminal.say(f"{workdir} is finished: nothing was changed; {more}; to train again, name another --workdir")
-        if not next(log.undamaged(workdir, config.runs), None):
-            terminal.say(log.none_at_the_end(workdir))
+        _say_finished(workdir, config)
         return found.finished
     if found.damaged:
         terminal.say(f"{workdir / 'summary.json'} was damaged: it is written again at the end of the training")
@@ -85,6 +82,13 @@ def run(
     ):
         interrupts.at_once.set()
         return _train(training, programs, interrupts, bool(found.earlier))
+
+
+def _say_finished(workdir: Path, config: Any) -> None:
+    more = f"a greater config.train.{unit(config.train)} goes on if no schedule depends on it"
+    terminal.say(f"{workdir} is finished: nothing was changed; {more}; to train again, name another --workdir")
+    if not next(log.undamaged(workdir, config.runs), None):
+        terminal.say(log.none_at_the_end(workdir))
 
 
 def _train(training: Training, programs: tuple[Any, Chunk], interrupts: session.Interrupts, longer: bool):

@@ -51,12 +51,13 @@ def _checkpoints_are_lost(training: Training, last: int) -> bool:
     """Whether a workdir without a checkpoint had one. last: the step of its last row.
 
     A run that is killed, or finds the disk full, may have rows up to the second checkpoint that is due, and none on the
-    disk: the first is written in the background, and waited for when the second is due. It has the empty folder.
+    disk: the first is written in the background, and waited for when the second is due. It has the empty folder. A
+    summary is written after the last save, so it tells of one, unless all runs diverged.
     """
     workdir, due, told = training.workdir, training.plan.checkpoint, {}
     with suppress(WorkdirError):
         told = forms.read_summary(workdir, training.static.runs)
     stops = [run["stop"] for run in told.get("runs", ())]
-    saved = told.get("finished", False) or any(one["reason"] == "interrupted" and one["step"] for one in stops)
+    saved = told.get("finished", False) or any(one["reason"] != "diverged" and one["step"] for one in stops)
     folder_is_gone = not safe_files.kind(workdir / "checkpoints")
     return bool(saved or last > 2 * due or (folder_is_gone and last >= due))
