@@ -23,7 +23,7 @@ from ternary_jax.engine.host_context import Clock, Training
 from ternary_jax.engine.plan import plan
 from ternary_jax.engine.program import Chunk, make_train, measured_metrics
 from ternary_jax.engine.step import observables
-from ternary_jax.errors import RunError
+from ternary_jax.errors import RunError, WorkdirError
 from ternary_jax.workdir import checkpoint, claim, tensorboard
 from ternary_jax.workdir import rows as log
 
@@ -87,8 +87,11 @@ def run(
 def _say_finished(workdir: Path, config: Any) -> None:
     more = f"a greater config.train.{unit(config.train)} goes on if no schedule depends on it"
     terminal.say(f"{workdir} is finished: nothing was changed; {more}; to train again, name another --workdir")
-    if not next(log.undamaged(workdir, config.runs), None):
-        terminal.say(log.none_at_the_end(workdir))
+    try:
+        if not next(log.undamaged(workdir, config.runs), None):
+            terminal.say(log.none_at_the_end(workdir))
+    except WorkdirError as e:  # it is a link, for example
+        terminal.say(str(e))
 
 
 def _train(training: Training, programs: tuple[Any, Chunk], interrupts: session.Interrupts, longer: bool):

@@ -45,7 +45,7 @@ def open_log(workdir: Path, step: int, since: float, runs: int) -> tuple[Log, li
     safe_files.check_file(path)
     for n, line in enumerate(safe_files.read_lines(path) if step else (), 1):  # noqa: B007
         try:
-            row = parse(line if line.endswith(b"\n") else b"", runs)
+            row = _ended(line, runs)
         except ValueError:
             damaged += 1
             continue
@@ -64,7 +64,7 @@ def undamaged(workdir: Path, runs: int) -> Iterator[tuple[int, dict[str, Any]]]:
     """(number of its line, row) of each row of metrics.jsonl that `open_log` would keep. runs: as in `open_log`."""
     for number, line in enumerate(safe_files.read_lines(workdir / "metrics.jsonl"), 1):
         with suppress(ValueError):
-            yield number, parse(line if line.endswith(b"\n") else b"", runs)
+            yield number, _ended(line, runs)
 
 
 def seeds_of(config: Mapping[str, Any]) -> Sequence[int]:
@@ -161,6 +161,11 @@ def is_number(value: Any) -> bool:
 def is_name(value: Any) -> bool:
     """Whether this is a text that can be shown as a name: printable, so without an end of line, and not long."""
     return isinstance(value, str) and len(value) <= NAME and value.isprintable()
+
+
+def _ended(line: bytes, runs: int) -> dict[str, Any]:
+    """The row in a line as from `parse`; a ValueError also for a line without its end, which was cut short."""
+    return parse(line if line.endswith(b"\n") else b"", runs)
 
 
 def _lines(rows: Sequence[Row]) -> bytes:

@@ -374,6 +374,10 @@ def test_what_is_wrong_with_a_finished_workdir_is_said(cut, capfd):
         f"{cut / 'metrics.jsonl'} has no rows, and summary.json says that the training is finished: put back a copy, "
         "or train again in another workdir"
     )
+    (cut / "metrics.jsonl").unlink()
+    (cut / "metrics.jsonl").symlink_to("config.json")
+    toy_run(cut)
+    assert "metrics.jsonl is a link" in capfd.readouterr().err
 
 
 def test_rows_that_a_log_has_lost_are_said(tmp_path, capfd):
