@@ -209,8 +209,9 @@ def _success(criteria: Criteria, e: Evidence) -> dict[str, Any]:
         runs = {name: int(met(name, target).sum()) for name, target in asked.items()}
         return {"asked": asked, "runs": runs, "not_possible": beyond}
 
-    collapsed = np.array([any(m.beyond(ends[name][k]) for name, m in measured.items()) for k in range(len(e.runs))])
-    passed = [np.all([met(*one) for one in asked.items()], 0) & ~collapsed for asked in criteria.levels.values()]
+    beyond = {name: np.array([bool(metric.beyond(x)) for x in ends[name]]) for name, metric in measured.items()}
+    any_beyond = np.any([*beyond.values(), np.zeros(len(e.runs), bool)], 0)
+    passed = [np.all([met(*one) for one in asked.items()], 0) & ~any_beyond for asked in criteria.levels.values()]
     reached = np.max([np.where(good, k, 0) for k, good in enumerate(passed, 1)], 0)
     order = ("none", *criteria.levels)
     return {
@@ -222,7 +223,7 @@ def _success(criteria: Criteria, e: Evidence) -> dict[str, Any]:
         "median": {name: _median(ends[name]) for name in names},
         "finals": ends,
         "reached": [order[k] for k in reached],
-        "collapsed": [run["run"] for run, beyond in zip(e.runs, collapsed, strict=True) if beyond],
+        "beyond": {name: [e.runs[k]["run"] for k in np.flatnonzero(one)] for name, one in beyond.items() if one.any()},
         "not_measured": [name for name in names if not np.isfinite(ends[name]).any()],
     }
 

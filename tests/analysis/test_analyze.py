@@ -128,7 +128,7 @@ def test_levels_count_runs_say_what_is_not_possible_and_what_is_a_collapse(tmp_p
     assert lines["Excellent"].endswith("1 of 3")
     assert lines["Exceptional"].endswith("not possible")
     assert "Exceptional asks for q 2.2; the best is 2.1616" in out
-    assert "run 2: a metric is beyond its best, by a collapse, in which values tie, or an altered log: no level" in out
+    assert "order is beyond its best in run 2: a collapse, in which values tie, or an altered log; no level is" in out
     assert "no   order of -0.70 or less, without collapse: 2 of 3 runs" in out
     assert "beyond the best in run 2" in out
     assert "yes  score of 0.95 or more, without collapse: 3 of 3 runs" in out
