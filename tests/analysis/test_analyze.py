@@ -137,6 +137,15 @@ def test_levels_count_runs_say_what_is_not_possible_and_what_is_a_collapse(tmp_p
     assert found["success"]["this model"]["reached"] == ["Excellent", "Good", "none"]
 
 
+def test_a_run_beyond_the_best_reaches_no_level_also_one_that_does_not_ask_for_that_metric(tmp_path, capsys):
+    folder = workdir(tmp_path / "run", "steady", runs=1, change=lambda row: row | dict(score=0.9, order=-0.95))
+    levels = {"Low": {"score": 0.8}, "High": {"score": 0.85, "order": -0.7}}
+    edit(folder / "summary.json", criteria=[CRITERIA._replace(levels=levels)._asdict()])
+    _, out, _ = answer(capsys, folder, "--no-figures")
+    assert json.loads((folder / "analysis.json").read_text())["success"]["this model"]["reached"] == ["none"]
+    assert "order is beyond its best in run 0: a collapse" in out
+
+
 def test_an_unfinished_run_is_analysed_without_the_line_that_is_being_written(tmp_path, capsys):
     status, out, _ = answer(capsys, workdir(tmp_path / "run", "steady", finished=False), "--no-figures")
     assert status == 0
