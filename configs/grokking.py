@@ -16,13 +16,12 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from ternary_jax.config import read
+from ternary_jax.config import check_variant, read
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """`arg` is what follows a colon in --config=FILE:ARG: "random", or nothing."""
-    if arg not in ("", "random"):
-        raise ValueError(f"configs/grokking.py has no variant {arg!r}: there is random")
+    check_variant(arg, ["random"])
     config = read(Path(__file__).with_name("v5_12_4.py"))
     config.train.epochs = 500
     config.train.learning_rate = 8e-4  # at phase rate 1.0; weight decay stays at 1e-4, which is low for grokking

@@ -14,7 +14,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ternary_jax.config import read
+from ternary_jax.config import check_variant, read
 
 # Variant -> hyperbolic losses. The comments give exploration / structure, in the words of the documents.
 VARIANTS = {
@@ -29,8 +29,7 @@ VARIANTS = {
 
 def get_config(arg: str = "") -> ConfigDict:
     """`arg` is what follows a colon in --config=FILE:ARG: one of VARIANTS."""
-    if arg not in VARIANTS:
-        raise ValueError(f"configs/v5_10.py has no variant {arg!r}: there are {', '.join(filter(None, VARIANTS))}")
+    check_variant(arg, filter(None, VARIANTS))
     config = read(Path(__file__).with_name("vae.py"))
     config.train.epochs = 120
     config.train.learning_rate = 2e-3

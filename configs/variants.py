@@ -17,13 +17,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ternary_jax.config import read
+from ternary_jax.config import check_variant, read
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """`arg` is what follows a colon in --config=FILE:ARG: one of VARIANTS."""
-    if arg and arg not in VARIANTS:
-        raise ValueError(f"configs/variants.py has no variant {arg!r}: there are {', '.join(VARIANTS)}")
+    check_variant(arg, VARIANTS)
     config = read(Path(__file__).with_name("v5_12.py"))
     config.train.schedule = "cosine"
     config.train.learning_rate = 4e-3

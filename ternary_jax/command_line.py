@@ -71,6 +71,7 @@ def parse(argv: Sequence[str], text: str) -> Given:
     values, overrides = {}, []
     for arg in joined(argv):
         name, equals, value = re.sub("^--?", "--", arg).partition("=")
+        name, value = name.rstrip(), value.strip() if name.startswith("--config.") else value
         if name in ALONE and not equals:
             values[name] = ""
         elif name not in PLACEHOLDERS and not name.startswith("--config."):
@@ -113,11 +114,13 @@ def show(text: str) -> None:
     141 is the status of SIGPIPE, as after `| head`. The signal itself stays ignored, as Python has it: it would also
     end a training whose stderr goes into a pipe.
     """
+    complete = "what this command has written into a workdir is complete"
+    if sys.stdout is None:  # as after >&-; print would write nothing
+        fail(f"stdout cannot be written (it is closed): send it to a terminal or a file; {complete}", 1)
     try:
         print(terminal.printable(text), flush=True)
     except OSError as e:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes stdout again when it exits
         if isinstance(e, BrokenPipeError):
             sys.exit(128 + signal.SIGPIPE)
-        fix = "send it to where there is space; what this command has written into a workdir is complete"
-        fail(f"stdout cannot be written ({e.strerror}): {fix}", 1)
+        fail(f"stdout cannot be written ({e.strerror}): send it to where there is space; {complete}", 1)

@@ -90,11 +90,16 @@ def truth_table(index: Any) -> Any:
 def n_operations(n_digits: int = 9, p: int = 3) -> int:
     """N = p^D; a ValueError unless p is prime and D >= 1."""
     p, n_digits = operator.index(p), operator.index(n_digits)
-    if p < 2 or any(p % k == 0 for k in range(2, int(p**0.5) + 1)):
+    if not is_prime(p):
         raise ValueError(f"p must be a prime, not {p}: with any other p^-v is no norm")
     if n_digits < 1:
         raise ValueError(f"n_digits must be at least 1, not {n_digits}")
     return p**n_digits
+
+
+def is_prime(p: int) -> bool:
+    """Whether p is a prime, by trial division."""
+    return p >= 2 and all(p % k for k in range(2, int(p**0.5) + 1))
 
 
 def _index(index: Any, n_digits: int, p: int) -> Any:

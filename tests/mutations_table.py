@@ -377,7 +377,7 @@ ROWS = (
     ("speed_of_one_run", "ternary_jax/analysis/data.py", ANALYSIS,
      "rate = len(e.runs) * float(", "rate = float("),
     ("success_of_a_collapse", "ternary_jax/analysis/data.py", ANALYSIS,
-     "in asked.items()], 0) & ~collapsed for asked", "in asked.items()], 0) for asked"),
+     "in asked.items()], 0) & ~any_beyond for asked", "in asked.items()], 0) for asked"),
     ("runs_of_other_splits_are_apart", "ternary_jax/analysis/settings.py", SETTINGS,
      'if not name.endswith("seed")}', 'if name != "seed"}'),
     ("the_worst_is_the_least", "ternary_jax/analysis/settings.py", SETTINGS,

@@ -27,9 +27,9 @@ def begun(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     files.write_json(folder / "config.json", claim.contents(load_config(CONFIG)))
-    lines = [row(step, gradient_norm=1.0) for step in (4, 8)]
+    lines = [row(step, seed=0, gradient_norm=1.0) for step in (4, 8)]
     (folder / "metrics.jsonl").write_text("".join(files.dumps(one) + "\n" for one in lines))
-    ends = [describe(0, stop={"reason": "epochs done", "step": 8, "detail": ""})]
+    ends = [describe(0, seed=0, stop={"reason": "epochs done", "step": 8, "detail": ""})]
     facts = {"finished": True, "criteria": [], "notes": []}
     files.write_json(folder / "summary.json", summary.summarise(lines, "toy", METRICS, ends, {}, **facts))
     exports.write(folder, 0, {"x": np.arange(3.0)})

@@ -108,7 +108,7 @@ def test_a_config_is_locked_and_has_plain_values(file):
         ("train.schedule", "constant", "constant"),
         ("model.name", "1e3", "1e3"),
         ("model.name", "x=y", "x=y"),
-        ("model.name", " a ", " a "),
+        ("model.name", " a ", "a"),
         ("model.hidden", "64,64", (64, 64)),
         ("model.hidden", "(64, 64)", (64, 64)),
         ("model.hidden", "[8]", (8,)),
@@ -232,6 +232,10 @@ def test_the_check_of_a_task_can_refuse_a_config(file, a_task, monkeypatch):
         ("model.parts=one,", "give a tuple, each some text"),
         ("train.epoch=3", "config.train.epoch=3 is not allowed: there is no such key; the nearest is train.epochs"),
         ("model.hiden=3", "the nearest is model.hidden"),
+        ("tr\N{CYRILLIC SMALL LETTER A}in.epochs=3", "as its character 3, '\N{CYRILLIC SMALL LETTER A}', is "
+         "CYRILLIC SMALL LETTER A (U+0430); the nearest is train.epochs"),
+        ("seed=1,1", "config.seed=(1, 1) makes runs 0 and 1 the same, as they differ in no other value either: give "
+         "run 1 another seed, or leave it out"),
         ("zzz=3", "there is no such key; there are task, seed, runs, train.epochs"),
         ("train=3", "config.train=3 is not allowed: it is a group; set one of its keys, train.epochs, tr"),
         ("train.epochs.x=3", "there is no such key; the nearest is train.epochs"),
@@ -262,6 +266,11 @@ def test_what_is_refused_is_named_with_what_is_allowed(file, override, words):
         ("train.remat", 1, "give true or false"),
         ("train.clip_norm", 10**400, "give a number"),
         ("train.clip_norm", float("inf"), "give a number"),
+        (
+            "train.learning_rate",
+            np.array([1e-3, 2e-3]),
+            "as several values have to be a tuple, and this is of type nda",
+        ),
         ("train", {"epochs": 3}, "it is a group"),
         ("task", 3, "config.task=3 has to be the name of a task module"),
         (3, 3, "config.3=3 is not allowed: there is no such key"),
@@ -298,6 +307,10 @@ def test_a_wrong_value_in_a_mapping_is_named_with_what_is_allowed(file, key, val
         ("read('vea')", '{}, line 8: read("vea"): there is no packaged config of this name; there are closed_form'),
         ("read('/')", '{}, line 8: read("/") is a folder, and a config is a Python file with get_config(): give'),
         ("read('vae:x')", "configs/vae.py has no variant 'x'; give "),
+        ("read('v5_10:x')", "{}, line 8: read(\"v5_10:x\"): v5_10 has no variant 'x': there are statenet, disabled, "
+         "prior, ranking, all; give one, such as v5_10:statenet"),
+        ("read(__file__)", '{0}, line 8: read("{0}"): this file is being read, so the config would start from itself; '
+         "start from another file"),
         ("1 +", "{}, line 8: SyntaxError: invalid syntax; correct this line"),
     ],
 )  # fmt: skip
@@ -313,6 +326,19 @@ def test_a_missing_file_function_or_variant_is_refused(tmp_path, file):
     nowhere = refused(tmp_path / "nowhere.py")
     assert "there is no such file; those of this repository are in configs/" in nowhere
     assert "has no variant 'x'" in refused(f"{DEFAULTS}:x")
+    assert refused("v5_10:x").startswith("--config=v5_10:x: v5_10 has no variant 'x': there are statenet, disabled, ")
+    assert "correct this line" not in refused("v5_10:x")
+
+
+def test_a_file_that_reads_itself_is_refused_with_its_line(tmp_path):
+    path, other = tmp_path / "one.py", tmp_path / "other.py"
+    path.write_text("from ternary_jax.config import read\nbase = read(__file__)\ndef get_config(): return base")
+    assert refused(path).startswith(
+        f'{path}, line 2: read("{path}"): this file is being read, so the config would start'
+    )
+    other.write_text(f"from ternary_jax.config import read\ndef get_config(): return read({str(path)!r})")
+    path.write_text(f"from ternary_jax.config import read\ndef get_config(): return read({str(other)!r})")
+    assert refused(path).startswith(f'{other}, line 2: read("{path}"): this file is being read')
 
 
 def test_another_task_for_a_config_that_sets_keys_of_its_own():
@@ -412,6 +438,9 @@ def test_several_values_of_a_key_are_as_many_runs(file):
     )
     assert load_config(file, {"seed": (5, 3, 1)}).runs == 3
     assert load_config(file, {"train.learning_rate": (0.1,)}).runs == 1
+    assert load_config(file, ["seed=1,1", "train.learning_rate=1e-3,2e-3"]).runs == 2
+    assert "makes runs 0 and 2" in refused(file, ["seed=1,2,1", "train.learning_rate=0.1,1,0.1000000001"])
+    assert load_config(file, [" train.epochs = 5 ", "model.name= a b "]).train.epochs == 5
     assert checks.about_runs(load_config(file, {"runs": 3}), KEYS | TASK_KEYS) == ""
 
 
@@ -466,8 +495,11 @@ def test_what_a_sweep_sets_is_set_by_nothing_else(tmp_path, overrides, words):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("pass", "has to call add once per run, each time with the same keys"),
-        ("add({'seed': 1}); add({'train.learning_rate': 1.0})", "each time with the same keys"),
+        ("pass", "adds no run: call add once per run, each time with the same keys"),
+        (
+            "add({'seed': 1}); add({'train.learning_rate': 1.0})",
+            "sets seed in run 0 and not in run 1: call add each ti",
+        ),
         (
             "add({'train.epochs': 3})",
             "sets config.train.epochs, which is the same in all runs: set seed, train.learning_r",
@@ -485,6 +517,17 @@ def test_a_wrong_sweep_is_refused_with_its_file(tmp_path, body, words):
         sweep_of(tmp_path, body)()
     assert words in str(caught.value)
     assert str(tmp_path / "swept.py") in str(caught.value)
+
+
+def test_of_many_keys_that_a_sweep_may_set_some_are_named(tmp_path):
+    path = tmp_path / "many.py"
+    path.write_text(
+        f"get_config = __import__('runpy').run_path({str(SMOKE)!r})['get_config']\n"
+        "def sweep(add): add({'train.epochs': 3})"
+    )
+    assert re.search(
+        r"is the same in all runs: set seed, (\S+, ){13}\S+ and \d+ more: see --keys$", refused(path, sweep=True)
+    )
 
 
 # --- what a program gets ----------------------------------------------------------------------------------------------

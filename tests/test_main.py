@@ -125,6 +125,7 @@ def test_an_override_reaches_the_task(capsys, monkeypatch):
     assert (status, err) == (0, "")
     assert "0.11111" in out  # chance is 3^-2
     assert answer(capsys, *CONFIG.split("="), "--config.n_digits", "2", "-config.dim", "4") == (0, out, "")
+    assert answer(capsys, CONFIG, "--config.n_digits = 2", "--config.dim =4 ") == (0, out, "")
 
 
 def test_help_says_what_to_type_and_does_not_wait_for_jax():
@@ -158,6 +159,18 @@ def test_a_list_of_keys_can_be_cut_by_a_pipe():
     command = f"{sys.executable} -m ternary_jax.main {CONFIG} --keys | true"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_a_closed_stdout_is_one_sentence_and_status_1(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "stdout", None)  # as Python has it after >&-
+    with pytest.raises(SystemExit) as ended:
+        main.main([CONFIG, "--keys"])
+    assert (ended.value.code, capsys.readouterr().err) == (
+        1,
+        "stdout cannot be written (it is closed): send it to a terminal or a file; what this command has written into "
+        "a workdir is complete\n",
+    )
 
 
 AS_INSTALLED = "import sys; from ternary_jax.main import command; sys.argv[0] = 'bin/ternary-jax'; command()"

@@ -43,7 +43,9 @@ def check(config: Any) -> None:
     try:
         n = ternary.n_operations(data.n_digits, data.p) ** 2
     except ValueError as e:
-        raise ConfigError(f"config.data.p={data.p}: {e}") from None
+        primes = filter(ternary.is_prime, range(2, int(KEYS["data.p"].high) + 1))
+        near = min(primes, key=lambda p: abs(p - data.p))
+        raise ConfigError(f"config.data.p={data.p}: {e}; give a prime, such as {near}") from None
     of_modulus = f"{n} pairs of config.data.p={data.p}, config.data.n_digits={data.n_digits}"
     if n > MOST_PAIRS:
         raise ConfigError(f"the {of_modulus} are too many: a modulus of {int(MOST_PAIRS**0.5)} or less is allowed")

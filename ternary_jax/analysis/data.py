@@ -15,6 +15,7 @@ from ternary_jax.grokking.history import History
 from ternary_jax.metric import Criteria, Metric
 from ternary_jax.tables import cell, span
 from ternary_jax.workdir import Columns, Run, safe_files
+from ternary_jax.workdir import rows as log
 
 
 class Evidence(NamedTuple):
@@ -103,10 +104,7 @@ def check_evaluated(run: Run, rows: Columns) -> None:
     summary, unit = run.summary, unit_of(run.config)
     first = f"the first comes after {run.config['evaluate.cheap_every']} {unit}s"
     if summary.get("finished", False):
-        raise WorkdirError(
-            f"{run.path / 'metrics.jsonl'} has no rows, and summary.json says that the training is finished: put back "
-            "a copy, or train again in another workdir"
-        )
+        raise WorkdirError(log.none_at_the_end(run.path))
     stops = [one["stop"] for one in summary.get("runs", ())]
     if stops and all(stop["reason"] == settings.DIVERGED for stop in stops):
         raise WorkdirError(
@@ -198,22 +196,22 @@ def _middle(e: Evidence, values: Sequence[float]) -> str:
 def _success(criteria: Criteria, e: Evidence) -> dict[str, Any]:
     """For each level its targets, the number of runs that meet each, and whether it is possible; the level of each run.
 
-    A run with a metric beyond its best has collapsed, and reaches no level.
+    A run with a metric beyond its best, by a collapse or an altered log, reaches no level.
     """
     names = dict.fromkeys(name for asked in criteria.levels.values() for name in asked)
     measured, ends = {name: e.metrics[name] for name in names if name in e.metrics}, {n: _ends(e, n) for n in names}
 
     def met(name, target):
-        better = measured[name].better if name in measured else math.nan
-        return np.array([better * x >= better * target for x in ends[name]])
+        return np.array([name in measured and bool(measured[name].meets(x, target)) for x in ends[name]])
 
     def level(asked):
         beyond = [name for name, target in asked.items() if name in measured and measured[name].beyond(target)]
         runs = {name: int(met(name, target).sum()) for name, target in asked.items()}
         return {"asked": asked, "runs": runs, "not_possible": beyond}
 
-    collapsed = np.array([any(m.beyond(ends[name][k]) for name, m in measured.items()) for k in range(len(e.runs))])
-    passed = [np.all([met(*one) for one in asked.items()], 0) & ~collapsed for asked in criteria.levels.values()]
+    beyond = {name: np.array([bool(metric.beyond(x)) for x in ends[name]]) for name, metric in measured.items()}
+    any_beyond = np.any([*beyond.values(), np.zeros(len(e.runs), bool)], 0)
+    passed = [np.all([met(*one) for one in asked.items()], 0) & ~any_beyond for asked in criteria.levels.values()]
     reached = np.max([np.where(good, k, 0) for k, good in enumerate(passed, 1)], 0)
     order = ("none", *criteria.levels)
     return {
@@ -225,7 +223,7 @@ def _success(criteria: Criteria, e: Evidence) -> dict[str, Any]:
         "median": {name: _median(ends[name]) for name in names},
         "finals": ends,
         "reached": [order[k] for k in reached],
-        "collapsed": [run["run"] for run, beyond in zip(e.runs, collapsed, strict=True) if beyond],
+        "beyond": {name: [e.runs[k]["run"] for k in np.flatnonzero(one)] for name, one in beyond.items() if one.any()},
         "not_measured": [name for name in names if not np.isfinite(ends[name]).any()],
     }
 
@@ -280,7 +278,7 @@ def _asked(e, name, target):
     because = _middle(e, ends)
     because += f", best possible {cell(metric.best)}" if math.isfinite(metric.best) else ""
     collapsed = [str(run["run"]) for run, x in zip(e.runs, ends, strict=True) if metric.beyond(x)]
-    because += f"; a collapse in run {', '.join(collapsed)}" if collapsed else ""
+    because += f"; beyond the best in run {', '.join(collapsed)}" if collapsed else ""
     least = "more" if metric.better > 0 else "less"
     return _of_runs(
         f"{name} of {target:.2f} or {least}, without collapse", [metric.meets(x, target) for x in ends], because
@@ -314,7 +312,9 @@ def _files(e):
     missing = [name for name, least in wanted.items() if there(name) < least]
     missing += [f"rows of step {step:.0f}" for step in _steps_without_rows(e.rows["step"])]
     shown = ", ".join(missing[:5]) + f" and {len(missing) - 5} more" * (len(missing) > 5)
-    return _item("logs and checkpoints", not missing, f"missing: {shown}" if missing else "the files are there")
+    wrong = [f"missing: {shown}"] if missing else []
+    wrong += [f"the newest checkpoint is of another config: {differing}"] if (differing := e.run.unlike()) else []
+    return _item("logs and checkpoints", not wrong, "; ".join(wrong) or "the files are there")
 
 
 def _steps_without_rows(steps):

@@ -105,12 +105,13 @@ def table(
 
 
 def collapses(metric: Metric, ends: Mapping[int, float]) -> list[str]:
-    """[a line] where runs ended beyond the best value, which is only possible where values tie; [] else.
+    """[a line] where runs ended beyond the best value, as only where values tie or the log was altered; [] else.
 
     ends: the last value by run
     """
     beyond = [str(run) for run, end in ends.items() if metric.beyond(end)]
-    return [f"{metric.name} is beyond its ceiling in run {', '.join(beyond)}: a collapse, values tie"] if beyond else []
+    cause = "a collapse, in which values tie, or an altered log"
+    return [f"{metric.name} is beyond its ceiling in run {', '.join(beyond)}: {cause}"] if beyond else []
 
 
 def _cell(spread: Mapping[str, Any], runs: int) -> str:

@@ -59,9 +59,9 @@ def _success(criteria, one, runs, settings):
             parts.append(
                 f"{level} asks for {name} {about['asked'][name]:g}; the best is {reference_cell(one['best'][name])}"
             )
-    if one["collapsed"]:
-        collapsed = ", ".join(map(str, one["collapsed"]))
-        parts.append(f"run {collapsed}: a metric is beyond its best, a collapse: values tie, so no level is reached")
+    for name, beyond in one["beyond"].items():
+        where, cause = ", ".join(map(str, beyond)), "a collapse, in which values tie, or an altered log"
+        parts.append(f"{name} is beyond its best in run {where}: {cause}; no level is reached there")
     parts += [f"{name} was not measured, so no level is reached" for name in one["not_measured"]]
     return "\n".join(parts)
 

@@ -1,8 +1,9 @@
 """Rules that involve several keys of the engine: one rule a function, which raises a ConfigError or does nothing."""
 
+import struct
 from typing import Any
 
-from ternary_jax.config.keys import Key, flat
+from ternary_jax.config.keys import Key, flat, shown
 from ternary_jax.config.table import SHAPES
 from ternary_jax.errors import ConfigError
 
@@ -54,6 +55,26 @@ def check_values_per_run(config: Any, table: dict[str, Key]) -> None:
         if table[key].traced and isinstance(value, tuple) and len(value) != config.runs:
             raise ConfigError(
                 f"config.{key} has {len(value)} values for config.runs={config.runs}: give one, or one per run"
+            )
+
+
+def check_runs_differ(config: Any, table: dict[str, Key]) -> None:
+    """No two runs have the same seed and the same value of every other traced key, in float32.
+
+    For a config that is to be trained: a workdir that has such runs can still be read.
+    """
+    if not isinstance(config.seed, tuple):
+        return  # the runs have the seeds from this one on
+    columns = []
+    for key, value in flat(config).items():
+        if table[key].traced and isinstance(value, tuple):
+            columns.append(value if table[key].kind is int else [struct.pack("<f", each) for each in value])
+    first: dict[tuple, int] = {}
+    for k, row in enumerate(zip(*columns, strict=True)):
+        if (same := first.setdefault(row, k)) != k:
+            raise ConfigError(
+                f"config.seed={shown(config.seed)} makes runs {same} and {k} the same, as they differ in no other "
+                f"value either: give run {k} another seed, or leave it out"
             )
 
 

@@ -5,6 +5,7 @@ import difflib
 import math
 import reprlib
 import struct
+import unicodedata
 import warnings
 from collections.abc import Iterable
 from functools import partial, reduce
@@ -56,9 +57,9 @@ class Typed(str):
 
 
 def typed(overrides: Iterable[str]) -> dict[str, Typed]:
-    """{"a.b": Typed("value")} from texts "a.b=value"."""
+    """{"a.b": Typed("value")} from texts "a.b=value"; spaces around a key and a value are no part of them."""
     pairs = (override.partition("=") for override in ([overrides] if isinstance(overrides, str) else overrides))
-    return {key: Typed(value) for key, _, value in pairs}
+    return {key.strip(): Typed(value.strip()) for key, _, value in pairs}
 
 
 def allowed(key: Key) -> str:
@@ -101,11 +102,11 @@ def value_of(name: str, value: Any, where: str, table: dict[str, Key]) -> Any:
         try:
             return _converted(table[name], value)
         except (ValueError, OverflowError) as e:
-            note = f", as it is {e.used:g} in float32" if isinstance(e, RoundedError) else ""
+            note = f", as it is {e.used:g} in float32" if isinstance(e, RoundedError) else _no_tuple(table[name], value)
             raise ConfigError(f"{wrong}{note}: give {allowed(table[name])}") from None
     if members := [key for key in table if key.startswith(f"{name}.")]:
         raise ConfigError(f"{wrong}: it is a group; set one of its keys, {listed(members)}")
-    raise ConfigError(f"{wrong}: there is no such key; {_known(str(name), table)}")
+    raise ConfigError(f"{wrong}: there is no such key{_not_ascii(str(name))}; {_known(str(name), table)}")
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -140,6 +141,22 @@ def _known(name: str, table: dict[str, Key]) -> str:
     if near:
         return f"the nearest is {near[0]}"
     return f"there are {listed([f'{group}.{key}' for key in inside] or table)}"
+
+
+def _not_ascii(name: str) -> str:
+    """The first character of the name that no key has, as it may look like another one; "" without one."""
+    place = next((k for k, x in enumerate(name) if not x.isascii()), None)
+    if place is None:
+        return ""
+    what = f"{unicodedata.name(name[place], 'a character')} (U+{ord(name[place]):04X})"
+    return f", as its character {place + 1}, {name[place]!r}, is {what}"
+
+
+def _no_tuple(key: Key, value: Any) -> str:
+    """A note on several values that are in no tuple, such as an array; "" for anything else."""
+    if not (key.many or key.traced) or isinstance(value, str | tuple | list) or not isinstance(value, Iterable):
+        return ""
+    return f", as several values have to be a tuple, and this is of type {type(value).__name__}"
 
 
 def _converted(key: Key, value: Any) -> Any:

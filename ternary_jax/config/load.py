@@ -3,7 +3,8 @@
 import inspect
 import os
 import runpy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,8 +14,20 @@ from ml_collections import ConfigDict
 from ternary_jax.config import locate, origin, source
 from ternary_jax.config.keys import Key, flat, listed, nested, shown, typed
 from ternary_jax.config.table import keys_of
-from ternary_jax.config.validate import validated
+from ternary_jax.config.validate import to_train, validated
 from ternary_jax.errors import ConfigError
+
+
+class VariantError(ConfigError):
+    """The argument of a get_config(arg) is none of its variants. `read` says it with the name of the config.
+
+    names: of the variants that there are
+    """
+
+    def __init__(self, arg: str, names: list[str]):
+        self.about = f"no variant {arg!r}: there {'are' if len(names) > 1 else 'is'} {listed(names, more='')}"
+        super().__init__(f"there is {self.about}; give one, such as {names[0]}")
+        self.names = names
 
 
 def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep: bool = False) -> Any:
@@ -41,9 +54,10 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
     if "task" in changes:
         check_task_fits(table, layers[f" in {file}"], module.__name__, file)
     if fixed := [key for key in rows if key in table and not (table[key].traced or key == "runs")]:
-        traced = ", ".join(key for key in table if table[key].traced)
+        traced = listed(key for key in table if table[key].traced)
         raise ConfigError(f"sweep(add) of {file} sets config.{fixed[0]}, which is the same in all runs: set {traced}")
-    return validated(given, table, module, file, infer_runs=not {"runs"} & {*rows, *changes})
+    config = validated(given, table, module, file, infer_runs=not {"runs"} & {*rows, *changes})
+    return to_train(config, table, module)
 
 
 def read(path: str | Path) -> Any:
@@ -53,11 +67,16 @@ def read(path: str | Path) -> Any:
     """
     name, arg = locate.cut(path)
     file = locate.file_of(name)
-    get_config = _named(file, "get_config(arg)")
-    locate.check_imports(file)
-    if arg and not _call(file, inspect.signature, get_config).parameters:
-        raise source.FileError(f"{file}:{arg}", f": {file} has no variant {arg!r}", f"give {file}")
-    config = _call(file, get_config, *[arg] if arg else [])
+    with _reading(str(path), file, arg):
+        get_config = _named(file, "get_config(arg)")
+        locate.check_imports(file)
+        if arg and not _call(file, inspect.signature, get_config).parameters:
+            raise source.FileError(f"{file}:{arg}", f": {file} has no variant {arg!r}", f"give {file}")
+        try:
+            config = _call(file, get_config, *[arg] if arg else [])
+        except VariantError as e:
+            fix = f"give one, such as {name}:{e.names[0]}"
+            raise source.FileError(str(path), f": {name} has {e.about}", fix) from None
     if not isinstance(config, ConfigDict):
         raise ConfigError(f"get_config() of {file} returns no ml_collections.ConfigDict, but {type(config).__name__}")
     return ConfigDict(nested(_call(file, flat, config)), type_safe=False)  # a tuple may replace one number
@@ -67,6 +86,12 @@ def config_name(path: str | Path) -> str:
     """The name of the file, without folder and ending, and ARG after it: v5_10_all of configs/v5_10.py:all."""
     file, arg = locate.cut(path)
     return "_".join(filter(None, (Path(file).stem, arg)))
+
+
+def check_variant(arg: str, names: Iterable[str]) -> None:
+    """Refuse an argument of get_config(arg) that is none of these names. The empty one, of no argument, is allowed."""
+    if arg and arg not in (names := [*names]):
+        raise VariantError(arg, names)
 
 
 def check_overrides(rows: Mapping[str, Any], changes: Mapping[str, Any], file: str) -> None:
@@ -93,6 +118,21 @@ def check_task_fits(table: Mapping[str, Key], in_file: Mapping[str, Any], task: 
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+_UNDER_WAY: list[tuple[str, str]] = []  # (real path, ARG) of the files that `read` is reading, the first one first
+
+
+@contextmanager
+def _reading(path: str, file: str, arg: str) -> Iterator[None]:
+    """Refuse a config file that reads itself, also through others: it would go on until Python's stack is full."""
+    if (here := (os.path.realpath(file), arg)) in _UNDER_WAY:
+        wrong = ": this file is being read, so the config would start from itself"
+        raise source.FileError(path, wrong, 'start from another file, such as read("vae")')
+    _UNDER_WAY.append(here)
+    try:
+        yield
+    finally:
+        _UNDER_WAY.pop()
 
 
 def _call(file: str, function: Callable, *args: Any) -> Any:
@@ -131,6 +171,13 @@ def _rows(file: str) -> dict[str, Any]:
     """The runs of a sweep: per key a tuple of one value per run."""
     rows: list[dict] = []
     _call(file, _named(file, "sweep(add)"), lambda row: rows.append(dict(row)))
-    if not rows or any(row.keys() != rows[0].keys() for row in rows):
-        raise ConfigError(f"sweep(add) of {file} has to call add once per run, each time with the same keys")
+    if not rows:
+        raise ConfigError(f"sweep(add) of {file} adds no run: call add once per run, each time with the same keys")
+    for k, row in enumerate(rows):
+        if odd := sorted(map(str, row.keys() ^ rows[0].keys())):
+            with_it, without = (k, 0) if odd[0] in row else (0, k)
+            raise ConfigError(
+                f"sweep(add) of {file} sets {odd[0]} in run {with_it} and not in run {without}: call add each time "
+                "with the same keys"
+            )
     return {"runs": len(rows)} | {key: tuple(row[key] for row in rows) for key in rows[0]}

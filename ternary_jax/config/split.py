@@ -1,13 +1,14 @@
 """A config split for the engine into static and traced values; and its flat form for JSON."""
 
 import collections
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from ternary_jax.config.keys import flat, nested
+from ternary_jax.config.keys import Key, flat, nested
 from ternary_jax.config.table import keys_of
 
 
@@ -36,16 +37,19 @@ def resolved(config: ConfigDict) -> dict[str, Any]:
     return {key: list(v) if isinstance(v, tuple) else v for key, v in sorted(flat(config).items())}
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """A text for each key, not `Key.free`, in which two `resolved` configs differ; old is "there", new is "here"."""
-    table, _ = keys_of(new["task"])
+def differences(old: dict[str, Any], new: dict[str, Any], table: Mapping[str, Key] | None = None) -> list[str]:
+    """A text for each key, not `Key.free`, in which two `resolved` configs differ; old is "there", new is "here".
+
+    table: of the keys; None: that of the task, which is imported
+    """
+    table = keys_of(new["task"])[0] if table is None else table
     bound = [key for key in sorted(old | new) if not (key in table and table[key].free)]
     rows = [(key, old.get(key, "not set"), new.get(key, "not set")) for key in bound]
     return [f"{key} is {_shown(there)} there and {_shown(here)} here" for key, there, here in rows if there != here]
 
 
 def _shown(value: Any) -> Any:
-    return "empty" if value in ("", []) else value
+    return "empty" if value in ("", []) else text if len(text := str(value)) <= 80 else f"{text[:77]}..."
 
 
 @cache

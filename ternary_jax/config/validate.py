@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ternary_jax.config.checks import check, runs_by_values
+from ternary_jax.config.checks import check, check_runs_differ, runs_by_values
 from ternary_jax.config.keys import Key, allowed, flat, nested, value_of
 from ternary_jax.config.table import extensions, keys_of
 from ternary_jax.errors import ConfigError
@@ -42,4 +42,11 @@ def validated_again(config: Any) -> ConfigDict:
     """The config, checked as it is now: a locked ConfigDict refuses new keys, but takes any value of the old type."""
     table, module = keys_of(config.task)
     given = {key: (value, "") for key, value in flat(config).items()}
-    return validated(given, table, module, "the config", infer_runs=False)
+    return to_train(validated(given, table, module, "the config", infer_runs=False), table, module)
+
+
+def to_train(config: ConfigDict, table: dict[str, Key], module: ModuleType) -> ConfigDict:
+    """The config, after the check of what may be read from a workdir, and not be trained."""
+    if not hasattr(module, "report"):
+        check_runs_differ(config, table)
+    return config

@@ -17,14 +17,15 @@ import numpy as np
 from ternary_jax import terminal
 from ternary_jax.config.checks import unit
 from ternary_jax.config.validate import validated_again
-from ternary_jax.engine import endings, longer, results, rows, saving, session, stopping
+from ternary_jax.engine import endings, longer, results, resuming, rows, saving, session, stopping
 from ternary_jax.engine.assembly import assemble
 from ternary_jax.engine.host_context import Clock, Training
 from ternary_jax.engine.plan import plan
 from ternary_jax.engine.program import Chunk, make_train, measured_metrics
 from ternary_jax.engine.step import observables
-from ternary_jax.errors import RunError
+from ternary_jax.errors import RunError, WorkdirError
 from ternary_jax.workdir import checkpoint, claim, tensorboard
+from ternary_jax.workdir import rows as log
 
 # Compiler options of the chunk. LLVM's optimisation level 1 compiles a sixth faster than the default, level 3, and its
 # code was as fast on CPU, to within the noise (a chunk of v5_12, measured in turns: median 1.47 s against 1.52 s).
@@ -52,9 +53,10 @@ def run(
     workdir, started, config = Path(workdir), time.time() if started is None else started, validated_again(config)
     found = claim.look(workdir, config)
     if found.finished:
-        more = f"a greater config.train.{unit(config.train)} goes on if no schedule depends on it"
-        terminal.say(f"{workdir} is finished: nothing was changed; {more}; to train again, name another --workdir")
+        _say_finished(workdir, config)
         return found.finished
+    if found.damaged:
+        terminal.say(f"{workdir / 'summary.json'} was damaged: it is written again at the end of the training")
     session.check_device()
     if config.compilation_cache:
         session.keep_compiled_programs()
@@ -82,14 +84,27 @@ def run(
         return _train(training, programs, interrupts, bool(found.earlier))
 
 
+def _say_finished(workdir: Path, config: Any) -> None:
+    more = f"a greater config.train.{unit(config.train)} goes on if no schedule depends on it"
+    terminal.say(f"{workdir} is finished: nothing was changed; {more}; to train again, name another --workdir")
+    try:
+        if not next(log.undamaged(workdir, config.runs), None):
+            terminal.say(log.none_at_the_end(workdir))
+    except WorkdirError as e:  # it is a link, for example
+        terminal.say(str(e))
+
+
 def _train(training: Training, programs: tuple[Any, Chunk], interrupts: session.Interrupts, longer: bool):
     """Train from the newest checkpoint, or from the start, to the end; -> the summary."""
     init, chunk = programs
     hypers, steps = jax.device_put(training.hypers), training.plan
+    resuming.check_log(training)
     store = checkpoint.open_store(training.workdir / "checkpoints", saving.policy(training), terminal.say)
     try:
         abstract = jax.eval_shape(init, hypers)
         saved = checkpoint.restore(store, abstract)
+        if saved:
+            resuming.check_config(training, saved[0], saved[2])
         first = saved[0] if saved else 0
         doing = f"going on from step {first:,} of {steps.total:,}" if saved else "compiling"
         terminal.say(f"{training.task.name} in {training.workdir}: {doing} ...")

@@ -24,8 +24,7 @@ import numpy as np
 
 from ternary_jax.errors import RunError, UnsafeFileError
 from ternary_jax.workdir import safe_files
-from ternary_jax.workdir.checkpoint_files import nested, read_header, read_leaves
-from ternary_jax.workdir.rows import MOST_STEPS
+from ternary_jax.workdir.checkpoint_files import nested, read_header, read_leaves, steps
 
 
 class CheckpointError(RunError):
@@ -83,12 +82,6 @@ def open_store(directory: str | Path, policy: Policy, say: Callable[[str], None]
     safe_files.make_folder(directory)
     _clean(directory)
     return Store(directory, policy, say, metrics_of(directory), [])
-
-
-def steps(directory: Path) -> list[int]:
-    """The steps of the checkpoints in a folder, ascending."""
-    found = [int(name) for name in safe_files.names(directory) if re.fullmatch(r"0|[1-9][0-9]{0,9}", name)]
-    return sorted(step for step in found if step <= MOST_STEPS)
 
 
 def metrics_of(directory: Path) -> dict[int, float | None]:

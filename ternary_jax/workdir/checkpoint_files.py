@@ -14,13 +14,14 @@ import math
 import re
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ternary_jax.workdir import files, safe_files
-from ternary_jax.workdir.rows import is_name, is_number
+from ternary_jax.workdir.rows import MOST_STEPS, is_name, is_number
 
 DEEPEST = 16  # parts of the name of a leaf; those of this package have at most 6
 MOST_LEAVES = 20_000  # leaves of a state; those of this package have a few hundred
@@ -64,6 +65,19 @@ def read_header(folder: Path) -> Header:
         raise ValueError("its header is not that of a checkpoint")
     _check_leaves(header.leaves)
     return header
+
+
+def steps(directory: Path) -> list[int]:
+    """The steps of the checkpoints in a folder, ascending."""
+    found = [int(name) for name in safe_files.names(directory) if re.fullmatch(r"0|[1-9][0-9]{0,9}", name)]
+    return sorted(step for step in found if step <= MOST_STEPS)
+
+
+def newest_metadata(directory: Path) -> dict[str, Any]:
+    """The metadata of the newest checkpoint in a folder; {} where there is none, or where it is damaged."""
+    with suppress(Exception):  # an altered byte can raise any error; `restore` and `load` report it
+        return read_header(directory.absolute() / str(steps(directory)[-1])).metadata
+    return {}
 
 
 def read_leaves(folder: Path, header: Header) -> dict[str, np.ndarray]:

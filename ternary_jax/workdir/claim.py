@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ternary_jax import config as configs
+from ternary_jax.config.keys import Key
 from ternary_jax.errors import ConfigError, RunError, UnsafeFileError, WorkdirError
 from ternary_jax.workdir import files, forms, safe_files
 
@@ -23,6 +24,7 @@ class Found(NamedTuple):
     """What a workdir has of a config.
 
     finished: the summary, where its training is finished; else None
+    damaged: whether summary.json is there and cannot be read, so that it is written again
     earlier: {key: value} of the shorter training that the config goes on from, in which they differ; {} without one
     lengths: the lengths before the present one, for config.json
     """
@@ -30,6 +32,7 @@ class Found(NamedTuple):
     finished: dict[str, Any] | None = None
     earlier: Mapping[str, int] = MappingProxyType({})
     lengths: tuple[int, ...] = ()
+    damaged: bool = False
 
 
 def contents(config: Any, lengths: tuple[int, ...] = ()) -> dict[str, Any]:
@@ -70,13 +73,13 @@ def look(workdir: Path, config: Any) -> Found:
         there = there | {key: here[key] for key in earlier}
         lengths = (*lengths, *(value for key, value in earlier.items() if key in LENGTHS))
     if differing := configs.differences(there, here):
-        if there.get("task") != here["task"]:
-            differing = [f"task is {there.get('task')} there and {here['task']} here"]
-        shown = ", ".join(differing[:SHOWN]) + f", and {len(differing) - SHOWN} more" * (len(differing) > SHOWN)
+        shown = _listed(differing, there, here)
         raise ConfigError(f"--workdir={workdir} is of another config: {shown}; name another, or give that config")
-    summary = None
-    with contextlib.suppress(WorkdirError):
+    summary, damaged = None, False
+    try:
         summary = forms.read_summary(workdir, config.runs)
+    except WorkdirError:
+        damaged = True
     if summary and "finished" in summary and summary["finished"]:
         return Found(earlier=earlier, lengths=lengths) if earlier else Found(finished=summary)
     if not same_format:
@@ -84,7 +87,23 @@ def look(workdir: Path, config: Any) -> Found:
             f"--workdir={workdir} was begun by an earlier version, and this one cannot go on with it: name another "
             "to train again; its rows and exports can still be read with ternary_jax.workdir.open"
         )
-    return Found(earlier=earlier, lengths=lengths)
+    return Found(earlier=earlier, lengths=lengths, damaged=damaged)
+
+
+def unlike(there: Mapping[str, Any], content: Mapping[str, Any], table: Mapping[str, Key] | None = None) -> str:
+    """How the config in a checkpoint differs from config.json: "seed is 5 there and 0 here"; "" if it is the same.
+
+    content: of config.json. A checkpoint may be of one of its earlier, shorter lengths.
+    table: the keys that are compared; None: all, by the table of the task, which is imported
+    """
+    keys = (there.keys() | content.keys() if table is None else table.keys()) - {*files.CONFIG_ENTRIES}
+    there, here = ({key: values[key] for key in keys if key in values} for values in (there, content))
+    key = next((key for key in LENGTHS if there.get(key) in content.get("earlier_lengths", ())), None)
+    if key:
+        after_last = type(costly := there.get(COSTLY)) is int and costly >= there[key]
+        there |= {name: here.get(name) for name in (key, *[COSTLY] * after_last)}
+    differing = configs.differences(there, here, table)
+    return _listed(differing, there, here) if differing else ""
 
 
 @contextlib.contextmanager
@@ -120,6 +139,13 @@ def lengthen(workdir: Path, content: dict[str, Any]) -> None:
     if summary:
         files.write_json(workdir / "summary.json", summary | {"finished": False})
     files.write_json(workdir / "config.json", content)
+
+
+def _listed(differing: list[str], there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """The first of the differences, and the number of the others; of different tasks, the task alone."""
+    if there.get("task") != (task := here.get("task")):
+        return f"task is {there.get('task')} there and {task} here"
+    return ", ".join(differing[:SHOWN]) + f", and {len(differing) - SHOWN} more" * (len(differing) > SHOWN)
 
 
 def _shorter(there: dict[str, Any], here: dict[str, Any]) -> dict[str, int]:

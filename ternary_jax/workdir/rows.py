@@ -4,7 +4,8 @@ A row is a flat dict of numbers: run, seed, step, wall_s, loss, its terms, and t
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +45,7 @@ def open_log(workdir: Path, step: int, since: float, runs: int) -> tuple[Log, li
     safe_files.check_file(path)
     for n, line in enumerate(safe_files.read_lines(path) if step else (), 1):  # noqa: B007
         try:
-            row = parse(line if line.endswith(b"\n") else b"", runs)
+            row = _ended(line, runs)
         except ValueError:
             damaged += 1
             continue
@@ -57,6 +58,42 @@ def open_log(workdir: Path, step: int, since: float, runs: int) -> tuple[Log, li
     if len(kept) < n or not n:
         files.write_whole(path, b"".join(kept))
     return Log(path, since - max((row["wall_s"] for row in rows), default=0.0)), rows
+
+
+def undamaged(workdir: Path, runs: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(number of its line, row) of each row of metrics.jsonl that `open_log` would keep. runs: as in `open_log`."""
+    for number, line in enumerate(safe_files.read_lines(workdir / "metrics.jsonl"), 1):
+        with suppress(ValueError):
+            yield number, _ended(line, runs)
+
+
+def seeds_of(config: Mapping[str, Any]) -> Sequence[int]:
+    """The seed of each run by the content of config.json; () where it has none that runs can have."""
+    seed, runs = config.get("seed"), config["runs"]
+    if type(seed) is int:
+        return range(seed, seed + runs)
+    return seed if isinstance(seed, list) and [*map(type, seed)] == [int] * runs else ()
+
+
+def none_at_the_end(workdir: Path) -> str:
+    """A sentence on a finished workdir whose log has no rows."""
+    return (
+        f"{workdir / 'metrics.jsonl'} has no rows, and summary.json says that the training is finished: put back a "
+        "copy, or train again in another workdir"
+    )
+
+
+def foreign(workdir: Path, number: int, row: Row, seeds: Sequence[int]) -> str:
+    """A sentence on a row that is not of its run by its seed; "" for one that is, or where no seeds are known.
+
+    number: of its line; seeds: as from `seeds_of`
+    """
+    if not seeds or row["seed"] == seeds[row["run"]]:
+        return ""
+    return (
+        f"line {number} of {workdir / 'metrics.jsonl'} is of another run (its seed is {row['seed']}, and in "
+        f"config.json run {row['run']} has {seeds[row['run']]}): put back the log of this run, or name another workdir"
+    )
 
 
 def write(log: Log, rows: Sequence[Row]) -> None:
@@ -75,11 +112,11 @@ def amend(log: Log, more: Mapping[int, Row]) -> list[dict[str, Any]]:
     return amended
 
 
-def read(workdir: Path, runs: int = MOST_RUNS) -> list[dict[str, Any]]:
+def read(workdir: Path, runs: int = MOST_RUNS, seeds: Sequence[int] = ()) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl, [] without the file. A value that was not finite is nan. runs: as in `open_log`.
 
     A last line without an end of line is being written, or was cut short: it is left out. A WorkdirError for a damaged
-    line, or for names that no run has written.
+    line, for names that no run has written, or for a row of another run by the seeds, which are as from `seeds_of`.
     """
     file, rows, names, values = workdir / "metrics.jsonl", [], set(), 0
     for number, line in enumerate(safe_files.read_lines(file), 1):
@@ -88,6 +125,8 @@ def read(workdir: Path, runs: int = MOST_RUNS) -> list[dict[str, Any]]:
         except ValueError as e:
             fix = f"delete line {number} of this file; a training that is not finished deletes it when it goes on"
             raise WorkdirError(f"line {number} of {file} is damaged ({e}): {fix}") from e
+        if row and (of_another := foreign(workdir, number, row, seeds)):
+            raise WorkdirError(of_another)
         rows += [row] if row else []
         names |= row.keys()
         values += len(row)
@@ -122,6 +161,11 @@ def is_number(value: Any) -> bool:
 def is_name(value: Any) -> bool:
     """Whether this is a text that can be shown as a name: printable, so without an end of line, and not long."""
     return isinstance(value, str) and len(value) <= NAME and value.isprintable()
+
+
+def _ended(line: bytes, runs: int) -> dict[str, Any]:
+    """The row in a line as from `parse`; a ValueError also for a line without its end, which was cut short."""
+    return parse(line if line.endswith(b"\n") else b"", runs)
 
 
 def _lines(rows: Sequence[Row]) -> bytes:

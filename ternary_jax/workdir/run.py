@@ -4,6 +4,7 @@ It writes nothing and caches nothing: every access reads from disk.
 """
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from ternary_jax.errors import ColumnError, ConfigError, WorkdirError
 from ternary_jax.metric import Criteria, Metric
-from ternary_jax.workdir import exports, files, forms, safe_files, summary
+from ternary_jax.workdir import checkpoint_files, exports, files, forms, safe_files, summary
 from ternary_jax.workdir import rows as log
 
 # Old name of a column -> its new name.
@@ -105,7 +106,7 @@ class Run(NamedTuple):
 
     def rows(self, run: int | None = None) -> Columns:
         """The columns of metrics.jsonl, nan where a row lacks the value; those of one run, if given, sorted by step."""
-        found = log.read(self.path, self.config["runs"])
+        found = log.read(self.path, self.config["runs"], log.seeds_of(self.config))
         if run is not None:
             self._check(run)
             found = sorted((row for row in found if row["run"] == run), key=lambda row: row["step"])
@@ -127,11 +128,34 @@ class Run(NamedTuple):
             names = "'latest'," if at == "best" else "'latest', 'best',"
             raise WorkdirError(f"{folder} has no checkpoint {at!r}: take {names} or one of the steps {steps}")
         try:
-            return Checkpoint(*checkpoint.load(folder, int(step)))
+            found = Checkpoint(*checkpoint.load(folder, int(step)))
         except checkpoint.CheckpointError as e:
             if not safe_files.kind(folder / str(step)):  # the training deleted it after `steps` was read
                 return self.checkpoint(at)
             raise WorkdirError(f"{folder}: {e}") from e
+        if differing := self.unlike(found.metadata):
+            raise WorkdirError(
+                f"checkpoint {step} in {self.path} is of another config ({differing}): put back the checkpoints of "
+                "this run"
+            )
+        return found
+
+    def unlike(self, metadata: Mapping[str, Any] | None = None) -> str:
+        """How the config in a checkpoint differs from config.json, in the keys of the engine; "" if it does not.
+
+        metadata: of the checkpoint; None: of the newest. Keys of a task are not compared: only the module of the task
+        tells which of them may differ between sessions, and it is not imported here. Nor are keys that an earlier
+        version did not have.
+        """
+        from ternary_jax.config.table import KEYS  # imports ml_collections
+        from ternary_jax.workdir import claim
+
+        if metadata is None:
+            metadata = checkpoint_files.newest_metadata(self.path / "checkpoints")
+        there, here = metadata.get("config"), forms.read_config(self.path) or {}
+        if not isinstance(there, dict):
+            return ""
+        return claim.unlike(there, here, {key: KEYS[key] for key in KEYS if key in there and key in here})
 
     def embeddings(self, k: int = 0) -> dict[str, np.ndarray]:
         """The exported arrays of run k, by name."""

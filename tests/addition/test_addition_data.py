@@ -82,7 +82,7 @@ def test_a_drawn_batch_is_uniform_over_the_training_pairs():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"data.p": 9}, ["data.p=9", "prime"]),
+        ({"data.p": 9}, ["data.p=9", "p must be a prime, not 9", "; give a prime, such as 7"]),
         ({"data.p": 53, "data.n_digits": 2}, ["too many", "2048"]),
         ({"data.train_share": 1e-6}, ["train_share", "nothing to train"]),
         ({"data.train_share": 1.0, "train.batch_size": 6561}, ["holds nothing out", "data.split=none"]),

@@ -122,19 +122,28 @@ def test_levels_count_runs_say_what_is_not_possible_and_what_is_a_collapse(tmp_p
     _, out, _ = answer(capsys, folder, "--no-figures")
     assert "success of this model " in out
     lines = {line.split()[0]: line for line in reversed(out.splitlines()) if line}
-    assert lines["Minimal"].split("-0.5:")[1].split() == ["3", "of", "3", "1:", "3", "of", "3", "2", "of", "3"]
+    assert lines["Minimal"].split("-0.5:")[1].split() == ["2", "of", "3", "1:", "3", "of", "3", "2", "of", "3"]
     assert lines["Good"].endswith("2 of 3")
-    assert "-0.8: 2 of 3" in lines["Excellent"]
+    assert "-0.8: 1 of 3" in lines["Excellent"]
     assert lines["Excellent"].endswith("1 of 3")
     assert lines["Exceptional"].endswith("not possible")
     assert "Exceptional asks for q 2.2; the best is 2.1616" in out
-    assert "run 2: a metric is beyond its best, a collapse" in out
+    assert "order is beyond its best in run 2: a collapse, in which values tie, or an altered log; no level is" in out
     assert "no   order of -0.70 or less, without collapse: 2 of 3 runs" in out
-    assert "a collapse in run 2" in out
+    assert "beyond the best in run 2" in out
     assert "yes  score of 0.95 or more, without collapse: 3 of 3 runs" in out
     assert "yes  more than 2,000 samples/s: median 15,000" in out
     found = json.loads((folder / "analysis.json").read_text())
     assert found["success"]["this model"]["reached"] == ["Excellent", "Good", "none"]
+
+
+def test_a_run_beyond_the_best_reaches_no_level_also_one_that_does_not_ask_for_that_metric(tmp_path, capsys):
+    folder = workdir(tmp_path / "run", "steady", runs=1, change=lambda row: row | dict(score=0.9, order=-0.95))
+    levels = {"Low": {"score": 0.8}, "High": {"score": 0.85, "order": -0.7}}
+    edit(folder / "summary.json", criteria=[CRITERIA._replace(levels=levels)._asdict()])
+    _, out, _ = answer(capsys, folder, "--no-figures")
+    assert json.loads((folder / "analysis.json").read_text())["success"]["this model"]["reached"] == ["none"]
+    assert "order is beyond its best in run 0: a collapse" in out
 
 
 def test_an_unfinished_run_is_analysed_without_the_line_that_is_being_written(tmp_path, capsys):

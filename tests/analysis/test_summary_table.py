@@ -30,6 +30,6 @@ def test_a_table_names_runs_beyond_a_ceiling():
     assert (
         summary_table.text(finished(rows, 3, {}))
         .splitlines()[-1]
-        .startswith("hierarchy is beyond its ceiling in run 1:")
+        .startswith("hierarchy is beyond its ceiling in run 1: a collapse, in which values tie, or an altered log")
     )
     assert "beyond" not in summary_table.text(finished(rows[:1], 1, {}))

@@ -102,7 +102,11 @@ def test_an_analysis_has_a_row_for_each_setting_and_pools_no_medians(tmp_path, c
 
 def test_workdirs_are_compared_by_the_keys_in_which_they_differ(tmp_path, capsys):
     one = workdir(tmp_path / "one", "steady", runs=2, change=ends, hypers=lambda k: {"rate": 0.1, "width": 1.0 + k})
-    two = workdir(tmp_path / "two", "steady", runs=2, change=ends, hypers=lambda k: {"rate": 0.2, "width": 1.0})
+    fifth = {
+        "change": lambda row: ends(row) | {"seed": 5 + row["run"]},
+        "hypers": lambda k: {"rate": 0.2, "width": 1.0},
+    }
+    two = workdir(tmp_path / "two", "steady", runs=2, **fifth)
     edit(one / "config.json", log__tensorboard=True, model__layers=[3, 4], seed=0)
     edit(two / "config.json", model__layers=[5], model__skip=False, seed=5)
     edit(two / "summary.json", finished=False)

@@ -21,8 +21,8 @@ from ternary_jax import main, terminal
 from ternary_jax.analysis import data
 from ternary_jax.config import ConfigError, load_config
 from ternary_jax.engine import assembly, endings, host, longer, session
-from ternary_jax.errors import RunError
-from ternary_jax.workdir import checkpoint
+from ternary_jax.errors import RunError, WorkdirError
+from ternary_jax.workdir import checkpoint, files
 from ternary_jax.workdir import open as open_workdir
 from ternary_jax.workdir import rows as log
 
@@ -272,6 +272,112 @@ def test_an_interruption_between_two_evaluations_ends_after_the_chunks_under_way
     assert checkpoint.metrics_of(cut / "checkpoints") == {24: pytest.approx(loss, rel=1e-6), 40: np.inf}
     assert toy_run(cut, **long)["finished"]
     assert_same(cut, whole)
+
+
+@pytest.fixture
+def cut(tmp_path, undisturbed):
+    """The workdir of a run that was interrupted at its end, for tests that damage it."""
+    workdir = shutil.copytree(undisturbed, tmp_path / "cut")
+    edit(workdir / "summary.json", finished=False)
+    return workdir
+
+
+def edit(file, **changes):
+    files.write_json(file, json.loads(file.read_text()) | changes)
+
+
+def refused_run(workdir, **overrides):
+    """The sentence with which a run is refused, after which the workdir is as it was."""
+    before = everything(workdir)
+    with pytest.raises(RunError) as caught:
+        toy_run(workdir, **overrides)
+    assert {path: text for path, text in everything(workdir).items() if path.name != ".lock"} == {
+        path: text for path, text in before.items() if path.name != ".lock"
+    }
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "here", "words"),
+    [
+        ("seed", 5, "seed is 0 there and 5 here"),
+        ("train__batch_size", 32, "train.batch_size is 16 there and 32 here"),
+        ("train__epochs", 16, "train.epochs is 20 there and 16 here"),
+    ],
+)
+def test_a_checkpoint_of_another_config_is_refused(cut, name, here, words):
+    edit(cut / "config.json", **{name.replace("__", "."): here})
+    log_of_here = (cut / "metrics.jsonl").read_text().replace('"seed": 0', f'"seed": {here if name == "seed" else 0}')
+    (cut / "metrics.jsonl").write_text(log_of_here)
+    assert refused_run(cut, **{name: here}) == (
+        f"checkpoint 80 in {cut} is of another config ({words}): put back the checkpoints and the config.json of this "
+        "run, or name another --workdir"
+    )
+    run = open_workdir(cut, "toy")
+    with pytest.raises(
+        WorkdirError, match=rf"checkpoint 80 in .* is of another config \({words}\): put back the check"
+    ):
+        run.checkpoint()
+    because = data.analyse(run)["checklist"][-1]["because"]
+    assert f"the newest checkpoint is of another config: {words}" in because
+
+
+def test_rows_of_another_run_are_refused(cut):
+    log_of_another = (cut / "metrics.jsonl").read_text().replace('"seed": 0', '"seed": 5')
+    (cut / "metrics.jsonl").write_text(log_of_another)
+    said = f"line 1 of {cut / 'metrics.jsonl'} is of another run (its seed is 5, and in config.json run 0 has 0): put "
+    assert refused_run(cut).startswith(said)
+    with pytest.raises(WorkdirError) as caught:
+        data.analyse(open_workdir(cut, "toy"))
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("lost", ["folder", "content", "log"])
+def test_a_run_whose_checkpoints_are_gone_does_not_begin_again(cut, lost):
+    shutil.rmtree(cut / "checkpoints")
+    if lost == "content":
+        (cut / "checkpoints").mkdir()
+    if lost == "log":
+        (cut / "metrics.jsonl").unlink()
+        edit(cut / "summary.json", finished=True)
+    has = "summary.json says that it has trained" if lost == "log" else "metrics.jsonl has rows up to step 80"
+    longer_run = dict(train__epochs=24) if lost == "log" else {}
+    if lost == "log":  # a workdir that says finished is left alone, unless it is to be trained longer
+        edit(cut / "config.json", **{"train.schedule": "constant", "evaluate.costly_every": 0})
+        longer_run |= dict(train__schedule="constant", evaluate__costly_every=0)
+    assert refused_run(cut, **longer_run) == (
+        f"{cut} has no checkpoint to go on from, and its {has}: put back a copy of checkpoints/, or name another "
+        "--workdir"
+    )
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again_and_says_so(cut, undisturbed, capfd):
+    shutil.rmtree(cut / "checkpoints")
+    (cut / "checkpoints").mkdir()
+    (cut / "summary.json").unlink()
+    lines = (cut / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (cut / "metrics.jsonl").write_bytes(b"".join(lines[:2]))  # the first save was waited for, as the second was due
+    assert toy_run(cut)["finished"]
+    said = f"{cut} has no checkpoint yet: the run begins again at step 0, and replaces 2 rows\n"
+    assert said in capfd.readouterr().err
+    assert_same(cut, undisturbed)
+
+
+def test_what_is_wrong_with_a_finished_workdir_is_said(cut, capfd):
+    (cut / "summary.json").write_text('{"finished": true')
+    assert toy_run(cut)["finished"]
+    said = f"{cut / 'summary.json'} was damaged: it is written again at the end of the training\n"
+    assert capfd.readouterr().err.startswith(said)
+    (cut / "metrics.jsonl").write_text("")
+    toy_run(cut)
+    assert capfd.readouterr().err.splitlines()[1] == (
+        f"{cut / 'metrics.jsonl'} has no rows, and summary.json says that the training is finished: put back a copy, "
+        "or train again in another workdir"
+    )
+    (cut / "metrics.jsonl").unlink()
+    (cut / "metrics.jsonl").symlink_to("config.json")
+    toy_run(cut)
+    assert "metrics.jsonl is a link" in capfd.readouterr().err
 
 
 def test_rows_that_a_log_has_lost_are_said(tmp_path, capfd):

@@ -56,7 +56,7 @@ def test_a_workdir_begun_before_is_not_gone_on_with_and_a_finished_one_is_left_a
 def test_a_damaged_summary_is_none_and_a_damaged_config_is_refused(tmp_path):
     there = begun(tmp_path / "run")
     (there / "summary.json").write_text('{"finished": true')
-    assert claim.look(there, load_config(CONFIG)) == claim.Found()
+    assert claim.look(there, load_config(CONFIG)) == claim.Found(damaged=True)
     (there / "config.json").write_text("{")
     with pytest.raises(RunError, match=r"config\.json is damaged: put back a copy, or name another --workdir"):
         claim.look(there, load_config(CONFIG))
@@ -89,6 +89,23 @@ def test_the_cadence_of_costly_metrics_grows_only_if_they_waited_for_the_last_st
     else:
         with pytest.raises(ConfigError, match=rf"evaluate\.costly_every is {there} there and {here} here"):
             claim.look(run, config)
+
+
+def test_a_checkpoint_is_of_its_config_also_at_an_earlier_length_and_with_other_free_keys():
+    here = claim.contents(load_config(CONFIG, {"train.epochs": 40, "evaluate.costly_every": 40}), (20, 30))
+    for length, costly, differing in [
+        (20, 20, ""),
+        (30, 30, ""),
+        (40, 40, ""),
+        (30, 10, "evaluate.costly_every is 10 there and 40 here"),
+        (24, 40, "train.epochs is 24 there and 40 here"),
+        (40, 40, "seed is 5 there and 0 here"),
+    ]:
+        there = here | {"train.epochs": length, "evaluate.costly_every": costly, "train.on_nan": "rollback"}
+        there |= {"earlier_lengths": []} | ({"seed": 5} if "seed" in differing else {})
+        assert claim.unlike(there, here) == differing
+    assert claim.unlike(here | {f"k{k}": "x" * 999 for k in range(9)}, here).endswith(", and 4 more")
+    assert len(claim.unlike(here | {"seed": "x" * 999}, here)) < 120
 
 
 @pytest.mark.parametrize("lengths", [5, "abc", [1.5], ["x"], [-1]])

@@ -366,7 +366,7 @@ def test_json_that_is_deep_or_no_object_is_damaged(run, name, text, capsys):
     elif name == "metrics.jsonl":
         assert rows.open_log(run, 9, 0.0, 1)[1] == []
     else:
-        assert claim.look(run, load_config(CONFIG)) == claim.Found()  # it is written anew
+        assert claim.look(run, load_config(CONFIG)) == claim.Found(damaged=True)  # it is written anew
 
 
 @pytest.mark.parametrize(
@@ -392,7 +392,7 @@ def test_a_summary_of_another_form_is_damaged(run, change, capsys):
         assert workdir.open(run).summary
     status, said = command(capsys, run)
     assert (status, said.count("\n")) == (2, 1)
-    assert claim.look(run, load_config(CONFIG)) == claim.Found()  # it is written anew
+    assert claim.look(run, load_config(CONFIG)) == claim.Found(damaged=True)  # it is written anew
 
 
 def test_a_finished_summary_that_lacks_something_is_a_sentence(run, capsys):

@@ -81,8 +81,8 @@ def test_a_file_that_is_exchanged_after_it_was_checked_is_refused(tmp_path, monk
 def test_a_workdir_with_a_copy_by_hard_links_is_trained_on(run, tmp_path):
     os.link(run / "metrics.jsonl", tmp_path / "backup")
     before = (tmp_path / "backup").read_bytes()
-    rows.write(rows.Log(run / "metrics.jsonl", 0.0), [row(9)])
-    rows.write(rows.Log(run / "metrics.jsonl", 0.0), [row(10)])
+    rows.write(rows.Log(run / "metrics.jsonl", 0.0), [row(9, seed=0)])
+    rows.write(rows.Log(run / "metrics.jsonl", 0.0), [row(10, seed=0)])
     assert (tmp_path / "backup").read_bytes() == before
     assert [one["step"] for one in rows.read(run)] == [4, 8, 9, 10]
 
@@ -114,7 +114,11 @@ def test_findings_of_a_read_only_workdir_are_printed(run, monkeypatch, capsys):
 
 def test_a_name_of_its_own_for_every_row_is_damage(run):
     several = {f"c{k}": 1.0 for k in range(rows.MOST_COLUMNS)}
-    for lines in ([row(k, 0, **{f"c{k}": 1.0}) for k in range(500)], [row(1, 0, **several)], [row(1, x=1.0)] * 9):
+    for lines in (
+        [row(k, 0, seed=0, **{f"c{k}": 1.0}) for k in range(500)],
+        [row(1, 0, seed=0, **several)],
+        [row(1, seed=0, x=1.0)] * 9,
+    ):
         (run / "metrics.jsonl").write_text("".join(f"{files.dumps(line)}\n" for line in lines))
         if len(lines) == 9:
             assert len(workdir.open(run).rows()["x"]) == 9
@@ -124,7 +128,9 @@ def test_a_name_of_its_own_for_every_row_is_damage(run):
 
 
 def test_the_message_of_a_column_that_is_missing_is_short(run):
-    (run / "metrics.jsonl").write_text(files.dumps(row(1, 0, **{f"column_{k}": 1.0 for k in range(1500)})) + "\n")
+    (run / "metrics.jsonl").write_text(
+        files.dumps(row(1, 0, seed=0, **{f"column_{k}": 1.0 for k in range(1500)})) + "\n"
+    )
     with pytest.raises(WorkdirError) as refused:
         workdir.open(run).rows()["?"]
     assert len(str(refused.value)) < 2000
@@ -180,7 +186,7 @@ def test_a_text_that_forges_a_line_of_the_output_is_damage(run, file, change, ca
 
 
 def test_the_name_of_a_column_is_printable(run):
-    (run / "metrics.jsonl").write_text(files.dumps(row(1, 0, **{"a\nb": 1.0})) + "\n")
+    (run / "metrics.jsonl").write_text(files.dumps(row(1, 0, seed=0, **{"a\nb": 1.0})) + "\n")
     with pytest.raises(WorkdirError, match=r"'a\\nb' is no name of a column"):
         workdir.open(run).rows()
     assert rows.open_log(run, 9, 0.0, 1)[1] == []
