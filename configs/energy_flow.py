@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from ternary_jax.config import read
+from ternary_jax.config import check_variant, read
 
 # Width, height, depth, steps, hidden units, layers, faces of a step, and of them at once.
 SIZES = {
@@ -21,7 +21,12 @@ SIZES = {
 }
 
 
+TARGETS = ("permutation", "identity", "shift", "shift_wrapped", "mirror", "blur", "dense", "route")
+
+
 def get_config(arg: str = "permutation") -> ConfigDict:
+    """`arg` is what follows a colon in --config=FILE:ARG: one of TARGETS, or of SIZES."""
+    check_variant(arg, [*TARGETS, *SIZES])
     config = read(Path(__file__).with_name("defaults.py"))
     config.task = "ternary_jax.lattice.energy_flow.task"  # the module with make_task
 

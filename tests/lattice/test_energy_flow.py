@@ -1,5 +1,6 @@
 """The energy-flow lattice against a plain float64 loop, and what each of its settings does."""
 
+import functools
 from pathlib import Path
 
 import jax
@@ -44,6 +45,10 @@ SMALL = {
 FACES = np.random.default_rng(2).uniform(-0.8, 0.8, (2, 4, 5)).astype(np.float32)
 
 
+run, init = jax.jit(flow.run, static_argnums=(2, 3)), jax.jit(flow.init, static_argnums=1)
+
+
+@functools.cache
 def settings(**changes):
     config = load_config(CONFIG, SMALL | {key.replace("__", "."): value for key, value in changes.items()})
     return split(config)[0]
@@ -56,15 +61,16 @@ def jittered(params, key=3):
     return tree.unflatten([x + 0.2 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)])
 
 
+@functools.cache
 def model(**changes):
     static = settings(**changes)
-    return static, jittered(jax.jit(flow.init, static_argnums=1)(jax.random.key(1), static))
+    return static, jittered(init(jax.random.key(1), static))
 
 
 def slow_model():
     """Flows that arrive after different numbers of steps, and then stay."""
     static = settings(model__freeze=True, model__drift=0.6, model__steps=8)
-    return static, jax.jit(flow.init, static_argnums=1)(jax.random.key(4), static)
+    return static, init(jax.random.key(4), static)
 
 
 def in_float64(tree):
@@ -81,7 +87,7 @@ def in_float64(tree):
 )
 def test_outputs_are_those_of_a_plain_float64_loop(changes):
     static, params = model(**changes)
-    flows, _, path = jax.jit(flow.run, static_argnums=(2, 3))(params, FACES, static, 3)
+    flows, _, path = run(params, FACES, static, 3)
     outputs = flow.outputs(flows, static)
     given = static.model
     for sample, face in enumerate(FACES):
@@ -104,7 +110,7 @@ def test_outputs_are_those_of_a_plain_float64_loop(changes):
 
 def test_a_way_without_content_serves_all_samples():
     static, params = model(model__content=False)
-    flows, _, path = flow.run(params, FACES, static, 3)
+    flows, _, path = run(params, FACES, static, 3)
     assert path.shape == (3, 1, 20, 3)
     assert flows.energy.shape == (2, 20, 1)
 
@@ -112,7 +118,7 @@ def test_a_way_without_content_serves_all_samples():
 @pytest.mark.parametrize("changes", [{}, {"model__content": False}])
 def test_flows_begin_on_one_way_where_the_energy_begins_without_weight(changes):
     static = settings(model__zero_energy=True, **changes)
-    _, _, path = flow.run(flow.init(jax.random.key(0), static), FACES, static, 3)
+    _, _, path = run(init(jax.random.key(0), static), FACES, static, 3)
     np.testing.assert_array_equal(path[:, 0], path[:, -1])
 
 
@@ -138,14 +144,14 @@ def test_walls_keep_flows_inside_and_differ_in_their_gradient(walls, expected, s
 
 def test_a_still_flow_moves_along_z_alone():
     static, params = model(model__still=True)
-    _, _, path = flow.run(params, FACES, static, 3)
+    _, _, path = run(params, FACES, static, 3)
     np.testing.assert_array_equal(path[-1, 0, :, :2], path[0, 0, :, :2])
     assert np.ptp(path[:, 0, 0, 2]) > 0
 
 
 def test_an_arrived_flow_stays_as_it_is_where_it_is_frozen():
     static, params = slow_model()
-    flows, _, path = flow.run(params, FACES, static, 12)
+    flows, _, path = run(params, FACES, static, 12)
     first = np.argmax(np.asarray(path[..., 2] >= 2), 0)
     assert flows.arrived.all()
     assert (flows.steps == first + 1).all()
@@ -168,7 +174,7 @@ def test_only_a_spread_teaches_flows_where_to_land(how):
 
 def test_children_part_from_their_parent_and_share_its_energy():
     static, params = model(model__children=2)
-    _, _, path = flow.run(params, FACES, static, 3)
+    _, _, path = run(params, FACES, static, 3)
     assert path.shape == (3, 2, 60, 3)
     first = path[0, 0].reshape(20, 3, 3)
     assert (np.ptp(first, 1).max(-1) > 0).all()
@@ -177,21 +183,22 @@ def test_children_part_from_their_parent_and_share_its_energy():
     np.testing.assert_allclose(start.energy.reshape(2, 20, 3), FACES.reshape(2, 20, 1) * shares, rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["pool", "attention", "field"])
+@pytest.mark.parametrize("kind", ["none", "pool", "attention", "field"])
 def test_what_one_cell_holds_reaches_the_others_where_flows_interact(kind):
     static, params = model(interaction__kind=kind, model__content=False, model__channels=2)
-    jacobian = jax.jacobian(lambda face: flow.outputs(flow.run(params, face[None], static, 3)[0], static)[0, 0])
-    assert (np.abs(jacobian(FACES[0])[..., 0, 0]) > 1e-7).sum() > 10
-    alone, params = model(model__content=False, model__channels=2)
-    jacobian = jax.jacobian(lambda face: flow.outputs(flow.run(params, face[None], alone, 3)[0], alone)[0, 0])
-    assert (np.abs(jacobian(FACES[0])[..., 0, 0]) > 1e-7).sum() <= 4
+    changed = FACES.copy()
+    changed[0, 0, 0] += 1
+    before, after = (flow.outputs(run(params, faces, static, 3)[0], static) for faces in (FACES, changed))
+    reached = (np.abs(after - before)[0] > 1e-6).sum()
+    assert reached > 10 if kind != "none" else 0 < reached <= 4
+    np.testing.assert_array_equal(after[1], before[1])
 
 
 def test_noise_and_dropout_need_a_key():
     static, params = model(model__noise=0.5, model__dropout=0.3)
-    quiet = [flow.run(params, FACES, static, 3)[2] for _ in range(2)]
+    quiet = [run(params, FACES, static, 3)[2] for _ in range(2)]
     np.testing.assert_array_equal(*quiet)
-    noisy = [flow.run(params, FACES, static, 3, jax.random.key(k))[2] for k in (0, 1)]
+    noisy = [run(params, FACES, static, 3, jax.random.key(k))[2] for k in (0, 1)]
     assert np.abs(noisy[0] - noisy[1]).mean() > 0.1
 
 
@@ -206,7 +213,7 @@ def test_noise_and_dropout_need_a_key():
 )
 def test_parameters_are_counted_by_a_closed_formula(changes):
     static = settings(**changes)
-    shapes = jax.eval_shape(lambda key: flow.init(key, static), jax.random.key(0))
+    shapes = jax.eval_shape(lambda key: init(key, static), jax.random.key(0))
     found = {group: sum(leaf.size for leaf in jax.tree.leaves(tree)) for group, tree in shapes.items()}
     assert found == counts.parameters(static.model, static.interaction)
 
@@ -230,7 +237,7 @@ def loss_of(static, params, step=0):
 def test_the_fit_without_blur_is_the_mean_square():
     static, params = model(losses__blur__width=0.0)
     loss = loss_of(static, params)(params)
-    outputs = flow.outputs(flow.run(params, FACES, static, 3)[0], static)[:, 0]
+    outputs = flow.outputs(run(params, FACES, static, 3)[0], static)[:, 0]
     wanted = np.zeros_like(FACES)
     wanted[..., 2:] = FACES[..., :3]
     np.testing.assert_allclose(loss.terms["fit"], np.mean((outputs - wanted) ** 2), rtol=1e-5)
@@ -246,15 +253,13 @@ def test_what_is_off_leaves_no_equation():
     plain = equations(jax.make_jaxpr(loss_of(static, params))(params).jaxpr)
     noisy = settings(model__noise=0.1, interaction__kind="field", losses__occupancy__on=True)
     assert "random_bits" not in plain
-    assert len(plain) < len(
-        equations(jax.make_jaxpr(loss_of(noisy, params))(flow.init(jax.random.key(0), noisy)).jaxpr)
-    )
+    assert len(plain) < len(equations(jax.make_jaxpr(loss_of(noisy, params))(init(jax.random.key(0), noisy)).jaxpr))
 
 
 def test_the_loop_ends_when_all_flows_have_arrived_with_the_result_of_the_scan():
     static, params = slow_model()
     flows, taken = jax.jit(adaptive.run, static_argnums=(2, 3, 4))(params, FACES, static, 50)
-    fixed, _, _ = flow.run(params, FACES, static, 12)
+    fixed, _, _ = run(params, FACES, static, 12)
     assert taken == fixed.steps.max() < 12
     np.testing.assert_allclose(flow.outputs(flows, static), flow.outputs(fixed, static), atol=1e-6)
 
@@ -301,14 +306,15 @@ def test_a_config_that_cannot_work_is_refused_in_one_sentence(changes, words):
     assert "\n" not in str(e.value)
 
 
+@pytest.mark.slow
 def test_a_run_learns_a_shift_in_the_engine(tmp_path):
     """Content-free, 5 x 4 cells: 300 steps take a second."""
     changes = {"model.content": False, "train.steps": 300, "evaluate.cheap_every": 100, "checkpoint.every": 300}
     start = {"model.movement_scale": 0.1, "model.walls": "inward", "model.layers": 1, "model.hidden": 24}
     config = load_config(CONFIG, SMALL | changes | start | {"runs": 2, "train.batch_size": 32, "data.evaluated": 64})
     host.run(config, tmp_path / "run")
-    run = workdir.open(tmp_path / "run")
-    assert run.summary["runs"][0]["final"]["r2"] > 0.95
-    exported = run.embeddings(0)
+    found = workdir.open(tmp_path / "run")
+    assert found.summary["runs"][0]["final"]["r2"] > 0.95
+    exported = found.embeddings(0)
     assert exported["paths"].shape == (3, 1, 20, 3)
     np.testing.assert_allclose(exported["outputs"][:, 0], exported["targets"][:, 0], atol=0.3)
