@@ -6,8 +6,9 @@
 A row trains all seeds in one program and prints, over the seeds, the median and in brackets the worst of r2 on fresh
 faces, the landing accuracy, the coverage of the output face, and the CPU seconds of a seed, without compiling: until
 the end, and until r2 was .95 and .99. `baselines` prints what the mean, a map of each cell, all linear maps, a
-perceptron and a transformer make of every target. `picture` trains two models and draws results/energy_flow.png. Writes
-results/energy_flow.json; rows that are not named keep their values. Nothing else may run beside it.
+perceptron and a transformer make of every target. `picture` trains two models and draws results/energy_flow.png.
+`steps` trains flows that stay where they arrive, and times a loop until all have arrived against a fixed number of
+steps, in turns. Writes results/energy_flow.json; rows that are not named keep their values. Nothing else may run beside it.
 """
 
 import json
@@ -123,14 +124,24 @@ ROWS = {
 }
 
 
+OTHERS = ("baselines", "picture", "steps")
+STAYS = FREE | {
+    "model.steps": 8,
+    "model.reach": 1.0,
+    "model.drift": 0.6,
+    "model.freeze": True,
+    "losses.distance.on": True,
+}
+
+
 def main() -> None:
     """Train and measure the named rows, print them and write the results."""
     parser = lab.parser(__doc__, seeds=5)
-    parser.add_argument("rows", nargs="*", metavar="ROW", choices=["baselines", "picture", *ROWS, []], help="see above")
+    parser.add_argument("rows", nargs="*", metavar="ROW", choices=[*OTHERS, *ROWS, []], help="see above")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change to all rows, to try")
     given = parser.parse_args()
     if not given.rows:
-        print("\n".join(["baselines", "picture", *ROWS]))
+        print("\n".join([*OTHERS, *ROWS]))
         return
     file = lab.folder(given) / "energy_flow.json"
     found = json.loads(file.read_text()) if file.exists() else {}
@@ -142,34 +153,100 @@ def main() -> None:
         if name == "baselines":
             found["baselines"] = {target: measured_baselines(target, given.seeds) for target in targets.NAMES}
             print(table_of_baselines(found["baselines"]))
+        elif name == "steps":
+            found["steps"] = steps(most=16)
+            print(table_of_steps(found["steps"]))
         else:
             rows[name] = trained(name, given.seeds, given.set)
             print(table({name: rows[name]}), flush=True)
         if not given.set:  # after each row, as a row takes a minute
             ordered = {row: rows[row] for row in ROWS if row in rows}
-            lab.write("energy_flow", {"rows": ordered, "baselines": found.get("baselines", {})}, given)
+            parts = {part: found[part] for part in ("baselines", "steps") if part in found}
+            lab.write("energy_flow", {"rows": ordered, **parts}, given)
+
+
+class Ended(NamedTuple):
+    """A trained run: its static config, parameters, the faces that measure it with their targets, and its exports."""
+
+    static: Any
+    params: Any
+    inputs: Any
+    wanted: Any
+    exported: Any
+
+
+def ended(name: str, changes: Mapping[str, Any]) -> Ended:
+    """Train one run of a target."""
+    config = load_config(f"{CONFIG}:{name}", changes)
+    with tempfile.TemporaryDirectory() as folder:
+        lab.trained(config, Path(folder, "run"))
+        run = lab.workdir.open(Path(folder, "run"))
+        exported, (_, params, context) = run.embeddings(0), run.model(0)
+    target = targets.make(name, WIDTH, WIDTH, config.data.shift, config.data.maps)
+    inputs = context.data["evaluated"]
+    return Ended(split(config)[0], params, inputs, target.apply(jnp.asarray(target.table[0]), inputs), exported)
+
+
+def steps(most: int, turns: int = 30) -> dict[str, Any]:
+    """r2 after each step, and the times of a loop that ends and of `most` fixed steps, for 64 faces, in turns."""
+    one = ended("permutation", STAYS)
+    curve = jax.jit(adaptive.curve, static_argnums=(3, 4))(one.params, one.inputs, one.wanted, one.static, most)
+    faces, wanted = one.inputs[:64], one.wanted[:64]
+    fixed = jax.jit(lambda p, x: flow.outputs(flow.run(p, x, one.static, most)[0], one.static))
+    found: dict[str, Any] = {key: [round(float(v), 5) for v in values] for key, values in curve.items()}
+    for name, rule in {"all arrived": adaptive.ALL_ARRIVED, "the documents": adaptive.OF_THE_DOCUMENTS}.items():
+        loop = jax.jit(lambda p, x, rule=rule: _ended_by(p, x, one.static, most, rule))
+        outputs, taken = loop(one.params, faces)
+        ratios = []
+        for _ in range(turns):
+            times = []
+            for f in (fixed, loop):
+                begun = time.perf_counter()
+                jax.block_until_ready(f(one.params, faces))
+                times.append(time.perf_counter() - begun)
+            ratios.append(times[0] / times[1])
+        found[name] = {
+            "steps": int(taken),
+            "r2": baselines.score(outputs, wanted),
+            "r2_fixed": baselines.score(fixed(one.params, faces), wanted),
+            "times_faster": round(statistics.median(ratios), 3),
+        }
+    return found
+
+
+def _ended_by(params: Any, inputs: Any, static: Any, most: int, rule: adaptive.Rule) -> Any:
+    flows, taken = adaptive.run(params, inputs, static, most, rule)
+    return flow.outputs(flows, static), taken
+
+
+def table_of_steps(found: dict[str, Any]) -> str:
+    """The curve, and a line for each rule."""
+    lines = [["steps", *map(str, range(1, len(found["r2"]) + 1))]]
+    lines += [[key, *(f"{v:.3f}" for v in found[key])] for key in ("r2", "arrival")]
+    rules = [["the loop ends when", "steps", "r2", "r2 of fixed steps", "times faster"]]
+    for name in ("all arrived", "the documents"):
+        one = found[name]
+        rules.append(
+            [name, f"{one['steps']}", f"{one['r2']:.6f}", f"{one['r2_fixed']:.6f}", f"{one['times_faster']:.2f}"]
+        )
+    return f"{columns(lines)}\n{columns(rules)}"
 
 
 def picture() -> Any:
     """The ways, landings and arrivals of one mirror, and of one permutation whose flows stay where they arrive."""
     figure = lab.figure(12, 7)
     for k, name in enumerate(("mirror", "permutation")):
-        changes = FREE | {"data.target": name, "model.steps": 8, "model.reach": 1.0, "model.drift": 0.6}
-        config = load_config(f"{CONFIG}:{name}", changes | {"model.freeze": k == 1, "losses.distance.on": k == 1})
-        with tempfile.TemporaryDirectory() as folder:
-            lab.trained(config, Path(folder, "run"))
-            run = lab.workdir.open(Path(folder, "run"))
-            exported, (_, params, context) = run.embeddings(0), run.model(0)
-        static, size = split(config)[0], (WIDTH, WIDTH, config.lattice.depth)
-        target = targets.make(name, WIDTH, WIDTH, config.data.shift, config.data.maps)
-        paths = exported["paths"][:, 0]
-        start = np.concatenate([np.asarray(flow.place(params, exported["inputs"], static).position[:1, :]), paths])
-        figures.ways(figure.add_subplot(2, 3, 3 * k + 1, projection="3d"), start, size)
-        figures.landings(figure.add_subplot(2, 3, 3 * k + 2), paths[-1, :, :2], size, target.destinations[0])
-        inputs = context.data["evaluated"]
-        wanted = target.apply(jnp.asarray(target.table[0]), inputs)
-        curve = adaptive.curve(params, inputs, wanted, static, 16)
-        figures.arrivals(figure.add_subplot(2, 3, 3 * k + 3), np.arange(1, 17), curve["r2"], curve["arrival"])
+        one = ended(name, STAYS if k else {key: value for key, value in FREE.items() if key != "train.steps"})
+        size = flow.size(one.static)
+        destinations = np.asarray(targets.make(name, WIDTH, WIDTH, 2, 8).destinations)[0]
+        start = np.asarray(flow.place(one.params, one.exported["inputs"], one.static).position[:1])
+        paths = np.concatenate([start[0][None], one.exported["paths"][:, 0]])
+        figures.ways(figure.add_subplot(2, 3, 3 * k + 1, projection="3d"), paths, size)
+        figures.landings(figure.add_subplot(2, 3, 3 * k + 2), paths[-1, :, :2], size, destinations)
+        curve = adaptive.curve(one.params, one.inputs, one.wanted, one.static, 16)
+        figures.arrivals(
+            figure.add_subplot(2, 3, 3 * k + 3), np.arange(1, 17), *map(np.asarray, (curve["r2"], curve["arrival"]))
+        )
     return figure
 
 
@@ -242,7 +319,7 @@ def measured_baselines(target: str, seeds: int) -> dict[str, Any]:
 
     fit, fresh = ([np.asarray(a, float) for a in draw(jax.random.key(k), 4096)] for k in (10_000, 10_001))
     slope, offset = baselines.affine_per_cell(*fit)
-    matrix, constant = baselines.ridge(*fit)
+    matrix, constant = baselines.ridge(fit[0], fit[1])
     tiled = np.tile(fresh[0], made.planes)
     found = {
         "mean": baselines.score(np.broadcast_to(fit[1].mean(0), fresh[1].shape), fresh[1]),
@@ -254,7 +331,7 @@ def measured_baselines(target: str, seeds: int) -> dict[str, Any]:
         "transformer": (models.Transformer(36, 4, 3, made.planes), 600, 3e-3),
     }
     for name, (network, steps, rate) in networks.items():
-        scores = []
+        scores, parameters = [], 0
         for seed in range(min(seeds, 3)):
             run = jax.jit(lambda key, n=network, s=steps, r=rate: baselines.train(n, draw, key, s, r))
             params = run(jax.random.key(seed))
