@@ -8,7 +8,8 @@ faces, the landing accuracy, the coverage of the output face, and the CPU second
 the end, and until r2 was .95 and .99. `baselines` prints what the mean, a map of each cell, all linear maps, a
 perceptron and a transformer make of every target. `picture` trains two models and draws results/energy_flow.png.
 `steps` trains flows that stay where they arrive, and times a loop until all have arrived against a fixed number of
-steps, in turns. Writes results/energy_flow.json; rows that are not named keep their values. Nothing else may run beside it.
+steps, in turns. Writes results/energy_flow.json; rows that are not named keep their values. Nothing else may run beside
+it.
 """
 
 import json
