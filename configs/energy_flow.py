@@ -22,11 +22,12 @@ SIZES = {
 
 
 TARGETS = ("permutation", "identity", "shift", "shift_wrapped", "mirror", "blur", "dense", "route")
+VARIANTS = (*TARGETS, *SIZES)
 
 
 def get_config(arg: str = "permutation") -> ConfigDict:
-    """`arg` is what follows a colon in --config=FILE:ARG: one of TARGETS, or of SIZES."""
-    check_variant(arg, [*TARGETS, *SIZES])
+    """`arg` is what follows a colon in --config=FILE:ARG: one of VARIANTS."""
+    check_variant(arg, VARIANTS)
     config = read(Path(__file__).with_name("defaults.py"))
     config.task = "ternary_jax.lattice.energy_flow.task"  # the module with make_task
 

@@ -76,6 +76,7 @@ def test_slope_under_scan_vmap_and_both_modes():
         np.testing.assert_allclose(found, by_loop, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DISTANCES)
 def test_a_slope_is_nan_without_a_ball_and_0_at_coincident_points(name):
     x, y = np.array([[0.3, -0.2], [0.1, 0.7]], np.float32)

@@ -25,6 +25,7 @@ def run(*args):
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
 
 
+@pytest.mark.slow
 def test_the_closed_forms_are_scored_beside_their_references():
     done = run(CONFIG)
     assert done.returncode == 0, done.stderr

@@ -151,6 +151,7 @@ def run(rule, seen, closed):
 LENGTH = 24
 
 
+@pytest.mark.slow
 @settings(max_examples=10, phases=(Phase.explicit, Phase.generate))  # a smaller seed is no smaller case
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_machine_is_the_plain_one_over_ten_thousand_histories(seed):

@@ -426,6 +426,7 @@ def test_a_run_that_diverged_between_two_evaluations_goes_on_as_if_it_had_rolled
     assert_same(tmp_path / "cut", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_three_kills_leave_no_trace(tmp_path):
     """SIGKILL before the first step, in a save, and between saves; experiments/kill.py does twenty kills.
 

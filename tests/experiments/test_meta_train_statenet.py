@@ -113,6 +113,7 @@ def test_all_numbers_of_a_schedule_and_all_knobs_of_a_course_change_f(monkeypatc
         assert (values[:n] != values[n:]).reshape(-1, of_one).any(1).all()
 
 
+@pytest.mark.slow
 def test_the_reference_objective_does_not_depend_on_the_schedules():
     """R of one state is the same for all fixed schedules."""
     config = programs.configured(5, "schedules", {})

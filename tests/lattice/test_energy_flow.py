@@ -24,7 +24,7 @@ SMALL = {
     "lattice.depth": 3,
     "model.steps": 3,
     "model.hidden": 6,
-    "model.layers": 2,
+    "model.layers": 1,
     "model.neuron_hidden": 5,
     "model.neuron_output": 4,
     "model.movement_hidden": 7,
@@ -80,8 +80,8 @@ def in_float64(tree):
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
-        {"model__content": False, "model__layers": 1, "model__frequencies": 0},
+        {"model__layers": 2},
+        {"model__content": False, "model__frequencies": 0},
         {"model__planes": 2, "data__target": "route", "model__channels": 3, "interaction__kind": "pool"},
     ],
 )
@@ -90,6 +90,7 @@ def test_outputs_are_those_of_a_plain_float64_loop(changes):
     flows, _, path = run(params, FACES, static, 3)
     outputs = flow.outputs(flows, static)
     given = static.model
+    assert path.shape == (3, 2 if given.content else 1, 20, 3)
     for sample, face in enumerate(FACES):
         expected, points = reference.run(
             in_float64(params),
@@ -108,16 +109,8 @@ def test_outputs_are_those_of_a_plain_float64_loop(changes):
         np.testing.assert_allclose(path[-1, sample if given.content else 0], points, atol=1e-5)
 
 
-def test_a_way_without_content_serves_all_samples():
-    static, params = model(model__content=False)
-    flows, _, path = run(params, FACES, static, 3)
-    assert path.shape == (3, 1, 20, 3)
-    assert flows.energy.shape == (2, 20, 1)
-
-
-@pytest.mark.parametrize("changes", [{}, {"model__content": False}])
-def test_flows_begin_on_one_way_where_the_energy_begins_without_weight(changes):
-    static = settings(model__zero_energy=True, **changes)
+def test_flows_begin_on_one_way_where_the_energy_begins_without_weight():
+    static = settings(model__zero_energy=True)
     _, _, path = run(init(jax.random.key(0), static), FACES, static, 3)
     np.testing.assert_array_equal(path[:, 0], path[:, -1])
 
@@ -143,10 +136,12 @@ def test_walls_keep_flows_inside_and_differ_in_their_gradient(walls, expected, s
 
 
 def test_a_still_flow_moves_along_z_alone():
-    static, params = model(model__still=True)
-    _, _, path = run(params, FACES, static, 3)
-    np.testing.assert_array_equal(path[-1, 0, :, :2], path[0, 0, :, :2])
-    assert np.ptp(path[:, 0, 0, 2]) > 0
+    position, push = jnp.ones((1, 2, 3)), jnp.float32([[[0.5, -1.0, 0.2], [2.0, 0.1, -0.4]]])
+    moved, _ = flow.moved(position, push, settings(model__still=True), None)
+    np.testing.assert_allclose(moved[0], [[1, 1, 2], [1, 1, 1 + 1 + np.tanh(-0.4)]], rtol=1e-6)
+    moved, arrived = flow.moved(position, push, settings(), None)
+    np.testing.assert_allclose(moved[0, 1, :2], 1 + 2 * np.tanh([2.0, 0.1]), rtol=1e-6)
+    np.testing.assert_array_equal(arrived, [[True, False]])
 
 
 def test_an_arrived_flow_stays_as_it_is_where_it_is_frozen():
@@ -190,7 +185,7 @@ def test_what_one_cell_holds_reaches_the_others_where_flows_interact(kind):
     changed[0, 0, 0] += 1
     before, after = (flow.outputs(run(params, faces, static, 3)[0], static) for faces in (FACES, changed))
     reached = (np.abs(after - before)[0] > 1e-6).sum()
-    assert reached > 10 if kind != "none" else 0 < reached <= 4
+    assert reached > 4 if kind != "none" else 0 < reached <= 4
     np.testing.assert_array_equal(after[1], before[1])
 
 
@@ -235,8 +230,8 @@ def loss_of(static, params, step=0):
 
 
 def test_the_fit_without_blur_is_the_mean_square():
-    static, params = model(losses__blur__width=0.0)
-    loss = loss_of(static, params)(params)
+    static, params = model()
+    loss = jax.jit(loss_of(settings(losses__blur__width=0.0), params))(params)
     outputs = flow.outputs(run(params, FACES, static, 3)[0], static)[:, 0]
     wanted = np.zeros_like(FACES)
     wanted[..., 2:] = FACES[..., :3]

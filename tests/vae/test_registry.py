@@ -152,6 +152,7 @@ def test_keys_follow_from_the_declaration(added):
     assert registry.config_keys()["losses.new.width"].traced
 
 
+@pytest.mark.slow
 def test_a_loss_is_added_by_its_file_and_an_entry_in_the_config(tmp_path):
     for folder in ("ternary_jax", "configs"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))

@@ -97,6 +97,7 @@ def copy(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_controller_is_a_file_and_an_entry_in_the_config(copy):
     (copy / "ternary_jax" / "vae" / "controllers" / "pulse.py").write_text(CONTROLLER)
     config = copy / "configs" / "vae.py"
