@@ -179,7 +179,8 @@ class Scan:
             self.carry, hypers = jax.tree.map(lambda a: a[0], (self.carry, hypers))
         f = jax.vmap(steps, (0, 0, None, None)) if mapped else steps
         self.args = (hypers, rows, data)
-        self.compiled = jax.jit(f, donate_argnums=0).lower(self.carry, *self.args).compile(host.CHUNK_COMPILER_OPTIONS)
+        lowered: Any = jax.jit(f, donate_argnums=0).lower(self.carry, *self.args)
+        self.compiled = lowered.compile(host.CHUNK_COMPILER_OPTIONS)
         self.time()
 
     def time(self) -> float:

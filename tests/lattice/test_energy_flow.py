@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,7 @@ SMALL = {
     "data.evaluated": 8,
     "data.target": "shift",
 }
-FACES = np.random.default_rng(2).uniform(-0.8, 0.8, (2, 4, 5)).astype(np.float32)
+FACES: Any = np.random.default_rng(2).uniform(-0.8, 0.8, (2, 4, 5)).astype(np.float32)
 
 
 run, init = jax.jit(flow.run, static_argnums=(2, 3)), jax.jit(flow.init, static_argnums=1)
@@ -225,7 +226,8 @@ def loss_of(static, params, step=0):
     made = task.make_task(static)
     hypers = split(load_config(CONFIG, SMALL))[1]
     signals = type("S", (), {"schedule": {"blur": made.schedules["blur"][step]}})
-    context = Context(0, None, None, jax.tree.map(lambda a: a[0], hypers), made.data, (), signals)
+    nothing: Any = None
+    context = Context(jnp.int32(0), None, nothing, jax.tree.map(lambda a: a[0], hypers), made.data, (), signals)
     return lambda params: made.loss(params, FACES, context)
 
 

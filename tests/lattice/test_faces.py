@@ -1,5 +1,7 @@
 """Faces: spreading, reading and blurring against loops over cells."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,7 @@ RNG = np.random.default_rng(0)
 WIDTH, HEIGHT = 5, 4
 
 
-def drawn(b, n, c):
+def drawn(b, n, c) -> Any:
     points = RNG.uniform(0, (WIDTH - 1, HEIGHT - 1), (b, n, 2)).astype(np.float32)
     points[0, 0] = (2, 3)  # exactly on a cell
     return points, RNG.normal(size=(b, n, c)).astype(np.float32)
@@ -71,7 +73,7 @@ def blurred_cell_by_cell(residual, sigma, padding):
 
 
 def test_a_residual_is_blurred_by_a_gaussian_of_unit_square_sum():
-    residual = RNG.normal(size=(HEIGHT, WIDTH)).astype(np.float32)
+    residual: Any = RNG.normal(size=(HEIGHT, WIDTH)).astype(np.float32)
     found = faces.blurred(residual, 1.3, 6)
     np.testing.assert_allclose(found, blurred_cell_by_cell(residual, 1.3, 6), atol=1e-5)
     alone = jnp.zeros((HEIGHT, WIDTH)).at[0, 4].set(2.0)  # in a corner, where a frame is needed
@@ -79,16 +81,19 @@ def test_a_residual_is_blurred_by_a_gaussian_of_unit_square_sum():
 
 
 def test_without_a_width_a_residual_is_itself_in_its_frame():
-    residual = RNG.normal(size=(2, HEIGHT, WIDTH)).astype(np.float32)
+    residual: Any = RNG.normal(size=(2, HEIGHT, WIDTH)).astype(np.float32)
     np.testing.assert_array_equal(faces.blurred(residual, 0.0, 1), np.pad(residual, ((0, 0), (1, 1), (1, 1))))
 
 
 def test_r2_is_one_minus_the_share_of_the_variance():
+    wanted: Any
+    found: Any
     wanted, found = RNG.normal(size=(2, 50, 3)).astype(np.float32)
-    wanted += np.float32([5, 0, -5])  # each output has a mean of its own
+    wanted += np.array([5, 0, -5], np.float32)  # each output has a mean of its own
     expected = 1 - ((found - wanted) ** 2).sum() / (50 * wanted.var(0).sum())
     np.testing.assert_allclose(metrics.r2(found, wanted), expected, rtol=1e-5)
-    assert abs(metrics.r2(np.broadcast_to(wanted.mean(0), wanted.shape), wanted)) < 1e-6
+    mean: Any = np.broadcast_to(wanted.mean(0), wanted.shape)
+    assert abs(metrics.r2(mean, wanted)) < 1e-6
 
 
 def test_landing_and_coverage_are_counted_on_the_nearest_cells():

@@ -1,5 +1,7 @@
 """The maps of a face against loops over its cells."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ WIDTH, HEIGHT, SHIFT = 5, 3, 2
 FACES = np.random.default_rng(1).normal(size=(4, HEIGHT, WIDTH)).astype(np.float32)
 
 
-def made(name):
+def made(name) -> Any:
     return targets.make(name, WIDTH, HEIGHT, SHIFT, 3)
 
 
