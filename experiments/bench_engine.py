@@ -4,8 +4,8 @@
 
 Runs are of the smoke config unless said. Observing is a whole training (log, TensorBoard, evaluations, checkpoints at
 the cadence of the config) against a bare scan of the same steps, half of which runs before it and half after, in
-one process; also of v5_12 as it is, whose chunks are shorter than its evaluations are apart, eleven times in turns,
-as one run of 20 s differs from the next by a tenth. About twelve minutes; nothing else may run beside it. Writes
+one process; also of v5_12 as it is, whose chunks are shorter than its evaluations are apart, five times in turns,
+as one run of 20 s differs from the next by a tenth. About eight minutes; nothing else may run beside it. Writes
 results/bench_engine.json.
 """
 
@@ -42,7 +42,7 @@ def main() -> None:
     found = {
         "start": start,
         "observing": observing(load_config(CONFIG, {"train.epochs": epochs}), turns=1),
-        "observing_default": observing(load_config(DEFAULT), turns=11),
+        "observing_default": observing(load_config(DEFAULT), turns=5),
     }
     measured = found["start"] | found["observing"] | {"default_share": found["observing_default"]["share"]}
     print(lab.show_bars(BARS, measured))

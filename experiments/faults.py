@@ -313,7 +313,7 @@ FAULTS = [
     Fault("disk of 1,000 KiB, a large export", run(EXPORT), 1, FULL, EXPORT, "export", remount, "1000k"),
     Fault("disk of 30 files", run(), 1, FULL, size="9m,nr_inodes=30", mend=remount),
     Fault("read-only disk, half done", unchanged(read_only), 1, "Read-only", size="9m", mend=remount),
-    Fault("workdir below a file", below_a_file, 1, "Not a directory", mend=Path.unlink),
+    Fault("workdir below a file", below_a_file, 1, "is a file, so --workdir=", mend=Path.unlink),
     Fault("another process in it", taken, 1, "another process"),
     Fault("another config", unchanged(half, (*LINE, "train.batch_size=17")), 2, "train.batch_size is 16 there and 17"),
     Fault("finished already", unchanged(run()), 0, "nothing was changed"),

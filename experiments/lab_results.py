@@ -118,7 +118,7 @@ SECTIONS: dict[str, Section] = {
     "bench_engine": Section(
         "The engine",
         "bench_engine.py",
-        "With smoke.py unless said; the share of v5_12 is the median of eleven turns.",
+        "With smoke.py unless said; the share of v5_12 is the median of five turns.",
         named(
             ("seconds to the first step, nothing compiled", "start/cold_first_step_s", ".1f"),
             ("seconds to the first step, warm cache", "start/warm_first_step_s", ".1f"),

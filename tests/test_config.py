@@ -289,7 +289,8 @@ def test_a_wrong_value_in_a_mapping_is_named_with_what_is_allowed(file, key, val
         ("del config.train.epochs", "{} has no config.train.epochs: set it to an int from 0 to 10000000"),
         ("del config.model", "{} has no config.model.hidden: set it to a tuple"),
         ("config.train.epochs = config.train.get_ref('batch_size')", "is a reference: give it a value of its own"),
-        ("return 3", "get_config() of {} returns no ml_collections.ConfigDict, but int"),
+        ("return 3", "get_config() of {} has to return an ml_collections.ConfigDict, and returns int: return one"),
+        ("return None", "and returns nothing: end it with `return config`"),
         ("raise ValueError('two\\n   lines')", "{}, line 8: ValueError: two lines"),
         ("raise SystemExit(3)", "{}, line 8: SystemExit: 3"),
         ("config[1] = 2", "{}: TypeError"),
@@ -434,7 +435,7 @@ def test_several_values_of_a_key_are_as_many_runs(file):
     config = load_config(file, ["train.learning_rate=1e-3,2e-3", "train.weight_decay=0,1"])
     assert (config.runs, config.train.learning_rate, config.seed) == (2, (1e-3, 2e-3), 0)
     assert checks.about_runs(config, KEYS | TASK_KEYS) == (
-        "2 runs, one per value of train.learning_rate and train.weight_decay"
+        "2 runs, one per value of train.learning_rate (0.001, 0.002) and train.weight_decay (0.0, 1.0)"
     )
     assert load_config(file, {"seed": (5, 3, 1)}).runs == 3
     assert load_config(file, {"train.learning_rate": (0.1,)}).runs == 1
@@ -700,3 +701,10 @@ def test_phases_that_do_not_fit_the_run_are_refused(changes, says):
 def test_thresholds_of_grokking_that_are_out_of_order_are_refused(file, changes, said):
     with pytest.raises(ConfigError, match=said):
         load_config(file, {f"grokking.{name}": value for name, value in changes.items()})
+
+
+def test_words_are_typed_with_commas_or_as_in_a_config_file(file):
+    for typed in ("a,b", "('a', 'b')", '["a", "b"]'):
+        assert load_config(file, [f"grokking.metrics={typed}"]).grokking.metrics == ("a", "b")
+    assert load_config(file, ["grokking.metrics=()"]).grokking.metrics == ()
+    assert "the nearest is seed" in refused(file, ["train.sed=1"])

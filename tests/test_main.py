@@ -247,10 +247,10 @@ def test_a_training_gets_its_config_and_a_workdir(engine, capsys, monkeypatch):
 
 
 def test_runs_by_the_number_of_values_are_said(engine, capsys):
-    said = "2 runs, one per value of train.learning_rate\n"
+    said = "2 runs, one per value of train.learning_rate (0.001, 0.002)\n"
     assert answer(capsys, engine.config, "--config.train.learning_rate=1e-3,2e-3")[2] == said
     assert engine.given[-1][0].runs == 2
-    assert answer(capsys, engine.config, "--sweep")[2] == "2 runs, one per value of seed\n"
+    assert answer(capsys, engine.config, "--sweep")[2] == "2 runs, one per value of seed (4, 2)\n"
     assert answer(capsys, engine.config, "--config.runs=2")[2] == ""
 
 
@@ -267,7 +267,7 @@ def test_a_dry_run_trains_nothing_and_writes_nothing(capsys, monkeypatch, tmp_pa
     monkeypatch.chdir(tmp_path)
     toy_config = f"--config={ROOT / 'tests' / 'toy_config.py'}"
     status, out, err = answer(capsys, toy_config, "--dry-run", "--config.seed=3,4", "--workdir=there")
-    assert (status, err) == (0, "2 runs, one per value of seed\n")
+    assert (status, err) == (0, "2 runs, one per value of seed (3, 4)\n")
     assert "values differ from their defaults\n  seed = 3,4 (default 0)\n  runs = 2 (default 1)\n" in out
     assert re.search("\na line\nruns +2\n", out)
     assert not list(tmp_path.iterdir())

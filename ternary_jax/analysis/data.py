@@ -98,8 +98,16 @@ def watched_first(config: Mapping[str, Any]) -> list[str]:
 
 
 def check_evaluated(run: Run, rows: Columns) -> None:
-    """Raise a WorkdirError where there is no evaluation. The reason is that of summary.json, if there is one."""
+    """Raise a WorkdirError where there is no evaluation, or the log is not of this config.
+
+    The reason is that of summary.json, if there is one.
+    """
     if rows:
+        if (unit := unit_of(run.config)) not in rows:
+            raise WorkdirError(
+                f"{run.path / 'metrics.jsonl'} is of another training than config.json, as it has no {unit}s: put back "
+                "a copy"
+            )
         return
     summary, unit = run.summary, unit_of(run.config)
     first = f"the first comes after {run.config['evaluate.cheap_every']} {unit}s"

@@ -44,9 +44,10 @@ def runs_by_values(values: dict[str, Any], table: dict[str, Key]) -> int:
 
 
 def about_runs(config: Any, table: dict[str, Key]) -> str:
-    """A sentence on runs that differ in given values, such as "2 runs, one per value of seed"; "" without any."""
-    counts = values_per_run(flat(config), table)
-    return f"{config.runs} runs, one per value of {' and '.join(counts)}" if counts else ""
+    """A sentence on runs that differ in given values, such as "2 runs, one per value of seed (0, 1)"; or ""."""
+    values = flat(config)
+    given = [f"{key} {shown(values[key])}" for key in values_per_run(values, table)]
+    return f"{config.runs} runs, one per value of {' and '.join(given)}" if given else ""
 
 
 def check_values_per_run(config: Any, table: dict[str, Key]) -> None:

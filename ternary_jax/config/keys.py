@@ -8,6 +8,7 @@ import struct
 import unicodedata
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial, reduce
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -137,7 +138,9 @@ def _known(name: str, table: dict[str, Key]) -> str:
     inside = [key.removeprefix(f"{group}.") for key in table if group and key.startswith(f"{group}.")]
     near = [f"{group}.{key}" for key in difflib.get_close_matches(last, inside, 1, 0.75)]
     same = [key for key in table if key.rpartition(".")[2] == last]
-    near = near or (same if len(same) == 1 else []) or difflib.get_close_matches(name, table, 1, 0.8)
+    alone = difflib.get_close_matches(last, [key for key in table if "." not in key], 1, 0.85)  # train.sed is seed
+    near = (alone if group else []) or near or (same if len(same) == 1 else [])
+    near = near or difflib.get_close_matches(name, table, 1, 0.8)
     if near:
         return f"the nearest is {near[0]}"
     return f"there are {listed([f'{group}.{key}' for key in inside] or table)}"
@@ -185,6 +188,10 @@ def _scalar(key: Key, value: Any) -> Any:
 
 
 def _words(value: str) -> tuple[str, ...]:
+    """Words between commas, or a Python tuple or list of them, as a config file has it."""
+    if value.strip()[:1] in ("(", "["):
+        with suppress(ValueError, SyntaxError):
+            return tuple(ast.literal_eval(value.strip()))
     return tuple(word.strip() for word in value.split(",")) if value.strip() not in ("", "()") else ()
 
 

@@ -78,7 +78,8 @@ def read(path: str | Path) -> Any:
             fix = f"give one, such as {name}:{e.names[0]}"
             raise source.FileError(str(path), f": {name} has {e.about}", fix) from None
     if not isinstance(config, ConfigDict):
-        raise ConfigError(f"get_config() of {file} returns no ml_collections.ConfigDict, but {type(config).__name__}")
+        what = "nothing: end it with `return config`" if config is None else f"{type(config).__name__}: return one"
+        raise ConfigError(f"get_config() of {file} has to return an ml_collections.ConfigDict, and returns {what}")
     return ConfigDict(nested(_call(file, flat, config)), type_safe=False)  # a tuple may replace one number
 
 

@@ -29,8 +29,8 @@ def check(task: Task, static: Any, config: Any, earlier: Mapping[str, int], work
     old, new = schedule_rows(before, static_before), schedule_rows(task, static)
     if changed := [name for name, row in new.items() if not np.array_equal(row[: len(old[name])], old[name])]:
         raise ConfigError(
-            f"{longer}: {', '.join(changed)} depends on the length of the run, as a cosine does, so these would have "
-            f"been different; {fix}"
+            f"{longer}: {', '.join(changed)} depends on the length of the run, as a cosine does, so its first values "
+            f"would have been different; {fix}"
         )
     end, due = plan(static_before, before.samples_per_epoch).total, plan(static, task.samples_per_epoch)
     if end % due.cheap or (due.costly and end % due.costly):

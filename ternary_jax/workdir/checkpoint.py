@@ -164,7 +164,9 @@ def load(directory: str | Path, step: int | None = None) -> tuple[int, dict[str,
         leaves, metadata = _read(Path(directory).absolute() / str(step))
         return step, nested(leaves), metadata
     except Exception as e:
-        raise CheckpointError(f"checkpoint {step} is damaged ({_reason(e)}): load another of the steps {saved}") from e
+        others = [other for other in saved if other != step]
+        fix = f"load another of the steps {others}" if others else "there is no other, so train in another workdir"
+        raise CheckpointError(f"checkpoint {step} is damaged ({_reason(e)}): {fix}") from e
 
 
 def kept(metrics: dict[int, float | None], policy: Policy) -> set[int]:

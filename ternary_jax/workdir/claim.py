@@ -63,7 +63,9 @@ def look(workdir: Path, config: Any) -> Found:
     except UnsafeFileError:
         raise
     except WorkdirError as e:
-        raise RunError(f"{file} is damaged: put back a copy, or name another --workdir") from e
+        raise RunError(
+            f"{file} is damaged, or is not of a training of this program: put back a copy, or name another --workdir"
+        ) from e
     here, same_format = configs.resolved(config), there.pop("format", 1) == FORMAT
     lengths = tuple(there.pop("earlier_lengths", ()))
     if not same_format:  # compare only the keys that both versions have
@@ -125,6 +127,8 @@ def claim(workdir: Path, content: dict[str, Any], longer: bool = False) -> Itera
                 files.write_json(workdir / "config.json", content)
             yield
     except OSError as e:
+        if file := next((path for path in workdir.parents if path.is_file()), None):
+            raise RunError(f"{file} is a file, so --workdir={workdir} cannot be made: name another") from e
         raise RunError(f"{e.filename or workdir}: {e.strerror}; mend that, or name another --workdir") from e
 
 

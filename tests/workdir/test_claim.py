@@ -58,7 +58,9 @@ def test_a_damaged_summary_is_none_and_a_damaged_config_is_refused(tmp_path):
     (there / "summary.json").write_text('{"finished": true')
     assert claim.look(there, load_config(CONFIG)) == claim.Found(damaged=True)
     (there / "config.json").write_text("{")
-    with pytest.raises(RunError, match=r"config\.json is damaged: put back a copy, or name another --workdir"):
+    with pytest.raises(
+        RunError, match=r"config\.json is damaged, or is not of a training of this program: put back a copy, or"
+    ):
         claim.look(there, load_config(CONFIG))
 
 
