@@ -152,7 +152,7 @@ def test_a_finished_workdir_is_trained_longer_as_if_it_had_been_begun_so(tmp_pat
     [
         (
             {},
-            "learning_rate depends on the length of the run, as a cosine does, so these .* different; train in another",
+            "learning_rate depends on the length of the run, as a cosine does, so its .* different; train in another",
         ),
         (
             {"train.schedule": "constant", "evaluate.cheap_every": 6},
