@@ -64,10 +64,14 @@ def longest_way(name: str, width: int, height: int, shift: int, maps: int) -> in
 
 def orthogonal(seed: int, n: int) -> np.ndarray:
     """An orthogonal matrix (n, n), drawn uniformly: the Q of normal entries, with the signs of the diagonal of R."""
-    raw = np.random.PCG64(seed).random_raw(2 * n * n).astype(np.float64) / 2.0**64  # no normals: numpy may change them
-    u, v = np.split(raw, 2)
+    u, v = np.split(uniform(seed, 2 * n * n), 2)  # Box-Muller: numpy may change its own normals in any release
     q, r = np.linalg.qr((np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)).reshape(n, n))
     return (q * np.sign(np.diagonal(r))).astype(np.float32)
+
+
+def uniform(seed: int, n: int) -> np.ndarray:
+    """(n,) float64, uniform in 0 .. 1, from the raw stream of PCG64, which no release of numpy changes (NEP 19)."""
+    return np.random.PCG64(seed).random_raw(n).astype(np.float64) / 2.0**64
 
 
 def permutation(seed: int, n: int) -> np.ndarray:

@@ -315,3 +315,11 @@ def test_a_run_learns_a_shift_in_the_engine(tmp_path):
     exported = found.embeddings(0)
     assert exported["paths"].shape == (3, 1, 20, 3)
     np.testing.assert_allclose(exported["outputs"][:, 0], exported["targets"][:, 0], atol=0.3)
+
+
+def test_with_two_faces_the_way_that_is_left_is_that_to_the_nearer_one():
+    changes = {"model__planes": 2, "data__target": "route", "losses__blur__width": 0.0}
+    static, params = model(losses__distance__on=True, **changes)
+    z = np.asarray(run(params, FACES, static, 3)[0].position[..., 2])
+    found = jax.jit(loss_of(static, params))(params).terms["distance"]
+    np.testing.assert_allclose(found, np.minimum(z, 2 - z).mean(), rtol=1e-5)

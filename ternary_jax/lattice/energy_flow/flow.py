@@ -154,21 +154,21 @@ def moved(position: Array, push: Array, static: Any, key: Array | None) -> tuple
 
 
 def within_walls(position: Array, limits: Array, walls: str) -> Array:
-    """A position in 0 .. limits. "through": its gradient is that of the position outside; "reflect"; "clip".
+    """A position, put back to the nearest point in 0 .. limits; `walls` says which gradient passes from outside.
 
-    A flow is not reflected along z, where it has arrived.
+    "inward": the one whose descent leads back inside; "through": all of it; "clip": none. "reflect" mirrors x and y at
+    the wall first, but not z, as a flow at the end of z has arrived.
     """
     limits = limits.reshape((1,) * (position.ndim - 1) + (3,))
-    if walls == "reflect":
-        turned = jnp.abs(position)
-        turned = limits - jnp.abs(limits - turned)
-        position = jnp.concatenate([turned[..., :2], position[..., 2:]], -1)
-    inside = jnp.clip(position, 0, limits)
     if walls == "inward":
         return _clip_inward(position, limits)
-    if walls != "through":
-        return inside
-    return jax.lax.stop_gradient(inside) + (position - jax.lax.stop_gradient(position))  # the second term is exactly 0
+    if walls == "through":
+        difference = position - jax.lax.stop_gradient(position)  # exactly 0, with the gradient of the position
+        return jax.lax.stop_gradient(jnp.clip(position, 0, limits)) + difference
+    if walls == "reflect":
+        mirrored = limits - jnp.abs(limits - jnp.abs(position))
+        position = jnp.concatenate([mirrored[..., :2], position[..., 2:]], -1)
+    return jnp.clip(position, 0, limits)
 
 
 def run(params: Params, inputs: Array, static: Any, steps: int, key: Array | None = None) -> tuple[Flows, Array, Array]:

@@ -64,7 +64,7 @@ def _loss(static: Any, target: targets.Target, params: Any, batch: Array, contex
     """The mean square of the blurred residual, and the terms that keep flows apart and able to move."""
     losses, (width, height, depth) = static.losses, flow.size(static)
     flows, push, _ = flow.run(params, batch, static, static.model.steps, context.key)
-    residual = flow.outputs(flows, static) - target.apply(_row(context), batch)
+    residual = flow.outputs(flows, static) - target.apply(_row(target, context), batch)
     if losses.blur.width:
         blurred = faces.blurred(residual, context.signals.schedule["blur"], losses.blur.padding)
     else:
@@ -76,7 +76,8 @@ def _loss(static: Any, target: targets.Target, params: Any, batch: Array, contex
         mass = flow.occupancy(flows.position[..., :2], width, height)
         terms["occupancy"] = jnp.mean(jnp.square(mass - 1))
     if losses.distance.on:
-        terms["distance"] = jnp.mean(depth - 1 - flows.position[..., 2])
+        z = flows.position[..., 2]
+        terms["distance"] = jnp.mean(depth - 1 - z if target.planes == 1 else jnp.minimum(z, depth - 1 - z))
     total = terms["fit"]
     for name in [*terms][1:]:
         total = total + getattr(context.hypers.losses, name).weight * terms[name]
@@ -86,7 +87,7 @@ def _loss(static: Any, target: targets.Target, params: Any, batch: Array, contex
 def _evaluate(static: Any, target: targets.Target, params: Any, context: Context) -> dict[str, Array]:
     inputs, (width, height, _) = context.data["evaluated"], flow.size(static)
     flows, _, _ = flow.run(params, inputs, static, static.model.steps)
-    outputs, wanted = flow.outputs(flows, static), target.apply(_row(context), inputs)
+    outputs, wanted = flow.outputs(flows, static), target.apply(_row(target, context), inputs)
     points = flows.position[..., :2]
     found = {
         "r2": metrics.r2(outputs, wanted),
@@ -121,22 +122,21 @@ def _export(static: Any, target: targets.Target, params: Any, context: Context) 
     """The first four of the faces that the run is measured on, their targets and outputs, and the ways of the flows."""
     inputs = context.data["evaluated"][:4]
     flows, _, path = flow.run(params, inputs, static, static.model.steps)
-    wanted = target.apply(_row(context), inputs)
+    wanted = target.apply(_row(target, context), inputs)
     return {"inputs": inputs, "targets": wanted, "outputs": flow.outputs(flows, static), "paths": path}
 
 
 def _evaluated(static: Any) -> np.ndarray:
     """(data.evaluated, height, width) faces for all evaluations of all runs; no step draws them."""
     data, (width, height, _) = static.data, flow.size(static)
-    raw = np.random.PCG64(20_000).random_raw(data.evaluated * height * width).astype(np.float64) / 2.0**64
-    faces_ = data.amplitude * (2 * raw - 1)
-    return faces_.reshape(-1, height, width).astype(np.float32)
+    drawn = targets.uniform(20_000, data.evaluated * height * width)
+    return (data.amplitude * (2 * drawn - 1)).reshape(-1, height, width).astype(np.float32)
 
 
 def _number(target: targets.Target, context: Context) -> Any:
+    """The row of the tables for this run: data.map, or the only one of a target that is always the same map."""
     return context.hypers.data.map % len(target.table)
 
 
-def _row(context: Context) -> Array:
-    table = context.data["table"]
-    return table[context.hypers.data.map % len(table)]
+def _row(target: targets.Target, context: Context) -> Array:
+    return context.data["table"][_number(target, context)]
