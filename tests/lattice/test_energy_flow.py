@@ -12,7 +12,7 @@ from jaxprs import equations
 from reference import energy_flow as reference
 
 from ternary_jax import workdir
-from ternary_jax.config import load_config, split
+from ternary_jax.config import load_config, split, stored
 from ternary_jax.engine import host
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
@@ -323,3 +323,7 @@ def test_with_two_faces_the_way_that_is_left_is_that_to_the_nearer_one():
     z = np.asarray(run(params, FACES, static, 3)[0].position[..., 2])
     found = jax.jit(loss_of(static, params))(params).terms["distance"]
     np.testing.assert_allclose(found, np.minimum(z, 2 - z).mean(), rtol=1e-5)
+
+
+def test_a_workdir_may_name_this_task():
+    assert stored.keys_of({"task": load_config(CONFIG).task})[1] is task
