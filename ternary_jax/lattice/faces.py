@@ -28,8 +28,8 @@ def hat(x: Array, size: int, radius: float = 1.0) -> Array:
 def spread(points: Array, values: Array, width: int, height: int, radius: float = 1.0) -> Array:
     """The sum over n points of their values, by the weights `hat` of each axis: (..., height, width, c).
 
-    points (..., n, 2); values (..., n, c). A leading axis may be 1 in one of the two. Without a division by the sum of
-    the weights: where they are normalised, points that lie on each other cost nothing, and all points end in one cell.
+    points (..., n, 2); values (..., n, c). A leading axis may be 1 in one of the two. The sum is not divided by the
+    weights: such an average does not change where points lie on each other, so learned points would gather in one cell.
     """
     across, down = hat(points[..., 0], width, radius), hat(points[..., 1], height, radius)
     weighted = across[..., :, None] * values[..., None, :]

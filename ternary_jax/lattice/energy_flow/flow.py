@@ -227,7 +227,7 @@ def features(position: Array, static: Any) -> Array:
 
 
 def drift(static: Any) -> float:
-    """Cells in z that a flow moves in a step when it pushes neither way; 0 in the config: it arrives a step early."""
+    """Cells along z of a step without a push: model.drift, or the depth over all steps but one if that is 0."""
     return static.model.drift or (static.lattice.depth - 1) / (static.model.steps - 1)
 
 
@@ -260,7 +260,7 @@ _clip_inward.defvjp(lambda position, limits: (jnp.clip(position, 0, limits), (po
 
 
 def _held(before: Flows, after: Flows) -> Flows:
-    """The flows after a step, with those that had arrived before it as they were; the memory of the cells goes on."""
+    """The flows after a step; a flow that had arrived before it is unchanged. The memory of the cells is not held."""
     still = before.arrived[..., None]
     return after._replace(
         position=jnp.where(still, before.position, after.position),
