@@ -242,8 +242,13 @@ def picture() -> Any:
         destinations = np.asarray(targets.make(name, WIDTH, WIDTH, 2, 8).destinations)[0]
         start = np.asarray(flow.place(one.params, one.exported["inputs"], one.static).position[:1])
         paths = np.concatenate([start[0][None], one.exported["paths"][:, 0]])
-        figures.ways(figure.add_subplot(2, 3, 3 * k + 1, projection="3d"), paths, size)
-        figures.landings(figure.add_subplot(2, 3, 3 * k + 2), paths[-1, :, :2], size, destinations)
+        panels = [figure.add_subplot(2, 3, 3 * k + 1, projection="3d")]
+        panels += [figure.add_subplot(2, 3, 3 * k + column) for column in (2, 3)]
+        panels[0].set_title(f"{name}: the ways of all flows")
+        panels[1].set_title("where they land, on the output face")
+        panels[2].set_title("flows that have arrived stay" if k else f"trained for {one.static.model.steps} steps")
+        figures.ways(panels[0], paths, size)
+        figures.landings(panels[1], paths[-1, :, :2], size, destinations)
         curve = adaptive.curve(one.params, one.inputs, one.wanted, one.static, 16)
         figures.arrivals(
             figure.add_subplot(2, 3, 3 * k + 3), np.arange(1, 17), *map(np.asarray, (curve["r2"], curve["arrival"]))
