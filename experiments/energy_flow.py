@@ -250,9 +250,7 @@ def picture() -> Any:
         figures.ways(panels[0], paths, size)
         figures.landings(panels[1], paths[-1, :, :2], size, destinations)
         curve = adaptive.curve(one.params, one.inputs, one.wanted, one.static, 16)
-        figures.arrivals(
-            figure.add_subplot(2, 3, 3 * k + 3), np.arange(1, 17), *map(np.asarray, (curve["r2"], curve["arrival"]))
-        )
+        figures.arrivals(panels[2], np.arange(1, 17), np.asarray(curve["r2"]), np.asarray(curve["arrival"]))
     return figure
 
 
