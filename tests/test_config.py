@@ -218,7 +218,9 @@ def test_the_check_of_a_task_can_refuse_a_config(file, a_task, monkeypatch):
         ("train.learning_rate=0", "give a number from 0 to 10, 0 excluded, or one per run"),
         ("train.learning_rate=1e-3,0", "config.train.learning_rate=1e-3,0 is not allowed"),
         ("train.learning_rate=((1,2),3)", "or one per run"),
-        ("train.clip_norm=1,2", "config.train.clip_norm=1,2 is not allowed"),
+        ("train.clip_norm=1,2", "config.train.clip_norm=1,2 is not allowed, as it is the same for all runs: give a nu"),
+        ("taks=fly", "there is no such key; the nearest is task"),
+        ("tree.depth=3", "there is no such key; there is no group tree, but train, evaluate, stop, "),
         ("seed=-1", "give an int from 0 to 1000000000, or one per run"),
         ("seed=1,2.0", "give an int"),
         ("train.remat=1", "config.train.remat=1 is not allowed: give true or false"),
@@ -240,10 +242,10 @@ def test_the_check_of_a_task_can_refuse_a_config(file, a_task, monkeypatch):
         ("train=3", "config.train=3 is not allowed: it is a group; set one of its keys, train.epochs, tr"),
         ("train.epochs.x=3", "there is no such key; the nearest is train.epochs"),
         ("runs=2\nseed=1", "config.runs=2 seed=1 is not allowed"),
-        ("train.microbatches=3", "config.train.microbatches=3 has to divide config.train.batch_size=512"),
+        ("train.microbatches=3", "=3 has to divide config.train.batch_size=512: give a divisor, such as 2"),
         ("evaluate.costly_every=7", "is no multiple of evaluate.cheap_every=10: give a multiple, such as 10"),
         ("checkpoint.every=3", "config.checkpoint.every=3 is no multiple of evaluate.cheap_every=10: give"),
-        ("task=fly", "config.task=fly has to be the name of a task module, such as ternary_jax.addition.task: Module"),
+        ("task=fly", "config.task=fly has to be the name of a task module, such as ternary_jax.addition.task: there "),
         ("task=ternary_jax.precision", "this one has no KEYS"),
         ("task=.relative", "config.task=.relative has to be the name of a task module"),
     ],
@@ -290,6 +292,8 @@ def test_a_wrong_value_in_a_mapping_is_named_with_what_is_allowed(file, key, val
         ("del config.model", "{} has no config.model.hidden: set it to a tuple"),
         ("config.train.epochs = config.train.get_ref('batch_size')", "is a reference: give it a value of its own"),
         ("return 3", "get_config() of {} has to return an ml_collections.ConfigDict, and returns int: return one"),
+        ("config.task = 'a_taks'", "config.task=a_taks in {} has to be the name of a task module, such as ternary_jax.ad"),
+        ("config.task = 'worng'", ": there is no module worng in {0.parent} or among the installed ones; the nearest is w"),
         ("return None", "and returns nothing: end it with `return config`"),
         ("raise ValueError('two\\n   lines')", "{}, line 8: ValueError: two lines"),
         ("raise SystemExit(3)", "{}, line 8: SystemExit: 3"),
@@ -322,8 +326,16 @@ def test_an_error_inside_a_config_file_names_the_file(tmp_path, change, words):
 
 def test_a_missing_file_function_or_variant_is_refused(tmp_path, file):
     (tmp_path / "empty.py").write_text("x = 1")
-    assert "empty.py has no get_config(arg): define it, or name another file" in refused(tmp_path / "empty.py")
-    assert refused(file, sweep=True) == f"{file} has no sweep(add): define it, or name another file"
+    assert 'empty.py has no get_config(): define it, so that it returns a config, such as one from read("vae"), or ' in (
+        refused(tmp_path / "empty.py")
+    )
+    (tmp_path / "conf.yaml").write_text("epochs: 3")
+    assert "conf.yaml has no get_config(), and a config is a Python file with get_config(): give one, such as" in (
+        refused(tmp_path / "conf.yaml")
+    )
+    assert f"{file} has no sweep(add): define it, so that it calls add({{KEY: VALUE, ...}}) once per run, or leave" in (
+        refused(file, sweep=True)
+    )
     nowhere = refused(tmp_path / "nowhere.py")
     assert "there is no such file; those of this repository are in configs/" in nowhere
     assert "has no variant 'x'" in refused(f"{DEFAULTS}:x")
@@ -503,7 +515,7 @@ def test_what_a_sweep_sets_is_set_by_nothing_else(tmp_path, overrides, words):
         ),
         (
             "add({'train.epochs': 3})",
-            "sets config.train.epochs, which is the same in all runs: set seed, train.learning_r",
+            "sets config.train.epochs, which is the same in all runs: set others, such as seed, train.learning_r",
         ),
         ("add({'model.hidden': 3})", "sets config.model.hidden, which is the same in all runs"),
         ("add({'runs': 3})", "config.runs=(3,) is not allowed in sweep(add) of"),
@@ -527,7 +539,7 @@ def test_of_many_keys_that_a_sweep_may_set_some_are_named(tmp_path):
         "def sweep(add): add({'train.epochs': 3})"
     )
     assert re.search(
-        r"is the same in all runs: set seed, (\S+, ){13}\S+ and \d+ more: see --keys$", refused(path, sweep=True)
+        r"is the same in all runs: set others, such as seed, (\S+, ){13}\S+ and \d+ more: see --keys$", refused(path, sweep=True)
     )
 
 

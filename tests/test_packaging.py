@@ -169,7 +169,7 @@ def test_what_stands_beside_a_config_is_found_from_any_folder(tmp_path):
     (there.parent / "own_task.py").unlink()
     done = python(*command, cwd=tmp_path)
     assert done.returncode == 2
-    assert "config.task=own_task has to be the name of a task module" in done.stderr
+    assert "mine.py has to be the name of a task module" in done.stderr
 
 
 def test_a_module_of_the_same_name_that_is_not_the_one_beside_is_refused(tmp_path, clean):

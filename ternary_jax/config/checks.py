@@ -102,8 +102,11 @@ def check_warmup(train: Any) -> None:
 def check_microbatches(train: Any) -> None:
     """Microbatches are equal parts of a batch."""
     if train.batch_size % train.microbatches:
-        batch = f"config.train.batch_size={train.batch_size}"
-        raise ConfigError(f"config.train.microbatches={train.microbatches} has to divide {batch}")
+        fits = max(n for n in range(1, train.microbatches) if train.batch_size % n == 0)
+        raise ConfigError(
+            f"config.train.microbatches={train.microbatches} has to divide config.train.batch_size={train.batch_size}: "
+            f"give a divisor, such as {fits}"
+        )
 
 
 def check_cadences(config: Any) -> None:

@@ -103,7 +103,7 @@ def value_of(name: str, value: Any, where: str, table: dict[str, Key]) -> Any:
         try:
             return _converted(table[name], value)
         except (ValueError, OverflowError) as e:
-            note = f", as it is {e.used:g} in float32" if isinstance(e, RoundedError) else _no_tuple(table[name], value)
+            note = f", as it is {e.used:g} in float32" if isinstance(e, RoundedError) else _several(table[name], value)
             raise ConfigError(f"{wrong}{note}: give {allowed(table[name])}") from None
     if members := [key for key in table if key.startswith(f"{name}.")]:
         raise ConfigError(f"{wrong}: it is a group; set one of its keys, {listed(members)}")
@@ -138,11 +138,15 @@ def _known(name: str, table: dict[str, Key]) -> str:
     inside = [key.removeprefix(f"{group}.") for key in table if group and key.startswith(f"{group}.")]
     near = [f"{group}.{key}" for key in difflib.get_close_matches(last, inside, 1, 0.75)]
     same = [key for key in table if key.rpartition(".")[2] == last]
-    alone = difflib.get_close_matches(last, [key for key in table if "." not in key], 1, 0.85)  # train.sed is seed
-    near = (alone if group else []) or near or (same if len(same) == 1 else [])
+    cutoff = 0.85 if group else 0.75  # train.sed is seed, and taks is task
+    alone = difflib.get_close_matches(last, [key for key in table if "." not in key], 1, cutoff)
+    near = alone or near or (same if len(same) == 1 else [])
     near = near or difflib.get_close_matches(name, table, 1, 0.8)
     if near:
         return f"the nearest is {near[0]}"
+    groups = dict.fromkeys(key.partition(".")[0] for key in table if "." in key)
+    if group and groups and not inside:
+        return f"there is no group {group}, but {listed(groups)}"
     return f"there are {listed([f'{group}.{key}' for key in inside] or table)}"
 
 
@@ -155,8 +159,11 @@ def _not_ascii(name: str) -> str:
     return f", as its character {place + 1}, {name[place]!r}, is {what}"
 
 
-def _no_tuple(key: Key, value: Any) -> str:
-    """A note on several values that are in no tuple, such as an array; "" for anything else."""
+def _several(key: Key, value: Any) -> str:
+    """A note on several values of a key that has one, or that are in no tuple, such as an array; else ""."""
+    if key.kind is not str and not (key.many or key.traced):
+        given = _read(str(value), key.kind) if isinstance(value, Typed) else value
+        return ", as it is the same for all runs" if isinstance(given, tuple | list) else ""
     if not (key.many or key.traced) or isinstance(value, str | tuple | list) or not isinstance(value, Iterable):
         return ""
     return f", as several values have to be a tuple, and this is of type {type(value).__name__}"

@@ -50,12 +50,12 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
     given = {key: (value, where) for where, layer in layers.items() for key, value in layer.items()}
     if "task" not in given:
         raise ConfigError(f"{file} has no config.task: set it to the name of a task module; other configs do")
-    table, module = _task_of(given["task"][0], file)
+    table, module = _task_of(given["task"][0], file, stated_here="task" not in changes)
     if "task" in changes:
         check_task_fits(table, layers[f" in {file}"], module.__name__, file)
     if fixed := [key for key in rows if key in table and not (table[key].traced or key == "runs")]:
         traced = listed(key for key in table if table[key].traced)
-        raise ConfigError(f"sweep(add) of {file} sets config.{fixed[0]}, which is the same in all runs: set {traced}")
+        raise ConfigError(f"sweep(add) of {file} sets config.{fixed[0]}, which is the same in all runs: set others, such as {traced}")
     config = validated(given, table, module, file, infer_runs=not {"runs"} & {*rows, *changes})
     return to_train(config, table, module)
 
@@ -68,7 +68,7 @@ def read(path: str | Path) -> Any:
     name, arg = locate.cut(path)
     file = locate.file_of(name)
     with _reading(str(path), file, arg):
-        get_config = _named(file, "get_config(arg)")
+        get_config = _named(file, "get_config()", CONFIG_FORM)
         locate.check_imports(file)
         if arg and not _call(file, inspect.signature, get_config).parameters:
             raise source.FileError(f"{file}:{arg}", f": {file} has no variant {arg!r}", f"give {file}")
@@ -120,6 +120,8 @@ def check_task_fits(table: Mapping[str, Key], in_file: Mapping[str, Any], task: 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
 
+CONFIG_FORM = 'define it, so that it returns a config, such as one from read("vae"), or name another file'
+SWEEP_FORM = "define it, so that it calls add({KEY: VALUE, ...}) once per run, or leave --sweep out"
 _UNDER_WAY: list[tuple[str, str]] = []  # (real path, ARG) of the files that `read` is reading, the first one first
 
 
@@ -148,30 +150,30 @@ def _call(file: str, function: Callable, *args: Any) -> Any:
         raise ConfigError(f"{origin.line(file, e)}: {origin.about(file, e)}") from e
 
 
-def _named(file: str, form: str) -> Any:
-    """The function of a config file with the name in `form`, such as "get_config(arg)"."""
+def _named(file: str, form: str, fix: str) -> Any:
+    """The function of a config file with the name in `form`, such as "get_config()". fix: where there is none."""
     source.tree(file)  # a file that is no program is refused before it runs
     locate.search(os.path.dirname(file))
     names = _call(file, runpy.run_path, os.path.abspath(file))
     name = form.partition("(")[0]
     if name not in names:
-        raise ConfigError(f"{file} has no {form}: define it, or name another file")
+        raise ConfigError(f"{file} has no {form}: {fix}")
     return names[name]
 
 
-def _task_of(task: Any, file: str) -> tuple[dict[str, Key], ModuleType]:
-    """The keys and the module of the task that the config in `file` names; a module beside it goes before others."""
+def _task_of(task: Any, file: str, stated_here: bool) -> tuple[dict[str, Key], ModuleType]:
+    """The keys and the module of a task; a module beside `file` goes before others. stated_here: `file` names it."""
     folder = os.path.dirname(file)
     locate.search(folder)  # again: reading a base config of another folder may have put that folder first in sys.path
     if isinstance(task, str):  # before keys_of: a cached module of the same name may lack the submodule of this one
         locate.check_module(task, folder, f"config.task={task}")
-    return keys_of(task)
+    return keys_of(task, f" in {file}" * stated_here, folder)
 
 
 def _rows(file: str) -> dict[str, Any]:
     """The runs of a sweep: per key a tuple of one value per run."""
     rows: list[dict] = []
-    _call(file, _named(file, "sweep(add)"), lambda row: rows.append(dict(row)))
+    _call(file, _named(file, "sweep(add)", SWEEP_FORM), lambda row: rows.append(dict(row)))
     if not rows:
         raise ConfigError(f"sweep(add) of {file} adds no run: call add once per run, each time with the same keys")
     for k, row in enumerate(rows):

@@ -41,9 +41,12 @@ def tree(file: str) -> ast.Module:
     content = read_bytes(file)
     check_text(file, content)
     try:
-        return ast.parse(content)
+        found = ast.parse(content)
     except (SyntaxError, RecursionError, MemoryError) as e:
         raise _of_syntax(file, e) from None
+    if not file.endswith(".py") and b"get_config" not in content:  # a line of YAML may be a valid program
+        raise FileError(file, f" has no get_config(), and {RULE}", FIX)
+    return found
 
 
 def read_bytes(file: str) -> bytes:

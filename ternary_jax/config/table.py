@@ -7,6 +7,9 @@ Defaults are in configs/.
 """
 
 import importlib
+import os
+from difflib import get_close_matches
+from pathlib import Path
 from types import ModuleType
 
 from ternary_jax.config.keys import Key, choice, flag, integer, integers, real, reals, text, words
@@ -64,13 +67,20 @@ KEYS = {
 }
 
 
-def keys_of(task: str) -> tuple[dict[str, Key], ModuleType]:
-    """(table of all keys of the task's configs, task module)."""
-    what = f"config.task={task} has to be the name of a task module, such as ternary_jax.addition.task"
+def keys_of(task: str, where: str = "", folder: str = "") -> tuple[dict[str, Key], ModuleType]:
+    """(table of all keys of the task's configs, task module). where, folder: of the config file, for the message."""
+    what = f"config.task={task}{where} has to be the name of a task module, such as ternary_jax.addition.task"
     try:
         module = importlib.import_module(task)
     except ConfigError:
         raise
+    except ModuleNotFoundError as e:
+        if not (e.name and f"{task}.".startswith(f"{e.name}.")):
+            raise ConfigError(f"{what}: it imports {e.name}, which is not there") from e
+        beside = get_close_matches(task, [file.stem for file in Path(folder or ".").glob("*.py")], 1)
+        near = f"; the nearest is {beside[0]}" if beside else ""
+        places = f"in {os.path.abspath(folder)} or among the installed ones" if folder else "where Python looks"
+        raise ConfigError(f"{what}: there is no module {e.name} {places}{near}") from e
     except (Exception, SystemExit) as e:
         raise ConfigError(f"{what}: {type(e).__name__}: {' '.join(str(e).split())}") from e
     if not isinstance(getattr(module, "KEYS", None), dict):
