@@ -101,7 +101,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.losses.occupancy.on = False  # True: punish cells without one flow each; needed where flows interact
     config.losses.occupancy.weight = 0.3  # of the mean square of the flows on a cell, less 1
     config.losses.distance = ConfigDict()
-    config.losses.distance.on = False  # True: punish the way along z that a flow still has to the nearest output face
+    config.losses.distance.on = arg != "route"  # True: punish the way along z that is left to the nearest output face
     config.losses.distance.weight = 0.02  # for each cell of that way, in the mean over the flows
 
     config.start = ConfigDict()

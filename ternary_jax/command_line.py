@@ -75,7 +75,7 @@ def parse(argv: Sequence[str], text: str) -> Given:
         if name in ALONE and not equals:
             values[name] = ""
         elif name not in PLACEHOLDERS and not name.startswith("--config."):
-            fail(f"{arg!r} is no flag; {USAGE}")
+            fail(f"{arg!r} is no flag; {_as_key(name)}{USAGE}")
         elif not value:
             fail(f"{name} has no value: type {name}={PLACEHOLDERS.get(name, 'VALUE')}")
         elif name.startswith("--config."):
@@ -90,6 +90,14 @@ def parse(argv: Sequence[str], text: str) -> Given:
     if None not in (keys, dry_run):
         fail("--keys and --dry-run are both given, and each prints something else: leave one of them out")
     return Given(values["--config"], tuple(overrides), values.get("--workdir"), "--sweep" in values, keys, dry_run)
+
+
+def _as_key(name: str) -> str:
+    """A hint for a key of the config that was typed as a flag, such as --epochs; "" for other names."""
+    from ternary_jax.config.table import KEYS  # here, as it imports jax, and --help is to answer at once
+
+    found = [key for key in KEYS if name.startswith("--") and key.rpartition(".")[2] == name[2:].replace("-", "_")]
+    return f"to set that key, type --config.{found[0]}=VALUE; " if found else ""
 
 
 def fail(sentence: str, status: int = 2) -> NoReturn:

@@ -84,7 +84,10 @@ def test_the_defaults_are_every_key_of_the_engine_but_the_task():
     values = flat(read(DEFAULTS))
     assert values.keys() == KEYS.keys() - {"task"}
     assert {type(value) for value in values.values()} == {int, float, bool, str, tuple}
-    assert refused(DEFAULTS) == f"{DEFAULTS} has no config.task: set it to the name of a task module; other configs do"
+    assert (
+        refused(DEFAULTS)
+        == f"{DEFAULTS} has no config.task, as it is a base of other configs: give one of these, such as --config=v5_12"
+    )
 
 
 def test_a_config_is_locked_and_has_plain_values(file):
@@ -219,6 +222,9 @@ def test_the_check_of_a_task_can_refuse_a_config(file, a_task, monkeypatch):
         ("train.learning_rate=1e-3,0", "config.train.learning_rate=1e-3,0 is not allowed"),
         ("train.learning_rate=((1,2),3)", "or one per run"),
         ("train.clip_norm=1,2", "config.train.clip_norm=1,2 is not allowed, as it is the same for all runs: give a nu"),
+        ("train.clip_norm=0,05", "a comma separates the values of runs: the decimal sign is a point, 0.05: gi"),
+        ("train.learning_rate=0,001", "the decimal sign is a point, 0.001: give a number from 0 to 10"),
+        ("train.learning_rate=1e\N{MINUS SIGN}3", "as its character 3, '\N{MINUS SIGN}', is MINUS SIGN (U+2212): give"),
         ("taks=fly", "there is no such key; the nearest is task"),
         ("tree.depth=3", "there is no such key; there is no group tree, but train, evaluate, stop, "),
         ("seed=-1", "give an int from 0 to 1000000000, or one per run"),
@@ -259,7 +265,11 @@ def test_what_is_refused_is_named_with_what_is_allowed(file, override, words):
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("train.epochs", "20", "config.train.epochs='20' is not allowed: give an int"),
+        (
+            "train.epochs",
+            "20",
+            "config.train.epochs='20' is not allowed, as it is text: write it without the quotes: gi",
+        ),
         ("train.epochs", None, "config.train.epochs=None is not allowed: give an int"),
         ("train.epochs", True, "give an int"),
         ("train.epochs", 20.0, "give an int"),
@@ -291,9 +301,9 @@ def test_a_wrong_value_in_a_mapping_is_named_with_what_is_allowed(file, key, val
         ("del config.train.epochs", "{} has no config.train.epochs: set it to an int from 0 to 10000000"),
         ("del config.model", "{} has no config.model.hidden: set it to a tuple"),
         ("config.train.epochs = config.train.get_ref('batch_size')", "is a reference: give it a value of its own"),
-        ("return 3", "get_config() of {} has to return an ml_collections.ConfigDict, and returns int: return one"),
-        ("config.task = 'a_taks'", "config.task=a_taks in {} has to be the name of a task module, such as ternary_jax.ad"),
-        ("config.task = 'worng'", ": there is no module worng in {0.parent} or among the installed ones; the nearest is w"),
+        ("return 3", "get_config() of {} has to return an ml_collections.ConfigDict, and returns int: return one, su"),
+        ("config.task = 'a_taks'", "config.task=a_taks in {} has to be the name of a task module, such as ternary_j"),
+        ("config.task = 'worng'", ": there is no module worng in {0.parent}, in the current folder or amo"),
         ("return None", "and returns nothing: end it with `return config`"),
         ("raise ValueError('two\\n   lines')", "{}, line 8: ValueError: two lines"),
         ("raise SystemExit(3)", "{}, line 8: SystemExit: 3"),
@@ -326,8 +336,9 @@ def test_an_error_inside_a_config_file_names_the_file(tmp_path, change, words):
 
 def test_a_missing_file_function_or_variant_is_refused(tmp_path, file):
     (tmp_path / "empty.py").write_text("x = 1")
-    assert 'empty.py has no get_config(): define it, so that it returns a config, such as one from read("vae"), or ' in (
-        refused(tmp_path / "empty.py")
+    assert (
+        'empty.py has no get_config(): define it, so that it returns a config, such as one from read("vae"), or '
+        in (refused(tmp_path / "empty.py"))
     )
     (tmp_path / "conf.yaml").write_text("epochs: 3")
     assert "conf.yaml has no get_config(), and a config is a Python file with get_config(): give one, such as" in (
@@ -515,9 +526,9 @@ def test_what_a_sweep_sets_is_set_by_nothing_else(tmp_path, overrides, words):
         ),
         (
             "add({'train.epochs': 3})",
-            "sets config.train.epochs, which is the same in all runs: set others, such as seed, train.learning_r",
+            "sets config.train.epochs, which has to be the same in all runs of a training: start one training for e",
         ),
-        ("add({'model.hidden': 3})", "sets config.model.hidden, which is the same in all runs"),
+        ("add({'model.hidden': 3})", "such as --config.model.hidden=3, or set keys that may differ, such as seed, "),
         ("add({'runs': 3})", "config.runs=(3,) is not allowed in sweep(add) of"),
         ("add({'train.rate': 3})", "config.train.rate=(3,) is not allowed in sweep(add) of"),
         ("add({'seed': 'x'})", "config.seed=('x',) is not allowed in sweep(add) of"),
@@ -539,7 +550,8 @@ def test_of_many_keys_that_a_sweep_may_set_some_are_named(tmp_path):
         "def sweep(add): add({'train.epochs': 3})"
     )
     assert re.search(
-        r"is the same in all runs: set others, such as seed, (\S+, ){13}\S+ and \d+ more: see --keys$", refused(path, sweep=True)
+        r"such as --config.train.epochs=3, or .* differ, such as seed, (\S+, ){3}\S+ and \d+ more: see --keys$",
+        refused(path, sweep=True),
     )
 
 

@@ -3,6 +3,7 @@
 import ast
 import difflib
 import math
+import re
 import reprlib
 import struct
 import unicodedata
@@ -41,6 +42,8 @@ class Key(NamedTuple):
     free: bool = False
     at_start: bool = False
 
+
+DECIMAL_COMMA = re.compile(r"[+-]?0,0*[0-9]+")
 
 integer, real, flag = (partial(Key, kind) for kind in (int, float, bool))
 integers, reals = (partial(Key, kind, many=True) for kind in (int, float))
@@ -103,7 +106,7 @@ def value_of(name: str, value: Any, where: str, table: dict[str, Key]) -> Any:
         try:
             return _converted(table[name], value)
         except (ValueError, OverflowError) as e:
-            note = f", as it is {e.used:g} in float32" if isinstance(e, RoundedError) else _several(table[name], value)
+            note = f", as it is {e.used:g} in float32" if isinstance(e, RoundedError) else _note(table[name], value)
             raise ConfigError(f"{wrong}{note}: give {allowed(table[name])}") from None
     if members := [key for key in table if key.startswith(f"{name}.")]:
         raise ConfigError(f"{wrong}: it is a group; set one of its keys, {listed(members)}")
@@ -157,6 +160,18 @@ def _not_ascii(name: str) -> str:
         return ""
     what = f"{unicodedata.name(name[place], 'a character')} (U+{ord(name[place]):04X})"
     return f", as its character {place + 1}, {name[place]!r}, is {what}"
+
+
+def _note(key: Key, value: Any) -> str:
+    """A note on a value whose mistake is not seen at once: what it looks like, and what it is; else ""."""
+    if isinstance(value, Typed):
+        if key.kind is not str and (odd := _not_ascii(str(value))):
+            return odd
+        if key.kind is float and DECIMAL_COMMA.fullmatch(value):
+            return f", as a comma separates the values of runs: the decimal sign is a point, {value.replace(',', '.')}"
+    elif isinstance(value, str) and key.kind is not str:
+        return ", as it is text: write it without the quotes"
+    return _several(key, value)
 
 
 def _several(key: Key, value: Any) -> str:

@@ -49,13 +49,17 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
     layers = {f" in {file}": flat(read(path)), f" in sweep(add) of {file}": rows, "": changes}
     given = {key: (value, where) for where, layer in layers.items() for key, value in layer.items()}
     if "task" not in given:
-        raise ConfigError(f"{file} has no config.task: set it to the name of a task module; other configs do")
+        raise ConfigError(f"{file} has no config.task{_without_task(file)}")
     table, module = _task_of(given["task"][0], file, stated_here="task" not in changes)
     if "task" in changes:
         check_task_fits(table, layers[f" in {file}"], module.__name__, file)
     if fixed := [key for key in rows if key in table and not (table[key].traced or key == "runs")]:
-        traced = listed(key for key in table if table[key].traced)
-        raise ConfigError(f"sweep(add) of {file} sets config.{fixed[0]}, which is the same in all runs: set others, such as {traced}")
+        traced = listed([key for key in table if table[key].traced], 5)
+        one = f"--config.{fixed[0]}={shown(rows[fixed[0]][0])}"
+        raise ConfigError(
+            f"sweep(add) of {file} sets config.{fixed[0]}, which has to be the same in all runs of a training: "
+            f"start one training for each value, such as {one}, or set keys that may differ, such as {traced}"
+        )
     config = validated(given, table, module, file, infer_runs=not {"runs"} & {*rows, *changes})
     return to_train(config, table, module)
 
@@ -78,7 +82,8 @@ def read(path: str | Path) -> Any:
             fix = f"give one, such as {name}:{e.names[0]}"
             raise source.FileError(str(path), f": {name} has {e.about}", fix) from None
     if not isinstance(config, ConfigDict):
-        what = "nothing: end it with `return config`" if config is None else f"{type(config).__name__}: return one"
+        fix = 'return one, such as read("vae") with some of its keys changed'
+        what = "nothing: end it with `return config`" if config is None else f"{type(config).__name__}: {fix}"
         raise ConfigError(f"get_config() of {file} has to return an ml_collections.ConfigDict, and returns {what}")
     return ConfigDict(nested(_call(file, flat, config)), type_safe=False)  # a tuple may replace one number
 
@@ -168,6 +173,13 @@ def _task_of(task: Any, file: str, stated_here: bool) -> tuple[dict[str, Key], M
     if isinstance(task, str):  # before keys_of: a cached module of the same name may lack the submodule of this one
         locate.check_module(task, folder, f"config.task={task}")
     return keys_of(task, f" in {file}" * stated_here, folder)
+
+
+def _without_task(file: str) -> str:
+    """What is wrong with a config without a task, and the fix."""
+    if os.path.dirname(file) == str(locate.FOLDER):
+        return ", as it is a base of other configs: give one of these, such as --config=v5_12"
+    return ': set it to the name of a task module, or start from a config that has one, such as read("vae")'
 
 
 def _rows(file: str) -> dict[str, Any]:

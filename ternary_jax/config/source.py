@@ -76,6 +76,9 @@ def check_kind(name: str) -> None:
 
 def check_record(file: str) -> None:
     """The config.json of a workdir is a record of values, without their reasons, and is never run."""
+    if file.endswith(".json") and os.path.basename(file) != "config.json":
+        fix = 'write a Python file, in which get_config() returns read("vae") with these keys changed'
+        raise FileError(file, f" is JSON, and {RULE}", fix)
     if file.endswith(".json"):
         wrong = f" is JSON, and {RULE}; the config.json of a workdir only records the values of a run"
         raise FileError(file, wrong, _go_on(os.path.dirname(file) or "."))

@@ -77,10 +77,11 @@ def keys_of(task: str, where: str = "", folder: str = "") -> tuple[dict[str, Key
     except ModuleNotFoundError as e:
         if not (e.name and f"{task}.".startswith(f"{e.name}.")):
             raise ConfigError(f"{what}: it imports {e.name}, which is not there") from e
-        beside = get_close_matches(task, [file.stem for file in Path(folder or ".").glob("*.py")], 1)
-        near = f"; the nearest is {beside[0]}" if beside else ""
-        places = f"in {os.path.abspath(folder)} or among the installed ones" if folder else "where Python looks"
-        raise ConfigError(f"{what}: there is no module {e.name} {places}{near}") from e
+        nearest = get_close_matches(task, [file.stem for file in Path(folder or ".").glob("*.py")], 1)
+        near = f"; the nearest is {nearest[0]}" if nearest else ""
+        beside = f"in {os.path.abspath(folder)}, " if folder else ""
+        places = f"{beside}in the current folder or among the installed ones{near}"
+        raise ConfigError(f"{what}: there is no module {e.name} {places}; put a module of your own there") from e
     except (Exception, SystemExit) as e:
         raise ConfigError(f"{what}: {type(e).__name__}: {' '.join(str(e).split())}") from e
     if not isinstance(getattr(module, "KEYS", None), dict):

@@ -17,6 +17,7 @@ from ternary_jax.engine.program import untrained
 from ternary_jax.engine.task import Inner, Network, Task
 from ternary_jax.errors import ConfigError
 from ternary_jax.metric import Metric
+from ternary_jax.orthogonal import orthogonal
 
 SEED = 0  # seed of the inputs and directions of local complexity, the same in all runs and at all evaluations
 
@@ -29,7 +30,7 @@ def effective_rank(a: Array) -> Array:
     """
     # The square roots of the eigenvalues of a'a would be faster. But for s = 0, rounding leaves an eigenvalue of
     # eps max(s)^2; many of its roots, sqrt(eps) max(s), would dominate the sum.
-    s = jnp.linalg.svd(a.astype(jnp.float32), compute_uv=False)
+    s = _singular_values(a.astype(jnp.float32))
     share = s / jnp.where(s[0] == 0, 1, s[0])  # s squared may overflow or underflow
     return jnp.sum(share) ** 2 / jnp.where(s[0] == 0, 1, jnp.sum(share * share))
 
@@ -51,7 +52,7 @@ def local_complexity(
     (Humayun, Balestriero and Baraniuk, arXiv 2402.15555). For other units it counts sign changes.
     """
     n, d = points.shape
-    v = radius * jnp.swapaxes(jax.random.orthogonal(key, d, (n,), m=directions), 1, 2)
+    v = radius * jnp.swapaxes(orthogonal(key, (n, d, directions)), 1, 2)
     vertices = points[:, None] + jnp.concatenate([v, -v], 1)
 
     def crossed(h):
@@ -96,6 +97,12 @@ def measuring(task: Task, static: Any, hypers: Any) -> Task:
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+@jax.custom_batching.sequential_vmap
+def _singular_values(a):
+    """One matrix after the other also where runs are vmapped: see orthogonal.py on LAPACK's batches."""
+    return jnp.linalg.svd(a, compute_uv=False)
 
 
 def _of_weights(task: Task, params: dict[str, Any]) -> dict[str, Array]:

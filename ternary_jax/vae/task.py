@@ -23,6 +23,7 @@ from ternary_jax.vae.loss_factors import multiply
 from ternary_jax.vae.losses import registry
 
 KEYS, check = settings.KEYS, settings.check
+BLOCK = 3**7  # operations that are embedded at once in an evaluation
 
 
 class Tables(NamedTuple):
@@ -167,14 +168,28 @@ def _init(branches, static, key, c):
 
 
 def _embedding(branches, static, params, context: Context):
-    """Points (2, N, dim) of the means, decoded trits (2, N, D) int8 of both branches, and c; without dropout."""
-    c, found = curvature(params, context.controls.knobs, context.hypers, static), []
-    for branch in branches.values():
-        z = branch.project(params, branch.encode(params, context.data.operations).mean, c).z
-        logits = branch.decode(params, jax.vmap(geometry.log0, (0, None))(z, c))
-        found.append((z, (jnp.argmax(logits, -1) - 1).astype(jnp.int8)))
-    z, prediction = map(jnp.stack, zip(*found, strict=True))
+    """Points (2, N, dim) of the means, decoded trits (2, N, D) int8 of both branches, and c; without dropout.
+
+    In blocks of BLOCK operations, which stay in the caches of a CPU: all at once take half as long again.
+    """
+    c, operations = curvature(params, context.controls.knobs, context.hypers, static), context.data.operations
+
+    def of_block(x):
+        found = []
+        for branch in branches.values():
+            z = branch.project(params, branch.encode(params, x).mean, c).z
+            logits = branch.decode(params, jax.vmap(geometry.log0, (0, None))(z, c))
+            found.append((z, (jnp.argmax(logits, -1) - 1).astype(jnp.int8)))
+        return tuple(map(jnp.stack, zip(*found, strict=True)))
+
+    blocks = operations.reshape(-1, min(BLOCK, len(operations)), operations.shape[-1])
+    z, prediction = (_joined(x) for x in jax.lax.map(of_block, blocks))
     return z, prediction, c
+
+
+def _joined(x):
+    """(blocks, branches, rows, d) -> (branches, blocks rows, d)."""
+    return jnp.moveaxis(x, 1, 0).reshape(x.shape[1], -1, x.shape[3])
 
 
 def _evaluate(branches, static, params, context: Context):

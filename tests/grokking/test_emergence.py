@@ -236,7 +236,7 @@ def test_metrics_that_are_off_leave_no_equation():
     of = {flag: equations(program(*prepared(flag)).jaxpr) for flag in FLAGS}
     assert min(map(len, of.values())) > len(equations(bare.jaxpr))
     new = {flag: {*found} - {*equations(bare.jaxpr)} for flag, found in of.items()}
-    for name, among in {"svd": {"weight_rank", "representation_rank"}, "qr": {"local_complexity"}}.items():
+    for name, among in {"svd": {"weight_rank", "representation_rank"}, "while": {"local_complexity"}}.items():
         assert {flag for flag in FLAGS if name in new[flag]} == among
 
 

@@ -8,11 +8,11 @@ are in `dtype`; parameters and results are float32.
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from ternary_jax.initializers import uniform
+from ternary_jax.orthogonal import orthogonal
 
 
 class Neuron(nn.Module):
@@ -138,5 +138,5 @@ def _of_energy(width: int, zero: bool, dtype: Any) -> nn.Dense:
 
 def _three_orthogonal(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
     """(h, 3 h): three orthogonal matrices side by side."""
-    h, drawn = shape[0], nn.initializers.orthogonal()
-    return jnp.concatenate([drawn(k, (h, h), dtype) for k in jax.random.split(key, 3)], -1)
+    h = shape[0]
+    return jnp.concatenate([*orthogonal(key, (3, h, h)).astype(dtype)], -1)
