@@ -56,6 +56,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.data.maps = 8  # number of random permutations or dense matrices that are made
     config.data.map = 0  # the one of this run, below data.maps; a tuple gives one per run
     config.data.amplitude = 0.8  # values of a face are uniform in -amplitude .. amplitude
+    config.data.shuffled = False  # True: a face gets the target of another face, a null that nothing can learn
     config.data.evaluated = 128  # faces that every evaluation measures; never trained on
 
     config.model = ConfigDict()

@@ -30,7 +30,7 @@ from ternary_jax import terminal
 from ternary_jax.config import load_config, split
 from ternary_jax.config.keys import typed
 from ternary_jax.lattice import baselines, models, targets
-from ternary_jax.lattice.energy_flow import adaptive, figures, flow
+from ternary_jax.lattice.energy_flow import adaptive, figures, flow, task
 from ternary_jax.tables import columns
 
 CONFIG = lab.CONFIGS / "energy_flow.py"
@@ -66,12 +66,16 @@ FIELD = MIX | {
 
 
 class Row(NamedTuple):
-    """target: of the config; changes: to its values; bars: metric -> (median, worst); seconds: on one core."""
+    """target: of the config; changes: to its values; bars: metric -> (median, worst); seconds: on one core.
+
+    fewer: steps of the flows that are left out when the trained model is measured
+    """
 
     target: str
     changes: dict[str, Any]
     bars: Mapping[str, tuple[float, float]] = MappingProxyType({})
     seconds: float = 0.0
+    fewer: int = 0
 
 
 GOOD = {"r2": (0.99, 0.98)}
@@ -84,6 +88,7 @@ ROWS = {
     "permutation": Row("permutation", {}, LANDED, 45),
     "permutation_1": Row("permutation", {"data.map": 1}, LANDED, 45),
     "permutation_2": Row("permutation", {"data.map": 2}, LANDED, 45),
+    "permutation_bfloat16": Row("permutation", {"train.dtype": "bfloat16"}, LANDED),
     "permutation_free": Row("permutation", FREE, GOOD, 5),
     "route": Row(
         "route",
@@ -119,6 +124,8 @@ ROWS = {
     "null_still": Row("permutation", {"model.still": True}),
     "null_round": Row("shift", {"model.collect": "round"}),
     "null_average": Row("shift", {"model.collect": "average"}),
+    "null_shuffled": Row("permutation", {"data.shuffled": True}),
+    "null_one_step_fewer": Row("permutation", {}, fewer=1),
     "null_frozen": Row("permutation", {"start.frozen": ("neuron", "carrier")}),
     "null_raw_position": Row("permutation", {"model.frequencies": 0}),
     "null_clipped": Row("permutation", {"model.walls": "clip"}),
@@ -271,6 +278,8 @@ def trained(name: str, seeds: int, changes: list[str]) -> dict[str, Any]:
         curve.append((spent / seeds, [round(float(v), 5) for v in metrics["r2"]]))
         terminal.progress(f"{name}: step {(k + 1) * chunk.length} of {total}, r2 {np.median(metrics['r2']):.4f}")
     terminal.progress()
+    if row.fewer:
+        metrics = jax.device_get(shorter(config, state.params, row.fewer))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // seeds
     return {
         "metrics": {key: [round(float(v), 5) for v in values] for key, values in metrics.items()},
@@ -279,6 +288,17 @@ def trained(name: str, seeds: int, changes: list[str]) -> dict[str, Any]:
         "steps": total,
         "parameters": parameters,
     }
+
+
+def shorter(config: Any, params: Any, fewer: int) -> dict[str, Any]:
+    """The metrics of trained runs whose flows make fewer steps than they were trained for."""
+    _, static, hypers = lab.assemble(config)
+    one = task.make_task(
+        static._replace(model=static.model._replace(steps=static.model.steps - fewer, drift=flow.drift(static)))
+    )
+    context = lab.context(jnp.int32(0), None, hypers, one.data)
+    axes = type(context)(*(0 if field == "hypers" else None for field in context._fields))
+    return jax.jit(jax.vmap(one.evaluate, (0, axes)))(params, context)
 
 
 def reached(curve: list, mark: float) -> float | None:

@@ -62,10 +62,12 @@ def check(config: Any) -> None:
     if np.all(counts == n) and data.split == "random":
         fix = "set config.data.split=none, which has no held-out metrics, or give a smaller share"
         raise ConfigError(f"config.data.train_share={data.train_share} of {of_modulus} holds nothing out: {fix}")
-    if data.full_batch and not np.max(counts) <= batch <= n:
+    if data.full_batch and not (most := np.max(counts)) <= batch <= n:
+        trained = f"of the {of_modulus} and config.data.split={data.split}, {most} are trained on"
+        rule = f"config.data.full_batch=True needs {f'{most} to ' * bool(most < n)}{n} rows"
         raise ConfigError(
-            f"config.train.batch_size={batch} does not fit config.data.full_batch=True, which needs {np.max(counts)} "
-            f"(the training pairs) to {n} (all pairs): give as many, or config.data.full_batch=False to draw batches"
+            f"config.train.batch_size={batch} does not fit: {trained}, and {rule}; give "
+            f"config.train.batch_size={most}, or config.data.full_batch=False to draw batches"
         )
 
 

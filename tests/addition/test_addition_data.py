@@ -87,7 +87,13 @@ def test_a_drawn_batch_is_uniform_over_the_training_pairs():
         ({"data.train_share": 1e-6}, ["train_share", "nothing to train"]),
         ({"data.train_share": 1.0, "train.batch_size": 6561}, ["holds nothing out", "data.split=none"]),
         ({"data.train_share": 0.5}, ["batch_size=2296", "3280"]),
-        ({"train.batch_size": 6562}, ["batch_size=6562", "needs 2296 (the training pairs) to 6561"]),
+        (
+            {"train.batch_size": 6562},
+            [
+                "batch_size=6562",
+                "split=random, 2296 are trained on, and config.data.full_batch=True needs 2296 to 6561 rows",
+            ],
+        ),
         ({"data.split": "none"}, ["batch_size=2296", "6561"]),
         ({"data.split_seed": 8}, ["split_seed=8", "data.splits=8"]),
         ({"runs": 2, "data.split_seed": (0, 9)}, ["split_seed=9"]),

@@ -240,6 +240,19 @@ def test_the_fit_without_blur_is_the_mean_square():
     np.testing.assert_allclose(loss.terms["fit"], np.mean((outputs - wanted) ** 2), rtol=1e-5)
 
 
+def test_a_shuffled_face_has_the_target_of_another():
+    static, params = model(losses__blur__width=0.0)
+    plain, shuffled = (
+        jax.jit(loss_of(one, params))(params).terms["fit"]
+        for one in (static, settings(data__shuffled=True, losses__blur__width=0.0))
+    )
+    outputs = flow.outputs(run(params, FACES, static, 3)[0], static)[:, 0]
+    wanted = np.zeros_like(FACES)
+    wanted[..., 2:] = FACES[::-1, :, :3]
+    np.testing.assert_allclose(shuffled, np.mean((outputs - wanted) ** 2), rtol=1e-5)
+    assert abs(shuffled - plain) > 1e-3
+
+
 def test_the_blur_narrows_to_nothing_in_its_share_of_the_run():
     widths = task.blur_widths(settings(losses__blur__share=0.5))
     np.testing.assert_allclose(widths[[0, 5, 10, 19]], [4, 2, 0, 0])
@@ -293,6 +306,10 @@ def test_the_rule_of_the_documents_counts_arrivals_as_a_loop_does():
             "config.model.steps=3 of config.model.drift=0.2 reach 1.2 cells of the 2 to ",
         ),
         ({"model__children": 64, "train__batch_size": 10**6}, "fewer children, a smaller batch, more config.train.mic"),
+        (
+            {"data__shuffled": True, "train__batch_size": 4, "train__microbatches": 4},
+            "config.train.batch_size=4 with config.train.microbatches=4 has one at a time: give a larger batch",
+        ),
         ({"start__frozen": ("carier",)}, "config.start.frozen=carier is no group of the model: there are neuron, ca"),
     ],
 )

@@ -17,6 +17,7 @@ KEYS = {
     "data.shift": integer(0, 255),
     "data.maps": integer(1, 1024),
     "data.map": integer(0, 1023, traced=True),
+    "data.shuffled": flag(),
     "data.amplitude": real(0, 10, excluded=(0,)),
     "data.evaluated": integer(2, 2**16),
     "model.steps": integer(2, 4096),
@@ -84,6 +85,12 @@ def _check_target(config: Any) -> None:
         raise ConfigError(
             f"config.data.map={np.max(data.map)} has to be less than config.data.maps={data.maps}: give a smaller "
             "number, or more maps"
+        )
+    if data.shuffled and config.train.batch_size == config.train.microbatches:
+        raise ConfigError(
+            f"config.data.shuffled=True takes the target of another face, and config.train.batch_size="
+            f"{config.train.batch_size} with config.train.microbatches={config.train.microbatches} has one at a time: "
+            "give a larger batch"
         )
 
 

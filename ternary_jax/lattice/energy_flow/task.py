@@ -64,7 +64,8 @@ def _loss(static: Any, target: targets.Target, params: Any, batch: Array, contex
     """The mean square of the blurred residual, and the terms that keep flows apart and able to move."""
     losses, (width, height, depth) = static.losses, flow.size(static)
     flows, push, _ = flow.run(params, batch, static, static.model.steps, context.key)
-    residual = flow.outputs(flows, static) - target.apply(_row(target, context), batch)
+    wanted = target.apply(_row(target, context), jnp.roll(batch, 1, 0) if static.data.shuffled else batch)
+    residual = flow.outputs(flows, static) - wanted
     if losses.blur.width:
         blurred = faces.blurred(residual, context.signals.schedule["blur"], losses.blur.padding)
     else:
