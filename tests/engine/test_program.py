@@ -417,7 +417,7 @@ def test_columns_do_not_collide():
     for words, bad in wrong.items():
         with pytest.raises(ValueError, match=f"two values {words}: rename one"):
             trained(bad, static, hypers, chunks=1)
-    for name in ("loss", "wall_s", "distance"):
+    for name in ("loss", "wall_s", "step_ms", "distance"):
         metric = task.metrics[0]._replace(name=name)
         with pytest.raises(ValueError, match=f"two values called {name}, "):
             refuse_colliding_metrics(task._replace(metrics=(metric, *task.metrics)))
