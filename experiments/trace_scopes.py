@@ -111,16 +111,18 @@ def scopes_of(program: str, depth: int) -> dict[str, str]:
     """
     instructions = [*_instructions(program)]
     last = {one.computation: one.name for one in instructions if one.name}
-    found = {one.operation: scope(one.name or last.get(one.calls, ""), depth) for one in instructions}
-    beside = {one.operation: [] for one in instructions}
+    named = {one.operation: name for one in instructions if (name := one.name or last.get(one.calls))}
+    beside: dict[str, list[str]] = {one.operation: [] for one in instructions}
     for one in instructions:
         for argument in one.arguments:
             beside.get(argument, []).append(one.operation)
-    for one in instructions:
-        if found[one.operation] == OUTSIDE and not (one.name or one.calls in last):
-            near = [found[name] for name in (*beside[one.operation], *one.arguments) if name in found]
-            found[one.operation] = max(near, key=lambda name: name.count("/") + (name != OUTSIDE), default=OUTSIDE)
-    return {one.operation: found[one.operation] for one in instructions if one.kind not in CONTAINERS}
+
+    def found(one):
+        near = [one.operation] if one.operation in named else [*beside[one.operation], *one.arguments]
+        scopes = [scope(named[operation], depth) for operation in near if operation in named]
+        return max(scopes, key=lambda name: name.count("/") + (name != OUTSIDE), default=OUTSIDE)
+
+    return {one.operation: found(one) for one in instructions if one.kind not in CONTAINERS}
 
 
 def scope(name: str, depth: int) -> str:

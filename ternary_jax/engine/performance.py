@@ -23,11 +23,12 @@ COLUMNS = {
 def columns(seconds: float, steps: int, device: Any) -> dict[str, float]:
     """The columns of a row. seconds: since the last row; steps: those since then; device: the one that trains.
 
-    step_ms: milliseconds of a step of all runs, 1e3 seconds / steps. The seconds are those of samples_per_s, so they
-        hold the evaluation and what the host waited for, such as a save
-    peak_memory_mib: most MiB in use since the process began: on a CPU those of the process, else the arrays and
-        temporaries on the device. A device that does not count them has no such column
-    gpu_utilisation: percent of the last sixth of a second to second in which the GPU was busy, by NVML: a sample, no mean
+    step_ms: milliseconds of a step of all runs, 1e3 seconds / steps. The seconds are those of samples_per_s: they
+        contain the evaluation, and whatever the host waited for, such as a save
+    peak_memory_mib: greatest memory in use since the process began, in MiB. On a CPU it is that of the process, where
+        Linux also counts the process that started it; elsewhere that of the arrays and temporaries on the device. A
+        device that does not count them has no such column
+    gpu_utilisation: percent of the last second or less in which the GPU was busy. It is a sample, and no mean
     """
     measured = {
         "step_ms": 1e3 * seconds / steps,

@@ -60,7 +60,9 @@ def test_memory_of_a_cpu_is_the_peak_of_the_process():
     assert found.keys() == {"step_ms", "peak_memory_mib"}
     assert found["step_ms"] == 25
     assert resident() < peak - 25
-    assert 0.98 * peak < found["peak_memory_mib"] < max(10 * peak, 10_000)  # Linux counts up to a few pages a thread late
+    assert (
+        0.98 * peak < found["peak_memory_mib"] < max(10 * peak, 10_000)
+    )  # Linux counts up to a few pages a thread late
 
 
 @pytest.mark.parametrize(("visible", "load"), [("", 60), ("0, 2", 70), ("2,GPU-a", 80), ("0,3", None)])
