@@ -13,7 +13,7 @@ import re
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -80,9 +80,9 @@ def traced(chunk: lab.Chunk, folder: Path) -> float:
         return time.perf_counter() - begun
 
 
-def operation_times(folder: Path, module: str) -> Counter[str]:
+def operation_times(folder: Path, module: str) -> dict[str, float]:
     """Milliseconds of each operation of a compiled module in the newest trace of a folder."""
-    found = Counter()
+    found: dict[str, float] = defaultdict(float)
     newest = max(folder.glob("plugins/profile/*/*.xplane.pb"), key=lambda file: file.stat().st_mtime)
     for plane in jax.profiler.ProfileData.from_file(str(newest)).planes:
         for line in plane.lines:
@@ -93,9 +93,9 @@ def operation_times(folder: Path, module: str) -> Counter[str]:
     return found
 
 
-def by_scope(times: Mapping[str, float], scopes: Mapping[str, str]) -> Counter[str]:
+def by_scope(times: Mapping[str, float], scopes: Mapping[str, str]) -> dict[str, float]:
     """The sums of the times of operations by scope, without those that only contain others."""
-    found = Counter()
+    found: dict[str, float] = defaultdict(float)
     for operation, ms in times.items():
         if operation in scopes:
             found[scopes[operation]] += ms
