@@ -4,9 +4,9 @@
     python experiments/trace_scopes.py --config=energy_flow --config.interaction.kind=pool
 
 One chunk of the config is traced by jax.profiler, after another one that is not; the times of its operations are summed
-by the scopes in the metadata of the compiled program. The backward pass of a scope is "gradient of" it, and holds what
-it computes again under train.remat. A fusion counts for the scope of its last operation. Seen on a CPU only. Nothing is
-written; DIR keeps the trace, which https://ui.perfetto.dev shows.
+by the scopes in the metadata of the compiled program. The backward pass of a scope is "gradient of" it, with what
+train.remat computes again. A fusion of operations of several scopes counts for the last of them. Operations that run at
+the same time each count in full. Nothing is written, unless DIR is to keep the trace. Tried on a CPU only.
 """
 
 import re
@@ -22,11 +22,11 @@ import jax
 import lab
 
 from ternary_jax import terminal
-from ternary_jax.config import ConfigError, load_config
+from ternary_jax.config import ConfigError, keys_of, load_config
 from ternary_jax.tables import columns
 
 # Parts of the name of an operation that stand for control flow, and not for a scope.
-CONTROL_FLOW = re.compile(r"while|body|cond|branch_\d+_fun|closed_call|checkpoint|rematted_computation|remat2?|scan")
+CONTROL_FLOW = re.compile(r"while|body|cond|branch_\d+_fun|closed_call|checkpoint|rematted_computation")
 CONTAINERS = ("while", "conditional", "call")  # operations whose time is that of the operations within them
 INSTRUCTION = re.compile(r"\s+(?:ROOT )?%(\S+) = .*?([a-z][\w-]*)\(")
 OUTSIDE = "outside of all scopes"
@@ -58,7 +58,10 @@ def main(argv: Sequence[str]) -> None:
     if wrong := [arg for arg in rest if not arg.startswith("--config.")]:
         parser.error(f"{wrong[0]!r} is no flag; values of the config are given as --config.KEY=VALUE")
     try:
-        chunk = lab.Chunk(load_config(given.config, [arg.removeprefix("--config.") for arg in rest]))
+        config = load_config(given.config, [arg.removeprefix("--config.") for arg in rest])
+        if hasattr(keys_of(config.task)[1], "report"):
+            parser.error(f"--config={given.config} trains nothing: name a config that trains")
+        chunk = lab.Chunk(config)
     except ConfigError as e:
         parser.error(str(e))
     terminal.say(f"compiling {given.config} ...")

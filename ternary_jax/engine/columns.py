@@ -43,11 +43,12 @@ def _named(info: Any) -> Iterable[tuple[str, str, Any]]:
 
 
 def _reserved(task):
-    # Those of `performance` are reserved at every log.level: a workdir may go on with the other one.
-    performed = [(name, "a column of log.level=performance") for name in performance.COLUMNS]
-    return (
-        [(name, "a column of every row") for name in PLACE] + performed + [(m.name, "a metric") for m in task.metrics]
-    )
+    # The columns of `performance` are reserved at every log.level, as a workdir may go on with another one.
+    return [
+        *((name, "a column of every row") for name in PLACE),
+        *((name, "a column of log.level=performance") for name in performance.COLUMNS),
+        *((metric.name, "a metric") for metric in task.metrics),
+    ]
 
 
 def _refuse_shared(task, named):
