@@ -22,7 +22,10 @@ MAY_IMPORT = {
     "orbax": ["workdir/checkpoint.py"],
     "tensorboardX": ["workdir/tensorboard.py"],
     "matplotlib": ["analysis/figures.py"],
+    "pynvml": ["engine/performance.py"],
 }
+# Libraries that are used where they are installed, and required nowhere.
+OPTIONAL = {"pynvml"}
 # The import graph has no cycles: a room (subpackage) imports itself, FOUNDATION and the rooms listed here. Other files
 # are commands, which may import anything, or are listed here.
 FOUNDATION = {
@@ -52,7 +55,7 @@ COMMANDS = {"__init__", "main", "analyze", "command_line"}
 # workdir/ returns a model that is ready for the functions of its task, so it makes their Context.
 UPWARDS = {"workdir/run.py": {"control", "engine"}}
 # Libraries that are imported only inside functions: they cost seconds, or may not be installed.
-NEVER_AT_IMPORT = {"matplotlib", "orbax", "scipy", "tensorboardX", "torch"}
+NEVER_AT_IMPORT = {"matplotlib", "orbax", "pynvml", "scipy", "tensorboardX", "torch"}
 # Libraries of tests and benchmarks.
 NEVER_AT_RUN_TIME = {"chex", "geoopt", "hypothesis", "mpmath", "pyright", "pytest", "ruff", "scipy", "torch"}
 # Module -> distribution, where their names differ.
@@ -156,7 +159,7 @@ def test_a_library_is_imported_only_where_it_may_be(library):
 @pytest.mark.parametrize("path", SOURCES)
 def test_what_is_imported_is_installed_with_the_package(path):
     installed = modules_required(PROJECT["dependencies"])
-    assert imports(SOURCES[path]) <= installed | sys.stdlib_module_names | {"ternary_jax"}
+    assert imports(SOURCES[path]) <= installed | sys.stdlib_module_names | OPTIONAL | {"ternary_jax"}
 
 
 def test_tests_and_experiments_bring_their_own_dependencies():

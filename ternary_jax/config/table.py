@@ -59,6 +59,7 @@ KEYS = {
     "checkpoint.best": integer(0, 1000),
     "checkpoint.best_metric": text(),
     "checkpoint.keep_every": integer(0, 10**7),
+    "log.level": choice("normal", "performance", free=True),
     "log.tensorboard": flag(),
     "log.tensorboard_share": real(0, 1),
     "log.histograms": flag(),

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from ternary_jax.engine import performance
 from ternary_jax.engine.task import Task
 from ternary_jax.errors import ConfigError
 
@@ -42,7 +43,12 @@ def _named(info: Any) -> Iterable[tuple[str, str, Any]]:
 
 
 def _reserved(task):
-    return [(name, "a column of every row") for name in PLACE] + [(m.name, "a metric") for m in task.metrics]
+    # The columns of `performance` are reserved at every log.level, as a workdir may go on with another one.
+    return [
+        *((name, "a column of every row") for name in PLACE),
+        *((name, "a column of log.level=performance") for name in performance.COLUMNS),
+        *((metric.name, "a metric") for metric in task.metrics),
+    ]
 
 
 def _refuse_shared(task, named):

@@ -147,7 +147,8 @@ def make_evaluate(task: Task, static: Any) -> Callable[..., TrainState]:
         def costly(metrics):
             return metrics | declared.metrics(task, task.costly(state.params, context), costly=True)
 
-        return jax.lax.cond(steps.due(end, steps.cheap), cheap, lambda state: state, state)
+        with jax.named_scope("evaluate"):
+            return jax.lax.cond(steps.due(end, steps.cheap), cheap, lambda state: state, state)
 
     return evaluate
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ternary_jax import terminal
 from ternary_jax.config.checks import length, unit
-from ternary_jax.engine import stopping
+from ternary_jax.engine import performance, stopping
 from ternary_jax.engine.columns import columns
 from ternary_jax.engine.host_context import Clock, Training
 from ternary_jax.engine.program import Report
@@ -110,6 +110,8 @@ def record(
     chunks = [one for one in window if begun < one.end <= end]
     seconds, done = now - clock.since, end - max(begun, clock.first)
     place = {"step": end, "wall_s": now - board.log.began, "samples_per_s": done * batch / seconds}
+    if training.static.log.level == "performance":
+        place |= performance.columns(seconds, done, jax.local_devices()[0])
     costly = bool(steps.costly) and steps.due(end, steps.costly)
     rows = _rows(training, chunks, report, costly, place | _epoch(training, end))
     clock = clock._replace(since=now, samples=clock.samples + done * batch * len(rows), busy_s=clock.busy_s + seconds)

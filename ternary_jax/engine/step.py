@@ -66,7 +66,8 @@ Step = Callable[[TrainState, tuple[Array, dict[str, Array]], Array, Any, Any], t
 def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs, control: Control) -> Step:
     """step(state, (number, schedule rows), key, hypers, data) -> state, info; one key serves all steps of the run.
 
-    Where a controller looks ahead, schedule rows have an axis of the steps that it differentiates through.
+    Where a controller looks ahead, schedule rows have an axis of the steps that it differentiates through. The named
+    scopes are those by which a trace of the profiler is read; they add no equation.
     """
     gradient = _gradient(task, static.train.microbatches)
 
@@ -75,20 +76,22 @@ def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs
         signals = Signals(step, schedule, state.last, state.metrics)
         rates: dict[str, Array] = {group: state.stop.rate for group in state.params}  # noqa: C420
         given = Controls(rates, None, task.knobs(hypers))
-        control_state, controls, infos = control.update(state.control, signals, given)
+        with jax.named_scope("controllers"):
+            control_state, controls, infos = control.update(state.control, signals, given)
         context = Context(step, jax.random.fold_in(key, step), controls, hypers, data, state.task, signals)
         batch, context = _sampled(task, context)
         gradients, loss = gradient(state.params, batch, context)
         gradients, params = jax.lax.optimization_barrier((flat(gradients), flat(state.params)))
         norms = {group: optax.tree.norm(g) for group, g in gradients.items()}
-        updates, opt_state = tx.update(
-            gradients,
-            state.opt_state,
-            params,
-            rates={group: hypers.train.learning_rate * factor for group, factor in controls.rates.items()},
-            weight_decay=hypers.train.weight_decay,
-            frozen=controls.frozen,
-        )
+        with jax.named_scope("optimizer"):
+            updates, opt_state = tx.update(
+                gradients,
+                state.opt_state,
+                params,
+                rates={group: hypers.train.learning_rate * factor for group, factor in controls.rates.items()},
+                weight_decay=hypers.train.weight_decay,
+                frozen=controls.frozen,
+            )
         readable = {"loss": loss.total} | loss.terms | loss.signals
         readable |= {f"gradient/{group}": norm for group, norm in norms.items()}
         state = state._replace(
@@ -114,7 +117,8 @@ def _gradient(task: Task, parts: int) -> Callable[..., tuple[Any, Loss]]:
     """params, batch, Context -> (gradient of the total, Loss), accumulated over `parts` microbatches."""
 
     def total(params: Any, batch: Any, context: Context) -> tuple[Array, Loss]:
-        loss = declared.loss(task, task.loss(params, batch, context))
+        with jax.named_scope("loss"):  # its gradient is named transpose(jvp(loss))
+            loss = declared.loss(task, task.loss(params, batch, context))
         return loss.total, loss
 
     gradient = forward_over_reverse(total) if task.look_ahead else jax.grad(total, has_aux=True)
@@ -154,7 +158,9 @@ def first_nonfinite(infos: StepInfo, first: Array) -> tuple[Array, Array]:
 def _sampled(task: Task, context: Context) -> tuple[Any, Context]:
     """(batch, context of its loss), drawn with different keys."""
     key_batch, key_loss = jax.random.split(context.key)
-    return task.sample(context._replace(key=key_batch)), context._replace(key=key_loss)
+    with jax.named_scope("sample"):
+        batch = task.sample(context._replace(key=key_batch))
+    return batch, context._replace(key=key_loss)
 
 
 def _in_parts(gradient: Callable[..., tuple[Any, Loss]], n: int) -> Callable[..., tuple[Any, Loss]]:

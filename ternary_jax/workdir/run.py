@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ternary_jax.engine import performance
 from ternary_jax.errors import ColumnError, ConfigError, WorkdirError
 from ternary_jax.metric import Criteria, Metric
 from ternary_jax.workdir import checkpoint_files, exports, files, forms, safe_files, summary
@@ -59,6 +60,8 @@ class Columns(dict[str, np.ndarray]):
         known = f"there are {', '.join([*self][:SHOWN])}{more}" if self else "there are no rows yet"
         if near := difflib.get_close_matches(str(name), self, 1):
             known = f"the nearest is {near[0]!r}"
+        if name in performance.COLUMNS:
+            known = f"rows have it with config.log.level=performance{performance.COLUMNS[name]}"
         if name in RENAMED:
             known = f"its name is {RENAMED[name]!r} now, where it is reported"
         if older := [old for old, new in RENAMED.items() if new == name and old in self]:

@@ -1,6 +1,7 @@
 """The compiled program of a run: step, chunk, NaNs, rollback and stops; disabled features leave no equation."""
 
 import functools
+import re
 from pathlib import Path
 
 import jax
@@ -417,10 +418,19 @@ def test_columns_do_not_collide():
     for words, bad in wrong.items():
         with pytest.raises(ValueError, match=f"two values {words}: rename one"):
             trained(bad, static, hypers, chunks=1)
-    for name in ("loss", "wall_s", "distance"):
+    for name in ("loss", "wall_s", "step_ms", "distance"):
         metric = task.metrics[0]._replace(name=name)
         with pytest.raises(ValueError, match=f"two values called {name}, "):
             refuse_colliding_metrics(task._replace(metrics=(metric, *task.metrics)))
+
+
+def test_the_parts_of_a_step_are_named_scopes():
+    task, static, hypers = variant()
+    init, chunk = make_train(task, static)
+    text = chunk.program.lower(*chunk.inputs(jax.eval_shape(init, hypers), hypers)).as_text(debug_info=True)
+    for part in ("sample", "controllers", r"jvp\(loss\)", r"transpose\(jvp\(loss\)\)", "optimizer"):
+        assert re.search(f'[/"]{part}/', text), part
+    assert "vmap(evaluate)/" in text
 
 
 def test_a_controller_has_a_name_of_its_own():

@@ -1,6 +1,8 @@
 """The energy-flow lattice against a plain float64 loop, and what each of its settings does."""
 
+import contextlib
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -340,6 +342,21 @@ def test_with_two_faces_the_way_that_is_left_is_that_to_the_nearer_one():
     z = np.asarray(run(params, FACES, static, 3)[0].position[..., 2])
     found = jax.jit(loss_of(static, params))(params).terms["distance"]
     np.testing.assert_allclose(found, np.minimum(z, 2 - z).mean(), rtol=1e-5)
+
+
+def test_the_parts_of_a_step_are_named_scopes_that_add_no_equation(monkeypatch):
+    static = settings(interaction__kind="pool")
+    params = jax.eval_shape(lambda: flow.init(jax.random.key(0), static))
+
+    def whole(params):
+        return flow.outputs(flow.run(params, FACES, static, 1)[0], static)
+
+    traced = jax.jit(whole).trace(params)
+    program, text = str(traced.jaxpr), traced.lower().as_text(debug_info=True)
+    for part in ("neuron", "carrier", "movement", "energy", "exchange", "collect"):
+        assert re.search(rf'loc\("(jit\(whole\)/)?{part}/', text), part
+    monkeypatch.setattr(jax, "named_scope", lambda name: contextlib.nullcontext())
+    assert str(jax.jit(lambda params: whole(params)).trace(params).jaxpr) == program
 
 
 def test_a_workdir_may_name_this_task():

@@ -111,25 +111,30 @@ def step(params: Params, flows: Flows, static: Any, key: Array | None = None) ->
     """One step of all flows, and the mean square of the pushes before tanh. key: of noise and dropout; None: neither.
 
     hidden' = carrier(neuron(position, energy), energy, hidden); position' = position + reach tanh(movement(hidden'));
-    energy' = energy (1 + factor(hidden')), and what the exchange with other flows adds.
+    energy' = energy (1 + factor(hidden')), and what the exchange with other flows adds. Each part is a named scope.
     """
     nets, model = networks(static), static.model
     content = flows.energy if model.content else None
-    x = nets.neuron.apply({"params": params["neuron"]}, features(flows.position, static), content)
-    if key is not None and model.dropout:
-        kept = jax.random.bernoulli(jax.random.fold_in(key, 1), 1 - model.dropout, x.shape)
-        x = jnp.where(kept, x / (1 - model.dropout), 0)
-    hidden = nets.carrier.apply({"params": params["carrier"]}, x, content, flows.hidden)
-    h = hidden[-1]
-    push = nets.movement.apply({"params": params["movement"]}, h)
-    position, arrived = moved(flows.position, push, static, key)
-    said = nets.energy.apply({"params": params["energy"]}, h)
-    energy = flows.energy * (1 + said) if model.energy == "multiply" else _replaced(said, flows.energy)
+    with jax.named_scope("neuron"):
+        x = nets.neuron.apply({"params": params["neuron"]}, features(flows.position, static), content)
+        if key is not None and model.dropout:
+            kept = jax.random.bernoulli(jax.random.fold_in(key, 1), 1 - model.dropout, x.shape)
+            x = jnp.where(kept, x / (1 - model.dropout), 0)
+    with jax.named_scope("carrier"):
+        hidden = nets.carrier.apply({"params": params["carrier"]}, x, content, flows.hidden)
+        h = hidden[-1]
+    with jax.named_scope("movement"):
+        push = nets.movement.apply({"params": params["movement"]}, h)
+        position, arrived = moved(flows.position, push, static, key)
+    with jax.named_scope("energy"):
+        said = nets.energy.apply({"params": params["energy"]}, h)
+        energy = flows.energy * (1 + said) if model.energy == "multiply" else _replaced(said, flows.energy)
     memory = flows.memory
     if static.interaction.kind != "none":
-        meet = interaction.meet(static.interaction, position, memory)
-        answer, memory = nets.exchange.apply({"params": params["exchange"]}, flows.energy, h, meet)
-        energy = energy + answer
+        with jax.named_scope("exchange"):
+            meet = interaction.meet(static.interaction, position, memory)
+            answer, memory = nets.exchange.apply({"params": params["exchange"]}, flows.energy, h, meet)
+            energy = energy + answer
     after = Flows(position, hidden, energy, arrived | flows.arrived, flows.steps + ~flows.arrived, memory)
     return (_held(flows, after) if model.freeze else after), jnp.mean(jnp.square(push))
 
@@ -189,12 +194,13 @@ def outputs(flows: Flows, static: Any) -> Array:
     A flow that has not arrived counts as if it had: its z is projected. With two faces, a flow at z has the share
     1 - z / (depth - 1) on the first one, and the rest on the second.
     """
-    values, (width, height, depth) = jnp.mean(flows.energy, -1, keepdims=True), size(static)
-    if static.model.planes == 2:
-        far = flows.position[..., 2:] / (depth - 1)
-        values = values * jnp.concatenate([1 - far, far], -1)
-    collected = collect(flows.position[..., :2], values, width, height, static.model.collect)
-    return jnp.moveaxis(collected, -1, 1)
+    with jax.named_scope("collect"):
+        values, (width, height, depth) = jnp.mean(flows.energy, -1, keepdims=True), size(static)
+        if static.model.planes == 2:
+            far = flows.position[..., 2:] / (depth - 1)
+            values = values * jnp.concatenate([1 - far, far], -1)
+        collected = collect(flows.position[..., :2], values, width, height, static.model.collect)
+        return jnp.moveaxis(collected, -1, 1)
 
 
 def collect(points: Array, values: Array, width: int, height: int, how: str) -> Array:
