@@ -165,19 +165,19 @@ def check(config: Any) -> dict[str, float]:
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda p: np.float32(p + 0.02 * rng.normal(size=p.shape)), params)
     faces = rng.uniform(-1, 1, (config.train.batch_size, config.lattice.height, config.lattice.width))
-    inputs = np.float32(config.data.amplitude * faces)
+    inputs = jnp.asarray(config.data.amplitude * faces, jnp.float32)
 
     def total(params):
         signals = Signals(jnp.int32(0), {"blur": jnp.float32(trainer.blur)}, {}, {})
         context = lab.context(jnp.int32(0), jax.random.key(1), hypers, data)._replace(signals=signals)
         flows, _, _ = flow.run(params, inputs, static, static.model.steps)
-        return task.loss(params, jnp.asarray(inputs), context).total, flow.outputs(flows, static)[:, 0]
+        return task.loss(params, inputs, context).total, flow.outputs(flows, static)[:, 0]
 
     (loss, outputs), gradients = jax.jit(jax.value_and_grad(total, has_aux=True))(params)
     named = dict(trainer.twin.named_parameters())
     for name, value in _theirs(params).items():
         named[name].data.copy_(torch.from_numpy(value))
-    their_loss, their_outputs = trainer.loss(torch.from_numpy(inputs))
+    their_loss, their_outputs = trainer.loss(torch.from_numpy(np.array(inputs)))
     their_loss.backward()
     found = {"outputs": float(np.abs(their_outputs.detach().numpy() - np.asarray(outputs)).max())}
     found["loss"] = abs(their_loss.item() / float(loss) - 1)

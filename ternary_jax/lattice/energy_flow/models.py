@@ -148,7 +148,7 @@ class _Weights(nn.Module):
     start: Any = uniform
 
     @nn.compact
-    def __call__(self, x: Array) -> tuple[Array, Array | None]:
+    def __call__(self, x: Array) -> tuple[Array, Any]:
         kernel = self.param("kernel", self.start, (x.shape[-1], self.width))
         return kernel, self.param("bias", nn.initializers.zeros, (self.width,)) if self.biased else None
 
