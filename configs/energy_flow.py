@@ -37,7 +37,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.train.warmup_epochs = 20
     config.train.final_rate = 0.02
     config.train.clip_norm = 1.0
-    config.train.remat = True  # True: the backward pass recomputes each step of the flows, and keeps only their states
+    config.train.remat = True  # True: keep only states for the backward pass; False: also the carrier's sums
     config.evaluate.cheap_every = 50
     config.evaluate.costly_every = 0  # 0: never, as all metrics of this task are cheap
     config.checkpoint.every = 300
@@ -115,5 +115,6 @@ def get_config(arg: str = "permutation") -> ConfigDict:
         lattice.width, lattice.height, lattice.depth, model.steps, model.hidden, model.layers, *faces = SIZES[arg]
         train.batch_size, train.microbatches = faces[0], faces[0] // faces[1]
         model.reach = lattice.width / model.steps
+        train.remat = arg != "debug"  # True takes half of the memory there, but more time
         config.data.evaluated = faces[1]
     return config.lock()

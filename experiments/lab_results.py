@@ -109,6 +109,12 @@ SECTIONS: dict[str, Section] = {
         "r2 is of fresh faces; several seeds are trained in one program, and CPU seconds are those of one of them.",
         flows,
     ),
+    "bench_energy_flow": Section(
+        "The speed of the energy-flow lattice",
+        "bench_energy_flow.py",
+        "Flow-steps are flows x steps x faces, of whole training steps; in bars of the file, 8 runs are beside one.",
+        each("rows", "steps of", ms=",.1f", flow_steps_per_s=",.0f"),
+    ),
     "bench_step": Section(
         "A training step of v5_12",
         "bench_step.py",

@@ -132,8 +132,9 @@ def _check_memory(config: Any) -> None:
 def numbers_per_flow(model: Any, remat: bool) -> int:
     """About how many floats a flow keeps for the backward pass: the state of all steps, and the activations of one.
 
-    Without remat the activations of all steps.
+    Without remat also the four sums of each layer of the carrier, of all steps.
     """
     state = model.layers * model.hidden + model.channels + 5
     inside = 8 * model.neuron_hidden + 2 * model.neuron_output + 14 * model.layers * model.hidden
-    return model.steps * state + (1 if remat else model.steps) * (inside + 3 * model.movement_hidden)
+    sums = 0 if remat else 4 * model.layers * model.hidden
+    return model.steps * (state + sums) + inside + 3 * model.movement_hidden

@@ -1,0 +1,246 @@
+# pyright: reportMissingImports=false
+"""How fast is the energy-flow lattice, and how much memory does it need?
+
+    python experiments/bench_energy_flow.py [--quick] [--rounds=6] [--out DIR]
+
+speed   flow-steps/s (flows x steps x faces of whole training steps): of the debug and the small size, with and without
+        train.remat, of debug in bfloat16, of eight runs at once, and of a PyTorch twin (experiments/lab_torch_flow.py,
+        the `bench` extra; without torch the rest is measured). In turns with plain matrix products of jax and numpy at
+        the shape of the carrier; the best time counts. Our side is a bare scan of steps
+memory  XLA's temporaries of the compiled chunk, and the growth of a process from step 200 to step 1,000
+start   seconds from the start of a process to the first step, nothing compiled
+
+Needs an idle machine for about five minutes, a third of them for compiling, which is not timed as a step. Writes
+results/bench_energy_flow.json.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import lab
+import lab_process
+import numpy as np
+
+from ternary_jax import terminal
+from ternary_jax.config import load_config
+from ternary_jax.tables import columns
+
+CONFIG = str(lab.CONFIGS / "energy_flow.py")
+DEBUG, SMALL = f"{CONFIG}:debug", CONFIG
+ORIGINAL = 4950  # flow-steps/s of the patched original at the size of debug, forward and backward, two cores
+CORES = os.cpu_count() or 1
+TWIN, MANY = "debug, torch", 8
+ROWS: dict[str, tuple[str, dict[str, Any], int]] = {  # config, changes, steps of a scan
+    "debug": (DEBUG, {}, 2),
+    "debug, remat": (DEBUG, {"train.remat": True}, 2),
+    "debug, bfloat16": (DEBUG, {"train.dtype": "bfloat16"}, 1),
+    "small": (SMALL, {}, 20),
+    "small, no remat": (SMALL, {"train.remat": False}, 20),
+    "small, 8 runs": (SMALL, {"runs": MANY}, 5),
+}
+QUICK = ("debug", "small", "small, 8 runs")
+CHUNKS = ("debug", "debug, remat", "small", "small, no remat")
+BARS = {
+    "debug": lab.Bar("flow-steps/s of debug, three times the original", ",.0f", ">=", 3 * ORIGINAL),
+    "times_torch": lab.Bar("debug, times the torch twin", ".2f", ">=", 1.0),
+    "share_of_products": lab.Bar("debug, share of the rate of plain products", ".0%", ">=", 0.5),
+    "small": lab.Bar("flow-steps/s of the small size", ",.0f", ">=", 120_000),
+    "cost_of_8_runs": lab.Bar("8 runs at once cost, in runs", ".2f", "<=", 8.0),
+    "first_step_s": lab.Bar("seconds from start to first step, cold", ".1f", "<=", 12.0),
+    "growth_mib": lab.Bar("MiB that a process grows by, steps 200 to 1,000", ".1f", "<=", 20.0),
+}
+
+
+def main() -> None:
+    """Measure, print and write the results."""
+    parser = lab.parser(__doc__, quick="three rows and two rounds, no memory of chunks")
+    parser.add_argument("--rounds", type=int, default=6, help="number of rounds; each times every row once")
+    given = parser.parse_args()
+    found: dict[str, Any] = {"quick": given.quick, "rounds": 2 if given.quick else given.rounds}
+    found |= speed(QUICK if given.quick else tuple(ROWS), found["rounds"])
+    print(table(found), end="\n\n", flush=True)
+    if not given.quick:
+        found["temporaries_mib"] = {name: temporaries(name) for name in CHUNKS}
+        rows = [[name, f"{x:,.1f}"] for name, x in found["temporaries_mib"].items()]
+        print(columns([["temporaries of a chunk", "MiB"], *rows]), end="\n\n", flush=True)
+    found["start"], found["resident_mib"] = start(), resident()
+    found["bars"] = measured(found)
+    bars = {name: bar for name, bar in BARS.items() if name in found["bars"]}
+    print(lab.show_bars(bars, found["bars"]))
+    found["wanted"] = {name: bar.wanted for name, bar in BARS.items()}
+    lab.write("bench_energy_flow", found, given)
+
+
+# --- speed ------------------------------------------------------------------------------------------------------------
+
+
+def speed(names: tuple[str, ...], rounds: int) -> dict[str, Any]:
+    """Times of every row in turns, with the twin where torch is installed, and of the plain products."""
+    timed, flop, products = {}, flops(DEBUG), plain_products(DEBUG)
+    for name in names:
+        path, changes, length = ROWS[name]
+        terminal.say(f"compiling {name} ...")
+        timed[name] = lab.Scan(load_config(path, changes), length).time
+    twin, checked = torch_twin()
+    seconds = lab.in_turns(timed | twin | products, rounds)
+    best = {name: float(x.min()) for name, x in seconds.items()}
+    rows = {name: row(name, best[name]) for name in [*timed, *twin]}
+    shape = carrier_shape(DEBUG)
+    rates = {name: 2 * np.prod(shape) / best[name] for name in products}
+    share = flop * rows["debug"]["flow_steps_per_s"] / max(rates.values())
+    found = {"rows": rows, "products": {"shape": shape, "flops": rates}, "flop_per_flow_step": flop, "share": share}
+    if twin:
+        found["torch"] = {"checked": checked, "times": lab.paired_ratio(seconds[TWIN], seconds["debug"])}
+    return found
+
+
+def row(name: str, seconds: float) -> dict[str, float]:
+    """Milliseconds of a step, of all runs together, and flow-steps/s."""
+    path, changes, _ = ROWS[name if name in ROWS else "debug"]
+    config = load_config(path, changes)
+    return {"ms": 1e3 * seconds, "flow_steps_per_s": config.runs * flow_steps(config) / seconds}
+
+
+def flow_steps(config: Any) -> int:
+    """Flows x steps x faces of a training step of one run."""
+    return config.train.batch_size * config.lattice.width * config.lattice.height * config.model.steps
+
+
+def flops(path: str) -> float:
+    """FLOP of the products with weights for a flow-step: 2 for each weight forward, 4 backward; no recomputed ones."""
+    task, _, hypers = lab.assemble(load_config(path))
+    shapes = jax.eval_shape(task.init, jax.random.key(0), jax.tree.map(lambda a: a[0], hypers))
+    return 6.0 * sum(leaf.size for leaf in jax.tree.leaves(shapes) if leaf.ndim == 2)
+
+
+def carrier_shape(path: str) -> tuple[int, int, int]:
+    """Rows, columns and outputs of the largest product of the carrier: hidden states by recurrent weights."""
+    config = load_config(path)
+    return flow_steps(config) // config.model.steps, config.model.hidden, 3 * config.model.hidden
+
+
+def plain_products(path: str, number: int = 10) -> dict[str, Callable[[], float]]:
+    """Functions that time the product of `carrier_shape` alone: the mean seconds of `number` calls."""
+    rows, width, out = carrier_shape(path)
+    rng = np.random.default_rng(0)
+    x, w = (rng.normal(size=shape).astype(np.float32) for shape in ((rows, width), (width, out)))
+    on_device, multiply = jax.device_put((x, w)), jax.jit(jnp.matmul)
+
+    def averaged(f: Callable[[], Any]) -> Callable[[], float]:
+        def seconds():
+            f()
+            begun = time.perf_counter()
+            for _ in range(number):
+                f()
+            return (time.perf_counter() - begun) / number
+
+        return seconds
+
+    ours = averaged(lambda: multiply(*on_device).block_until_ready())
+    return {"product, jax": ours, "product, numpy": averaged(lambda: x @ w)}
+
+
+def torch_twin() -> tuple[dict[str, Callable[[], float]], dict[str, float]]:
+    """(the step of the twin by name, its differences from ours); both empty without torch."""
+    try:
+        import lab_torch_flow
+        import torch
+    except ImportError as missing:
+        terminal.say(f"{missing}: the comparison with torch needs the bench extra, pip install -e '.[bench]'")
+        return {}, {}
+    terminal.say(f"checking the torch twin, then {CORES} threads ...")
+    checked = lab_torch_flow.check(load_config(DEBUG))
+    trainer = lab_torch_flow.Trainer(load_config(DEBUG))
+    torch.set_num_threads(CORES)
+    trainer.step()
+
+    def seconds():
+        begun = time.perf_counter()
+        trainer.step()
+        return time.perf_counter() - begun
+
+    return {TWIN: seconds}, checked
+
+
+def table(found: dict[str, Any]) -> str:
+    """A line for each row, then the rates of the plain products."""
+    lines = [["steps of", "ms", "flow-steps/s"]]
+    lines += [[name, f"{r['ms']:,.1f}", f"{r['flow_steps_per_s']:,.0f}"] for name, r in found["rows"].items()]
+    rates = [[name, f"{x / 1e9:.0f}"] for name, x in found["products"]["flops"].items()]
+    shape = " x ".join(map(str, found["products"]["shape"]))
+    return f"{columns(lines)}\n\n{columns([[shape, 'GFLOP/s'], *rates])}"
+
+
+# --- memory and start -------------------------------------------------------------------------------------------------
+
+
+def temporaries(name: str) -> float:
+    """MiB of temporary memory of the compiled chunk of a row."""
+    terminal.say(f"compiling the chunk of {name} ...")
+    path, changes, _ = ROWS[name]
+    return lab.Chunk(load_config(path, changes)).compile().memory_analysis().temp_size_in_bytes / 2**20
+
+
+def start() -> dict[str, float]:
+    """Seconds from the start of a process to its first step, and of these the compiling, without any cache."""
+    terminal.say("starting a process ...")
+    _, summary = lab_process.timed_run(SMALL, ["train.steps=50", "checkpoint.every=50"])
+    return {key: summary[key] for key in ("first_step_s", "compile_s")}
+
+
+def resident(first: int = 200, last: int = 1000) -> dict[str, float]:
+    """MiB of resident memory of a training of the small size after these steps, while it runs on.
+
+    It has saved a checkpoint before the first of them, as the first save loads libraries.
+    """
+    found, printed = {}, 0.0
+    overrides = [f"train.steps={last + 100}", "checkpoint.every=100", "compilation_cache=false"]
+    with tempfile.TemporaryDirectory() as folder:
+        workdir = Path(folder, "run")
+        process = lab_process.start(workdir, overrides, folder, SMALL, stderr=subprocess.DEVNULL)
+        while len(found) < 2:
+            if process.poll() is not None:
+                raise RuntimeError(f"the training ended before step {last}, with exit status {process.returncode}")
+            time.sleep(0.05)
+            step = last_step(workdir)
+            printed = terminal.progress(f"memory: step {step:,} of {last:,}", 2.0, printed)
+            if step >= (last if found else first):
+                found[str(step)] = mib(process.pid)
+        lab_process.ended(process)
+    return found
+
+
+def last_step(workdir: Path) -> int:
+    """The step of the last whole row of a run that goes on; 0 before the first."""
+    file = workdir / "metrics.jsonl"
+    lines = file.read_text().split("\n")[:-1] if file.exists() else []
+    return json.loads(lines[-1])["step"] if lines else 0
+
+
+def mib(pid: int) -> float:
+    """Resident memory of a process in MiB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def measured(found: dict[str, Any]) -> dict[str, float]:
+    """The figures that have bars; without torch, there is no ratio to it."""
+    rows, resident_mib = found["rows"], [*found["resident_mib"].values()]
+    out = {name: rows[name]["flow_steps_per_s"] for name in ("debug", "small")}
+    if TWIN in rows:
+        out["times_torch"] = out["debug"] / rows[TWIN]["flow_steps_per_s"]
+    out["share_of_products"] = found["share"]
+    out["cost_of_8_runs"] = rows["small, 8 runs"]["ms"] / rows["small"]["ms"]
+    out["first_step_s"] = found["start"]["first_step_s"]
+    return out | {"growth_mib": resident_mib[1] - resident_mib[0]}
+
+
+if __name__ == "__main__":
+    main()
