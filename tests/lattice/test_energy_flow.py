@@ -390,7 +390,7 @@ def test_the_parts_of_a_step_are_named_scopes_that_add_no_equation(monkeypatch):
     traced = jax.jit(whole).trace(params)
     program, text = str(traced.jaxpr), traced.lower().as_text(debug_info=True)
     for part in ("neuron", "carrier", "movement", "energy", "exchange", "collect"):
-        assert re.search(rf'loc\("(jit\(whole\)/)?{part}/', text), part
+        assert re.search(rf'loc\("([^"]*/)?{part}/', text), part
     monkeypatch.setattr(jax, "named_scope", lambda name: contextlib.nullcontext())
     assert str(jax.jit(lambda params: whole(params)).trace(params).jaxpr) == program
 
