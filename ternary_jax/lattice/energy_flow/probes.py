@@ -17,9 +17,10 @@ from ternary_jax.lattice.energy_flow.flow import Flows, Params
 SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75)  # of the flows that are removed
 
 
-def kept(key: Array, n: int, share: float) -> Array:
-    """(n,) bool, with round(share n) False at random; for one key, those of a smaller share stay False in a greater."""
-    return jax.random.permutation(key, n) >= round(share * n)
+def kept(key: Array, n: int, shares: tuple[float, ...]) -> Array:
+    """(len(shares), n) bool, each with round(share n) False at random; those of a share are among those of a larger."""
+    removed = jnp.asarray([round(share * n) for share in shares])
+    return jax.random.permutation(key, n)[None] >= removed[:, None]
 
 
 def without(params: Params, inputs: Array, static: Any, keep: Array) -> Flows:
@@ -49,12 +50,11 @@ def r2_without(
 ) -> Array:
     """(len(shares),): r2 where each share of the flows is removed; wanted (B, planes, height, width)."""
     n = inputs.shape[1] * inputs.shape[2] * (1 + static.model.children)
-    keeps = jnp.stack([kept(key, n, share) for share in shares])
 
     def score(keep):
         return metrics.r2(flow.outputs(without(params, inputs, static, keep), static), wanted)
 
-    return jax.lax.map(score, keeps)
+    return jax.lax.map(score, kept(key, n, shares))
 
 
 def r2_of_lost_outputs(n: int, shares: tuple[float, ...] = SHARES) -> list[float]:
@@ -63,6 +63,12 @@ def r2_of_lost_outputs(n: int, shares: tuple[float, ...] = SHARES) -> list[float
     A removed flow costs the variance of its output and nothing else: r2 = 1 - removed / n, for inputs of one variance.
     """
     return [1 - round(share * n) / n for share in shares]
+
+
+def through(params: Params, inputs: Array, static: Any) -> Array:
+    """The share of flows that the barrier of the config has let through, and that are on the other side at the end."""
+    start = flow.place(params, inputs, static).left
+    return jnp.mean(flow.run(params, inputs, static, static.model.steps)[0].left != start)
 
 
 def permuted(key: Array, inputs: Array) -> Array:
@@ -75,7 +81,7 @@ def ways_apart(params: Params, inputs: Array, others: Array, static: Any) -> dic
     """How far the ways of the same cells are apart for two batches of inputs, in cells, a scalar each.
 
     apart: mean distance over all steps, flows and samples; ends: over the last step; longest: the greatest distance
-    way: mean distance from the start to the end of a way, to compare with
+    way: mean distance along the face from the start to the end of a way, to compare with
     """
     start = flow.place(params, inputs, static).position
     (_, _, one), (_, _, other) = (flow.run(params, faces, static, static.model.steps) for faces in (inputs, others))
