@@ -16,7 +16,7 @@ keep their values. Nothing else may run beside it.
 
 import functools
 import statistics
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,8 @@ from lab_energy_flow import CONFIG, FREE, WIDTH, Seeds, rounded, shown, train
 from ternary_jax import terminal
 from ternary_jax.config import load_config
 from ternary_jax.config.keys import typed
-from ternary_jax.lattice.energy_flow import probes
+from ternary_jax.lattice import metrics, targets
+from ternary_jax.lattice.energy_flow import flow, probes
 from ternary_jax.tables import columns
 
 FREE_EVERY = FREE | {"evaluate.cheap_every": 100, "checkpoint.every": 2000}
@@ -71,7 +72,7 @@ def depth(seeds: int, changes: tuple[str, ...]) -> Rows:
 
 
 def steps(seeds: int, changes: tuple[str, ...]) -> Rows:
-    """A permutation by the steps of a flow, with a reach of the width over them, and with 2 cells where that is more."""
+    """A permutation by the steps of a flow, with a reach of the width over them, or of 2 cells if that is more."""
     rows = {f"{t} steps": {"model.steps": t, "model.reach": WIDTH / t} for t in STEPS}
     rows |= {f"{t} steps, reach 2": {"model.steps": t, "model.reach": 2.0} for t in STEPS if 2 * t > WIDTH}
     return {name: row(runs("permutation", FREE_EVERY | given, seeds, changes, name)) for name, given in rows.items()}
@@ -137,23 +138,31 @@ def behind(config: Any, params: Any) -> tuple[list[float], list[float]]:
 # --- of the default recipe, whose ways may depend on the content ------------------------------------------------------
 
 
+class Default(NamedTuple):
+    """Runs of the permutation of the config: static config, runs, faces; wanted: faces -> their targets."""
+
+    static: Any
+    ended: Seeds
+    inputs: Any
+    wanted: Any
+
+
 @functools.cache
-def default(seeds: int, changes: tuple[str, ...]) -> tuple[Any, Seeds, Any, Any]:
-    """(static config, runs, faces, their targets) of the permutation of the config."""
-    config = load({"checkpoint.every": 600}, seeds, changes, "permutation")
+def default(seeds: int, changes: tuple[str, ...]) -> Default:
+    """Trained once for all probes of a call."""
+    config = load({}, seeds, changes, "permutation")
     task, static, _ = lab.assemble(config)
-    inputs, sources = jnp.asarray(task.data["evaluated"]), np.asarray(task.data["table"])[0]
-    wanted = inputs.reshape(len(inputs), -1)[:, sources].reshape(len(inputs), 1, *inputs.shape[1:])
-    return static, train(config, "permutation"), inputs, wanted
+    target = targets.make("permutation", WIDTH, WIDTH, config.data.shift, config.data.maps)
+    wanted = functools.partial(target.apply, jnp.asarray(target.table[config.data.map]))
+    return Default(static, train(config, "permutation"), jnp.asarray(task.data["evaluated"]), wanted)
 
 
 def removal(seeds: int, changes: tuple[str, ...]) -> Rows:
     """r2 by the share of removed flows, others for each seed, and its closed form."""
-    static, ended, inputs, wanted = default(seeds, changes)
-    keys = jax.random.split(jax.random.key(0), seeds)
-    f = jax.jit(jax.vmap(lambda p, key: probes.r2_without(p, inputs, wanted, static, key)))
-    found = np.asarray(f(ended.params, keys))
-    expected = probes.r2_of_lost_outputs(WIDTH**2)
+    of = default(seeds, changes)
+    wanted, keys = of.wanted(of.inputs), jax.random.split(jax.random.key(0), seeds)
+    f = jax.jit(jax.vmap(lambda p, key: probes.r2_without(p, of.inputs, wanted, of.static, key)))
+    found, expected = np.asarray(f(of.ended.params, keys)), probes.r2_of_lost_outputs(WIDTH**2)
     return {
         f"without {share:.0%}": {"r2": rounded(found[:, k]), "expected": round(expected[k], 5)}
         for k, share in enumerate(probes.SHARES)
@@ -161,17 +170,19 @@ def removal(seeds: int, changes: tuple[str, ...]) -> Rows:
 
 
 def permuted(seeds: int, changes: tuple[str, ...]) -> Rows:
-    """r2 of faces and of the same values in another order, and how far the ways of the same cells are apart."""
-    static, ended, inputs, wanted = default(seeds, changes)
-    other = probes.permuted(jax.random.key(1), inputs)
-    rows = jax.jit(jax.vmap(lambda p: probes.ways_apart(p, inputs, other, static)))(ended.params)
-    zero = jax.jit(jax.vmap(lambda p: probes.ways_apart(p, inputs, 0 * inputs, static)))(ended.params)
-    names = {"apart": "mean", "ends": "at the end", "longest": "greatest", "way": "length of a way"}
-    found = {"permuted values": rows, "no values": zero}
-    return {
-        label: {"r2": ended.metrics["r2"]} | {names[key]: rounded(values) for key, values in one.items()}
-        for label, one in found.items()
-    }
+    """r2 of other faces, and how far the ways of their cells are from those of the faces of an evaluation, in cells."""
+    of = default(seeds, changes)
+    other = probes.permuted(jax.random.key(1), of.inputs)
+    wanted, nothing, n = of.wanted(other), jnp.zeros_like(other), of.static.model.steps
+
+    def of_run(p):
+        r2 = metrics.r2(flow.outputs(flow.run(p, other, of.static, n)[0], of.static), wanted)
+        return r2, *(probes.ways_apart(p, of.inputs, faces, of.static) for faces in (other, nothing))
+
+    r2, *found = jax.jit(jax.vmap(of_run))(of.ended.params)
+    names = {"apart": "apart: mean", "ends": "at the end", "longest": "greatest", "way": "length of a way"}
+    moved, empty = ({names[key]: rounded(values) for key, values in one.items()} for one in found)
+    return {"the values permuted": {"r2": rounded(r2)} | moved, "no values": empty}
 
 
 PROBES = {"depth": depth, "steps": steps, "barrier": barrier, "removal": removal, "permuted": permuted}
@@ -195,7 +206,11 @@ def picture(found: dict[str, Rows]) -> Any:
     """r2 by depth, by steps, during training behind the barrier, and by the share of removed flows."""
     figure = lab.figure(11, 7)
     panels = figure.subplots(2, 2).ravel()
-    medians = {name: [statistics.median(one["r2"]) for one in rows.values()] for name, rows in found.items()}
+    medians = {
+        name: [statistics.median(one["r2"]) for one in found[name].values()]
+        for name in ("depth", "steps", "removal")
+        if name in found
+    }
     if "depth" in found:
         panels[0].plot(DEPTHS, medians["depth"], "o-", color=lab.BLUE)
         panels[0].set(xlabel="depth, in cells; 4 steps", ylabel="r2", xscale="log", xticks=DEPTHS, xticklabels=DEPTHS)

@@ -25,6 +25,7 @@ from lab_result_rows import (
     held_out,
     homeostasis,
     named,
+    probes,
     recovery,
     seeds,
     steering,
@@ -108,6 +109,13 @@ SECTIONS: dict[str, Section] = {
         "energy_flow.py ROW",
         "r2 is of fresh faces; several seeds are trained in one program, and CPU seconds are those of one of them.",
         flows,
+    ),
+    "energy_flow_probes": Section(
+        "Probes of the energy-flow lattice",
+        "energy_flow_probes.py depth steps barrier removal permuted",
+        "r2 is of fresh faces, behind a barrier of the hard one. through is the share of flows that went through the "
+        "hole; no way around is the r2 of flows that stay in their rows. Distances are in cells.",
+        probes,
     ),
     "bench_step": Section(
         "A training step of v5_12",

@@ -1,5 +1,7 @@
 """The barrier across the lattice: against a plain float64 loop, step by step, and in its soft form."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,9 @@ import pytest
 from jax.test_util import check_grads
 from jaxprs import equations
 from reference import energy_flow as reference
-from small_flows import FACES, in_float64, init, model, run, settings
+from small_flows import CONFIG, FACES, SMALL, in_float64, init, model, run, settings
 
+from ternary_jax.config import load_config, split
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.energy_flow import barrier, flow, task
@@ -21,7 +24,7 @@ def given():
     return settings(**ON).barrier
 
 
-def steps(n):
+def steps(n) -> Any:
     """n random steps in x and y from both sides of the barrier: (before, after, left)."""
     before, after = RNG.uniform(0, (4, 3, 2), (2, n, 3)).astype(np.float32)
     return before, after, before[:, 0] < 1.5
@@ -71,7 +74,7 @@ def test_a_step_at_the_hard_barrier(before, after, left, x, then):
         found, side = barrier.stopped(
             jnp.asarray([*before, 0.0]), jnp.asarray([*after, 1.0]), jnp.asarray(left), given(), "inward", softness
         )
-        np.testing.assert_array_equal(found, np.float32([x, after[1], 1.0]))
+        np.testing.assert_array_equal(found, np.asarray([x, after[1], 1.0], np.float32))
         assert bool(side) == then
 
 
@@ -123,9 +126,9 @@ def test_the_gradient_of_a_stopped_flow_is_that_of_a_wall(walls, slopes):
 def loss_of(static):
     made = task.make_task(static)
     signals = type("S", (), {"schedule": {name: row[0] for name, row in made.schedules.items()}})
-    hypers = type("H", (), {"losses": type("L", (), {n: type("W", (), {"weight": 1.0}) for n in ("push", "distance")})})
-    hypers.data = type("D", (), {"map": 0})
-    context = Context(jnp.int32(0), None, None, hypers, made.data, (), signals)  # pyright: ignore[reportArgumentType]
+    hypers = jax.tree.map(lambda a: a[0], split(load_config(CONFIG, SMALL))[1])
+    nothing: Any = None
+    context = Context(jnp.int32(0), None, nothing, hypers, made.data, (), signals)
     return made, context, lambda params: made.loss(params, FACES, context).total
 
 

@@ -107,7 +107,7 @@ def run(
     """
     width, height, depth = size
     drift = (depth - 1) / (steps - 1)
-    flows = [
+    flows: list = [
         dict(
             position=np.array([column, row, (depth - 1) / 2 if planes == 2 else 0.0]),
             energy=face[row, column] * (params["spread"]["weights"] if channels > 1 else np.ones(1)),
