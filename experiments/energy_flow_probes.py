@@ -5,9 +5,9 @@
 
 `depth`: cells along z, at four steps. `steps`: steps of a flow, with a reach of width / steps, and with 2 cells.
 `barrier`: a mirror whose way is closed by a barrier with a hole of two rows: dropped in, fine-tuned with it, trained
-from scratch with it, and closing slowly. Twelve steps of one cell are enough to go around it. `removal`: r2 without a
-share of the flows. `permuted`: the ways of the flows of a face, and of the same values in another order. `picture`
-draws the curves that are in the result file.
+from scratch with it, and closing slowly, from both starts. Twelve steps of one cell are enough to go around it.
+`removal`: r2 without a share of the flows. `permuted`: the ways of the flows of a face, and of the same values in
+another order. `picture` draws the curves that are in the result file.
 
 A probe trains all seeds in one program, and prints the median over the seeds and in brackets the worst, on fresh faces;
 CPU seconds are those of a seed, without compiling. Writes results/energy_flow_probes.json; probes that are not named
@@ -37,6 +37,14 @@ STEPS = (2, 3, 4, 6, 8, 12)
 ROUTE = FREE_EVERY | {"model.steps": 12, "model.reach": 1.0}
 BARRIER = ROUTE | {"barrier.on": True}
 ANNEALED = {"barrier.softness": 4.0, "barrier.share": 0.8}
+
+COLORS = {
+    "without": lab.GREY,
+    "fine-tuned": lab.BLUE,
+    "from scratch": lab.GREEN,
+    "annealed": lab.RED,
+    "annealed from scratch": "black",
+}
 
 Row = dict[str, Any]
 Rows = dict[str, Row]
@@ -91,6 +99,7 @@ def barrier(seeds: int, changes: tuple[str, ...]) -> Rows:
         "fine-tuned": train(config, "fine-tuned", free.params),
         "from scratch": train(config, "from scratch"),
         "annealed": train(load(BARRIER | ANNEALED, seeds, changes), "annealed", free.params),
+        "annealed from scratch": train(load(BARRIER | ANNEALED, seeds, changes), "annealed from scratch"),
     }
     rows = {"without": row(free) | curve(free)}
     for name, ended in begins.items():
@@ -221,7 +230,7 @@ def picture(found: dict[str, Rows]) -> Any:
         panels[1].set(xlabel="steps of a flow", ylabel="r2")
         panels[1].legend()
     if "barrier" in found:
-        for name, color in zip(("without", "fine-tuned", "from scratch", "annealed"), COLORS, strict=True):
+        for name, color in COLORS.items():
             r2 = found["barrier"][name]["curve"]
             panels[2].plot(np.arange(1, len(r2) + 1) / len(r2), np.maximum(r2, 0), color=color, label=name)
         panels[2].axhline(found["barrier"]["no way around"]["r2"][0], color="black", linewidth=0.7, linestyle=":")
@@ -234,9 +243,6 @@ def picture(found: dict[str, Rows]) -> Any:
         panels[3].set(xlabel="share of removed flows", ylabel="r2")
         panels[3].legend()
     return figure
-
-
-COLORS = (lab.GREY, lab.BLUE, lab.GREEN, lab.RED)
 
 
 if __name__ == "__main__":
