@@ -1,17 +1,18 @@
 """A barrier across the lattice: the plane x = barrier.x with a hole of a few rows, which flows have to go through.
 
 A flow belongs to the side on which it starts, and to the other one from the step on that leads it through the hole. A
-step from position to position', which end on the far side of the plane, enters it at
+step from (x, y) to (x', y') that ends beyond the plane, on the other side, enters it in the row
 
-    y = y + (barrier.x - x) (y' - y) / (x' - x),    or at y if the flow is at the plane already.
+    y + (barrier.x - x) (y' - y) / (x' - x),    or y if the step begins at the plane or beyond it.
 
 In training, the part of the step beyond the plane is multiplied by sigmoid(distance / softness), where the distance
-from y to the nearer edge of the hole is negative outside of it. The softness is a schedule that ends at 0, the hard
+from that row to the nearer edge of the hole is negative outside of it. The softness is a schedule that ends at 0, the hard
 barrier: outside of the hole the flow stops at the plane. Evaluations have the hard barrier at all times.
 
 Only x is stopped, as at the walls of the lattice: a flow slides along the barrier, and may so reach the hole. The step
 is the one that the walls have left, so neither a reflection nor noise leads past the barrier. The side is carried, as a
-flow at the plane would not tell it; without it, a flow a little beyond a soft barrier would be free in its next step.
+flow at the plane would not tell it. Without it, a flow a little beyond a soft barrier would be free in its next step,
+and a soft barrier would cost one step of many.
 """
 
 from typing import Any
