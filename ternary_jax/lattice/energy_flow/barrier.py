@@ -6,8 +6,8 @@ step from (x, y) to (x', y') that ends beyond the plane, on the other side, ente
     y + (barrier.x - x) (y' - y) / (x' - x),    or y if the step begins at the plane or beyond it.
 
 In training, the part of the step beyond the plane is multiplied by sigmoid(distance / softness), where the distance
-from that row to the nearer edge of the hole is negative outside of it. The softness is a schedule that ends at 0, the hard
-barrier: outside of the hole the flow stops at the plane. Evaluations have the hard barrier at all times.
+from that row to the nearer edge of the hole is negative outside of it. The softness is a schedule that ends at 0, the
+hard barrier: outside of the hole the flow stops at the plane. Evaluations have the hard barrier at all times.
 
 Only x is stopped, as at the walls of the lattice: a flow slides along the barrier, and may so reach the hole. The step
 is the one that the walls have left, so neither a reflection nor noise leads past the barrier. The side is carried, as a
