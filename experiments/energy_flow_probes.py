@@ -222,7 +222,9 @@ def picture(found: dict[str, Rows]) -> Any:
     }
     if "depth" in found:
         panels[0].plot(DEPTHS, medians["depth"], "o-", color=lab.BLUE)
-        panels[0].set(xlabel="depth, in cells; 4 steps", ylabel="r2", xscale="log", xticks=DEPTHS, xticklabels=DEPTHS)
+        panels[0].set(xlabel="depth, in cells; 4 steps", ylabel="r2", xscale="log")
+        panels[0].set_xticks(DEPTHS, DEPTHS)
+        panels[0].minorticks_off()
     if "steps" in found:
         longer = [t for t in STEPS if 2 * t > WIDTH]
         panels[1].plot(STEPS, medians["steps"][: len(STEPS)], "o-", color=lab.BLUE, label="reach: width / steps")
@@ -235,13 +237,15 @@ def picture(found: dict[str, Rows]) -> Any:
             panels[2].plot(np.arange(1, len(r2) + 1) / len(r2), np.maximum(r2, 0), color=color, label=name)
         panels[2].axhline(found["barrier"]["no way around"]["r2"][0], color="black", linewidth=0.7, linestyle=":")
         panels[2].set(xlabel="share of the run; dotted: no way around", ylabel="r2 with the hard barrier")
-        panels[2].legend()
+        panels[2].legend(fontsize="small")
     if "removal" in found:
         expected = [one["expected"] for one in found["removal"].values()]
         panels[3].plot(probes.SHARES, expected, color=lab.GREY, label="each costs its own output")
         panels[3].plot(probes.SHARES, medians["removal"], "o", color=lab.BLUE, label="measured")
         panels[3].set(xlabel="share of removed flows", ylabel="r2")
         panels[3].legend()
+    for panel in panels:
+        panel.set_ylim(-0.03, 1.03)
     return figure
 
 

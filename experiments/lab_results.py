@@ -113,7 +113,7 @@ SECTIONS: dict[str, Section] = {
     "energy_flow_probes": Section(
         "Probes of the energy-flow lattice",
         "energy_flow_probes.py depth steps barrier removal permuted",
-        "r2 is of fresh faces, behind a barrier of the hard one. through is the share of flows that went through the "
+        "r2 is of fresh faces; behind a barrier, the hard one. through is the share of flows that went through the "
         "hole; no way around is the r2 of flows that stay in their rows. Distances are in cells.",
         probes,
     ),
