@@ -142,7 +142,8 @@ def test_a_barrier_that_is_off_leaves_no_equation():
     assert str(plain) == str(other)
     counts = [equations(jaxpr.jaxpr).count("logistic") for jaxpr in (plain, stops, softens)]
     assert counts[0] == counts[1] < counts[2]
-    assert [*loss_of(hard)[0].schedules] == ["blur"]
+    for static in (hard, settings(barrier__x=2.5, barrier__softness=3.0)):
+        assert [*loss_of(static)[0].schedules] == ["blur"]
 
 
 def test_evaluations_have_the_hard_barrier():

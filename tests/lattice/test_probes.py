@@ -26,6 +26,7 @@ def test_removed_flows_cost_their_own_outputs():
     found = probes.r2_without(params, inputs, inputs[:, None], static, jax.random.key(0))
     np.testing.assert_allclose(found, probes.r2_of_lost_outputs(20), atol=1e-6)
     assert probes.r2_of_lost_outputs(20) == [1, 0.95, 0.9, 0.75, 0.5, 0.25]
+    assert probes.r2_of_lost_outputs(7, (0.25,)) == [5 / 7]  # whole flows
 
 
 def test_the_removed_flows_of_a_share_are_among_those_of_a_greater_one():
