@@ -84,6 +84,14 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.model.dropout = 0.0  # share of the neuron's outputs that are left out in training
     config.model.collect = "spread"  # "spread" over four cells; "round", "average": defects of the original
 
+    config.barrier = ConfigDict()
+    config.barrier.on = False  # True: a plane across the lattice stops flows along x, except in a hole of a few rows
+    config.barrier.x = 3.5  # cells; where the plane is, between two columns
+    config.barrier.first_row = 3  # first open row; a row of cells has half a cell on both sides
+    config.barrier.last_row = 4  # last open row
+    config.barrier.softness = 0.0  # cells; width of the edge of the hole at the first step of a run; 0.0: hard at once
+    config.barrier.share = 0.8  # share of the run after which the barrier is hard; evaluations have the hard one
+
     config.interaction = ConfigDict()
     config.interaction.kind = "none"  # among the flows of a face: "none", "pool", "attention" or "field"
     config.interaction.messages = 32  # numbers in a message; messages x steps bounds the rank of the map
@@ -106,6 +114,8 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.losses.distance.weight = 0.02  # for each cell of that way, in the mean over the flows
 
     config.start = ConfigDict()
+    config.start.workdir = ""  # a workdir of this task: start from its newest checkpoint, run 0; "": from scratch
+    config.start.groups = ()  # groups of parameters taken from that checkpoint, such as ("neuron", "carrier")
     config.start.frozen = ()  # groups of parameters that are not trained, such as ("neuron", "carrier")
 
     config.targets = ConfigDict()

@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 import lab
 import numpy as np
+from lab_energy_flow import CONFIG, FREE, WIDTH, reached, rounded, shown, train
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config, split
@@ -33,9 +34,7 @@ from ternary_jax.lattice import baselines, models, targets
 from ternary_jax.lattice.energy_flow import adaptive, figures, flow, task
 from ternary_jax.tables import columns
 
-CONFIG = lab.CONFIGS / "energy_flow.py"
-FREE = {"model.content": False, "train.batch_size": 128, "train.steps": 2000}  # one way for all samples
-CELLS, WIDTH, AMPLITUDE = 64, 8, 0.8
+CELLS, AMPLITUDE = 64, 0.8
 MIX = FREE | {
     "train.batch_size": 32,
     "model.movement_scale": 0.01,
@@ -266,31 +265,20 @@ def trained(name: str, seeds: int, changes: list[str]) -> dict[str, Any]:
     row = ROWS[name]
     given = {"runs": seeds} | row.changes | typed(changes)
     config = load_config(f"{CONFIG}:{row.target}", given)
-    chunk = lab.Chunk(config)
-    state = chunk.init(chunk.hypers)
-    program, total = chunk.compile(), config.train.steps
-    spent, curve, metrics = 0.0, [], {}
-    for k in range(total // chunk.length):
-        begun = time.process_time()
-        state, report = program(state, jnp.int32(k * chunk.length), chunk.hypers, *chunk.shared)
-        metrics = jax.device_get(report.metrics)
-        spent += time.process_time() - begun
-        curve.append((spent / seeds, [round(float(v), 5) for v in metrics["r2"]]))
-        terminal.progress(f"{name}: step {(k + 1) * chunk.length} of {total}, r2 {np.median(metrics['r2']):.4f}")
-    terminal.progress()
+    runs = train(config, name)
     if row.fewer:
-        metrics = jax.device_get(shorter(config, state.params, row.fewer))
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // seeds
+        shorter = with_fewer_steps(config, runs.params, row.fewer)
+        runs = runs._replace(metrics={key: rounded(values) for key, values in shorter.items()})
     return {
-        "metrics": {key: [round(float(v), 5) for v in values] for key, values in metrics.items()},
-        "cpu_s": round(spent / seeds, 2),
-        "cpu_s_to": {str(mark): reached(curve, mark) for mark in (0.95, 0.99)},
-        "steps": total,
-        "parameters": parameters,
+        "metrics": runs.metrics,
+        "cpu_s": runs.cpu_s,
+        "cpu_s_to": {str(mark): reached(runs.curve, mark) for mark in (0.95, 0.99)},
+        "steps": runs.steps,
+        "parameters": runs.parameters,
     }
 
 
-def shorter(config: Any, params: Any, fewer: int) -> dict[str, Any]:
+def with_fewer_steps(config: Any, params: Any, fewer: int) -> dict[str, Any]:
     """The metrics of trained runs whose flows make fewer steps than they were trained for."""
     _, static, hypers = lab.assemble(config)
     one = task.make_task(
@@ -301,11 +289,6 @@ def shorter(config: Any, params: Any, fewer: int) -> dict[str, Any]:
     return jax.jit(jax.vmap(one.evaluate, (0, axes)))(params, context)
 
 
-def reached(curve: list, mark: float) -> float | None:
-    """CPU seconds of a seed until the median of r2 was at the mark; None where it never was."""
-    return next((round(spent, 2) for spent, r2 in curve if statistics.median(r2) >= mark), None)
-
-
 def table(rows: dict[str, Any]) -> str:
     """A line for each row, with its bars."""
     lines = [["row", "r2", "landing", "coverage", "arrival", "CPU s", "to .95", "to .99", "bars"]]
@@ -314,11 +297,6 @@ def table(rows: dict[str, Any]) -> str:
         times = [row["cpu_s"], *row["cpu_s_to"].values()]
         lines.append([name, *cells, *("-" if t is None else f"{t:.1f}" for t in times), verdict(ROWS[name], row)])
     return columns(lines)
-
-
-def shown(values: list[float] | None) -> str:
-    """The median, and the worst in brackets."""
-    return "-" if values is None else f"{statistics.median(values):.4f} [{min(values):.4f}]"
 
 
 def verdict(row: Row, found: dict[str, Any]) -> str:

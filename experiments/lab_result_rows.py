@@ -251,6 +251,19 @@ def flows(found: Mapping[str, Any]) -> list[Row]:
     return lines
 
 
+def probes(found: Mapping[str, Any]) -> list[Row]:
+    """Median and worst seed of each row of each probe of the energy-flow lattice; `beside` are its other figures."""
+    lines: list[Row] = [["probe", "row", "r2: median (worst)", "beside", "CPU s of a seed"]]
+    for probe in ("depth", "steps", "barrier", "removal", "permuted"):
+        for name, row in found[probe].items():
+            others = {key: row[key] for key in row.keys() - {"r2", "cpu_s", "curve", "coverage"}}
+            medians = {key: median(x) if isinstance(x, list) else x for key, x in sorted(others.items())}
+            beside = ", ".join(f"{key} {x:.4f}" for key, x in medians.items())
+            cpu_s = f"{row['cpu_s']:.0f}" if "cpu_s" in row else ""
+            lines.append([probe, name, two(row.get("r2")), beside, cpu_s])
+    return lines
+
+
 def two(values: Sequence[float] | None) -> str:
     """Median and worst of a metric of which more is better."""
     return "-" if values is None else f"{median(values):.4f} ({min(values):.4f})"

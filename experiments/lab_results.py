@@ -25,6 +25,7 @@ from lab_result_rows import (
     held_out,
     homeostasis,
     named,
+    probes,
     recovery,
     seeds,
     steering,
@@ -114,6 +115,13 @@ SECTIONS: dict[str, Section] = {
         "bench_energy_flow.py",
         "Flow-steps are flows x steps x faces, of whole training steps; in bars of the file, 8 runs are beside one.",
         each("rows", "steps of", ms=",.1f", flow_steps_per_s=",.0f"),
+    ),
+    "energy_flow_probes": Section(
+        "Probes of the energy-flow lattice",
+        "energy_flow_probes.py depth steps barrier removal permuted",
+        "r2 is of fresh faces; behind a barrier, the hard one. through is the share of flows that went through the "
+        "hole; no way around is the r2 of flows that stay in their rows. Distances are in cells.",
+        probes,
     ),
     "bench_step": Section(
         "A training step of v5_12",

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ternary_jax.config.keys import Key, choice, flag, real, words
+from ternary_jax.config.keys import Key, choice, flag, real
+from ternary_jax.engine import start
 from ternary_jax.vae import branch, control, data, geometry
 from ternary_jax.vae.losses import radial, registry
 
@@ -18,8 +19,7 @@ KEYS: dict[str, Key] = {
     "radii.outer": registry.share(),
     **registry.config_keys(),
     **control.KEYS,
-    "start.workdir": Key(str, at_start=True),
-    "start.groups": words(at_start=True),
+    **start.KEYS,
     "targets.coverage_B": real(0, 1),
     "targets.hierarchy_B": real(-1, 1),
 }

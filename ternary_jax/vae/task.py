@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from ternary_jax import ternary
+from ternary_jax.engine import start
 from ternary_jax.engine.plan import plan
 from ternary_jax.engine.task import Context, Inner, Loss, Network, Task
 from ternary_jax.metric import Metric
-from ternary_jax.vae import control, criteria, data, evaluate, geometry, objective, references, settings, start
+from ternary_jax.vae import control, criteria, data, evaluate, geometry, objective, references, settings
 from ternary_jax.vae.branch import BRANCHES, Branch, features, make_branch
 from ternary_jax.vae.controllers import learned_weights
 from ternary_jax.vae.controllers.declaration import Scope
@@ -74,7 +75,7 @@ def make_task(static: Any) -> Task:
         inner=_inner(branches, static),
         criteria=criteria.CRITERIA,
         notes=(_about_split(static, tables),),
-        warm_start="config.start.workdir=DIR and config.start.groups=GROUPS start from its parameters",
+        warm_start=start.WARM_START,
         **control.make_control(static, scope),
     )
 

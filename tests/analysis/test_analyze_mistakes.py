@@ -87,7 +87,7 @@ def test_the_advice_on_a_damaged_line_works_in_a_finished_workdir(tmp_path, caps
     [
         (
             "nosuch",
-            "--task=nosuch has to be the name of a task module, such as ternary_jax.addition.task: there is no module nosuch",
+            "--task=nosuch has to be the name of a task module, such as ternary_jax.addition.task: there is no mod",
         ),
         (
             "os",

@@ -1,9 +1,7 @@
 """The energy-flow lattice against a plain float64 loop, and what each of its settings does."""
 
 import contextlib
-import functools
 import re
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 from jaxprs import equations
 from reference import energy_flow as reference
+from small_flows import CONFIG, FACES, SMALL, in_float64, init, model, run, settings
 
 from ternary_jax import workdir
 from ternary_jax.config import load_config, split, stored
@@ -22,64 +21,11 @@ from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.energy_flow import adaptive, counts, flow, task
 
-CONFIG = Path(__file__).parents[2] / "configs" / "energy_flow.py"
-SMALL = {
-    "lattice.width": 5,
-    "lattice.height": 4,
-    "lattice.depth": 3,
-    "model.steps": 3,
-    "model.hidden": 6,
-    "model.layers": 1,
-    "model.neuron_hidden": 5,
-    "model.neuron_output": 4,
-    "model.movement_hidden": 7,
-    "model.movement_scale": 3.0,
-    "model.frequencies": 2,
-    "model.reach": 2.0,
-    "model.zero_energy": False,
-    "model.walls": "reflect",
-    "train.batch_size": 4,
-    "train.steps": 20,
-    "train.warmup_epochs": 0,
-    "train.remat": False,
-    "evaluate.cheap_every": 10,
-    "checkpoint.every": 20,
-    "data.evaluated": 8,
-    "data.target": "shift",
-}
-FACES: Any = np.random.default_rng(2).uniform(-0.8, 0.8, (2, 4, 5)).astype(np.float32)
-
-
-run, init = jax.jit(flow.run, static_argnums=(2, 3)), jax.jit(flow.init, static_argnums=1)
-
-
-@functools.cache
-def settings(**changes):
-    config = load_config(CONFIG, SMALL | {key.replace("__", "."): value for key, value in changes.items()})
-    return split(config)[0]
-
-
-def jittered(params, key=3):
-    """All parameters moved a little, so that none is at a start of 0."""
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(key), len(leaves))
-    return tree.unflatten([x + 0.2 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)])
-
-
-@functools.cache
-def model(**changes):
-    static = settings(**changes)
-    return static, jittered(init(jax.random.key(1), static))
-
 
 def slow_model():
     """Flows that arrive after different numbers of steps, and then stay."""
     static = settings(model__freeze=True, model__drift=0.6, model__steps=8)
     return static, init(jax.random.key(4), static)
-
-
-def in_float64(tree):
-    return jax.tree.map(lambda x: np.asarray(x, np.float64), tree)
 
 
 @pytest.mark.parametrize(

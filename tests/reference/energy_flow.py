@@ -73,6 +73,19 @@ def wall(value, last):
     return min(max(value, 0), last)
 
 
+def passed(before, after, left, barrier):
+    """(position, whether the flow belongs to the left side) of a step at a hard barrier (x, first row, last row)."""
+    plane, first, last = barrier
+    ends_beyond = after[0] > plane if left else after[0] < plane
+    if not ends_beyond:
+        return after, left
+    share = (plane - before[0]) / (after[0] - before[0])
+    y = before[1] + share * (after[1] - before[1])
+    if first - 0.5 <= y <= last + 0.5:
+        return after, not left
+    return np.array([plane, after[1], after[2]]), left
+
+
 def spread(points, values, width, height):
     """The sum of bilinear weights, cell by cell: points (n, 2), values (n,) -> (height, width)."""
     out = np.zeros((height, width))
@@ -83,18 +96,23 @@ def spread(points, values, width, height):
     return out
 
 
-def run(params, face, size, steps, frequencies, reach, layers, hidden_width, channels, planes, exchange=None):
+def run(
+    params, face, size, steps, frequencies, reach, layers, hidden_width, channels, planes, exchange=None, barrier=None
+):
     """One sample (height, width) -> (planes, height, width) outputs, (n, 3) positions. exchange: None or "pool".
+
+    barrier: (x, first open row, last open row), or None
 
     Reflecting walls; energy (1 + factor); a way that depends on the energy where the weights have it.
     """
     width, height, depth = size
     drift = (depth - 1) / (steps - 1)
-    flows = [
+    flows: list = [
         dict(
             position=np.array([column, row, (depth - 1) / 2 if planes == 2 else 0.0]),
             energy=face[row, column] * (params["spread"]["weights"] if channels > 1 else np.ones(1)),
             hidden=np.zeros((layers, hidden_width)),
+            left=barrier is not None and column < barrier[0],
         )
         for row in range(height)
         for column in range(width)
@@ -108,7 +126,10 @@ def run(params, face, size, steps, frequencies, reach, layers, hidden_width, cha
             turned = np.tanh(head(h, params["movement"]))
             forward = turned[2] + 1 if planes == 1 else turned[2]
             x, y, z = flow["position"] + np.array([reach * turned[0], reach * turned[1], drift * forward])
-            flow["position"] = np.array([wall(x, width - 1), wall(y, height - 1), min(max(z, 0), depth - 1)])
+            after = np.array([wall(x, width - 1), wall(y, height - 1), min(max(z, 0), depth - 1)])
+            if barrier is not None:
+                after, flow["left"] = passed(flow["position"], after, flow["left"], barrier)
+            flow["position"] = after
             flow["energy"] = flow["energy"] * (1 + head(h, params["energy"]))
         if exchange == "pool":
             weights = params["exchange"]

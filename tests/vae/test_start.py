@@ -6,7 +6,8 @@ import pytest
 import small
 
 from ternary_jax.config import ConfigError, split
-from ternary_jax.vae import start, task
+from ternary_jax.engine import start
+from ternary_jax.vae import task
 from ternary_jax.workdir import checkpoint
 
 GROUPS = ("encoder_A", "decoder_A", "projection_A", "encoder_B", "decoder_B", "projection_B")

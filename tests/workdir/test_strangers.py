@@ -16,8 +16,8 @@ from stranger import CONFIG, TERA, at_once, claim_of, command, edit, npz, saved
 
 from ternary_jax import main, terminal, workdir
 from ternary_jax.config import ConfigError, load_config, split
+from ternary_jax.engine import start
 from ternary_jax.errors import RunError, WorkdirError
-from ternary_jax.vae import start
 from ternary_jax.vae.controllers import statenet
 from ternary_jax.workdir import checkpoint, claim, exports, files, rows, tensorboard
 from ternary_jax.workdir.checkpoint import CheckpointError, Policy

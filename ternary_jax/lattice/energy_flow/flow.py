@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from ternary_jax.lattice import faces
-from ternary_jax.lattice.energy_flow import interaction
+from ternary_jax.lattice.energy_flow import barrier, interaction
 from ternary_jax.lattice.energy_flow.models import SUMS, Carrier, Exchange, Head, Neuron
 
 Params = dict[str, Any]
@@ -27,6 +28,7 @@ class Flows(NamedTuple):
     arrived: (b, n) bool, whether the flow has reached an output face
     steps: (b, n) int32, steps that it took until then
     memory: what the cells remember, (B, height, width, m); () without a field
+    left: (b, n) bool, whether the flow belongs to the left side of the barrier; () without one
     """
 
     position: Array
@@ -35,6 +37,7 @@ class Flows(NamedTuple):
     arrived: Array
     steps: Array
     memory: Any
+    left: Any = ()
 
 
 class Networks(NamedTuple):
@@ -104,11 +107,16 @@ def place(params: Params, inputs: Array, static: Any) -> Flows:
     position = jnp.broadcast_to(start, (b, *start.shape))
     none = jnp.zeros(position.shape[:-1], bool)
     memory = interaction.empty(static.interaction, len(inputs), width, height)
-    return Flows(position, hidden, energy, none, none.astype("int32"), memory)
+    left = barrier.sides(position, static.barrier) if static.barrier.on else ()
+    return Flows(position, hidden, energy, none, none.astype("int32"), memory, left)
 
 
-def step(params: Params, flows: Flows, static: Any, key: Array | None = None) -> tuple[Flows, Array]:
+def step(
+    params: Params, flows: Flows, static: Any, key: Array | None = None, softness: ArrayLike | None = None
+) -> tuple[Flows, Array]:
     """One step of all flows, and the mean square of the pushes before tanh. key: of noise and dropout; None: neither.
+
+    softness: of the barrier, in cells; None: it is hard
 
     hidden' = carrier(neuron(position, energy), energy, hidden); position' = position + reach tanh(movement(hidden'));
     energy' = energy (1 + factor(hidden')), and what the exchange with other flows adds. Each part is a named scope.
@@ -126,6 +134,9 @@ def step(params: Params, flows: Flows, static: Any, key: Array | None = None) ->
     with jax.named_scope("movement"):
         push = nets.movement.apply({"params": params["movement"]}, h)
         position, arrived = moved(flows.position, push, static, key)
+        left = flows.left
+        if static.barrier.on:
+            position, left = barrier.stopped(flows.position, position, left, static.barrier, model.walls, softness)
     with jax.named_scope("energy"):
         said = nets.energy.apply({"params": params["energy"]}, h)
         energy = flows.energy * (1 + said) if model.energy == "multiply" else _replaced(said, flows.energy)
@@ -135,7 +146,7 @@ def step(params: Params, flows: Flows, static: Any, key: Array | None = None) ->
             meet = interaction.meet(static.interaction, position, memory)
             answer, memory = nets.exchange.apply({"params": params["exchange"]}, flows.energy, h, meet)
             energy = energy + answer
-    after = Flows(position, hidden, energy, arrived | flows.arrived, flows.steps + ~flows.arrived, memory)
+    after = Flows(position, hidden, energy, arrived | flows.arrived, flows.steps + ~flows.arrived, memory, left)
     return (_held(flows, after) if model.freeze else after), jnp.mean(jnp.square(push))
 
 
@@ -176,11 +187,18 @@ def within_walls(position: Array, limits: Array, walls: str) -> Array:
     return jnp.clip(position, 0, limits)
 
 
-def run(params: Params, inputs: Array, static: Any, steps: int, key: Array | None = None) -> tuple[Flows, Array, Array]:
+def run(
+    params: Params,
+    inputs: Array,
+    static: Any,
+    steps: int,
+    key: Array | None = None,
+    softness: ArrayLike | None = None,
+) -> tuple[Flows, Array, Array]:
     """(flows after the steps, mean square of all pushes, positions after each step (steps, b, n, 3))."""
 
     def body(flows, number):
-        flows, push = step(params, flows, static, None if key is None else jax.random.fold_in(key, number))
+        flows, push = step(params, flows, static, None if key is None else jax.random.fold_in(key, number), softness)
         return flows, (push, flows.position)
 
     # Without remat the sums of the carrier are kept, so that no large product is computed twice. Keeping all

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ternary_jax.config.keys import choice, flag, integer, real, words
+from ternary_jax.engine import start
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice import targets
 
@@ -43,6 +44,12 @@ KEYS = {
     "model.noise": real(0, 256),
     "model.dropout": real(0, 0.99),
     "model.collect": choice("spread", "round", "average"),
+    "barrier.on": flag(),
+    "barrier.x": real(0, 255),
+    "barrier.first_row": integer(0, 255),
+    "barrier.last_row": integer(0, 255),
+    "barrier.softness": real(0, 256),
+    "barrier.share": real(0, 1),
     "interaction.kind": choice("none", "pool", "attention", "field"),
     "interaction.messages": integer(1, 1024),
     "interaction.radius": integer(1, 64),
@@ -56,6 +63,7 @@ KEYS = {
     "losses.occupancy.weight": real(0, 1000, traced=True),
     "losses.distance.on": flag(),
     "losses.distance.weight": real(0, 1000, traced=True),
+    **start.KEYS,
     "start.frozen": words(),
     "targets.r2": real(0, 1),
 }
@@ -65,6 +73,8 @@ def check(config: Any) -> None:
     """Raise a ConfigError if keys contradict each other."""
     _check_target(config)
     _check_ways(config)
+    if config.barrier.on:
+        _check_barrier(config)
     _check_memory(config)
 
 
@@ -113,6 +123,31 @@ def _check_ways(config: Any) -> None:
         raise ConfigError(
             f"config.model.steps={model.steps} of config.model.reach={model.reach} are {model.steps * model.reach:g} "
             f"cells, and {data.target} takes a flow {way} cells across the face: give more steps, or a longer reach"
+        )
+
+
+def _check_barrier(config: Any) -> None:
+    """A barrier is between two columns, has open and closed rows, and stops flows that move."""
+    barrier, (width, height) = config.barrier, (config.lattice.width, config.lattice.height)
+    if not 0 < barrier.x < width - 1 or barrier.x == int(barrier.x):
+        raise ConfigError(
+            f"config.barrier.x={barrier.x} has to lie between two columns of config.lattice.width={width}: give a "
+            f"number between 0 and {width - 1} that is not whole, such as {(width - 1) // 2 + 0.5}"
+        )
+    if not barrier.first_row <= barrier.last_row < height:
+        raise ConfigError(
+            f"config.barrier.first_row={barrier.first_row} and config.barrier.last_row={barrier.last_row} have to be "
+            f"rows of config.lattice.height={height}, in this order: give two numbers from 0 to {height - 1}"
+        )
+    if barrier.last_row - barrier.first_row + 1 == height:
+        raise ConfigError(
+            f"config.barrier.first_row={barrier.first_row} and config.barrier.last_row={barrier.last_row} open all "
+            f"rows of config.lattice.height={height}: open fewer, or give config.barrier.on=False"
+        )
+    if config.model.still:
+        raise ConfigError(
+            "config.barrier.on=True stops flows that move along x, and with config.model.still=True none does: turn "
+            "one of the two off"
         )
 
 

@@ -3,16 +3,18 @@
 import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from ternary_jax.control import groups
+from ternary_jax.engine import start
 from ternary_jax.engine.plan import plan
 from ternary_jax.engine.task import Context, Loss, Task
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice import faces, metrics, targets
-from ternary_jax.lattice.energy_flow import counts, flow
+from ternary_jax.lattice.energy_flow import barrier, counts, flow
 from ternary_jax.lattice.energy_flow.settings import KEYS as KEYS
 from ternary_jax.lattice.energy_flow.settings import check as check
 from ternary_jax.metric import Criteria, Metric
@@ -29,23 +31,31 @@ def make_task(static: Any) -> Task:
     sizes = counts.parameters(static.model, static.interaction)
     if unknown := [group for group in frozen if group not in sizes]:
         raise ConfigError(f"config.start.frozen={unknown[0]} is no group of the model: there are {', '.join(sizes)}")
+    loaded = start.load(static.start)
+    if loaded:
+        start.check(static.start, loaded, jax.eval_shape(lambda key: flow.init(key, static), jax.random.key(0)))
+    schedules = {"blur": blur_widths(static)}
+    if _softens(static):
+        schedules["barrier"] = barrier.widths(static)
     return Task(
         name=f"{data.target} on {width} x {height}",
         data=shared,
         metrics=_metrics(static, target),
-        init=lambda key, hypers: flow.init(key, static),
+        init=lambda key, hypers: flow.init(key, static) | jax.tree.map(jnp.asarray, loaded),
         sample=lambda context: targets.inputs(context.key, static.train.batch_size, width, height, data.amplitude),
         loss=functools.partial(_loss, static, target),
         evaluate=functools.partial(_evaluate, static, target),
         export=functools.partial(_export, static, target),
         controllers={"start.frozen": groups.freeze(frozen)} if frozen else {},
-        schedules={"blur": blur_widths(static)},
+        schedules=schedules,
         criteria=(Criteria("output", {"reached": {"r2": static.targets.r2}}, {"r2": static.targets.r2}),),
         notes=(
             f"measured on {data.evaluated} faces that were never trained on, without noise",
             f"{sum(sizes.values()):,} parameters; the original with a carrier of this size has "
             f"{counts.of_the_documents(static.model.hidden, static.model.layers):,} before its text bridge",
+            *(["measured with the hard barrier, also where training has a soft one"] if _softens(static) else []),
         ),
+        warm_start=start.WARM_START,
     )
 
 
@@ -60,10 +70,16 @@ def blur_widths(static: Any) -> np.ndarray:
     return (blur.width * np.maximum(left, 0)).astype(np.float32)
 
 
+def _softens(static: Any) -> bool:
+    """Whether training has a soft barrier, whose softness is a schedule."""
+    return static.barrier.on and static.barrier.softness > 0
+
+
 def _loss(static: Any, target: targets.Target, params: Any, batch: Array, context: Context) -> Loss:
     """The mean square of the blurred residual, and the terms that keep flows apart and able to move."""
     losses, (width, height, depth) = static.losses, flow.size(static)
-    flows, push, _ = flow.run(params, batch, static, static.model.steps, context.key)
+    softness = context.signals.schedule["barrier"] if _softens(static) else None
+    flows, push, _ = flow.run(params, batch, static, static.model.steps, context.key, softness)
     wanted = target.apply(_row(target, context), jnp.roll(batch, 1, 0) if static.data.shuffled else batch)
     residual = flow.outputs(flows, static) - wanted
     if losses.blur.width:

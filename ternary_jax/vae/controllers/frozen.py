@@ -1,4 +1,4 @@
-"""Groups of parameters that are frozen for the whole run. `vae/start.py` checks that the model has these groups."""
+"""Groups of parameters that are frozen for the whole run. `engine/start.py` checks that the model has these groups."""
 
 from ternary_jax.config.keys import words
 from ternary_jax.control import groups

@@ -1,4 +1,8 @@
-"""The start of training: from scratch, or with groups of parameters from a workdir of this program."""
+"""The start of training: from scratch, or with groups of parameters from a workdir of this program.
+
+A task that offers it has KEYS among its keys, calls `load` and `check` in its make_task, and puts the loaded groups in
+place of those of its own init. Only arrays are read from that workdir: no code that its config names is imported.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +10,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from ternary_jax.config.keys import Key, words
 from ternary_jax.errors import ConfigError
+
+KEYS: dict[str, Key] = {"start.workdir": Key(str, at_start=True), "start.groups": words(at_start=True)}
+WARM_START = "config.start.workdir=DIR and config.start.groups=GROUPS start from its parameters"
 
 
 def load(start: Any) -> dict[str, Any]:
@@ -35,7 +43,7 @@ def load(start: Any) -> dict[str, Any]:
 
 
 def check(start: Any, loaded: dict[str, Any], params: dict[str, Any]) -> None:
-    """Raise a ConfigError if the model does not have a group of the config, or has it with other shapes."""
+    """Raise a ConfigError if the model does not have a group of the config, or has it with other shapes or types."""
     for key in ("groups", "frozen"):
         if unknown := [group for group in getattr(start, key) if group not in params]:
             raise ConfigError(f"config.start.{key}={','.join(unknown)} is no group: there are {', '.join(params)}")
@@ -43,3 +51,8 @@ def check(start: Any, loaded: dict[str, Any], params: dict[str, Any]) -> None:
         shapes, wanted = (jax.tree.map(np.shape, t) for t in (tree, params[group]))
         if shapes != wanted:
             raise ConfigError(f"config.start.groups={group} does not fit: it has {shapes} there, and {wanted} here")
+        types = zip(jax.tree.leaves(tree), jax.tree.leaves(params[group]), strict=True)
+        if other := [
+            f"{there.dtype} there, and {here.dtype} here" for there, here in types if there.dtype != here.dtype
+        ]:
+            raise ConfigError(f"config.start.groups={group} does not fit: it has values of {other[0]}")

@@ -1,0 +1,71 @@
+"""What the experiments with the energy-flow lattice share: runs of all seeds in one program, and their figures."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import lab
+
+from ternary_jax import terminal
+
+CONFIG = lab.CONFIGS / "energy_flow.py"
+FREE = {"model.content": False, "train.batch_size": 128, "train.steps": 2000}  # one way for all samples
+WIDTH = 8
+
+
+class Seeds(NamedTuple):
+    """Finished runs of a config, trained in one program.
+
+    params: with a leading axis of the runs
+    metrics: of the last evaluation, by name, a value for each run
+    cpu_s: CPU seconds of a seed, without compiling
+    curve: (CPU seconds of a seed, r2 of each run) at each evaluation
+    steps, parameters: of a run
+    """
+
+    params: Any
+    metrics: dict[str, list[float]]
+    cpu_s: float
+    curve: list[tuple[float, list[float]]]
+    steps: int
+    parameters: int
+
+
+def train(config: Any, name: str, params: Any = None) -> Seeds:
+    """Train all runs of a config; params: what they begin with, with a leading axis of the runs; None: from scratch."""
+    chunk = lab.Chunk(config)
+    state = chunk.init(chunk.hypers)
+    if params is not None:
+        state = state._replace(params=jax.tree.map(jnp.copy, params))  # a chunk donates its state
+    program, total, seeds = chunk.compile(), config.train.steps, config.runs
+    spent, curve, metrics = 0.0, [], {}
+    for k in range(total // chunk.length):
+        begun = time.process_time()
+        state, report = program(state, jnp.int32(k * chunk.length), chunk.hypers, *chunk.shared)
+        metrics = jax.device_get(report.metrics)
+        spent += time.process_time() - begun
+        curve.append((spent / seeds, rounded(metrics["r2"])))
+        done = f"step {(k + 1) * chunk.length} of {total}"
+        terminal.progress(f"{name}: {done}, r2 {statistics.median(curve[-1][1]):.4f}")
+    terminal.progress()
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // seeds
+    found = {key: rounded(values) for key, values in metrics.items()}
+    return Seeds(state.params, found, round(spent / seeds, 2), curve, total, parameters)
+
+
+def rounded(values: Any) -> list[float]:
+    """Five digits of each value."""
+    return [round(float(v), 5) for v in values]
+
+
+def reached(curve: list[tuple[float, list[float]]], mark: float) -> float | None:
+    """CPU seconds of a seed until the median of r2 was at the mark; None where it never was."""
+    return next((round(spent, 2) for spent, r2 in curve if statistics.median(r2) >= mark), None)
+
+
+def shown(values: Sequence[float] | None) -> str:
+    """The median, and the worst in brackets."""
+    return "-" if values is None else f"{statistics.median(values):.4f} [{min(values):.4f}]"
