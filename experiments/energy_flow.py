@@ -37,6 +37,8 @@ from ternary_jax.tables import columns
 CELLS, AMPLITUDE = 64, 0.8
 MIX = FREE | {
     "train.batch_size": 32,
+    "train.learning_rate": 3e-3,
+    "train.clip_norm": 1.0,
     "model.movement_scale": 0.01,
     "losses.blur.width": 0.0,
     "losses.occupancy.on": True,
@@ -80,10 +82,10 @@ class Row(NamedTuple):
 GOOD = {"r2": (0.99, 0.98)}
 LANDED = GOOD | {"landing": (1.0, 0.0)}
 ROWS = {
-    "identity": Row("identity", {"model.energy": "tanh"}, LANDED, 30),
-    "shift": Row("shift", {"train.steps": 400}, LANDED, 30),
-    "shift_wrapped": Row("shift_wrapped", {"train.steps": 400}, LANDED, 30),
-    "mirror": Row("mirror", {"train.steps": 400}, LANDED, 30),
+    "identity": Row("identity", {"model.energy": "tanh", "train.steps": 800}, LANDED, 30),
+    "shift": Row("shift", {"train.steps": 600}, LANDED, 30),
+    "shift_wrapped": Row("shift_wrapped", {"train.steps": 600}, LANDED, 30),
+    "mirror": Row("mirror", {"train.steps": 600}, LANDED, 30),
     "permutation": Row("permutation", {}, LANDED, 45),
     "permutation_1": Row("permutation", {"data.map": 1}, LANDED, 45),
     "permutation_2": Row("permutation", {"data.map": 2}, LANDED, 45),

@@ -12,7 +12,12 @@ import lab
 from ternary_jax import terminal
 
 CONFIG = lab.CONFIGS / "energy_flow.py"
-FREE = {"model.content": False, "train.batch_size": 128, "train.steps": 2000}  # one way for all samples
+FREE: dict[str, Any] = {  # one way for all samples
+    "model.content": False,
+    "train.batch_size": 128,
+    "train.steps": 2000,
+    "train.learning_rate": 1.5e-3,
+}
 WIDTH = 8
 
 
