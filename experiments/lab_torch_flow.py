@@ -108,12 +108,11 @@ class Twin(nn.Module):
         return self.out(F.gelu(self.norm_1(self.hidden(x)), approximate="tanh"))
 
     def hat(self, x: Tensor, size: int) -> Tensor:
-        """The weights of the cells along an axis, with the slopes of jax at the kinks, on which a flow at a wall lies.
-
-        There abs has the slope 1, and a maximum half of each side; torch has 0 in abs and in relu.
-        """
-        d = x[..., None] - torch.arange(size)
-        return torch.maximum(1 - torch.where(d >= 0, d, -d), x.new_zeros(()))
+        """The weights of the cells along an axis, with the slopes of `faces.hat` where a point lies on a cell."""
+        number, x = torch.arange(size), x[..., None]
+        first = x.detach().floor().clamp(0, size - 2)
+        distance = torch.where(number > first, number - x, x - number)
+        return torch.where((number - first - 0.5).abs() < 1, 1 - distance, 0)
 
 
 class Trainer:

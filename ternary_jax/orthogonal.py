@@ -29,6 +29,8 @@ def orthogonal(key: Array, shape: tuple[int, ...]) -> Array:
     def unfinished(carry):
         return (carry[0] < MOST) & (jnp.max(jnp.abs(carry[2] - one)) > 1e-5)
 
-    # The largest singular value of normal entries is about sqrt(n) + sqrt(m).
-    x = jax.random.normal(key, shape) / (n**0.5 + m**0.5)
+    # The largest singular value of normal entries is about sqrt(n) + sqrt(m), and at most the root of their squares.
+    x = jax.random.normal(key, shape)
+    largest = jnp.sqrt(jnp.sum(jnp.square(x), (-2, -1), keepdims=True))
+    x = x / jnp.maximum(n**0.5 + m**0.5, largest / 3**0.5)
     return jax.lax.while_loop(unfinished, body, (0, x, gram(x)))[1]

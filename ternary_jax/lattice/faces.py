@@ -5,6 +5,7 @@ number y width + x. The weights of a point are one small dense matrix per axis, 
 one point after the other on a CPU, and its gradient with respect to the point would have to be written by hand.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -20,9 +21,15 @@ def hat(x: Array, size: int, radius: float = 1.0) -> Array:
     """The weights of the cells 0 .. size - 1 for points x (...): max(0, 1 - |x - cell| / radius) / radius, (..., size).
 
     For an integer radius they sum to 1 wherever no weight falls outside the face; at radius 1 they are those of linear
-    interpolation.
+    interpolation. x has to be in 0 .. size - 1.
+
+    On a cell, where a flow at a wall lies, the gradient is that of the interval after it, and on the last cell that of
+    the one before it. The gradients of abs and maximum at 0 were rejected: on the last cell they lead out of the face.
     """
-    return jnp.maximum(0, 1 - jnp.abs(x[..., None] - _numbers(size, x.ndim)) / radius) / radius
+    number, x = _numbers(size, x.ndim), x[..., None]
+    first = jnp.clip(jnp.floor(jax.lax.stop_gradient(x)), 0, size - 2)  # the cell at which the interval of x begins
+    distance = jnp.where(number > first, number - x, x - number)
+    return jnp.where(jnp.abs(number - first - 0.5) < radius, 1 - distance / radius, 0) / radius
 
 
 def spread(points: Array, values: Array, width: int, height: int, radius: float = 1.0) -> Array:
@@ -33,14 +40,14 @@ def spread(points: Array, values: Array, width: int, height: int, radius: float 
     """
     across, down = hat(points[..., 0], width, radius), hat(points[..., 1], height, radius)
     weighted = across[..., :, None] * values[..., None, :]
-    return _contract("...ny,...nxc->...yxc", down, weighted)
+    return jnp.einsum("...ny,...nxc->...yxc", down, weighted)
 
 
 def read(points: Array, field: Array, radius: float = 1.0) -> Array:
     """The values of a field (..., height, width, c) at points (..., n, 2), by the weights of `spread`: (..., n, c)."""
     height, width = field.shape[-3:-1]
     across, down = hat(points[..., 0], width, radius), hat(points[..., 1], height, radius)
-    rows = _contract("...ny,...yxc->...nxc", down, field)
+    rows = jnp.einsum("...ny,...yxc->...nxc", down, field)
     return jnp.sum(across[..., None] * rows, -2)
 
 
@@ -68,11 +75,3 @@ def _gaussian(size, sigma, padding):
     filtered /= jnp.sqrt(jnp.sum(jnp.square(filtered)))
     distance = jnp.arange(-padding, size + padding)[:, None] - jnp.arange(size)[None]
     return filtered[distance + reach]
-
-
-def _contract(formula, one, other):
-    """Einsum of two arrays; where a leading axis of 1 meets a longer one, one product serves the whole of it."""
-    if one.ndim == other.ndim and one.shape[0] == 1 < other.shape[0]:
-        of_one = formula.split(",")[0].replace("...", "")
-        return jnp.einsum(formula.replace(f"...{of_one}", of_one), one[0], other)
-    return jnp.einsum(formula, one, other)

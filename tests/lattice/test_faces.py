@@ -59,6 +59,17 @@ def test_the_gradient_pulls_a_flow_towards_the_cell_that_wants_it():
     assert slope[0] < 0 < slope[1]
 
 
+@pytest.mark.parametrize("radius", [1, 2])
+def test_on_a_cell_the_slope_is_that_of_an_interval_of_the_face(radius):
+    """Also at both ends, where flows at a wall lie: there a slope of the outside would lead out of the face."""
+    points: Any = np.arange(6.0)
+    slopes = jax.jacobian(lambda x: faces.hat(x, 6, radius))(jnp.float32(points))
+    inside = np.where(points == 5, -1e-3, 1e-3)
+    weights = [np.maximum(0, 1 - np.abs((points + d)[:, None] - np.arange(6)) / radius) / radius for d in (0, inside)]
+    expected = (weights[1] - weights[0]) / inside[:, None]
+    np.testing.assert_allclose(np.einsum("icj,ij->ic", slopes, np.eye(6)), expected, atol=1e-6)
+
+
 def blurred_cell_by_cell(residual, sigma, padding):
     filtered = np.zeros((residual.shape[0] + 2 * padding, residual.shape[1] + 2 * padding))
     reach = range(-40, 41)

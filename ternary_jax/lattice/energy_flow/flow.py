@@ -147,7 +147,9 @@ def step(
             answer, memory = nets.exchange.apply({"params": params["exchange"]}, flows.energy, h, meet)
             energy = energy + answer
     after = Flows(position, hidden, energy, arrived | flows.arrived, flows.steps + ~flows.arrived, memory, left)
-    return (_held(flows, after) if model.freeze else after), jnp.mean(jnp.square(push))
+    if model.freeze:
+        after, push = _held(flows, after), jnp.where(flows.arrived[..., None], 0, push)
+    return after, jnp.mean(jnp.square(push))
 
 
 def moved(position: Array, push: Array, static: Any, key: Array | None) -> tuple[Array, Array]:
@@ -196,6 +198,7 @@ def run(
     softness: ArrayLike | None = None,
 ) -> tuple[Flows, Array, Array]:
     """(flows after the steps, mean square of all pushes, positions after each step (steps, b, n, 3))."""
+    key = key if static.model.noise or static.model.dropout else None
 
     def body(flows, number):
         flows, push = step(params, flows, static, None if key is None else jax.random.fold_in(key, number), softness)
@@ -287,12 +290,13 @@ _clip_inward.defvjp(lambda position, limits: (jnp.clip(position, 0, limits), (po
 
 
 def _held(before: Flows, after: Flows) -> Flows:
-    """The flows after a step; a flow that had arrived before it is unchanged. The memory of the cells is not held."""
+    """The flows after a step; a flow that had arrived before it is unchanged."""
     still = before.arrived[..., None]
     return after._replace(
         position=jnp.where(still, before.position, after.position),
         hidden=jnp.where(still, before.hidden, after.hidden),
         energy=jnp.where(still, before.energy, after.energy),
+        left=jax.tree.map(lambda old, new: jnp.where(before.arrived, old, new), before.left, after.left),
     )
 
 

@@ -130,7 +130,7 @@ class Exchange(nn.Module):
         message = dense(m, "message", False)(energy) * dense(m, "message_gate")(h)
         pair = None
         if self.settings.kind == "attention":
-            pair = dense(m, "query")(h), dense(m, "key")(h)
+            pair = tuple(dense(m, name)(h).astype("float32") for name in ("query", "key"))
         answer, memory = meet(message.astype("float32"), pair)
         read = answer * dense(m, "answer_gate")(h)
         return dense(self.channels, "answer", False)(read).astype("float32"), memory
