@@ -73,10 +73,10 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.model.zero_energy = True  # True: the way begins independent of what the flow carries
     config.model.energy = "multiply"  # "multiply": energy (1 + factor); "tanh": a new one in each step, as the original
     config.model.reach = 2.0  # cells that a flow moves at most along x and y in a step
-    config.model.drift = 0.0  # cells along z in a step, on average; 0.0: the output face is reached one step early
+    config.model.drift = 0.0  # cells along z in a step without a push; 0.0: arrives one step early
     config.model.planes = 2 if arg == "route" else 1  # output faces: at depth - 1, or at both ends of the lattice
     config.model.walls = "inward"  # gradient at a wall: "inward" alone; "through", "reflect" or "clip"
-    config.model.freeze = False  # True: a flow that has arrived stays; in training it then has no gradient
+    config.model.freeze = False  # True: a flow that has arrived stays, and its later steps have no effect
     config.model.still = False  # True: no flow moves along x and y, to show what interaction does alone
     config.model.children = 0  # flows that each cell starts beside its first one
     config.model.children_scale = 0.5  # deviation of the first hidden states of the flows of a cell
@@ -94,14 +94,14 @@ def get_config(arg: str = "permutation") -> ConfigDict:
 
     config.interaction = ConfigDict()
     config.interaction.kind = "none"  # among the flows of a face: "none", "pool", "attention" or "field"
-    config.interaction.messages = 32  # numbers in a message; messages x steps bounds the rank of the map
+    config.interaction.messages = 32  # numbers in a message; a pool adds a map of the rank messages x steps at most
     config.interaction.radius = 1  # "field": cells around a flow that it writes to and reads from
     config.interaction.decay = 0.5  # "field": share of a cell's memory that is left after a step
 
     config.losses = ConfigDict()
     config.losses.blur = ConfigDict()
     config.losses.blur.width = 4.0  # cells; width of the filter over the residual at the first step; 0.0: no filter
-    config.losses.blur.share = 0.8  # share of the run after which the width is 0
+    config.losses.blur.share = 0.8  # share of the run after which the width is 0; the first step has all of it
     config.losses.blur.padding = 4  # cells around the face into which the residual is blurred
     config.losses.push = ConfigDict()
     config.losses.push.on = True  # True: the pushes before tanh stay small, as a saturated one has no gradient
@@ -126,5 +126,5 @@ def get_config(arg: str = "permutation") -> ConfigDict:
         train.batch_size, train.microbatches = faces[0], faces[0] // faces[1]
         model.reach = lattice.width / model.steps
         train.remat = arg != "debug"  # True takes half of the memory there, but more time
-        config.data.evaluated = faces[1]
+        config.data.evaluated = max(faces[1], 32)  # the mean of few faces is known too well: r2 would be too low
     return config.lock()

@@ -197,11 +197,11 @@ def ended(name: str, changes: Mapping[str, Any]) -> Ended:
 
 
 def steps(most: int, turns: int = 30) -> dict[str, Any]:
-    """r2 after each step, and the times of a loop that ends and of `most` fixed steps, for 64 faces, in turns."""
+    """r2 after each step up to `most`; times of a loop that ends and of the steps of training, 64 faces, in turns."""
     one = ended("permutation", STAYS)
     curve = jax.jit(adaptive.curve, static_argnums=(3, 4))(one.params, one.inputs, one.wanted, one.static, most)
     faces, wanted = one.inputs[:64], one.wanted[:64]
-    fixed = jax.jit(lambda p, x: flow.outputs(flow.run(p, x, one.static, most)[0], one.static))
+    fixed = jax.jit(lambda p, x: flow.outputs(flow.run(p, x, one.static, one.static.model.steps)[0], one.static))
     found: dict[str, Any] = {key: [round(float(v), 5) for v in values] for key, values in curve.items()}
     for name, rule in {"all arrived": adaptive.ALL_ARRIVED, "the documents": adaptive.OF_THE_DOCUMENTS}.items():
         loop = jax.jit(lambda p, x, rule=rule: _ended_by(p, x, one.static, most, rule))

@@ -1,9 +1,9 @@
 """The keys of the engine, and the table of all keys of the configs of a task.
 
 A task module has a table `KEYS` of its own keys, and may have `check(config)`, which raises a ConfigError for a rule
-that involves several keys. A module with `report(config)` trains nothing, and its configs have only `task` and its own
-KEYS. An extension is a module with KEYS, which are in every table, and perhaps `check`; it may change any task.
-Defaults are in configs/.
+that involves several keys, and `check_to_train(config)` for one that only a training has to keep. A module with
+`report(config)` trains nothing, and its configs have only `task` and its own KEYS. An extension is a module with KEYS,
+which are in every table, and perhaps `check`; it may change any task. Defaults are in configs/.
 """
 
 import importlib

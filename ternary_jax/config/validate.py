@@ -49,4 +49,6 @@ def to_train(config: ConfigDict, table: dict[str, Key], module: ModuleType) -> C
     """The config, after the check of what may be read from a workdir, and not be trained."""
     if not hasattr(module, "report"):
         check_runs_differ(config, table)
+    if hasattr(module, "check_to_train"):
+        module.check_to_train(config)
     return config

@@ -41,6 +41,12 @@ def learning_rate(
     return (np.minimum(1, (n + 1) / (warmup_steps + 1)) * level).astype(np.float32)
 
 
+def falling(start: float, share: float, steps: int) -> np.ndarray:
+    """(steps,) float32: linear from `start` at the first step to 0 after a share of the steps, then 0."""
+    left = 1 - np.arange(steps) / max(1.0, share * steps)
+    return (start * np.maximum(left, 0)).astype(np.float32)
+
+
 def in_phases(phases: Sequence[Phase], warmup_steps: int, *rest: Any) -> np.ndarray:
     """Factor on the learning rate over consecutive phases; only the first has a warmup. rest: of `learning_rate`."""
     parts = [

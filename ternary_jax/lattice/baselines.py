@@ -36,8 +36,8 @@ def ridge(x: Rows, y: Rows, penalty: float = 1e-3) -> tuple[Rows, Rows]:
 
 def train(network: Any, draw: Any, key: Array, steps: int, rate: float) -> Any:
     """The parameters after `steps` of Adam with a cosine schedule; draw: key -> (inputs, outputs) of fresh faces."""
-    key, start = jax.random.split(key)
-    params = network.init(start, draw(key)[0])
+    key, start, first = jax.random.split(key, 3)
+    params = network.init(start, draw(first)[0])
     tx = optax.adam(optax.cosine_decay_schedule(rate, steps))
 
     def step(carry, number):

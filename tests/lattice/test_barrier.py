@@ -156,7 +156,7 @@ def test_evaluations_have_the_hard_barrier():
 
 
 def test_the_softness_ends_in_its_share_of_the_run():
-    widths = barrier.widths(settings(**ON, barrier__softness=4.0, barrier__share=0.5))
+    widths = task.falling_widths(settings(**ON, barrier__softness=4.0, barrier__share=0.5))["barrier"]
     np.testing.assert_allclose(widths[[0, 5, 10, 19]], [4, 2, 0, 0])
 
 

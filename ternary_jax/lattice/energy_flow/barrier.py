@@ -19,11 +19,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-
-from ternary_jax.engine.plan import plan
 
 THINNEST = 1e-3  # cells; a smaller softness divides as this one, so that the gradient stays finite at 0
 
@@ -56,13 +53,6 @@ def stopped(
         reached = jnp.minimum(end, begun) + gate * jnp.maximum(end - begun, 0)
         x = jnp.where(beyond & (jnp.asarray(softness) > 0), barrier.x + away * reached, x)
     return jnp.concatenate([x[..., None], after[..., 1:]], -1), left ^ (beyond & inside)
-
-
-def widths(static: Any) -> np.ndarray:
-    """The softness at each step of the run: from barrier.softness down to 0 in a share of the run, then 0."""
-    total, barrier = plan(static, None).total, static.barrier
-    left = 1 - np.arange(total) / max(1.0, barrier.share * total)
-    return (barrier.softness * np.maximum(left, 0)).astype(np.float32)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The networks (flax linen) of one step of a flow; all flows and all cells share their weights.
 
 x is what is known of the place of a flow, and may be the same for all samples of a batch, with a leading axis of 1. The
-energy has the axis of the batch; it is None where the way of a flow does not depend on what the flow carries. Products
-are in `dtype`; parameters and results are float32.
+energy has the axis of the batch; it is None where the way of a flow does not depend on what the flow carries. Products,
+biases and normalisations are in `dtype`; parameters, the sums of the carrier, and results are float32.
 """
 
 from typing import Any
@@ -111,8 +111,8 @@ class Exchange(nn.Module):
 
         message = (energy A) * gate(h),    added = (answer * gate'(h)) B
 
-    Energies pass linearly; only the gates know where a flow is. So a map from inputs to outputs that is made this way
-    has at most the rank messages x steps.
+    Energies pass linearly; only the gates know where a flow is. So what a pool adds to the map from inputs to outputs
+    has at most the rank messages x steps; attention and a field give each flow a sum of its own.
 
     meet: messages (B, n, m), and (queries, keys) (b, n, m) for attention, else None -> (answers (B, n, m), memory)
     """

@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+import jax
 import numpy as np
 
 from ternary_jax.config.keys import choice, flag, integer, real, words
@@ -72,21 +73,36 @@ KEYS = {
 def check(config: Any) -> None:
     """Raise a ConfigError if keys contradict each other."""
     _check_target(config)
+    _check_data(config)
+    _check_drift(config)
     _check_ways(config)
+    _check_energy(config)
+    _check_what_stays(config)
     if config.barrier.on:
         _check_barrier(config)
-    _check_memory(config)
+
+
+def check_to_train(config: Any) -> None:
+    """Raise a ConfigError if the flows that are trained at once do not fit this machine."""
+    if jax.default_backend() == "cpu":
+        _check_memory(config)
 
 
 def _check_target(config: Any) -> None:
-    data, lattice, planes = config.data, config.lattice, config.model.planes
+    """A target has as many output faces as the model."""
+    data, planes = config.data, config.model.planes
     needed = targets.planes(data.target)
     if planes != needed:
         raise ConfigError(
             f"config.data.target={data.target} has {needed} output face{'s' * (needed > 1)}, and config.model.planes="
             f"{planes}: give config.model.planes={needed}"
         )
-    if data.shift >= lattice.width:
+
+
+def _check_data(config: Any) -> None:
+    """A map that is there and leaves something on the face, and a shuffled face has another one beside it."""
+    data, lattice = config.data, config.lattice
+    if data.target == "shift" and data.shift >= lattice.width:
         raise ConfigError(
             f"config.data.shift={data.shift} shifts everything off a face with config.lattice.width={lattice.width}: "
             "give a smaller shift"
@@ -104,9 +120,9 @@ def _check_target(config: Any) -> None:
         )
 
 
-def _check_ways(config: Any) -> None:
-    """No flow can arrive that would have to move further than it can."""
-    model, lattice, data = config.model, config.lattice, config.data
+def _check_drift(config: Any) -> None:
+    """Refuse flows that cannot reach an output face in their steps."""
+    model, lattice = config.model, config.lattice
     away, most = lattice.depth - 1, model.drift * model.steps
     if model.planes == 2:
         away /= 2
@@ -118,11 +134,51 @@ def _check_ways(config: Any) -> None:
             f" to the output face of config.lattice.depth={lattice.depth}: give more steps, or config.model.drift=0.0, "
             "which follows from the two"
         )
+
+
+def _check_ways(config: Any) -> None:
+    """Refuse flows that cannot reach their targets along x and y, where only they carry values there.
+
+    The detour around a barrier is not counted.
+    """
+    model, lattice, data = config.model, config.lattice, config.data
     way = targets.longest_way(data.target, lattice.width, lattice.height, data.shift, data.maps)
-    if not model.still and model.steps * model.reach < way:
+    if config.interaction.kind == "none" and not model.still and model.steps * model.reach < way:
         raise ConfigError(
             f"config.model.steps={model.steps} of config.model.reach={model.reach} are {model.steps * model.reach:g} "
             f"cells, and {data.target} takes a flow {way} cells across the face: give more steps, or a longer reach"
+        )
+
+
+def _check_energy(config: Any) -> None:
+    """A new energy in each step knows the input only by the way of the flow, and is between -1 and 1."""
+    model, data = config.model, config.data
+    if model.energy != "tanh":
+        return
+    if not model.content and config.interaction.kind == "none":
+        raise ConfigError(
+            "config.model.energy=tanh and config.model.content=False make outputs that do not depend on the input: "
+            "give config.model.content=True, or config.model.energy=multiply"
+        )
+    if data.amplitude > 1:
+        raise ConfigError(
+            f"config.model.energy=tanh makes energies between -1 and 1, and config.data.amplitude={data.amplitude}: "
+            "give 1 or less, or config.model.energy=multiply"
+        )
+
+
+def _check_what_stays(config: Any) -> None:
+    """A flow that stays at its place does not act from another one."""
+    model, kind = config.model, config.interaction.kind
+    if model.freeze and kind != "none":
+        raise ConfigError(
+            f"config.model.freeze=True holds flows that have arrived, and with config.interaction.kind={kind} they "
+            "would go on sending messages from the way: turn one of the two off"
+        )
+    if model.still and model.noise:
+        raise ConfigError(
+            f"config.model.still=True and config.model.noise={model.noise}, which moves flows: give "
+            "config.model.noise=0.0"
         )
 
 
@@ -152,9 +208,12 @@ def _check_barrier(config: Any) -> None:
 
 
 def _check_memory(config: Any) -> None:
+    """What the backward pass keeps fits the memory of the machine, about."""
     model, lattice, train = config.model, config.lattice, config.train
-    flows = config.runs * train.batch_size // train.microbatches * lattice.width * lattice.height * (1 + model.children)
-    needed = 4 * flows * numbers_per_flow(model, train.remat)
+    ways = config.runs * lattice.width * lattice.height * (1 + model.children)
+    flows = ways * (train.batch_size // train.microbatches)
+    numbers = numbers_per_flow(model, train.remat) * (flows if model.content else ways)
+    needed = 4 * (numbers + flows * model.channels * model.steps)
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise ConfigError(
@@ -165,11 +224,12 @@ def _check_memory(config: Any) -> None:
 
 
 def numbers_per_flow(model: Any, remat: bool) -> int:
-    """About how many floats a flow keeps for the backward pass: the state of all steps, and the activations of one.
+    """About how many floats a way keeps for the backward pass: the state of all steps, and the activations of one.
 
-    Without remat also the four sums of each layer of the carrier, of all steps.
+    The energies, of which each sample has its own, are not counted. Without remat also the four sums of each layer of
+    the carrier, of all steps.
     """
-    state = model.layers * model.hidden + model.channels + 5
+    state = model.layers * model.hidden + 5
     inside = 8 * model.neuron_hidden + 2 * model.neuron_output + 14 * model.layers * model.hidden
     sums = 0 if remat else 4 * model.layers * model.hidden
     return model.steps * (state + sums) + inside + 3 * model.movement_hidden

@@ -8,15 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ternary_jax.control import groups
+from ternary_jax.control import groups, schedules
 from ternary_jax.engine import start
 from ternary_jax.engine.plan import plan
 from ternary_jax.engine.task import Context, Loss, Task
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice import faces, metrics, targets
-from ternary_jax.lattice.energy_flow import barrier, counts, flow
+from ternary_jax.lattice.energy_flow import counts, flow
 from ternary_jax.lattice.energy_flow.settings import KEYS as KEYS
 from ternary_jax.lattice.energy_flow.settings import check as check
+from ternary_jax.lattice.energy_flow.settings import check_to_train as check_to_train
 from ternary_jax.metric import Criteria, Metric
 
 
@@ -34,9 +35,6 @@ def make_task(static: Any) -> Task:
     loaded = start.load(static.start)
     if loaded:
         start.check(static.start, loaded, jax.eval_shape(lambda key: flow.init(key, static), jax.random.key(0)))
-    schedules = {"blur": blur_widths(static)}
-    if _softens(static):
-        schedules["barrier"] = barrier.widths(static)
     return Task(
         name=f"{data.target} on {width} x {height}",
         data=shared,
@@ -47,7 +45,7 @@ def make_task(static: Any) -> Task:
         evaluate=functools.partial(_evaluate, static, target),
         export=functools.partial(_export, static, target),
         controllers={"start.frozen": groups.freeze(frozen)} if frozen else {},
-        schedules=schedules,
+        schedules=falling_widths(static),
         criteria=(Criteria("output", {"reached": {"r2": static.targets.r2}}, {"r2": static.targets.r2}),),
         notes=(
             f"measured on {data.evaluated} faces that were never trained on, without noise",
@@ -59,15 +57,17 @@ def make_task(static: Any) -> Task:
     )
 
 
-def blur_widths(static: Any) -> np.ndarray:
-    """The width of the blur at each step of the run: from losses.blur.width down to 0 in a share of the run, then 0.
+def falling_widths(static: Any) -> dict[str, np.ndarray]:
+    """The schedules of a run by name: the width of the blur, and the softness of a barrier that closes.
 
     A loss of single cells has a barrier at every border of a cell, as a flow between two cells counts less; flows then
     stay within three cells of their start. A blurred loss sees the whole way.
     """
-    total, blur = plan(static, None).total, static.losses.blur
-    left = 1 - np.arange(total) / max(1.0, blur.share * total)
-    return (blur.width * np.maximum(left, 0)).astype(np.float32)
+    total, blur, barrier = plan(static, None).total, static.losses.blur, static.barrier
+    found = {"blur": schedules.falling(blur.width, blur.share, total)}
+    if _softens(static):
+        found["barrier"] = schedules.falling(barrier.softness, barrier.share, total)
+    return found
 
 
 def _softens(static: Any) -> bool:
