@@ -15,7 +15,7 @@ from ternary_jax.config import check_variant, read
 
 # Width, height, depth, steps, hidden units, layers, faces of a step, and of them at once.
 SIZES = {
-    "debug": (20, 20, 10, 5, 256, 2, 8, 8),
+    "debug": (20, 20, 10, 5, 256, 2, 8, 4),
     "experiment": (28, 28, 60, 7, 512, 3, 256, 64),
     "optimized": (100, 100, 50, 20, 1024, 3, 32, 2),
 }
@@ -37,7 +37,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.train.warmup_epochs = 20
     config.train.final_rate = 0.02
     config.train.clip_norm = 0.1  # at 1.0, the loss had spikes after which 1 to 3 flows did not come back
-    config.train.remat = True  # True: keep only states for the backward pass; False: also the carrier's sums
+    config.train.remat = False  # True: keep only states for the backward pass; False: also the carrier's sums
     config.evaluate.cheap_every = 50
     config.evaluate.costly_every = 0  # 0: never, as all metrics of this task are cheap
     config.checkpoint.every = 300
@@ -125,6 +125,6 @@ def get_config(arg: str = "permutation") -> ConfigDict:
         lattice.width, lattice.height, lattice.depth, model.steps, model.hidden, model.layers, *faces = SIZES[arg]
         train.batch_size, train.microbatches = faces[0], faces[0] // faces[1]
         model.reach = lattice.width / model.steps
-        train.remat = arg != "debug"  # True takes half of the memory there, but more time
+        train.remat = arg != "debug"  # True takes half of the memory, and more time
         config.data.evaluated = max(faces[1], 32)  # the mean of few faces is known too well: r2 would be too low
     return config.lock()
