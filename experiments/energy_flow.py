@@ -286,9 +286,11 @@ def with_fewer_steps(config: Any, params: Any, fewer: int) -> dict[str, Any]:
     one = task.make_task(
         static._replace(model=static.model._replace(steps=static.model.steps - fewer, drift=flow.drift(static)))
     )
-    context = lab.context(jnp.int32(0), None, hypers, one.data)
-    axes = type(context)(*(0 if field == "hypers" else None for field in context._fields))
-    return jax.jit(jax.vmap(one.evaluate, (0, axes)))(params, context)
+
+    def measured(params, hypers):
+        return one.evaluate(params, lab.context(jnp.int32(0), None, hypers, one.data))
+
+    return jax.jit(jax.vmap(measured))(params, hypers)
 
 
 def table(rows: dict[str, Any]) -> str:
