@@ -125,6 +125,7 @@ ROWS = {
     "null_still": Row("permutation", {"model.still": True}),
     "null_round": Row("shift", {"model.collect": "round"}),
     "null_average": Row("shift", {"model.collect": "average"}),
+    "null_long_steps": Row("permutation", {"train.learning_rate": 3e-3, "train.clip_norm": 1.0, "data.map": 1}),
     "null_shuffled": Row("permutation", {"data.shuffled": True}),
     "null_one_step_fewer": Row("permutation", {}, fewer=1),
     "null_frozen": Row("permutation", {"start.frozen": ("neuron", "carrier")}),

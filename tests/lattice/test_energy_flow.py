@@ -20,6 +20,7 @@ from ternary_jax.engine.program import make_train
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.energy_flow import adaptive, counts, flow, task
+from ternary_jax.lattice.energy_flow import settings as rules
 
 
 def slow_model():
@@ -324,6 +325,15 @@ def test_a_config_that_cannot_work_is_refused_in_one_sentence(changes, words):
         task.make_task(settings(**changes))
     assert words in str(e.value)
     assert "\n" not in str(e.value)
+
+
+def test_only_a_training_needs_the_memory(monkeypatch):
+    """A workdir of a larger machine is read on a smaller one."""
+    config = load_config(CONFIG, SMALL)
+    monkeypatch.setattr(rules.os, "sysconf", lambda name: 1)
+    rules.check(config)
+    with pytest.raises(ConfigError, match=r"80 flows at once .* need about .* GiB, and this machine has 0: give fewer"):
+        rules.check_to_train(config)
 
 
 @pytest.mark.slow
