@@ -75,7 +75,7 @@ def parse(argv: Sequence[str], text: str) -> Given:
         if name in ALONE and not equals:
             values[name] = ""
         elif name not in PLACEHOLDERS and not name.startswith("--config."):
-            fail(f"{arg!r} is no flag; {_as_key(name)}{USAGE}")
+            fail(f"{arg!r} is no flag{_what_was_meant(name)}; {USAGE}")
         elif not value:
             fail(f"{name} has no value: type {name}={PLACEHOLDERS.get(name, 'VALUE')}")
         elif name.startswith("--config."):
@@ -92,12 +92,14 @@ def parse(argv: Sequence[str], text: str) -> Given:
     return Given(values["--config"], tuple(overrides), values.get("--workdir"), "--sweep" in values, keys, dry_run)
 
 
-def _as_key(name: str) -> str:
-    """A hint for a key of the config that was typed as a flag, such as --epochs; "" for other names."""
-    from ternary_jax.config.table import KEYS  # here, as it imports jax, and --help is to answer at once
+def _what_was_meant(name: str) -> str:
+    """A note on a flag with a character that looks like another one, or that is a key of the config; else ""."""
+    from ternary_jax.config.keys import not_ascii  # here, as these import jax, and --help is to answer at once
+    from ternary_jax.config.table import KEYS
 
-    found = [key for key in KEYS if name.startswith("--") and key.rpartition(".")[2] == name[2:].replace("-", "_")]
-    return f"to set that key, type --config.{found[0]}=VALUE; " if found else ""
+    key = name[2:].replace("-", "_")
+    found = [one for one in KEYS if name.startswith("--") and key in (one, one.rpartition(".")[2])]
+    return not_ascii(name) or (f"; to set that key, type --config.{found[0]}=VALUE" if found else "")
 
 
 def fail(sentence: str, status: int = 2) -> NoReturn:

@@ -75,6 +75,12 @@ def answer(capsys, *args):
         ([CONFIG, "--config.tree.scale=2"], ["config.tree.scale=2.0", "give less than 0.9068"]),
         ([CONFIG, "--speed=1"], ["'--speed=1' is no flag", "--config.KEY=VALUE"]),
         ([CONFIG, "--sweep=1"], ["'--sweep=1' is no flag; what can be given", "--sweep"]),
+        (["--config=smoke", "--config.radii.inner=0.95"], ["=0.95 has to be less", "at most 1, the edge of the ball"]),
+        ([CONFIG, "--train.epochs=5"], ["is no flag; to set that key, type --config.train.epochs=VALUE; what can be "]),
+        (
+            ["\N{EM DASH}config=smoke"],
+            ["is no flag, as its character 1, '\N{EM DASH}', is EM DASH (U+2014); what can be"],
+        ),
         ([CONFIG, "--epochs=5"], ["'--epochs=5' is no flag; to set that key, type --config.train.epochs=VALUE; what "]),
         ([CONFIG, "--sweep"], ["configs/closed_form.py has no sweep(add): define it, "]),
         ([CONFIG, "--workdir"], ["--workdir has no value: type --workdir=DIR"]),

@@ -110,7 +110,16 @@ def value_of(name: str, value: Any, where: str, table: dict[str, Key]) -> Any:
             raise ConfigError(f"{wrong}{note}: give {allowed(table[name])}") from None
     if members := [key for key in table if key.startswith(f"{name}.")]:
         raise ConfigError(f"{wrong}: it is a group; set one of its keys, {listed(members)}")
-    raise ConfigError(f"{wrong}: there is no such key{_not_ascii(str(name))}; {_known(str(name), table)}")
+    raise ConfigError(f"{wrong}: there is no such key{not_ascii(str(name))}; {_known(str(name), table)}")
+
+
+def not_ascii(name: str) -> str:
+    """The first character of the name that no key has, as it may look like another one; "" without one."""
+    place = next((k for k, x in enumerate(name) if not x.isascii()), None)
+    if place is None:
+        return ""
+    what = f"{unicodedata.name(name[place], 'a character')} (U+{ord(name[place]):04X})"
+    return f", as its character {place + 1}, {name[place]!r}, is {what}"
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -153,19 +162,10 @@ def _known(name: str, table: dict[str, Key]) -> str:
     return f"there are {listed([f'{group}.{key}' for key in inside] or table)}"
 
 
-def _not_ascii(name: str) -> str:
-    """The first character of the name that no key has, as it may look like another one; "" without one."""
-    place = next((k for k, x in enumerate(name) if not x.isascii()), None)
-    if place is None:
-        return ""
-    what = f"{unicodedata.name(name[place], 'a character')} (U+{ord(name[place]):04X})"
-    return f", as its character {place + 1}, {name[place]!r}, is {what}"
-
-
 def _note(key: Key, value: Any) -> str:
     """A note on a value whose mistake is not seen at once: what it looks like, and what it is; else ""."""
     if isinstance(value, Typed):
-        if key.kind is not str and (odd := _not_ascii(str(value))):
+        if key.kind is not str and (odd := not_ascii(str(value))):
             return odd
         if key.kind is float and DECIMAL_COMMA.fullmatch(value):
             return f", as a comma separates the values of runs: the decimal sign is a point, {value.replace(',', '.')}"

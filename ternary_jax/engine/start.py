@@ -28,6 +28,8 @@ def load(start: Any) -> dict[str, Any]:
         )
     if not start.workdir:
         return {}
+    if not Path(start.workdir).is_dir():
+        raise ConfigError(f"config.start.workdir={start.workdir} is no folder: give the workdir of a training")
     try:
         _, state, _ = checkpoint.load(Path(start.workdir) / "checkpoints")
     except Exception as e:
@@ -35,7 +37,8 @@ def load(start: Any) -> dict[str, Any]:
     found = state["params"] if isinstance(state.get("params"), dict) else {}
     if missing := [group for group in start.groups if group not in found]:
         raise ConfigError(
-            f"config.start.groups={','.join(missing)} is not in {start.workdir}: there are {', '.join(found)}"
+            f"config.start.groups={','.join(missing)} is not in {start.workdir}: there are {', '.join(found)}; give "
+            "some of these, or the workdir of a training of this model"
         )
     if flat := [group for group in start.groups if any(np.shape(a)[:1] < (1,) for a in jax.tree.leaves(found[group]))]:
         raise ConfigError(f"config.start.groups={flat[0]} has an array without runs in {start.workdir}: name another")

@@ -157,7 +157,9 @@ def restore(store: Store, abstract: Any) -> tuple[int, Any, dict[str, Any]] | No
 def load(directory: str | Path, step: int | None = None) -> tuple[int, dict[str, Any], dict[str, Any]]:
     """(step, state as nested dicts of numpy arrays, metadata) of a checkpoint; the newest if step is None."""
     saved = steps(Path(directory))
-    step = max(saved, default=0) if step is None else step
+    if not saved:
+        raise CheckpointError(f"there is no checkpoint in {directory}")
+    step = max(saved) if step is None else step
     if step not in saved:
         raise CheckpointError(f"there is no checkpoint of step {step} in {directory}: load one of the steps {saved}")
     try:

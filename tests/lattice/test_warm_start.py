@@ -69,6 +69,6 @@ def test_values_of_another_type_are_refused(tmp_path):
 
 def test_a_run_does_not_start_from_itself(tmp_path):
     changes = {"start.workdir": str(tmp_path / "run"), "start.groups": GROUPS}
-    with pytest.raises(ConfigError, match=r"config\.start\.workdir=.* holds no checkpoint to start from: "):
+    with pytest.raises(ConfigError, match=r"config\.start\.workdir=.* is no folder: give the workdir of a training"):
         host.run(load_config(CONFIG, SMALL | changes), tmp_path / "run")
     assert split(load_config(CONFIG, SMALL))[0].start.groups == ()

@@ -145,7 +145,7 @@ def test_the_losses_that_are_on_have_a_fixed_order():
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (dict(radii__inner=0.9, radii__outer=0.9), "config.radii.inner=0.9 has to be less than config.radii.outer=0.9"),
+        (dict(radii__inner=0.9, radii__outer=0.9), "radii.outer=0.9, and that at most config.model.max_"),
         (dict(radii__outer=0.97), "config.radii.outer=0.97, and that at most config.model.max_radius=0.95"),
         (
             dict(losses__bands__on="B", data__partners=True, losses__bands__between=0.93, losses__bands__outer=0.92),

@@ -130,9 +130,9 @@ def check_shares(config: Any, name: str, low: str, high: str) -> None:
         group = group[part]
     direct = "direction_radius" in (config.model.A.projection, config.model.B.projection)
     limit = config.model.max_radius if direct else 1
+    most = f"config.model.max_radius={limit}" if direct else "1, the edge of the ball"
     for less, more in zip(per_run(group[low], config.runs), per_run(group[high], config.runs), strict=True):
         if not less < more <= limit:
             raise ConfigError(
-                f"config.{name}.{low}={less} has to be less than config.{name}.{high}={more}, and that at most "
-                f"config.model.max_radius={limit}"
+                f"config.{name}.{low}={less} has to be less than config.{name}.{high}={more}, and that at most {most}"
             )
