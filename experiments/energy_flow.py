@@ -7,12 +7,11 @@ A row trains all seeds in one program and prints, over the seeds, the median and
 faces, the landing accuracy, the coverage of the output face, and the CPU seconds of a seed, without compiling: until
 the end, and until r2 was .95 and .99. `baselines` prints what the mean, a map of each cell, all linear maps, a
 perceptron and a transformer make of every target. `picture` trains two models and draws results/energy_flow.png.
-`steps` trains flows that stay where they arrive, and times a loop until all have arrived against a fixed number of
-steps, in turns. Writes results/energy_flow.json; rows that are not named keep their values. Nothing else may run beside
-it.
+`steps` trains flows that stay where they arrive, and times a loop until all have arrived against the steps of training,
+in turns. Writes results/energy_flow.json, and rows of the dense target to results/energy_flow_dense.json; rows that
+are not named keep their values. Nothing else may run beside it.
 """
 
-import json
 import statistics
 import tempfile
 import time
@@ -55,6 +54,7 @@ MIX_CONTENT = {
     "losses.push.weight": 0.1,
     "losses.occupancy.weight": 0.1,
 }
+STILL = {"model.still": True, "losses.occupancy.on": False}
 FIELD = MIX | {
     "model.channels": 16,
     "interaction.kind": "field",
@@ -77,6 +77,15 @@ class Row(NamedTuple):
     bars: Mapping[str, tuple[float, float]] = MappingProxyType({})
     seconds: float = 0.0
     fewer: int = 0
+
+
+LARGE = {"train.batch_size": 64, "train.steps": 4000}
+
+
+def sides(cells: int) -> dict[str, Any]:
+    """A face of cells x cells: flows that reach across it in four steps, under a blur of half of it."""
+    side = {"lattice.width": cells, "lattice.height": cells, "model.reach": cells / 4, "model.frequencies": 4}
+    return side | {"losses.blur.width": cells / 2, "losses.blur.padding": cells // 2}
 
 
 GOOD = {"r2": (0.99, 0.98)}
@@ -121,6 +130,22 @@ ROWS = {
     "dense_field_4_still": Row(
         "dense", FIELD | {"interaction.radius": 4, "model.still": True, "losses.occupancy.on": False}
     ),
+    **{
+        f"dense_{name}_content{'_still' * still}": Row("dense", changes | MIX_CONTENT | (STILL if still else {}))
+        for name, changes in {
+            "attention": POOL | {"interaction.kind": "attention"},
+            "field_2": FIELD | {"interaction.radius": 2},
+            "field_4": FIELD | {"interaction.radius": 4},
+        }.items()
+        for still in (False, True)
+    },
+    "dense_pool_content_still": Row("dense", POOL | MIX_CONTENT | STILL),
+    "dense_children_content": Row("dense", {"model.children": 7}),
+    "identity_16": Row("identity", {"model.energy": "tanh", "train.steps": 800} | sides(16)),
+    "permutation_16": Row("permutation", sides(16)),
+    "permutation_16_free": Row("permutation", FREE | LARGE | sides(16)),
+    "identity_20": Row("identity", {"model.energy": "tanh", "train.steps": 800} | sides(20)),
+    "permutation_20_free": Row("permutation", FREE | LARGE | sides(20)),
     "null_no_blur": Row("permutation", {"losses.blur.width": 0.0}),
     "null_still": Row("permutation", {"model.still": True}),
     "null_round": Row("shift", {"model.collect": "round"}),
@@ -153,26 +178,30 @@ def main() -> None:
     if not given.rows:
         print("\n".join([*OTHERS, *ROWS]))
         return
-    file = lab.folder(given) / "energy_flow.json"
-    found = json.loads(file.read_text()) if file.exists() else {}
-    rows = found.get("rows", {})
     for name in given.rows:
         if name == "picture":
             terminal.say(f"wrote {lab.save(picture(), 'energy_flow', given)}")
-            continue
-        if name == "baselines":
-            found["baselines"] = {target: measured_baselines(target, given.seeds) for target in targets.NAMES}
-            print(table_of_baselines(found["baselines"]))
+        elif name == "baselines":
+            found = {target: measured_baselines(target, given.seeds) for target in targets.NAMES}
+            print(table_of_baselines(found))
+            keep("energy_flow", given, baselines=found)
         elif name == "steps":
-            found["steps"] = steps(most=16)
-            print(table_of_steps(found["steps"]))
+            curve = steps(most=16)
+            print(table_of_steps(curve))
+            keep("energy_flow", given, steps=curve)
         else:
-            rows[name] = trained(name, given.seeds, given.set)
-            print(table({name: rows[name]}), flush=True)
-        if not given.set:  # after each row, as a row takes a minute
-            ordered = {row: rows[row] for row in ROWS if row in rows}
-            parts = {part: found[part] for part in ("baselines", "steps") if part in found}
-            lab.write("energy_flow", {"rows": ordered, **parts}, given)
+            rows = {name: trained(name, given.seeds, given.set)}
+            print(table(rows), flush=True)
+            if not given.set:  # after each row, as a row takes a minute
+                keep("energy_flow_dense" if ROWS[name].target == "dense" else "energy_flow", given, rows=rows)
+
+
+def keep(file: str, given: Any, **parts: Any) -> None:
+    """Write parts of a result file; other rows and parts that it has keep their values."""
+    found = lab.read(file, given)
+    rows = found.get("rows", {}) | parts.pop("rows", {})
+    others = {part: found[part] for part in ("baselines", "steps") if part in found}
+    lab.write(file, {"rows": {row: rows[row] for row in ROWS if row in rows}, **others, **parts}, given)
 
 
 class Ended(NamedTuple):

@@ -243,7 +243,7 @@ def flows(found: Mapping[str, Any]) -> list[Row]:
     for name, row in found["rows"].items():
         cells = [two(row["metrics"].get(key)) for key in ("r2", "landing", "coverage")]
         lines.append([f"`{name}`", *cells, f"{row['steps']:,}", f"{row['cpu_s']:.0f}", f"{row['parameters']:,}"])
-    for target, scores in found["baselines"].items():
+    for target, scores in found.get("baselines", {}).items():
         for name, score in scores.items():
             if not name.endswith("parameters"):
                 size = scores.get(f"{name}, parameters")

@@ -110,6 +110,12 @@ SECTIONS: dict[str, Section] = {
         "r2 is of fresh faces; several seeds are trained in one program, and CPU seconds are those of one of them.",
         flows,
     ),
+    "energy_flow_dense": Section(
+        "The energy-flow lattice on a dense mix",
+        "energy_flow.py ROW",
+        "As above, of an orthogonal matrix; rows with still have flows that move along z alone.",
+        flows,
+    ),
     "bench_energy_flow": Section(
         "The speed of the energy-flow lattice",
         "bench_energy_flow.py",
