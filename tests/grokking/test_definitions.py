@@ -52,6 +52,7 @@ def expected(history, k, thresholds=STANDARD, metrics=METRICS):
 
 @settings(max_examples=8)
 @given(seed=st.integers(0, 2**32 - 1), together=st.sampled_from([1, 2, 3]))
+@pytest.mark.slow
 def test_it_agrees_with_plain_python(seed, together):
     thresholds = STANDARD._replace(together=together)
     history = histories.anything(np.random.default_rng(seed), 32)

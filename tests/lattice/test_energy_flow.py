@@ -183,6 +183,7 @@ def test_the_original_has_as_many_parameters_as_were_measured():
     ]
 
 
+@pytest.mark.slow
 def test_the_size_of_a_gpu_is_lowered_without_its_arrays():
     """100 x 100 x 50 cells and three layers of 1024 units, 64 million floats with Adam: nothing is made or compiled."""
     made, static, hypers = assemble(load_config(f"{CONFIG}:optimized"))
@@ -233,6 +234,7 @@ def test_the_blur_narrows_to_nothing_in_its_share_of_the_run():
     np.testing.assert_allclose(widths[[0, 5, 10, 19]], [4, 2, 0, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [True, False])
 def test_the_gradient_is_the_same_whatever_is_kept_for_it(content):
     static, params = model(model__content=content, model__layers=2)

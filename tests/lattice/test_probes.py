@@ -35,6 +35,7 @@ def test_the_removed_flows_of_a_share_are_among_those_of_a_greater_one():
     assert (keeps[1:] <= keeps[:-1]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"interaction__kind": "field"}, {"model__energy": "tanh", "model__content": True}])
 def test_a_removed_flow_gives_nothing_to_outputs_and_other_flows(changes):
     static, params = model(**{"model__content": False} | changes)

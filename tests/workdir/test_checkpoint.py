@@ -245,7 +245,7 @@ def test_load_needs_no_template(store):
         assert loaded["opt_state"]["0"]["mu"]["kernel"].shape == (3, 4)
     with pytest.raises(CheckpointError, match=r"no checkpoint of step 3 in .*: load one of the steps \[1, 2\]"):
         checkpoint.load(opened.directory, 3)
-    with pytest.raises(CheckpointError, match=r"load one of the steps \[\]"):
+    with pytest.raises(CheckpointError, match=r"there is no checkpoint in "):
         checkpoint.load(opened.directory / "nowhere")
 
 
