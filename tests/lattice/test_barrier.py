@@ -30,7 +30,6 @@ def steps(n) -> Any:
     return before, after, before[:, 0] < 1.5
 
 
-@pytest.mark.slow
 def test_flows_at_a_barrier_are_those_of_a_plain_float64_loop():
     static, params = settings(**ON), model()[1]
     flows, _, path = run(params, FACES, static, 3)
