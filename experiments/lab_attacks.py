@@ -245,7 +245,7 @@ ATTACKS = (
     Row("config.json is no object", texts("config.json", "[1]"), 1, "is damaged"),
     Row("config.json has values of other types", config_of(runs={"a": []}), 1, "is damaged"),
     Row("metrics.jsonl has a deep line", line_added(DEEP), 0, "has a line that is cut short"),
-    Row("summary.json is deep", texts("summary.json", DEEP), 0, ""),
+    Row("summary.json is deep", texts("summary.json", DEEP), 0, "was damaged: it is written again at the end"),
     Row("config.json has an escape sequence", config_of(seed="\x1b[2J"), 1, "config.json is damaged"),
     Row("newest checkpoint has 80,000 nested leaves", leaves_nested, 0, "is damaged"),
     Row("newest checkpoint is of another step", renamed, 0, "is damaged"),
