@@ -317,8 +317,10 @@ def with_fewer_steps(config: Any, params: Any, fewer: int) -> dict[str, Any]:
         static._replace(model=static.model._replace(steps=static.model.steps - fewer, drift=flow.drift(static)))
     )
 
+    data = jax.device_put(one.data)
+
     def measured(params, hypers):
-        return one.evaluate(params, lab.context(jnp.int32(0), None, hypers, one.data))
+        return one.evaluate(params, lab.context(jnp.int32(0), None, hypers, data))
 
     return jax.jit(jax.vmap(measured))(params, hypers)
 
