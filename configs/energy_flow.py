@@ -73,7 +73,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.model.zero_energy = True  # True: the way begins independent of what the flow carries
     config.model.energy = "multiply"  # "multiply": energy (1 + factor); "tanh": a new one in each step, as the original
     config.model.reach = 2.0  # cells that a flow moves at most along x and y in a step
-    config.model.drift = 0.0  # cells along z in a step without a push; 0.0: arrives one step early
+    config.model.drift = 0.0  # cells along z in a step without a push; 0.0: as many as arrive a step early
     config.model.planes = 2 if arg == "route" else 1  # output faces: at depth - 1, or at both ends of the lattice
     config.model.walls = "inward"  # gradient at a wall: "inward" alone; "through", "reflect" or "clip"
     config.model.freeze = False  # True: a flow that has arrived stays, and its later steps have no effect

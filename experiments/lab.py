@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ternary_jax import terminal, workdir
+from ternary_jax.config import keys_of, load_config
 from ternary_jax.control.chain import Control, Controls
 from ternary_jax.engine import host, program, saving, session, step
 from ternary_jax.engine import plan as plan_module
@@ -32,6 +33,7 @@ from ternary_jax.engine.assembly import assemble as assemble
 from ternary_jax.engine.optimizer import adamw_by_group
 from ternary_jax.engine.plan import schedule_rows as schedule_rows
 from ternary_jax.engine.task import Context
+from ternary_jax.errors import ConfigError
 from ternary_jax.grokking import definitions, history
 from ternary_jax.grokking.generalisation import median_interval
 from ternary_jax.metric import Metric
@@ -244,6 +246,20 @@ def as_typed(argv: Sequence[str]) -> str:
         return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
 
     return "python " + shlex.join(re.sub(r"(?<![^=,:])/[^,:]+", shortened, arg) for arg in argv)
+
+
+def made_of_config(parser: argparse.ArgumentParser, argv: Sequence[str], make: Any) -> tuple[argparse.Namespace, Any]:
+    """(arguments, what `make` makes of the config that --config and --config.KEY=VALUE give); or a usage error."""
+    given, rest = parser.parse_known_args(argv)
+    if wrong := [arg for arg in rest if not arg.startswith("--config.")]:
+        parser.error(f"{wrong[0]!r} is no flag; values of the config are given as --config.KEY=VALUE")
+    try:
+        config = load_config(given.config, [arg.removeprefix("--config.") for arg in rest])
+        if hasattr(keys_of(config.task)[1], "report"):
+            parser.error(f"--config={given.config} trains nothing: name a config that trains")
+        return given, make(config)
+    except ConfigError as e:
+        parser.error(str(e))
 
 
 def write(name: str, found: Mapping[str, Any], given: argparse.Namespace, raw: Any = None) -> None:

@@ -15,7 +15,7 @@ import lab
 import numpy as np
 
 from ternary_jax import terminal
-from ternary_jax.config import ConfigError, config_name, keys_of, load_config
+from ternary_jax.config import config_name
 
 ACROSS = 3  # panels in each row of the figure
 
@@ -24,16 +24,7 @@ def main(argv: Sequence[str]) -> None:
     """Compute, draw and write the schedules."""
     parser = lab.parser(__doc__)
     parser.add_argument("--config", required=True, help="a config that trains")
-    given, rest = parser.parse_known_args(argv)
-    if wrong := [arg for arg in rest if not arg.startswith("--config.")]:
-        parser.error(f"{wrong[0]!r} is no flag; values of the config are given as --config.KEY=VALUE")
-    try:
-        config = load_config(given.config, [arg.removeprefix("--config.") for arg in rest])
-        if hasattr(keys_of(config.task)[1], "report"):
-            parser.error(f"{given.config} trains nothing, so it has no schedules; name a config that trains")
-        task, static, _ = lab.assemble(config)
-    except ConfigError as e:
-        parser.error(str(e))
+    given, (task, static, _) = lab.made_of_config(parser, argv, lab.assemble)
     rows = lab.schedule_rows(task, static)
     figure = draw(rows, lab.plan(task, static).unit)
     file = lab.save(figure, f"schedules_{config_name(given.config)}", given)

@@ -22,7 +22,6 @@ import jax
 import lab
 
 from ternary_jax import terminal
-from ternary_jax.config import ConfigError, keys_of, load_config
 from ternary_jax.tables import columns
 
 # Parts of the name of an operation that stand for control flow, and not for a scope.
@@ -54,16 +53,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--config", required=True, help="a config that trains")
     parser.add_argument("--depth", type=int, default=2, help="scopes within scopes that are told apart; default: 2")
     parser.add_argument("--trace", type=Path, metavar="DIR", help="keeps the trace; default: it is deleted")
-    given, rest = parser.parse_known_args(argv)
-    if wrong := [arg for arg in rest if not arg.startswith("--config.")]:
-        parser.error(f"{wrong[0]!r} is no flag; values of the config are given as --config.KEY=VALUE")
-    try:
-        config = load_config(given.config, [arg.removeprefix("--config.") for arg in rest])
-        if hasattr(keys_of(config.task)[1], "report"):
-            parser.error(f"--config={given.config} trains nothing: name a config that trains")
-        chunk = lab.Chunk(config)
-    except ConfigError as e:
-        parser.error(str(e))
+    given, chunk = lab.made_of_config(parser, argv, lab.Chunk)
     terminal.say(f"compiling {given.config} ...")
     scopes = scopes_of(chunk.compile().as_text(), given.depth)
     with tempfile.TemporaryDirectory() as temporary:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from reference import energy_flow as reference
 
 from ternary_jax.config import load_config, split
 from ternary_jax.lattice.energy_flow import flow
@@ -64,3 +65,11 @@ def model(**changes):
 
 def in_float64(tree):
     return jax.tree.map(lambda x: np.asarray(x, np.float64), tree)
+
+
+def plain_loop(static, params, face, barrier=None):
+    """(outputs, points) of one face by the plain float64 loop of tests/reference. barrier: (x, first row, last row)."""
+    model = static.model
+    sizes = (model.steps, model.frequencies, model.reach, model.layers, model.hidden, model.channels, model.planes)
+    kind = static.interaction.kind
+    return reference.run(in_float64(params), face.astype(float), flow.size(static), *sizes, kind, barrier)

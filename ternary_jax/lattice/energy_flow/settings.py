@@ -100,7 +100,7 @@ def _check_target(config: Any) -> None:
 
 
 def _check_data(config: Any) -> None:
-    """A map that is there and leaves something on the face, and a shuffled face has another one beside it."""
+    """Refuse a shift off the face, the number of a map that is not made, and the shuffling of a single face."""
     data, lattice = config.data, config.lattice
     if data.target == "shift" and data.shift >= lattice.width:
         raise ConfigError(
@@ -151,7 +151,7 @@ def _check_ways(config: Any) -> None:
 
 
 def _check_energy(config: Any) -> None:
-    """A new energy in each step knows the input only by the way of the flow, and is between -1 and 1."""
+    """Refuse tanh energies where they cannot depend on the input, or cannot be as large as it."""
     model, data = config.model, config.data
     if model.energy != "tanh":
         return
@@ -168,7 +168,7 @@ def _check_energy(config: Any) -> None:
 
 
 def _check_what_stays(config: Any) -> None:
-    """A flow that stays at its place does not act from another one."""
+    """Refuse held flows that go on sending messages, and flows that stand still and are moved by noise."""
     model, kind = config.model, config.interaction.kind
     if model.freeze and kind != "none":
         raise ConfigError(

@@ -12,7 +12,6 @@ from ternary_jax.control import groups, schedules
 from ternary_jax.engine import start
 from ternary_jax.engine.plan import plan
 from ternary_jax.engine.task import Context, Loss, Task
-from ternary_jax.errors import ConfigError
 from ternary_jax.lattice import faces, metrics, targets
 from ternary_jax.lattice.energy_flow import counts, flow
 from ternary_jax.lattice.energy_flow.settings import KEYS as KEYS
@@ -30,10 +29,8 @@ def make_task(static: Any) -> Task:
         shared["destinations"] = target.destinations
     frozen = static.start.frozen
     sizes = counts.parameters(static.model, static.interaction)
-    if unknown := [group for group in frozen if group not in sizes]:
-        raise ConfigError(f"config.start.frozen={unknown[0]} is no group of the model: there are {', '.join(sizes)}")
     loaded = start.load(static.start)
-    if loaded:
+    if loaded or frozen:
         start.check(static.start, loaded, jax.eval_shape(lambda key: flow.init(key, static), jax.random.key(0)))
     return Task(
         name=f"{data.target} on {width} x {height}",
