@@ -95,6 +95,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.interaction = ConfigDict()
     config.interaction.kind = "none"  # among the flows of a face: "none", "pool", "attention" or "field"
     config.interaction.messages = 32  # numbers in a message; a pool adds a map of the rank messages x steps at most
+    config.interaction.linear = True  # True: energies pass linearly; False: through GELU, to show what that costs
     config.interaction.radius = 1  # "field": cells around a flow that it writes to and reads from
     config.interaction.decay = 0.5  # "field": share of a cell's memory that is left after a step
 

@@ -71,5 +71,5 @@ def plain_loop(static, params, face, barrier=None):
     """(outputs, points) of one face by the plain float64 loop of tests/reference. barrier: (x, first row, last row)."""
     model = static.model
     sizes = (model.steps, model.frequencies, model.reach, model.layers, model.hidden, model.channels, model.planes)
-    kind = static.interaction.kind
-    return reference.run(in_float64(params), face.astype(float), flow.size(static), *sizes, kind, barrier)
+    exchange = (static.interaction.kind, static.interaction.linear)
+    return reference.run(in_float64(params), face.astype(float), flow.size(static), *sizes, exchange, barrier)

@@ -97,10 +97,11 @@ def spread(points, values, width, height):
 
 
 def run(
-    params, face, size, steps, frequencies, reach, layers, hidden_width, channels, planes, exchange=None, barrier=None
+    params, face, size, steps, frequencies, reach, layers, hidden_width, channels, planes, exchange, barrier=None
 ):
-    """One sample (height, width) -> (planes, height, width) outputs, (n, 3) positions. exchange: None or "pool".
+    """One sample (height, width) -> (planes, height, width) outputs, (n, 3) positions.
 
+    exchange: ("pool" or another word for none, whether energies pass linearly)
     barrier: (x, first open row, last open row), or None
 
     Reflecting walls; energy (1 + factor); a way that depends on the energy where the weights have it.
@@ -131,14 +132,14 @@ def run(
                 after, flow["left"] = passed(flow["position"], after, flow["left"], barrier)
             flow["position"] = after
             flow["energy"] = flow["energy"] * (1 + head(h, params["energy"]))
-        if exchange == "pool":
-            weights = params["exchange"]
+        if exchange[0] == "pool":
+            weights, bend = params["exchange"], (lambda x: x) if exchange[1] else gelu
             total = sum(
-                linear(energy, weights["message"]) * linear(flow["hidden"][-1], weights["message_gate"])
+                bend(linear(energy, weights["message"])) * linear(flow["hidden"][-1], weights["message_gate"])
                 for energy, flow in zip(before, flows, strict=True)
             ) / math.sqrt(len(flows))
             for flow in flows:
-                read = total * linear(flow["hidden"][-1], weights["answer_gate"])
+                read = bend(total * linear(flow["hidden"][-1], weights["answer_gate"]))
                 flow["energy"] = flow["energy"] + linear(read, weights["answer"])
     points, values = np.array([flow["position"] for flow in flows]), np.array([f["energy"].mean() for f in flows])
     if planes == 1:

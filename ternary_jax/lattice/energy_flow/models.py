@@ -112,7 +112,8 @@ class Exchange(nn.Module):
         message = (energy A) * gate(h),    added = (answer * gate'(h)) B
 
     Energies pass linearly; only the gates know where a flow is. So what a pool adds to the map from inputs to outputs
-    has at most the rank messages x steps; attention and a field give each flow a sum of its own.
+    has at most the rank messages x steps; attention and a field give each flow a sum of its own. With
+    `interaction.linear` off, GELU is put on the message and on the answer, to show what the linear path is worth.
 
     meet: messages (B, n, m), and (queries, keys) (b, n, m) for attention, else None -> (answers (B, n, m), memory)
     """
@@ -127,12 +128,13 @@ class Exchange(nn.Module):
             return nn.Dense(width, use_bias=bias, dtype=self.dtype, kernel_init=uniform, name=name)
 
         m = self.settings.messages
-        message = dense(m, "message", False)(energy) * dense(m, "message_gate")(h)
+        bend = (lambda x: x) if self.settings.linear else nn.gelu
+        message = bend(dense(m, "message", False)(energy)) * dense(m, "message_gate")(h)
         pair = None
         if self.settings.kind == "attention":
             pair = tuple(dense(m, name)(h).astype("float32") for name in ("query", "key"))
         answer, memory = meet(message.astype("float32"), pair)
-        read = answer * dense(m, "answer_gate")(h)
+        read = bend(answer * dense(m, "answer_gate")(h))
         return dense(self.channels, "answer", False)(read).astype("float32"), memory
 
 

@@ -53,6 +53,7 @@ KEYS = {
     "barrier.share": real(0, 1),
     "interaction.kind": choice("none", "pool", "attention", "field"),
     "interaction.messages": integer(1, 1024),
+    "interaction.linear": flag(),
     "interaction.radius": integer(1, 64),
     "interaction.decay": real(0, 1),
     "losses.blur.width": real(0, 256),
