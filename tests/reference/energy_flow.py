@@ -96,9 +96,7 @@ def spread(points, values, width, height):
     return out
 
 
-def run(
-    params, face, size, steps, frequencies, reach, layers, hidden_width, channels, planes, exchange, barrier=None
-):
+def run(params, face, size, steps, frequencies, reach, layers, hidden_width, channels, planes, exchange, barrier=None):
     """One sample (height, width) -> (planes, height, width) outputs, (n, 3) positions.
 
     exchange: ("pool" or another word for none, whether energies pass linearly)
