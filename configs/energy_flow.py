@@ -80,6 +80,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.model.still = False  # True: no flow moves along x and y, to show what interaction does alone
     config.model.children = 0  # flows that each cell starts beside its first one
     config.model.children_scale = 0.5  # deviation of the first hidden states of the flows of a cell
+    config.model.cells_scale = 0.0  # deviation of a first hidden state for each cell, which is learned; 0.0: zeros
     config.model.noise = 0.0  # deviation of noise on the position in training, in cells
     config.model.dropout = 0.0  # share of the neuron's outputs that are left out in training
     config.model.collect = "spread"  # "spread" over four cells; "round", "average": defects of the original

@@ -23,9 +23,13 @@ MAY_IMPORT = {
     "tensorboardX": ["workdir/tensorboard.py"],
     "matplotlib": ["analysis/figures.py"],
     "pynvml": ["engine/performance.py"],
+    "safetensors": ["lattice/text/weights.py"],
+    "tokenizers": ["lattice/text/weights.py"],
+    "huggingface_hub": ["lattice/text/weights.py"],
+    "pyarrow": ["lattice/text/pairs.py"],
 }
 # Libraries that are used where they are installed, and required nowhere.
-OPTIONAL = {"pynvml"}
+OPTIONAL = {"pynvml", "safetensors", "tokenizers", "huggingface_hub", "pyarrow"}
 # The import graph has no cycles: a room (subpackage) imports itself, FOUNDATION and the rooms listed here. Other files
 # are commands, which may import anything, or are listed here.
 FOUNDATION = {
@@ -52,10 +56,11 @@ ROOMS = {
     "lattice": {"config", "workdir", "control", "engine"},
 }
 COMMANDS = {"__init__", "main", "analyze", "command_line"}
-# workdir/ returns a model that is ready for the functions of its task, so it makes their Context.
-UPWARDS = {"workdir/run.py": {"control", "engine"}}
+# workdir/ returns a model that is ready for the functions of its task, so it makes their Context; a command is a
+# command also where it stands in a room.
+UPWARDS = {"workdir/run.py": {"control", "engine"}, "lattice/text/__main__.py": {"command_line"}}
 # Libraries that are imported only inside functions: they cost seconds, or may not be installed.
-NEVER_AT_IMPORT = {"matplotlib", "orbax", "pynvml", "scipy", "tensorboardX", "torch"}
+NEVER_AT_IMPORT = {"matplotlib", "orbax", "scipy", "tensorboardX", "torch"} | OPTIONAL
 # Libraries of tests and benchmarks.
 NEVER_AT_RUN_TIME = {"chex", "geoopt", "hypothesis", "mpmath", "pyright", "pytest", "ruff", "scipy", "torch"}
 # Module -> distribution, where their names differ.

@@ -34,7 +34,7 @@ def slow_model():
         {"model__layers": 2},
         {"model__content": False, "model__frequencies": 0},
         {"model__planes": 2, "data__target": "route", "model__channels": 3, "interaction__kind": "pool"},
-        {"model__channels": 2, "interaction__kind": "pool", "interaction__linear": False},
+        {"model__channels": 2, "interaction__kind": "pool", "interaction__linear": False, "model__cells_scale": 1.0},
     ],
 )
 def test_outputs_are_those_of_a_plain_float64_loop(changes):
@@ -153,14 +153,14 @@ def test_attention_takes_products_in_bfloat16():
         {"model__layers": 3, "model__content": False, "model__energy": "tanh", "model__frequencies": 0}
         | {"interaction__kind": "pool"},
         {"model__channels": 3, "interaction__kind": "attention", "model__children": 2},
-        {"model__channels": 2, "interaction__kind": "field"},
+        {"model__channels": 2, "interaction__kind": "field", "model__cells_scale": 1.0},
     ],
 )
 def test_parameters_are_counted_by_a_closed_formula(changes):
     static = settings(**changes)
     shapes = jax.eval_shape(lambda key: init(key, static), jax.random.key(0))
     found = {group: sum(leaf.size for leaf in jax.tree.leaves(tree)) for group, tree in shapes.items()}
-    assert found == counts.parameters(static.model, static.interaction)
+    assert found == counts.parameters(static.model, static.interaction, 20)
 
 
 def test_the_original_has_as_many_parameters_as_were_measured():
@@ -180,7 +180,7 @@ def test_the_size_of_a_gpu_is_lowered_without_its_arrays():
     text = chunk.program.lower(*chunk.inputs(state, hypers)).as_text()
     assert "tensor<1024x3072xf32>" in text
     assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == sum(
-        counts.parameters(static.model, static.interaction).values()
+        counts.parameters(static.model, static.interaction, 10_000).values()
     )
 
 

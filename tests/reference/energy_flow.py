@@ -106,11 +106,12 @@ def run(params, face, size, steps, frequencies, reach, layers, hidden_width, cha
     """
     width, height, depth = size
     drift = (depth - 1) / (steps - 1)
+    own = params["cells"]["hidden"] if "cells" in params else np.zeros(width * height)
     flows: list = [
         dict(
             position=np.array([column, row, (depth - 1) / 2 if planes == 2 else 0.0]),
             energy=face[row, column] * (params["spread"]["weights"] if channels > 1 else np.ones(1)),
-            hidden=np.zeros((layers, hidden_width)),
+            hidden=np.zeros((layers, hidden_width)) + own[row * width + column],
             left=barrier is not None and column < barrier[0],
         )
         for row in range(height)

@@ -5,8 +5,8 @@ from typing import Any
 NEURON_OF_THE_DOCUMENTS = 3504
 
 
-def parameters(model: Any, interaction: Any) -> dict[str, int]:
-    """Parameters by group."""
+def parameters(model: Any, interaction: Any, cells: int) -> dict[str, int]:
+    """Parameters by group; cells: of a face."""
     h, c, k = model.hidden, model.channels, model.neuron_hidden
     content, place = c * model.content, 3 + 6 * model.frequencies
     layers = [_carrier(model.neuron_output if layer == 0 else h, h) for layer in range(model.layers)]
@@ -22,6 +22,8 @@ def parameters(model: Any, interaction: Any) -> dict[str, int]:
         found["exchange"] = 2 * c * m + gates * _dense(h, m)
     if model.children:
         found["children"] = (1 + model.children) * (h + 1)
+    if model.cells_scale:
+        found["cells"] = cells * h
     return found | ({"spread": c} if c > 1 else {})
 
 

@@ -41,7 +41,7 @@ class Flows(NamedTuple):
 
 
 class Networks(NamedTuple):
-    """The modules of a config; each has the parameter group of its name, and `children` and `spread` are arrays."""
+    """The modules of a config; each has the parameter group of its name, and `children`, `cells` and `spread` are arrays."""
 
     neuron: Any
     carrier: Any
@@ -65,8 +65,8 @@ def networks(static: Any) -> Networks:
 
 
 def init(key: Array, static: Any) -> Params:
-    """The parameters by group: those of the networks, and `children` and `spread` where the config uses them."""
-    nets, model, keys = networks(static), static.model, jax.random.split(key, 6)
+    """The parameters by group: those of the networks, and `children`, `cells` and `spread` where the config uses them."""
+    nets, model, keys = networks(static), static.model, jax.random.split(key, 7)
     place = jnp.zeros((1, 1, _n_features(model)))
     energy, h = jnp.zeros((1, 1, model.channels)), jnp.zeros((1, 1, model.hidden))
     content = energy if model.content else None
@@ -84,6 +84,11 @@ def init(key: Array, static: Any) -> Params:
         n = 1 + model.children
         drawn = model.children_scale * jax.random.normal(keys[5], (n, model.hidden))
         params["children"] = {"hidden": drawn, "share": jnp.full(n, 1 / n)}
+    if model.cells_scale:
+        drawn = model.cells_scale * jax.random.normal(
+            keys[6], (static.lattice.width * static.lattice.height, model.hidden)
+        )
+        params["cells"] = {"hidden": drawn}
     if model.channels > 1:
         params["spread"] = {"weights": jnp.ones(model.channels)}
     return params
@@ -99,6 +104,8 @@ def place(params: Params, inputs: Array, static: Any) -> Flows:
         energy = energy * params["spread"]["weights"][None, None]
     b = len(inputs) if model.content else 1
     hidden = jnp.zeros((model.layers, b, len(start), model.hidden))
+    if model.cells_scale:
+        hidden = hidden + params["cells"]["hidden"][None, None]
     if model.children:
         n, cells = 1 + model.children, len(start)
         share, first = jnp.tile(params["children"]["share"], cells), jnp.tile(params["children"]["hidden"], (cells, 1))

@@ -38,6 +38,7 @@ KEYS = {
     "model.drift": real(0, 256),
     "model.planes": integer(1, 2),
     "model.walls": choice("inward", "through", "reflect", "clip"),
+    "model.cells_scale": real(0, 10),
     "model.freeze": flag(),
     "model.still": flag(),
     "model.children": integer(0, 64),

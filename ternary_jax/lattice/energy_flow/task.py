@@ -28,7 +28,7 @@ def make_task(static: Any) -> Task:
     if target.destinations is not None:
         shared["destinations"] = target.destinations
     frozen = static.start.frozen
-    sizes = counts.parameters(static.model, static.interaction)
+    sizes = counts.parameters(static.model, static.interaction, width * height)
     loaded = start.load(static.start)
     if loaded or frozen:
         start.check(static.start, loaded, jax.eval_shape(lambda key: flow.init(key, static), jax.random.key(0)))

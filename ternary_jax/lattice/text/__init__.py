@@ -1,0 +1,1 @@
+"""Text for the lattices: vectors of sentences, and what is judged in their space."""

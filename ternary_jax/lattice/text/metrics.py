@@ -1,0 +1,52 @@
+"""How well vectors match their targets: cosines, ranks among candidates, and whether all of them are alike.
+
+All vectors are centred: the mean of the training targets is subtracted, as vectors of a sentence encoder share a large
+part, which makes the cosine of any two of them large. `outputs` (n, d), `candidates` (m, d); truth (n,) is the number
+of the candidate that belongs to each output.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+COLLAPSED = 0.99  # pair_cosine from which outputs count as one and the same
+
+
+def unit(x: Array) -> Array:
+    """Rows of length 1; a row of zeros stays one, so its cosine with anything is 0."""
+    length = jnp.sqrt(jnp.sum(jnp.square(x), -1, keepdims=True))
+    return x / jnp.where(length > 0, length, 1)
+
+
+def cosine(outputs: Array, targets: Array) -> Array:
+    """The mean cosine of each output with its target."""
+    return jnp.mean(jnp.sum(unit(outputs) * unit(targets), -1))
+
+
+def ranks(outputs: Array, candidates: Array, truth: Array) -> Array:
+    """(n,) the rank of the true candidate by cosine: 1 is the first. Of equal ones, each has the mean of their ranks.
+
+    Without that, outputs that are all zero would find everything.
+    """
+    similar = jnp.matmul(unit(outputs), unit(candidates).T, precision=jax.lax.Precision.HIGHEST)
+    own = jnp.take_along_axis(similar, truth[:, None], 1)
+    others = jnp.arange(candidates.shape[0])[None] != truth[:, None]
+    return 1 + jnp.sum(similar > own, 1) + 0.5 * jnp.sum((similar == own) & others, 1)
+
+
+def retrieval(outputs: Array, candidates: Array, truth: Array) -> dict[str, Any]:
+    """recall_1 and recall_10, the shares of ranks up to these, and the median rank."""
+    found = ranks(outputs, candidates, truth)
+    return {
+        "recall_1": jnp.mean(found <= 1),
+        "recall_10": jnp.mean(found <= 10),
+        "median_rank": jnp.median(found),
+    }
+
+
+def pair_cosine(x: Array) -> Array:
+    """The mean cosine of two different rows: (|sum of the unit rows|^2 - n) / (n (n - 1)). 1: all rows are alike."""
+    n = len(x)
+    return (jnp.sum(jnp.square(jnp.sum(unit(x), 0))) - n) / (n * (n - 1))

@@ -1,0 +1,127 @@
+"""A prepared corpus: the vectors of pairs, their split, and their projections on a face, in one npz file.
+
+The file has no code and no pickles. Its content is compared with the SHA-256 that it carries, so that a damaged or
+edited file is refused.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ternary_jax.errors import ConfigError
+from ternary_jax.lattice.text.projection import Projection
+from ternary_jax.workdir import files
+
+FORMAT = 1
+SIDES = ("left", "right")
+
+
+class Prepared(NamedTuple):
+    """n pairs of `lefts` distinct left sides and `rights` distinct right ones.
+
+    left: (lefts, d) inputs; right: (rights, e) targets; meaning: (lefts, e) of the left sides in the space of the
+    targets, (0, e) where there is none
+    left_of, right_of: (n,) int32, the row of each pair in them
+    split: (n,) int8, of splits.py
+    onto, back: projections of the inputs and of the targets
+    texts: the texts of the left and of the right sides; empty where there are none
+    about: face [width, height], names, versions and counts
+    """
+
+    left: np.ndarray
+    right: np.ndarray
+    meaning: np.ndarray
+    left_of: np.ndarray
+    right_of: np.ndarray
+    split: np.ndarray
+    onto: Projection
+    back: Projection
+    texts: tuple[list[str], list[str]]
+    about: dict[str, Any]
+
+
+def write(path: Path, prepared: Prepared, small: bool = False) -> None:
+    """Write the file, the same bytes for the same content; small: vectors as bytes, with a scale for each row."""
+    arrays: dict[str, np.ndarray] = {}
+    for name in ("left", "right", "meaning"):
+        values = getattr(prepared, name)
+        arrays |= as_bytes(name, values) if small else {name: values.astype(np.float16)}
+    arrays |= {name: getattr(prepared, name) for name in ("left_of", "right_of", "split")}
+    for side in ("onto", "back"):
+        for part, value in getattr(prepared, side)._asdict().items():
+            arrays[f"{side}_{part}"] = np.asarray(value, np.float32)
+    for side, texts in zip(SIDES, prepared.texts, strict=True):
+        if texts:
+            arrays |= _packed(side, texts)
+    about = {"format": FORMAT, **prepared.about, "digest": digest(arrays)}
+    arrays["about"] = np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8)
+    stream = io.BytesIO()
+    (np.savez_compressed if small else np.savez)(stream, **arrays)  # neither writes the time of day
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_whole(path, stream.getvalue())
+
+
+def read(path: Path, key: str = "config.data.pairs") -> Prepared:
+    """The content of a file; a ConfigError that names the key if it is none, or is damaged."""
+    how = "python -m ternary_jax.lattice.text prepare makes one"
+    if not path.is_file():
+        raise ConfigError(f"{key}={path} is no file: {how}")
+    try:
+        with np.load(path, allow_pickle=False) as opened:
+            arrays = dict(opened)
+        about = json.loads(arrays.pop("about").tobytes())
+    except Exception as e:  # a damaged file can raise the error of any library
+        raise ConfigError(f"{key}={path} is no prepared corpus ({f'{e}'.splitlines()[0]}): {how}") from e
+    if about.get("format") != FORMAT:
+        raise ConfigError(f"{key}={path} has the format {about.get('format')}, and this program reads {FORMAT}: {how}")
+    found, said = digest(arrays), f"{about['digest']}"
+    if found != said:
+        raise ConfigError(
+            f"{key}={path} has the SHA-256 {found[:12]}..., and says {said[:12]}...: it was damaged or edited; {how}"
+        )
+    vectors = {name: _vectors(arrays, name) for name in ("left", "right", "meaning")}
+    projections = {
+        side: Projection(*(arrays[f"{side}_{part}"] for part in Projection._fields)) for side in ("onto", "back")
+    }
+    texts = tuple(_unpacked(arrays, side) for side in SIDES)
+    rows = {name: arrays[name] for name in ("left_of", "right_of", "split")}
+    return Prepared(**vectors, **rows, **projections, texts=(texts[0], texts[1]), about=about)
+
+
+def digest(arrays: dict[str, np.ndarray]) -> str:
+    """The SHA-256 of names, types, shapes and bytes."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        found.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
+def as_bytes(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """Rows in 255 steps of their largest entry: an error of at most 1/254 of that."""
+    scale = np.maximum(np.abs(values).max(1, initial=0), 1e-12).astype(np.float32) / 127
+    return {name: np.rint(values / scale[:, None]).astype(np.int8), f"{name}_scale": scale}
+
+
+def _vectors(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+    values = arrays[name].astype(np.float32)
+    return values * arrays[f"{name}_scale"][:, None] if f"{name}_scale" in arrays else values
+
+
+def _packed(side: str, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    data = [text.encode() for text in texts]
+    ends = np.cumsum([len(one) for one in data])
+    return {f"{side}_text": np.frombuffer(b"".join(data), np.uint8), f"{side}_ends": ends.astype(np.int64)}
+
+
+def _unpacked(arrays: dict[str, np.ndarray], side: str) -> list[str]:
+    if f"{side}_text" not in arrays:
+        return []
+    data, ends = arrays[f"{side}_text"].tobytes(), arrays[f"{side}_ends"].tolist()
+    return [data[a:b].decode() for a, b in zip([0, *ends[:-1]], ends, strict=True)]
