@@ -34,7 +34,7 @@ def slow_model():
         {"model__layers": 2},
         {"model__content": False, "model__frequencies": 0},
         {"model__planes": 2, "data__target": "route", "model__channels": 3, "interaction__kind": "pool"},
-        {"model__channels": 2, "interaction__kind": "pool", "interaction__linear": False, "model__cells_scale": 1.0},
+        {"model__channels": 2, "interaction__kind": "pool", "interaction__linear": False, "model__cells_scale": 0.2},
     ],
 )
 def test_outputs_are_those_of_a_plain_float64_loop(changes):

@@ -41,7 +41,7 @@ class Flows(NamedTuple):
 
 
 class Networks(NamedTuple):
-    """The modules of a config; each has the parameter group of its name, and `children`, `cells` and `spread` are arrays."""
+    """The modules of a config; each has the group of its name; `children`, `cells` and `spread` are arrays."""
 
     neuron: Any
     carrier: Any
@@ -65,7 +65,7 @@ def networks(static: Any) -> Networks:
 
 
 def init(key: Array, static: Any) -> Params:
-    """The parameters by group: those of the networks, and `children`, `cells` and `spread` where the config uses them."""
+    """The parameters by group: those of the networks, and `children`, `cells`, `spread` where the config has them."""
     nets, model, keys = networks(static), static.model, jax.random.split(key, 7)
     place = jnp.zeros((1, 1, _n_features(model)))
     energy, h = jnp.zeros((1, 1, model.channels)), jnp.zeros((1, 1, model.hidden))
