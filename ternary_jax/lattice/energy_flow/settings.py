@@ -11,17 +11,10 @@ from ternary_jax.engine import start
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice import targets
 
-KEYS = {
+FLOW = {  # of a model of flows, whatever it learns
     "lattice.width": integer(2, 256),
     "lattice.height": integer(2, 256),
     "lattice.depth": integer(2, 256),
-    "data.target": choice(*targets.NAMES),
-    "data.shift": integer(0, 255),
-    "data.maps": integer(1, 1024),
-    "data.map": integer(0, 1023, traced=True),
-    "data.shuffled": flag(),
-    "data.amplitude": real(0, 10, excluded=(0,)),
-    "data.evaluated": integer(2, 2**16),
     "model.steps": integer(2, 4096),
     "model.hidden": integer(2, 8192),
     "model.layers": integer(1, 64),
@@ -57,9 +50,6 @@ KEYS = {
     "interaction.linear": flag(),
     "interaction.radius": integer(1, 64),
     "interaction.decay": real(0, 1),
-    "losses.blur.width": real(0, 256),
-    "losses.blur.share": real(0, 1),
-    "losses.blur.padding": integer(0, 256),
     "losses.push.on": flag(),
     "losses.push.weight": real(0, 1000, traced=True),
     "losses.occupancy.on": flag(),
@@ -68,6 +58,19 @@ KEYS = {
     "losses.distance.weight": real(0, 1000, traced=True),
     **start.KEYS,
     "start.frozen": words(),
+}
+KEYS = {
+    **FLOW,
+    "data.target": choice(*targets.NAMES),
+    "data.shift": integer(0, 255),
+    "data.maps": integer(1, 1024),
+    "data.map": integer(0, 1023, traced=True),
+    "data.shuffled": flag(),
+    "data.amplitude": real(0, 10, excluded=(0,)),
+    "data.evaluated": integer(2, 2**16),
+    "losses.blur.width": real(0, 256),
+    "losses.blur.share": real(0, 1),
+    "losses.blur.padding": integer(0, 256),
     "targets.r2": real(0, 1),
 }
 
@@ -76,8 +79,14 @@ def check(config: Any) -> None:
     """Raise a ConfigError if keys contradict each other."""
     _check_target(config)
     _check_data(config)
-    _check_drift(config)
     _check_ways(config)
+    _check_amplitude(config)
+    check_flow(config)
+
+
+def check_flow(config: Any) -> None:
+    """Raise a ConfigError if keys of FLOW contradict each other."""
+    _check_drift(config)
     _check_energy(config)
     _check_what_stays(config)
     if config.barrier.on:
@@ -153,16 +162,19 @@ def _check_ways(config: Any) -> None:
 
 
 def _check_energy(config: Any) -> None:
-    """Refuse tanh energies where they cannot depend on the input, or cannot be as large as it."""
-    model, data = config.model, config.data
-    if model.energy != "tanh":
-        return
-    if not model.content and config.interaction.kind == "none":
+    """Refuse tanh energies that do not depend on the input."""
+    model = config.model
+    if model.energy == "tanh" and not model.content and config.interaction.kind == "none":
         raise ConfigError(
             "config.model.energy=tanh and config.model.content=False make outputs that do not depend on the input: "
             "give config.model.content=True, or config.model.energy=multiply"
         )
-    if data.amplitude > 1:
+
+
+def _check_amplitude(config: Any) -> None:
+    """Refuse inputs that are larger than tanh energies can be."""
+    data = config.data
+    if config.model.energy == "tanh" and data.amplitude > 1:
         raise ConfigError(
             f"config.model.energy=tanh makes energies between -1 and 1, and config.data.amplitude={data.amplitude}: "
             "give 1 or less, or config.model.energy=multiply"

@@ -13,7 +13,7 @@ from ternary_jax.engine import start
 from ternary_jax.engine.plan import plan
 from ternary_jax.engine.task import Context, Loss, Task
 from ternary_jax.lattice import faces, metrics, targets
-from ternary_jax.lattice.energy_flow import counts, flow
+from ternary_jax.lattice.energy_flow import counts, flow, losses
 from ternary_jax.lattice.energy_flow.settings import KEYS as KEYS
 from ternary_jax.lattice.energy_flow.settings import check as check
 from ternary_jax.lattice.energy_flow.settings import check_to_train as check_to_train
@@ -74,28 +74,15 @@ def _softens(static: Any) -> bool:
 
 def _loss(static: Any, target: targets.Target, params: Any, batch: Array, context: Context) -> Loss:
     """The mean square of the blurred residual, and the terms that keep flows apart and able to move."""
-    losses, (width, height, depth) = static.losses, flow.size(static)
+    blur = static.losses.blur
     softness = context.signals.schedule["barrier"] if _softens(static) else None
     flows, push, _ = flow.run(params, batch, static, static.model.steps, context.key, softness)
     wanted = target.apply(_row(target, context), jnp.roll(batch, 1, 0) if static.data.shuffled else batch)
     residual = flow.outputs(flows, static) - wanted
-    if losses.blur.width:
-        blurred = faces.blurred(residual, context.signals.schedule["blur"], losses.blur.padding)
-    else:
-        blurred = residual
-    terms = {"fit": jnp.sum(jnp.square(blurred)) / residual.size}
-    if losses.push.on:
-        terms["push"] = push
-    if losses.occupancy.on:
-        mass = flow.occupancy(flows.position[..., :2], width, height)
-        terms["occupancy"] = jnp.mean(jnp.square(mass - 1))
-    if losses.distance.on:
-        z = flows.position[..., 2]
-        terms["distance"] = jnp.mean(depth - 1 - z if target.planes == 1 else jnp.minimum(z, depth - 1 - z))
-    total = terms["fit"]
-    for name in [*terms][1:]:
-        total = total + getattr(context.hypers.losses, name).weight * terms[name]
-    return Loss(total, terms, {})
+    seen = faces.blurred(residual, context.signals.schedule["blur"], blur.padding) if blur.width else residual
+    terms = {"fit": jnp.sum(jnp.square(seen)) / residual.size}
+    more = losses.of_flows(static, flows, push)
+    return Loss(losses.total(terms["fit"], more, context.hypers.losses), terms | more, {})
 
 
 def _evaluate(static: Any, target: targets.Target, params: Any, context: Context) -> dict[str, Array]:

@@ -50,14 +50,9 @@ def judge(prepared: Prepared) -> Judge:
 
 
 def scores(of: Judge, outputs: Any, side: str = "test") -> dict[str, float]:
-    """The metrics of centred vectors (n, e): among the targets of this side, and recall among all candidates."""
-    truth = getattr(of, side).truth
+    """The metrics of centred vectors (n, e) of the pairs of a side."""
     outputs, vectors = jnp.asarray(outputs, "float32"), jnp.asarray(of.vectors, "float32")
-    own = vectors[truth]
-    found = {"cosine": metrics.cosine(outputs, own), **metrics.retrieval(outputs, own, jnp.arange(len(truth)))}
-    everything = metrics.retrieval(outputs, vectors, jnp.asarray(truth))
-    found |= {f"{name}_of_all": everything[name] for name in ("recall_1", "recall_10")}
-    found["pair_cosine"] = metrics.pair_cosine(outputs)
+    found = metrics.judged(outputs, vectors, jnp.asarray(getattr(of, side).truth))
     return {name: round(float(value), 5) for name, value in found.items()}
 
 

@@ -36,6 +36,15 @@ def ranks(outputs: Array, candidates: Array, truth: Array) -> Array:
     return 1 + jnp.sum(similar > own, 1) + 0.5 * jnp.sum((similar == own) & others, 1)
 
 
+def judged(outputs: Array, candidates: Array, truth: Array) -> dict[str, Any]:
+    """All metrics: among the targets of these outputs, and `_of_all` candidates."""
+    own = candidates[truth]
+    found = {"cosine": cosine(outputs, own), **retrieval(outputs, own, jnp.arange(len(truth)))}
+    of_all = retrieval(outputs, candidates, truth)
+    found |= {f"{name}_of_all": of_all[name] for name in ("recall_1", "recall_10")}
+    return found | {"pair_cosine": pair_cosine(outputs)}
+
+
 def retrieval(outputs: Array, candidates: Array, truth: Array) -> dict[str, Any]:
     """recall_1 and recall_10, the shares of ranks up to these, and the median rank."""
     found = ranks(outputs, candidates, truth)

@@ -46,7 +46,8 @@ class Prepared(NamedTuple):
 
 
 def write(path: Path, prepared: Prepared, small: bool = False) -> None:
-    """Write the file, the same bytes for the same content; small: vectors as bytes, with a scale for each row."""
+    """Write the file, the same bytes for the same content; small: vectors as bytes, half of the
+    digits of the bases."""
     arrays: dict[str, np.ndarray] = {}
     for name in ("left", "right", "meaning"):
         values = getattr(prepared, name)
@@ -54,7 +55,7 @@ def write(path: Path, prepared: Prepared, small: bool = False) -> None:
     arrays |= {name: getattr(prepared, name) for name in ("left_of", "right_of", "split")}
     for side in ("onto", "back"):
         for part, value in getattr(prepared, side)._asdict().items():
-            arrays[f"{side}_{part}"] = np.asarray(value, np.float32)
+            arrays[f"{side}_{part}"] = np.asarray(value, np.float16 if small and part == "basis" else np.float32)
     for side, texts in zip(SIDES, prepared.texts, strict=True):
         if texts:
             arrays |= _packed(side, texts)
@@ -86,7 +87,8 @@ def read(path: Path, key: str = "config.data.pairs") -> Prepared:
         )
     vectors = {name: _vectors(arrays, name) for name in ("left", "right", "meaning")}
     projections = {
-        side: Projection(*(arrays[f"{side}_{part}"] for part in Projection._fields)) for side in ("onto", "back")
+        side: Projection(*(arrays[f"{side}_{part}"].astype(np.float32) for part in Projection._fields))
+        for side in ("onto", "back")
     }
     texts = tuple(_unpacked(arrays, side) for side in SIDES)
     rows = {name: arrays[name] for name in ("left_of", "right_of", "split")}

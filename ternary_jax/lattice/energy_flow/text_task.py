@@ -1,0 +1,197 @@
+"""Flows between texts: the face of a left side goes in, and what arrives is judged among the vectors of right sides.
+
+The corpus is a file that `python -m ternary_jax.lattice.text prepare` writes. Nothing that learns comes before the
+input face or after the output face: vectors are projected on a face, and back, by fixed matrices.
+"""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ternary_jax.config.keys import choice, flag, real, text
+from ternary_jax.control import groups
+from ternary_jax.engine import start
+from ternary_jax.engine.task import Context, Loss, Task
+from ternary_jax.errors import ConfigError
+from ternary_jax.lattice.energy_flow import counts, flow, settings
+from ternary_jax.lattice.energy_flow import losses as losses_of_flows
+from ternary_jax.lattice.energy_flow.settings import check_to_train as check_to_train
+from ternary_jax.lattice.text import losses, metrics, prepared, projection, splits
+from ternary_jax.metric import Criteria, Metric
+
+FIXTURE = Path(__file__).parents[2] / "assets" / "chatterbot_pairs.npz"
+BLOCK = 256  # texts whose flows are run at once in an evaluation
+PARTS = {"train": splits.TRAIN, "validation": splits.VALIDATION, "test": splits.TEST}
+KEYS = {
+    **settings.FLOW,
+    "data.pairs": text(),
+    "losses.text.kind": choice(*losses.KINDS),
+    "losses.text.temperature": real(0, 100, excluded=(0,), traced=True),
+    "losses.text.adapter": flag(),
+    "targets.recall_1": real(0, 1),
+}
+
+
+def check(config: Any) -> None:
+    """Raise a ConfigError if keys contradict each other."""
+    if config.model.planes != 1:
+        raise ConfigError(
+            f"config.model.planes={config.model.planes}, and a text has one output face: give config.model.planes=1"
+        )
+    settings.check_flow(config)
+
+
+def make_task(static: Any) -> Task:
+    """The task of a config, with its static values closed over."""
+    corpus = _corpus(static)
+    frozen, sizes = static.start.frozen, _sizes(static, corpus)
+    loaded = start.load(static.start)
+    if loaded or frozen:
+        shapes = jax.eval_shape(lambda key: _init(static, corpus, key, None), jax.random.key(0))
+        start.check(static.start, loaded, shapes)
+    return Task(
+        name=f"{corpus.about['name']} on {static.lattice.width} x {static.lattice.height}",
+        data=_data(static, corpus),
+        metrics=_metrics(),
+        init=lambda key, hypers: _init(static, corpus, key, hypers) | jax.tree.map(jnp.asarray, loaded),
+        sample=functools.partial(_sample, static),
+        loss=functools.partial(_loss, static),
+        evaluate=functools.partial(_evaluate, static),
+        export=functools.partial(_export, static),
+        controllers={"start.frozen": groups.freeze(frozen)} if frozen else {},
+        criteria=(Criteria("output", {"reached": {"recall_1": static.targets.recall_1}}, {"collapsed": 0.0}),),
+        notes=_notes(corpus, sizes),
+        warm_start=start.WARM_START,
+    )
+
+
+def outputs(static: Any, params: Any, inputs: Array, data: Any) -> tuple[Array, flow.Flows, Array]:
+    """Faces (B, height, width) -> (centred vectors (B, e), the flows that made them, the mean square of the pushes)."""
+    flows, push, _ = flow.run(params, inputs, static, static.model.steps)
+    rows = flow.outputs(flows, static).reshape(len(inputs), -1)
+    return projection.back(data["back"], rows), flows, push
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _corpus(static: Any) -> prepared.Prepared:
+    """The corpus of data.pairs, whose face has to be that of the lattice."""
+    name = static.data.pairs
+    corpus = prepared.read(FIXTURE if name == "fixture" else Path(name))
+    face, lattice = tuple(corpus.about["face"]), (static.lattice.width, static.lattice.height)
+    if face != lattice:
+        raise ConfigError(
+            f"config.data.pairs={name} is prepared for a face of {face[0]} x {face[1]}, and config.lattice.width="
+            f"{lattice[0]} and config.lattice.height={lattice[1]}: give --face={lattice[0]}x{lattice[1]} to prepare, "
+            "or the other lattice"
+        )
+    return corpus
+
+
+def _data(static: Any, corpus: prepared.Prepared) -> dict[str, Any]:
+    """inputs (lefts, height, width); vectors (rights, e), centred; pairs of each part, (n, 2): rows of these two."""
+    inputs = np.asarray(projection.onto(corpus.onto, corpus.left), np.float32)
+    pairs = np.stack([corpus.left_of, corpus.right_of], 1).astype(np.int32)
+    return {
+        "inputs": inputs.reshape(-1, static.lattice.height, static.lattice.width),
+        "vectors": corpus.right - corpus.back.mean[None],
+        "back": corpus.back,
+        **{name: pairs[corpus.split == part] for name, part in PARTS.items()},
+    }
+
+
+def _init(static: Any, corpus: prepared.Prepared, key: Array, hypers: Any) -> dict[str, Any]:
+    """The parameters of the flows, and of the adapter of the targets where that defect is on."""
+    params = flow.init(key, static)
+    if static.losses.text.adapter:
+        params["adapter"] = {"kernel": jnp.eye(corpus.right.shape[1]), "bias": jnp.zeros(corpus.right.shape[1])}
+    return params
+
+
+def _sample(static: Any, context: Context) -> dict[str, Array]:
+    pairs = context.data["train"]
+    rows = pairs[jax.random.randint(context.key, (static.train.batch_size,), 0, len(pairs))]
+    return {"inputs": context.data["inputs"][rows[:, 0]], "truth": rows[:, 1]}
+
+
+def _loss(static: Any, params: Any, batch: Any, context: Context) -> Loss:
+    """The loss of the text, in the space of the targets, and the terms that keep flows apart and able to move."""
+    found, flows, push = outputs(static, params, batch["inputs"], context.data)
+    wanted, own = context.data["vectors"][batch["truth"]], static.losses.text
+    if own.adapter:
+        wanted = wanted @ params["adapter"]["kernel"] + params["adapter"]["bias"][None]
+    fit = losses.of(own.kind, found, wanted, batch["truth"], context.hypers.losses.text.temperature)
+    terms = losses_of_flows.of_flows(static, flows, push)
+    return Loss(losses_of_flows.total(fit, terms, context.hypers.losses), {"fit": fit, **terms}, {})
+
+
+def _all_outputs(static: Any, params: Any, part: str, data: Any) -> tuple[Array, Array, Array]:
+    """(centred vectors of a part, the rows of their targets, share of the flows that have arrived), in blocks."""
+    pairs = data[part]
+    n, size = len(pairs), min(BLOCK, len(pairs))
+    rows = jnp.resize(pairs[:, 0], (-(-n // size), size))  # the last block is filled up with the first texts
+
+    def of_block(block):
+        found, flows, _ = outputs(static, params, data["inputs"][block], data)
+        return found, jnp.mean(flows.arrived)
+
+    found, arrived = jax.lax.map(of_block, rows)
+    return found.reshape(-1, found.shape[-1])[:n], pairs[:, 1], jnp.mean(arrived)
+
+
+def _evaluate(static: Any, params: Any, context: Context) -> dict[str, Array]:
+    data = context.data
+    found, truth, arrived = _all_outputs(static, params, "test", data)
+    chosen, truth_of_chosen, _ = _all_outputs(static, params, "validation", data)
+    judged = metrics.judged(found, data["vectors"], truth)
+    chosen = metrics.judged(chosen, data["vectors"], truth_of_chosen)
+    return {
+        **judged,
+        "validation_cosine": chosen["cosine"],
+        "validation_recall_10": chosen["recall_10"],
+        "collapsed": (judged["pair_cosine"] > metrics.COLLAPSED).astype("float32"),
+        "arrival": arrived,
+    }
+
+
+def _metrics() -> tuple[Metric, ...]:
+    """Of the test pairs, in text/metrics.py; validation_: of those to choose by; collapsed: all outputs are alike."""
+    nan, names = float("nan"), ("recall_1", "recall_10", "cosine", "recall_1_of_all", "recall_10_of_all")
+    return (
+        *(Metric(name, 1, 1.0, nan, None) for name in names),
+        Metric("median_rank", -1, 1.0, nan, None),
+        Metric("pair_cosine", -1, nan, nan, None),
+        Metric("collapsed", -1, 0.0, nan, None),
+        *(Metric(f"validation_{name}", 1, 1.0, nan, None) for name in ("recall_10", "cosine")),
+        Metric("arrival", 1, 1.0, nan, None),
+    )
+
+
+def _export(static: Any, params: Any, context: Context) -> dict[str, Array]:
+    """The vectors of the test pairs and the rows of their targets."""
+    found, truth, _ = _all_outputs(static, params, "test", context.data)
+    return {"outputs": found, "truth": truth}
+
+
+def _sizes(static: Any, corpus: prepared.Prepared) -> int:
+    """Parameters that learn, without the adapter."""
+    cells = static.lattice.width * static.lattice.height
+    return sum(counts.parameters(static.model, static.interaction, cells).values())
+
+
+def _notes(corpus: prepared.Prepared, size: int) -> tuple[str, ...]:
+    test = corpus.right[corpus.right_of[corpus.split == splits.TEST]] - corpus.back.mean
+    own = float(metrics.pair_cosine(jnp.asarray(test)))
+    return (
+        f"{len(test):,} pairs that were never trained on, each among the targets of all of them, and with _of_all "
+        f"among {len(corpus.right):,}",
+        f"pair_cosine is the mean cosine of two outputs; that of two targets is {own:.4f}, and above "
+        f"{metrics.COLLAPSED} all outputs count as one",
+        f"{size:,} parameters",
+    )
