@@ -42,6 +42,14 @@ def get_config(arg: str = "fixture") -> ConfigDict:
     config.data = ConfigDict()
     config.data.pairs = arg if arg == "fixture" else f"{arg}.npz"  # a prepared file; "fixture": those of the package
 
+    config.data.encoder = "prepared"  # "prepared": vectors of the file; "bytes": an encoder that is trained along
+    config.data.longest = 128  # bytes of a text that this encoder reads
+
+    config.encoder = ConfigDict()  # of "bytes": a transformer
+    config.encoder.width = 64
+    config.encoder.heads = 4
+    config.encoder.layers = 2
+
     config.model.content = False  # False: one way for all texts, which takes a small part of the time
     config.model.hidden = 64 if arg == "fixture" else 256
     config.model.frequencies = 4

@@ -131,10 +131,10 @@ class Exchange(nn.Module):
 
         m, kind = self.settings.messages, self.settings.kind
         if kind == "pool" and self.settings.linear:
-            gates = (dense(m, name)(h) for name in ("message_gate", "answer_gate"))
+            gate, answer_gate = dense(m, "message_gate")(h), dense(m, "answer_gate")(h)
             mix, _ = _Weights(m, False, name="message")(energy)
             unmix, _ = _Weights(self.channels, False, name="answer")(mix)
-            return _pooled(energy, *gates, mix, unmix, self.dtype).astype("float32"), ()
+            return _pooled(energy, gate, answer_gate, mix, unmix, self.dtype).astype("float32"), ()
         bend = (lambda x: x) if self.settings.linear else nn.gelu
         message = bend(dense(m, "message", False)(energy)) * dense(m, "message_gate")(h)
         pair = None

@@ -13,15 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ternary_jax.config.keys import choice, flag, real, text
+from ternary_jax.config.keys import choice, flag, integer, real, text
 from ternary_jax.control import groups
 from ternary_jax.engine import start
 from ternary_jax.engine.task import Context, Loss, Task
 from ternary_jax.errors import ConfigError
-from ternary_jax.lattice.energy_flow import counts, flow, settings
+from ternary_jax.lattice.energy_flow import flow, settings
 from ternary_jax.lattice.energy_flow import losses as losses_of_flows
 from ternary_jax.lattice.energy_flow.settings import check_to_train as check_to_train
-from ternary_jax.lattice.text import losses, metrics, prepared, projection, splits
+from ternary_jax.lattice.text import byte_texts, losses, metrics, prepared, projection, splits
+from ternary_jax.lattice.text.models import MARK, ByteEncoder
 from ternary_jax.metric import Criteria, Metric
 
 FIXTURE = Path(__file__).parents[2] / "assets" / "chatterbot_pairs.npz"
@@ -30,6 +31,11 @@ PARTS = {"train": splits.TRAIN, "validation": splits.VALIDATION, "test": splits.
 KEYS = {
     **settings.FLOW,
     "data.pairs": text(),
+    "data.encoder": choice("prepared", "bytes"),
+    "data.longest": integer(2, 4096),
+    "encoder.width": integer(4, 4096),
+    "encoder.heads": integer(1, 64),
+    "encoder.layers": integer(1, 64),
     "losses.text.kind": choice(*losses.KINDS),
     "losses.text.temperature": real(0, 100, excluded=(0,), traced=True),
     "losses.text.adapter": flag(),
@@ -42,6 +48,11 @@ def check(config: Any) -> None:
     if config.model.planes != 1:
         raise ConfigError(
             f"config.model.planes={config.model.planes}, and a text has one output face: give config.model.planes=1"
+        )
+    if config.encoder.width % config.encoder.heads:
+        raise ConfigError(
+            f"config.encoder.width={config.encoder.width} is no multiple of config.encoder.heads="
+            f"{config.encoder.heads}: give one"
         )
     settings.check_flow(config)
 
@@ -71,7 +82,11 @@ def make_task(static: Any) -> Task:
 
 
 def outputs(static: Any, params: Any, inputs: Array, data: Any) -> tuple[Array, flow.Flows, Array]:
-    """Faces (B, height, width) -> (centred vectors (B, e), the flows that made them, the mean square of the pushes)."""
+    """Inputs as _data has them -> (centred vectors (B, e), the flows that made them, the mean square of the pushes)."""
+    if static.data.encoder == "bytes":
+        encoder: Any = _encoder(static)
+        faces = encoder.apply({"params": params["encoder"]}, inputs, _within(inputs))
+        inputs = faces.reshape(-1, static.lattice.height, static.lattice.width)
     flows, push, _ = flow.run(params, inputs, static, static.model.steps)
     rows = flow.outputs(flows, static).reshape(len(inputs), -1)
     return projection.back(data["back"], rows), flows, push
@@ -91,15 +106,27 @@ def _corpus(static: Any) -> prepared.Prepared:
             f"{lattice[0]} and config.lattice.height={lattice[1]}: give --face={lattice[0]}x{lattice[1]} to prepare, "
             "or the other lattice"
         )
+    if static.data.encoder == "bytes" and not corpus.texts[0]:
+        raise ConfigError(
+            f"config.data.encoder=bytes reads texts, and config.data.pairs={name} has none: give a corpus that was "
+            "prepared from texts without --small, or config.data.encoder=prepared"
+        )
     return corpus
 
 
 def _data(static: Any, corpus: prepared.Prepared) -> dict[str, Any]:
-    """inputs (lefts, height, width); vectors (rights, e), centred; pairs of each part, (n, 2): rows of these two."""
-    inputs = np.asarray(projection.onto(corpus.onto, corpus.left), np.float32)
+    """inputs; vectors (rights, e), centred; pairs of each part, (n, 2): rows of these two.
+
+    inputs: faces (lefts, height, width), or where an encoder is trained along, symbols (lefts, longest + 1)
+    """
+    if static.data.encoder == "bytes":
+        inputs = byte_texts.rows(corpus.texts[0], static.data.longest).ids
+    else:
+        faces = np.asarray(projection.onto(corpus.onto, corpus.left), np.float32)
+        inputs = faces.reshape(-1, static.lattice.height, static.lattice.width)
     pairs = np.stack([corpus.left_of, corpus.right_of], 1).astype(np.int32)
     return {
-        "inputs": inputs.reshape(-1, static.lattice.height, static.lattice.width),
+        "inputs": inputs,
         "vectors": corpus.right - corpus.back.mean[None],
         "back": corpus.back,
         **{name: pairs[corpus.split == part] for name, part in PARTS.items()},
@@ -107,11 +134,24 @@ def _data(static: Any, corpus: prepared.Prepared) -> dict[str, Any]:
 
 
 def _init(static: Any, corpus: prepared.Prepared, key: Array, hypers: Any) -> dict[str, Any]:
-    """The parameters of the flows, and of the adapter of the targets where that defect is on."""
+    """The parameters of the flows, of an encoder of bytes, and of the adapter of targets where that defect is on."""
     params = flow.init(key, static)
+    if static.data.encoder == "bytes":
+        ids = jnp.full((1, static.data.longest + 1), MARK)
+        params["encoder"] = _encoder(static).init(jax.random.fold_in(key, 1), ids, _within(ids))["params"]
     if static.losses.text.adapter:
         params["adapter"] = {"kernel": jnp.eye(corpus.right.shape[1]), "bias": jnp.zeros(corpus.right.shape[1])}
     return params
+
+
+def _encoder(static: Any) -> ByteEncoder:
+    own = static.encoder
+    return ByteEncoder(own.width, own.heads, own.layers, static.lattice.width * static.lattice.height)
+
+
+def _within(ids: Array) -> Array:
+    """Which symbols belong to the text: the first mark and its bytes."""
+    return (ids != MARK) | (jnp.arange(ids.shape[-1]) == 0)[None]
 
 
 def _sample(static: Any, context: Context) -> dict[str, Array]:
@@ -181,8 +221,8 @@ def _export(static: Any, params: Any, context: Context) -> dict[str, Array]:
 
 def _sizes(static: Any, corpus: prepared.Prepared) -> int:
     """Parameters that learn, without the adapter."""
-    cells = static.lattice.width * static.lattice.height
-    return sum(counts.parameters(static.model, static.interaction, cells).values())
+    shapes = jax.eval_shape(lambda key: _init(static, corpus, key, None), jax.random.key(0))
+    return sum(leaf.size for group, tree in shapes.items() if group != "adapter" for leaf in jax.tree.leaves(tree))
 
 
 def _notes(corpus: prepared.Prepared, size: int) -> tuple[str, ...]:

@@ -42,11 +42,11 @@ def judge(prepared: Prepared) -> Judge:
         np.asarray(projection.onto(side, values))
         for side, values in ((prepared.onto, prepared.left), (prepared.back, prepared.right))
     )
-    sides = []
+    sides: list[Side] = []
     for part in (splits.TRAIN, splits.VALIDATION, splits.TEST):
         rows = np.flatnonzero(prepared.split == part)
         sides.append(Side(x[prepared.left_of[rows]], y[prepared.right_of[rows]], prepared.right_of[rows]))
-    return Judge(*sides, prepared.right - prepared.back.mean, prepared)
+    return Judge(sides[0], sides[1], sides[2], prepared.right - prepared.back.mean, prepared)
 
 
 def scores(of: Judge, outputs: Any, side: str = "test") -> dict[str, float]:

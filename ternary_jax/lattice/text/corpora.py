@@ -103,7 +103,7 @@ def wiki(text: str) -> Pairs:
     for article in json.loads(text).values():
         sentences = END_OF_SENTENCE.split(article["extract"].strip())[:2]
         if len(sentences) == 2 and all(SHORTEST <= len(sentence) <= LONGEST for sentence in sentences):
-            _add(found, *sentences, article["title"])
+            _add(found, sentences[0], sentences[1], article["title"])
     return found
 
 

@@ -42,7 +42,8 @@ def encode(model: Teacher, texts: Sequence[str], longest: int, folder: Path, wha
             line = f"{what}: {len(texts) - left:,} of {len(texts):,} texts, {rate:,.0f}/s, {span(left / rate)} left"
             printed = terminal.progress(line, 2.0, printed)
     terminal.progress()
-    return teacher.Encoded(*(np.concatenate(x).astype(np.float32) for x in (words, meaning)), cut)
+    whole = [np.concatenate(x).astype(np.float32) for x in (words, meaning)]
+    return teacher.Encoded(whole[0], whole[1], cut)
 
 
 def name(model: Teacher, texts: Sequence[str], longest: int) -> str:

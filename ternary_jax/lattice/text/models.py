@@ -1,4 +1,4 @@
-"""The networks (flax linen) of text: a sentence encoder of published weights."""
+"""The networks (flax linen) of text: an encoder of published weights, and small ones of bytes."""
 
 from typing import Any, NamedTuple
 
@@ -9,6 +9,8 @@ from jax import Array
 
 from ternary_jax.initializers import uniform
 
+MARK = 256  # the symbol before and after a text of bytes
+SYMBOLS = 257
 ACTIVATIONS = {
     "gelu": lambda x: nn.gelu(x, approximate=False),
     "gelu_new": lambda x: nn.gelu(x, approximate=True),
@@ -48,11 +50,11 @@ class Bert(nn.Module):
         positions = self.param("positions", start, (sizes.positions, sizes.width))
         types = self.param("types", start, (sizes.types, sizes.width))
         first = nn.LayerNorm(sizes.epsilon, name="norm")(tokens[ids] + (positions[place] + types[:1])[None])
-        scanned = nn.scan(
+        scanned: Any = nn.scan(
             _Layer,
             variable_axes={"params": 0},
             split_rngs={"params": True},
-            in_axes=nn.broadcast,
+            in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType]
             length=sizes.layers,
         )
         last, _ = scanned(sizes, name="layers")(first, mask[:, None, None])
@@ -94,3 +96,107 @@ class Skipped(nn.Module):
         hidden = nn.gelu(nn.Dense(self.hidden, kernel_init=uniform, name="hidden")(x))
         hidden = nn.Dropout(self.dropout, deterministic=not training)(hidden)
         return nn.Dense(self.out, kernel_init=uniform, name="out")(hidden) + nn.Dense(self.out, name="skip")(x)
+
+
+class Block(nn.Module):
+    """A layer of attention and GELU units, normalised before each: x (B, t, width) -> the same.
+
+    mask: (B or 1, 1, t, T) of what a position may look at. past: None, or ((B, T, heads, d), the same, position): keys
+    and values of T positions, into which those of x are written from `position` on; -> (x, (keys, values)).
+    """
+
+    width: int
+    heads: int
+
+    @nn.compact
+    def __call__(self, x: Array, mask: Array, past: Any = None) -> tuple[Array, tuple[Array, Array]]:
+        parts = (*x.shape[:-1], self.heads, self.width // self.heads)
+        seen = nn.LayerNorm(name="norm_of_attention")(x)
+        query, key, value = (
+            nn.Dense(self.width, kernel_init=uniform, name=name)(seen).reshape(parts)
+            for name in ("query", "key", "value")
+        )
+        if past is not None:
+            keys, values, position = past
+            key, value = (
+                jax.lax.dynamic_update_slice(*pair, (0, position, 0, 0)) for pair in ((keys, key), (values, value))
+            )
+        met = jax.nn.dot_product_attention(query, key, value, mask=mask).reshape(x.shape)
+        x = x + nn.Dense(self.width, kernel_init=uniform, name="answer")(met)
+        hidden = nn.gelu(nn.Dense(4 * self.width, kernel_init=uniform, name="hidden")(nn.LayerNorm(name="norm")(x)))
+        return x + nn.Dense(self.width, kernel_init=uniform, name="out")(hidden), (key, value)
+
+
+class ByteEncoder(nn.Module):
+    """Bytes (B, T) int32 with marks, mask (B, T) bool -> (B, out): the mean over the text of a small transformer."""
+
+    width: int
+    heads: int
+    layers: int
+    out: int
+
+    @nn.compact
+    def __call__(self, ids: Array, mask: Array) -> Array:
+        x = nn.Embed(SYMBOLS, self.width, name="bytes")(ids)
+        x = x + self.param("place", nn.initializers.normal(0.02), (ids.shape[1], self.width))[None]
+        for layer in range(self.layers):
+            x, _ = Block(self.width, self.heads, name=f"layer_{layer}")(x, mask[:, None, None])
+        x = jnp.sum(jnp.where(mask[..., None], nn.LayerNorm(name="norm")(x), 0), 1) / jnp.sum(mask, 1)[:, None]
+        return nn.Dense(self.out, kernel_init=uniform, name="face")(x)
+
+
+class ByteDecoder(nn.Module):
+    """The next byte of a text from those before it and from a surface (B, S), which is the first `prefix` positions.
+
+    `__call__` has all bytes of a text at once, `next_byte` one position at a time with the keys and values of those
+    before it; both have the same parameters.
+    """
+
+    width: int
+    heads: int
+    layers: int
+    prefix: int
+    longest: int
+
+    def setup(self) -> None:
+        self.bytes = nn.Embed(SYMBOLS, self.width)
+        self.surface = nn.Dense(self.prefix * self.width, kernel_init=uniform)
+        self.place = self.param("place", nn.initializers.normal(0.02), (self.prefix + self.longest, self.width))
+        self.blocks = [Block(self.width, self.heads) for _ in range(self.layers)]
+        self.norm = nn.LayerNorm()
+        self.symbols = nn.Dense(SYMBOLS, kernel_init=uniform)
+
+    def first(self, surface: Array) -> Array:
+        """The positions of a surface, (B, prefix, width)."""
+        return self.surface(surface).reshape(-1, self.prefix, self.width)
+
+    def __call__(self, ids: Array, surface: Array) -> Array:
+        """ids (B, T), which begin with the mark -> logits (B, T, SYMBOLS) of the symbol after each."""
+        x = jnp.concatenate([self.first(surface), self.bytes(ids)], 1)
+        n = x.shape[1]
+        x, mask = x + self.place[None, :n], jnp.tril(jnp.ones((n, n), bool))[None, None]
+        for block in self.blocks:
+            x, _ = block(x, mask)
+        return self.symbols(self.norm(x[:, self.prefix :]))
+
+    def start(self, surface: Array) -> Any:
+        """The keys and values of the positions of a surface, with room for the longest text: one pair a layer."""
+        x, room = self.first(surface), self.prefix + self.longest
+        x, past = x + self.place[None, : self.prefix], []
+        mask = jnp.arange(room)[None] <= jnp.arange(self.prefix)[:, None]
+        empty = jnp.zeros((len(x), room, self.heads, self.width // self.heads))
+        for block in self.blocks:
+            x, kept = block(x, mask[None, None], (empty, empty, 0))
+            past.append(kept)
+        return past
+
+    def next_byte(self, ids: Array, past: Any, number: Array) -> tuple[Array, Any]:
+        """ids (B,), the symbols at position `number` of their texts -> (logits (B, SYMBOLS) of the next, past)."""
+        position = self.prefix + number
+        x = self.bytes(ids)[:, None] + jax.lax.dynamic_slice_in_dim(self.place, position, 1)[None]
+        mask = (jnp.arange(self.prefix + self.longest) <= position)[None, None, None]
+        found = []
+        for block, (keys, values) in zip(self.blocks, past, strict=True):
+            x, kept = block(x, mask, (keys, values, position))
+            found.append(kept)
+        return self.symbols(self.norm(x[:, 0])), found

@@ -46,8 +46,7 @@ class Prepared(NamedTuple):
 
 
 def write(path: Path, prepared: Prepared, small: bool = False) -> None:
-    """Write the file, the same bytes for the same content; small: vectors as bytes, half of the
-    digits of the bases."""
+    """Write the file, the same bytes for the same content. small: vectors as bytes, bases in float16, compressed."""
     arrays: dict[str, np.ndarray] = {}
     for name in ("left", "right", "meaning"):
         values = getattr(prepared, name)
@@ -62,7 +61,8 @@ def write(path: Path, prepared: Prepared, small: bool = False) -> None:
     about = {"format": FORMAT, **prepared.about, "digest": digest(arrays)}
     arrays["about"] = np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8)
     stream = io.BytesIO()
-    (np.savez_compressed if small else np.savez)(stream, **arrays)  # neither writes the time of day
+    save: Any = np.savez_compressed if small else np.savez
+    save(stream, **arrays)  # neither writes the time of day
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_whole(path, stream.getvalue())
 
@@ -85,8 +85,8 @@ def read(path: Path, key: str = "config.data.pairs") -> Prepared:
         raise ConfigError(
             f"{key}={path} has the SHA-256 {found[:12]}..., and says {said[:12]}...: it was damaged or edited; {how}"
         )
-    vectors = {name: _vectors(arrays, name) for name in ("left", "right", "meaning")}
-    projections = {
+    vectors: dict[str, Any] = {name: _vectors(arrays, name) for name in ("left", "right", "meaning")}
+    projections: dict[str, Any] = {
         side: Projection(*(arrays[f"{side}_{part}"].astype(np.float32) for part in Projection._fields))
         for side in ("onto", "back")
     }

@@ -62,7 +62,8 @@ def encode(teacher: Teacher, texts: Sequence[str], longest: int) -> Encoded:
 def _encoded(sizes: Sizes, pooling: str, params: Any, ids: jax.Array, number: jax.Array) -> tuple[jax.Array, jax.Array]:
     """ids (B, T), of which `number` (B,) count -> two unit vectors of each text."""
     mask = jnp.arange(ids.shape[1])[None] < jnp.maximum(number, 1)[:, None]
-    first, last = Bert(sizes).apply({"params": params}, ids, mask)
+    encoder: Any = Bert(sizes)
+    first, last = encoder.apply({"params": params}, ids, mask)
 
     def mean(x):
         return jnp.sum(jnp.where(mask[..., None], x, 0), 1) / jnp.sum(mask, 1)[:, None]

@@ -120,7 +120,8 @@ def _sizes(folder: Path, config: Any) -> Sizes:
     for name in names:
         if not (isinstance(config.get(name), int) and config[name] > 0):
             raise ConfigError(f"{folder / 'config.json'} has {name}={config.get(name)!r}: a BERT has a whole number")
-    return Sizes(*(config[name] for name in names), act, config.get("layer_norm_eps", 1e-12))
+    numbers: Any = [config[name] for name in names]
+    return Sizes(*numbers, act, config.get("layer_norm_eps", 1e-12))
 
 
 def _pooling(folder: Path) -> str:
