@@ -27,7 +27,7 @@ class Seeds(NamedTuple):
     params: with a leading axis of the runs
     metrics: of the last evaluation, by name, a value for each run
     cpu_s: CPU seconds of a seed, without compiling
-    curve: (CPU seconds of a seed, r2 of each run) at each evaluation
+    curve: (CPU seconds of a seed, the watched metric of each run) at each evaluation
     steps, parameters: of a run
     """
 
@@ -39,8 +39,11 @@ class Seeds(NamedTuple):
     parameters: int
 
 
-def train(config: Any, name: str, params: Any = None) -> Seeds:
-    """Train all runs of a config; params: what they begin with, with a leading axis of the runs; None: from scratch."""
+def train(config: Any, name: str, params: Any = None, watched: str = "r2") -> Seeds:
+    """Train all runs of a config; params: what they begin with, with a leading axis of the runs; None: from scratch.
+
+    watched: the metric of the curve
+    """
     chunk = lab.Chunk(config)
     state = chunk.init(chunk.hypers)
     if params is not None:
@@ -52,9 +55,9 @@ def train(config: Any, name: str, params: Any = None) -> Seeds:
         state, report = program(state, jnp.int32(k * chunk.length), chunk.hypers, *chunk.shared)
         metrics = jax.device_get(report.metrics)
         spent += time.process_time() - begun
-        curve.append((spent / seeds, rounded(metrics["r2"])))
+        curve.append((spent / seeds, rounded(metrics[watched])))
         done = f"step {(k + 1) * chunk.length} of {total}"
-        terminal.progress(f"{name}: {done}, r2 {statistics.median(curve[-1][1]):.4f}")
+        terminal.progress(f"{name}: {done}, {watched} {statistics.median(curve[-1][1]):.4f}")
     terminal.progress()
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // seeds
     found = {key: rounded(values) for key, values in metrics.items()}

@@ -120,8 +120,7 @@ def _sizes(folder: Path, config: Any) -> Sizes:
     for name in names:
         if not (isinstance(config.get(name), int) and config[name] > 0):
             raise ConfigError(f"{folder / 'config.json'} has {name}={config.get(name)!r}: a BERT has a whole number")
-    numbers: Any = [config[name] for name in names]
-    return Sizes(*numbers, act, config.get("layer_norm_eps", 1e-12))
+    return Sizes._make([*(config[name] for name in names), act, config.get("layer_norm_eps", 1e-12)])
 
 
 def _pooling(folder: Path) -> str:
