@@ -1,0 +1,173 @@
+"""ternary_jax.lattice.text.decoder and byte_texts: a text byte by byte, beside whole passes and plain counts."""
+
+import functools
+import itertools
+import math
+from collections import Counter
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ternary_jax.lattice.text import byte_texts, decoder
+from ternary_jax.lattice.text.models import MARK, SYMBOLS
+
+LONGEST = 6
+RECIPE = decoder.Recipe(width=8, heads=2, layers=2, prefix=2, steps=3, batch=2, warmup=1)
+TEXTS = ["ab", "abcab", "", "née", "abcdefgh"]
+SURFACE = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), "float32")
+
+
+@functools.cache
+def trained():
+    """Parameters that give symbols different probabilities, and the network."""
+    texts = byte_texts.rows(TEXTS, LONGEST)
+    params = jax.jit(lambda key: decoder.train(key, texts, SURFACE, RECIPE))(jax.random.key(0))
+    params = jax.tree.map(lambda x: x + 0.3 * jax.random.normal(jax.random.key(x.size), x.shape), params)
+    return params, decoder.network(RECIPE, LONGEST)
+
+
+@functools.cache
+def whole():
+    params, net = trained()
+    return jax.jit(lambda ids, surface: jax.nn.log_softmax(net.apply(params, ids, surface)))
+
+
+def nats(face, symbols):
+    """The cost of symbols after a surface, by whole passes over all of them; marks after the first are free."""
+    symbols = list(symbols)
+    length = symbols.index(MARK) + 1 if MARK in symbols else len(symbols)
+    ids = np.full((1, LONGEST + 1), MARK)
+    ids[0, 1 : 1 + length] = symbols[:length]
+    logs = np.asarray(whole()(jnp.asarray(ids), face[None]))[0]
+    return -sum(logs[t, symbol] for t, symbol in enumerate(symbols[:length]))
+
+
+def costs_of(face, texts):
+    """The cost of each text so far, one whole pass for each text without its last symbol."""
+    logs: dict[tuple, np.ndarray] = {}
+    found = []
+    for text in texts:
+        before = tuple(text[:-1])
+        if MARK in before:
+            found.append(nats(face, text))
+            continue
+        if before not in logs:
+            ids = np.full((1, LONGEST + 1), MARK)
+            ids[0, 1 : 1 + len(before)] = before
+            logs[before] = np.asarray(whole()(jnp.asarray(ids), face[None]))[0]
+        found.append(-sum(logs[before][t, symbol] for t, symbol in enumerate(text)))
+    return found
+
+
+def test_texts_are_marks_and_bytes():
+    rows = byte_texts.rows(TEXTS, LONGEST)
+    assert rows.ids[1].tolist() == [MARK, *b"abcab", MARK]
+    assert rows.after[1].tolist() == [*b"abcab", MARK, MARK]
+    assert rows.counted.sum(1).tolist() == [3, 6, 1, 5, LONGEST]  # the mark after a text that was cut does not count
+    assert [byte_texts.text_of(row) for row in rows.after] == ["ab", "abcab", "", "née", "abcdef"]
+    assert byte_texts.text_of("é".encode()[:1]) == "\N{REPLACEMENT CHARACTER}"
+
+
+def test_one_position_at_a_time_is_the_whole_text_at_once():
+    params, net = trained()
+    ids = jnp.asarray(byte_texts.rows(TEXTS, LONGEST).ids)
+    at_once, past = net.apply(params, ids, SURFACE), net.apply(params, SURFACE, method="start")
+    step = jax.jit(lambda symbol, past, t: net.apply(params, symbol, past, t, method="next_byte"))
+    for t in range(LONGEST):
+        logits, past = step(ids[:, t], past, t)
+        np.testing.assert_allclose(logits, at_once[:, t], atol=1e-5)
+
+
+def test_greedy_takes_the_best_symbol_each_time():
+    params, _ = trained()
+    found = np.asarray(jax.jit(lambda p, x: decoder.greedy(p, x, RECIPE, LONGEST))(params, SURFACE))
+    for row, face in zip(found, SURFACE, strict=True):
+        expected: list[int] = []
+        while len(expected) < LONGEST and MARK not in expected:
+            ids = np.full((1, LONGEST + 1), MARK)
+            ids[0, 1 : 1 + len(expected)] = expected
+            expected.append(int(whole()(jnp.asarray(ids), face[None])[0, len(expected)].argmax()))
+        assert row.tolist() == expected + [MARK] * (LONGEST - len(expected))
+
+
+def test_a_beam_keeps_the_best_texts_so_far():
+    params, _ = trained()
+    texts, costs = jax.jit(lambda p, x: decoder.beam(p, x, RECIPE, LONGEST, 3))(params, SURFACE[:2])
+    for row, face, cost in zip(np.asarray(texts), SURFACE, costs, strict=False):
+        kept: list[list[int]] = [[]]
+        for _ in range(LONGEST):
+            longer = [[*one, s] for one in kept for s in ([MARK] if MARK in one else range(SYMBOLS))]
+            kept = [longer[k] for k in np.argsort(costs_of(face, longer))[:3]]
+        assert row.tolist() == kept
+        np.testing.assert_allclose(cost, [nats(face, one) for one in kept], rtol=1e-4)
+
+
+def test_a_byte_costs_what_whole_passes_say():
+    params, _ = trained()
+    rows = byte_texts.rows(TEXTS, LONGEST)
+    found = jax.jit(lambda p, x: decoder.bits(p, rows, x, RECIPE, block=2))(params, SURFACE)
+    for k, (text, face) in enumerate(zip(TEXTS, SURFACE, strict=True)):
+        data = [*text.encode()[:LONGEST]]
+        symbols = data + [MARK] * (len(text.encode()) <= LONGEST)
+        np.testing.assert_allclose(found[k], nats(face, symbols) / len(symbols) / math.log(2), rtol=1e-4)
+
+
+def test_the_search_makes_one_pass_for_each_symbol(monkeypatch):
+    traced = []
+    plain = decoder.ByteDecoder.next_byte
+    monkeypatch.setattr(decoder.ByteDecoder, "next_byte", lambda *given: traced.append(1) or plain(*given))
+    params, _ = trained()
+    jaxpr = jax.make_jaxpr(lambda p, x: decoder.beam(p, x, RECIPE, LONGEST, 3))(params, SURFACE)
+    assert len(traced) <= 2  # scan may trace its body twice
+    scans = [eqn for eqn in jaxpr.jaxpr.eqns if eqn.primitive.name == "scan"]
+    assert [eqn.params["length"] for eqn in scans] == [LONGEST]
+
+
+def test_the_trigram_is_that_of_plain_counts():
+    train, test = byte_texts.rows(["abab", "abc"], 8), byte_texts.rows(["abcab"], 8)
+    model = byte_texts.trigram(train, test)._replace(weights=(0.6, 0.7))
+
+    def symbols(rows):
+        for ids, after, counted in zip(*rows, strict=True):
+            data = [MARK, *ids, MARK]
+            yield from ((data[t], data[t + 1], after[t]) for t in range(len(after)) if counted[t])
+
+    three, two, one = Counter(symbols(train)), Counter(), Counter()
+    for (_, b, c), n in three.items():
+        two[b, c] += n
+        one[c] += n
+    total = []
+    for a, b, c in symbols(test):
+        share = (one[c] + 1) / (sum(one.values()) + SYMBOLS)
+        after = {key: n for key, n in two.items() if key[0] == b}
+        if after:
+            share = 0.7 * two[b, c] / sum(after.values()) + 0.3 * share
+        after = {key: n for key, n in three.items() if key[:2] == (a, b)}
+        if after:
+            share = 0.6 * three[a, b, c] / sum(after.values()) + 0.4 * share
+        total.append(-math.log2(share))
+    np.testing.assert_allclose(byte_texts.bits(model, test), np.mean(total), rtol=1e-5)
+
+
+def test_the_weights_of_the_trigram_are_the_best_of_all():
+    train, chosen = byte_texts.rows(["abab", "abc", "bca"], 8), byte_texts.rows(["abca"], 8)
+    best = byte_texts.trigram(train, chosen)
+    others = (best._replace(weights=pair) for pair in itertools.product(byte_texts.WEIGHTS[::4], repeat=2))
+    assert byte_texts.bits(best, chosen) <= min(byte_texts.bits(one, chosen) for one in others)
+
+
+@pytest.mark.slow
+def test_a_decoder_reads_its_surface():
+    """Three words of nine, a vector each: with its surface a byte costs nearly nothing, with another a bit or more."""
+    rng, words = np.random.default_rng(0), ["red", "green", "blue", "cat", "dog", "runs", "sleeps", "big", "small"]
+    vectors, chosen = rng.normal(size=(9, 8)), rng.integers(0, 9, (400, 3))
+    surface = jnp.asarray(vectors[chosen].reshape(400, -1), "float32")
+    rows = byte_texts.rows([" ".join(words[k] for k in row) for row in chosen], 24)
+    train, test = (byte_texts.Rows(*(x[part] for x in rows)) for part in (slice(350), slice(350, 400)))
+    recipe = decoder.Recipe(width=32, heads=2, layers=2, steps=500)
+    params = jax.jit(lambda key: decoder.train(key, train, surface[:350], recipe))(jax.random.key(0))
+    cost = jax.jit(lambda face: decoder.bits(params, test, face, recipe).mean())
+    assert cost(surface[350:]) < 0.1
+    assert cost(surface[350:][::-1]) > 1

@@ -1,0 +1,179 @@
+"""ternary_jax.lattice.energy_flow.text_task on the small corpus of the package, beside numpy float64."""
+
+import functools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ternary_jax.config import load_config, split
+from ternary_jax.engine import assembly
+from ternary_jax.engine.task import Context
+from ternary_jax.errors import ConfigError
+from ternary_jax.lattice.energy_flow import flow, text_task
+from ternary_jax.lattice.text import metrics, prepared, projection, splits
+from ternary_jax.lattice.text.models import MARK
+
+CONFIG = Path(__file__).parents[2] / "configs" / "energy_flow_text.py"
+SMALL = {
+    "model.hidden": 6,
+    "model.neuron_hidden": 5,
+    "model.neuron_output": 4,
+    "model.movement_hidden": 7,
+    "model.channels": 2,
+    "model.steps": 2,
+    "interaction.messages": 3,
+    "train.batch_size": 8,
+    "train.steps": 20,
+    "train.warmup_epochs": 0,
+    "evaluate.cheap_every": 10,
+    "checkpoint.every": 20,
+}
+
+
+@functools.cache
+def made(**changes):
+    """(the task, its static config, the hypers of a run, parameters, a context) of a small model."""
+    given = SMALL | {key.replace("__", "."): value for key, value in changes.items()}
+    task, static, hypers = assembly.assemble(load_config(CONFIG, given))
+    hypers = jax.tree.map(lambda a: jnp.asarray(a)[0], hypers)
+    params = jax.jit(task.init)(jax.random.key(1), hypers)
+    context = Context(jnp.int32(0), jax.random.key(2), None, hypers, jax.tree.map(jnp.asarray, task.data))
+    return task, static, params, context
+
+
+@functools.cache
+def corpus():
+    return prepared.read(text_task.FIXTURE)
+
+
+def vectors_of(static, params, faces):
+    """The centred vectors of faces, by the flows and numpy float64."""
+    flows, _, _ = jax.jit(flow.run, static_argnums=(2, 3))(params, faces, static, static.model.steps)
+    rows = np.asarray(flow.outputs(flows, static), float).reshape(len(faces), -1)
+    return rows @ corpus().back.basis.T.astype(float) / float(corpus().back.gain)
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def test_a_batch_is_of_training_pairs():
+    task, _, _, context = made()
+    batch, of = task.sample(context), corpus()
+    pairs = {(a, b) for a, b, part in zip(of.left_of, of.right_of, of.split, strict=True) if part == splits.TRAIN}
+    faces = np.asarray(projection.onto(of.onto, of.left)).reshape(-1, 8, 8)
+    for face, truth in zip(batch["inputs"], np.asarray(batch["truth"]), strict=True):
+        left = int(np.abs(faces - np.asarray(face)).max((1, 2)).argmin())
+        np.testing.assert_allclose(face, faces[left], atol=1e-5)
+        assert (left, truth) in pairs
+
+
+@pytest.mark.parametrize("kind", ["cosine", "infonce"])
+def test_the_loss_is_that_of_centred_vectors(kind):
+    task, static, params, context = made(losses__text__kind=kind)
+    batch = task.sample(context)
+    found = jax.jit(task.loss)(params, batch, context).terms["fit"]
+    outputs = unit(vectors_of(static, params, batch["inputs"]))
+    truth = np.asarray(batch["truth"])
+    wanted = unit((corpus().right - corpus().back.mean)[truth].astype(float))
+    if kind == "cosine":
+        expected = 1 - (outputs * wanted).sum(-1).mean()
+    else:
+        logits = outputs @ wanted.T / 0.05
+        expected = np.mean(
+            [
+                np.log(np.exp(row).sum() / np.exp(row[truth == own]).sum())
+                for row, own in zip(logits, truth, strict=True)
+            ]
+        )
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_an_evaluation_is_of_all_test_pairs_in_blocks(monkeypatch):
+    monkeypatch.setattr(text_task, "BLOCK", 50)  # 128 pairs: the last block is not full
+    task, static, params, context = made()
+    found = jax.jit(task.evaluate)(params, context)
+    of = corpus()
+    test = of.split == splits.TEST
+    faces = np.asarray(projection.onto(of.onto, of.left[of.left_of[test]])).reshape(-1, 8, 8)
+    outputs, candidates = unit(vectors_of(static, params, faces)), unit((of.right - of.back.mean).astype(float))
+    truth = of.right_of[test]
+    similar = outputs @ candidates.T
+    own = similar[np.arange(len(truth)), truth]
+    among = 1 + (similar[:, truth] > own[:, None]).sum(1)
+    of_all = 1 + (similar > own[:, None]).sum(1)
+    pairs = [outputs[a] @ outputs[b] for a in range(len(outputs)) for b in range(a)]
+    expected = {
+        "recall_1": np.mean(among == 1),
+        "recall_10": np.mean(among <= 10),
+        "median_rank": np.median(among),
+        "cosine": own.mean(),
+        "recall_1_of_all": np.mean(of_all == 1),
+        "recall_10_of_all": np.mean(of_all <= 10),
+        "pair_cosine": np.mean(pairs),
+        "collapsed": 0,
+    }
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-5, err_msg=name)
+    assert {metric.name for metric in task.metrics} == found.keys()
+
+
+def test_all_outputs_alike_are_a_collapse():
+    task, _, params, context = made()
+    alike = {**context.data, "inputs": jnp.ones_like(context.data["inputs"])}
+    found = jax.jit(task.evaluate)(params, context._replace(data=alike))
+    assert found["collapsed"] == 1
+    assert found["pair_cosine"] > metrics.COLLAPSED
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"lattice.width": 9}, r"config\.data\.pairs=fixture is prepared for a face of 8 x 8, and config\.lattice\.wi"),
+        ({"data.pairs": "none.npz"}, r"config\.data\.pairs=none\.npz is no file: python -m ternary_jax\.lattice\.text"),
+        ({"data.encoder": "bytes"}, r"config\.data\.encoder=bytes reads texts, and config\.data\.pairs=fixture has no"),
+        ({"model.planes": 2}, r"config\.model\.planes=2, and a text has one output face: give config\.model\.planes=1"),
+        ({"encoder.heads": 5}, r"config\.encoder\.width=64 is no multiple of config\.encoder\.heads=5: give one"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_one_sentence(changes, words):
+    with pytest.raises(ConfigError, match=words) as e:
+        text_task.make_task(split(load_config(CONFIG, SMALL | changes))[0])
+    assert "\n" not in str(e.value)
+
+
+def test_an_encoder_of_bytes_reads_a_text_up_to_its_end(tmp_path):
+    of = corpus()
+    texts = [f"left {k}" for k in range(len(of.left))], [f"right {k}" for k in range(len(of.right))]
+    prepared.write(tmp_path / "texts.npz", of._replace(texts=texts))
+    changes = {"data__pairs": str(tmp_path / "texts.npz"), "data__encoder": "bytes", "data__longest": 12}
+    _, static, params, context = made(**changes, encoder__width=8, encoder__heads=2, encoder__layers=1)
+    ids = context.data["inputs"][:2]
+    assert bytes(np.asarray(ids[1, 1:7]).tolist()) == b"left 1"
+    run = jax.jit(lambda ids: text_task.outputs(static, params, ids, context.data)[0])
+    plain, longer = run(ids), run(ids.at[0, 7].set(ord("x")))
+    np.testing.assert_array_equal(plain[1], longer[1])
+    assert np.abs(plain[0] - longer[0]).max() > 1e-4
+    own = text_task._encoder(static)
+    mask = jnp.zeros((2, 13), bool).at[:, :7].set(True)
+    faces = own.apply({"params": params["encoder"]}, ids.at[:, 7:].set(MARK), mask).reshape(-1, 8, 8)  # pyright: ignore
+    flows, _, _ = flow.run(params, faces, static, static.model.steps)
+    rows = flow.outputs(flows, static).reshape(2, -1)
+    np.testing.assert_allclose(plain, projection.back(of.back, rows), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_short_training_finds_what_it_was_never_shown(tmp_path):
+    from ternary_jax.engine import host
+
+    config = load_config(CONFIG, {"train.steps": 150, "evaluate.cheap_every": 50, "checkpoint.every": 150})
+    host.run(config, tmp_path / "run")
+    import ternary_jax
+
+    row = ternary_jax.workdir.open(tmp_path / "run").rows(0)
+    assert row["recall_10"][-1] > 0.4  # chance: 10 of 128
+    assert abs(row["pair_cosine"][-1]) < 0.05
+    assert row["collapsed"][-1] == 0
