@@ -82,7 +82,10 @@ def closed_forms(of: Judge) -> dict[str, Any]:
 
 
 def ridge(of: Judge, towards: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """(matrix, offset, penalty): least squares with n penalty |matrix - towards|^2, the penalty by the validation."""
+    """(matrix, offset, penalty): least squares with n penalty / 100 |matrix - towards|^2.
+
+    The penalty of PENALTIES is the one with the greatest cosine on the validation pairs.
+    """
     x, y = of.train.x.astype(np.float64), of.train.y.astype(np.float64)
     x_mean, y_mean = x.mean(0), y.mean(0)
     gram, product = (x - x_mean).T @ (x - x_mean), (x - x_mean).T @ (y - y_mean)
@@ -113,7 +116,7 @@ class Recipe(NamedTuple):
 def perceptron(of: Judge, recipe: Recipe, seed: int) -> tuple[np.ndarray, int]:
     """(centred vectors of the test pairs, parameters) of a perceptron with a linear skip, best by the validation.
 
-    By its own loss: the cosine, or recall_1 of the validation pairs.
+    Of its own loss: the cosine, or recall_10 of the validation pairs.
     """
     network = Skipped(recipe.hidden, of.train.y.shape[1], recipe.dropout)
     back = jax.tree.map(jnp.asarray, of.prepared.back)
