@@ -100,6 +100,15 @@ def test_closed_forms_are_those_of_their_definitions():
     np.testing.assert_allclose(cosine(LINEAR, found["oracle: the target itself, through the face"]), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("cells", [(3, 3), (2, 2)])
+def test_a_map_that_is_held_to_the_identity_copies_what_is_on_both_faces(monkeypatch, cells):
+    monkeypatch.setattr(baselines, "PENALTIES", (1e12,))
+    of = judge(LEFT, CLEAN + NOISE * RNG.normal(size=(N, WIDTH)), cells, meaning=CLEAN)
+    found, (onto, back) = baselines.closed_forms(of), (of.prepared.onto.basis, of.prepared.back.basis)
+    expected = found["copy"] @ onto @ onto.T @ back @ back.T
+    np.testing.assert_allclose(found["ridge to identity"], expected, atol=1e-4)
+
+
 def test_without_the_meaning_of_a_left_side_there_is_no_copy_and_no_ceiling():
     of = judge(LEFT, CLEAN, (2, 2))
     found = baselines.closed_forms(of)
