@@ -23,3 +23,8 @@ class ColumnError(WorkdirError, KeyError):
     """A workdir has no column or exported array of this name. A KeyError too, as both are read from a mapping."""
 
     __str__ = ValueError.__str__  # KeyError.__str__ returns the repr of the text
+
+
+def one_line(error: Exception) -> str:
+    """The first line of the text of an error, or the name of its class if it has no text."""
+    return next(iter(f"{error}".splitlines()), "") or type(error).__name__

@@ -121,6 +121,8 @@ def _checked(given: argparse.Namespace) -> tuple[int, int]:
         raise ConfigError("--corpus and --pairs are both given: leave one of them out")
     if given.out is None or given.out.suffix != ".npz":
         raise ConfigError(f"--out={given.out or ''} has to be a file that ends with .npz: give one")
+    if given.pairs and given.out.resolve() == given.pairs.resolve():
+        raise ConfigError(f"--out={given.out} is the file of --pairs, and would replace it: give another name")
     sides = re.fullmatch(r"(\d+)x(\d+)", given.face)
     if not sides or not all(2 <= int(side) <= 256 for side in sides.groups()):
         raise ConfigError(f"--face={given.face} has to be WIDTHxHEIGHT, with 2 to 256 cells each: give one like 15x15")

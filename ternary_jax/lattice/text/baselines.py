@@ -17,6 +17,8 @@ from ternary_jax.lattice.text.prepared import Prepared
 
 PENALTIES = tuple(10.0**k for k in range(-4, 6))
 
+_judged = jax.jit(metrics.judged)
+
 
 class Side(NamedTuple):
     """Pairs of one part of the split: x (n, S) faces, y (n, S) faces, truth (n,) their rows among `vectors`."""
@@ -52,7 +54,7 @@ def judge(prepared: Prepared) -> Judge:
 def scores(of: Judge, outputs: Any, side: str = "test") -> dict[str, float]:
     """The metrics of centred vectors (n, e) of the pairs of a side."""
     outputs, vectors = jnp.asarray(outputs, "float32"), jnp.asarray(of.vectors, "float32")
-    found = metrics.judged(outputs, vectors, jnp.asarray(getattr(of, side).truth))
+    found = _judged(outputs, vectors, jnp.asarray(getattr(of, side).truth))
     return {name: round(float(value), 5) for name, value in found.items()}
 
 
@@ -82,7 +84,10 @@ def closed_forms(of: Judge) -> dict[str, Any]:
 
 
 def ridge(of: Judge, towards: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """(matrix, offset, penalty): least squares with n penalty |matrix - towards|^2, the penalty by the validation."""
+    """(matrix, offset, penalty): least squares with n penalty / 100 |matrix - towards|^2.
+
+    The penalty of PENALTIES is the one with the greatest cosine on the validation pairs.
+    """
     x, y = of.train.x.astype(np.float64), of.train.y.astype(np.float64)
     x_mean, y_mean = x.mean(0), y.mean(0)
     gram, product = (x - x_mean).T @ (x - x_mean), (x - x_mean).T @ (y - y_mean)
@@ -113,12 +118,12 @@ class Recipe(NamedTuple):
 def perceptron(of: Judge, recipe: Recipe, seed: int) -> tuple[np.ndarray, int]:
     """(centred vectors of the test pairs, parameters) of a perceptron with a linear skip, best by the validation.
 
-    By its own loss: the cosine, or recall_1 of the validation pairs.
+    Of its own loss: the cosine, or recall_10 of the validation pairs.
     """
     network = Skipped(recipe.hidden, of.train.y.shape[1], recipe.dropout)
     back = jax.tree.map(jnp.asarray, of.prepared.back)
     x, truth, vectors = jnp.asarray(of.train.x), jnp.asarray(of.train.truth), jnp.asarray(of.vectors)
-    params = network.init(jax.random.key(seed), x[:2], False)
+    params = jax.jit(network.init, static_argnums=2)(jax.random.key(seed), x[:2], False)
     tx = optax.adam(optax.cosine_decay_schedule(recipe.rate, recipe.steps))
 
     def loss(params, rows, key):

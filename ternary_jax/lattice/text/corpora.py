@@ -110,7 +110,7 @@ def wiki(text: str) -> Pairs:
 def boolq(text: str) -> Pairs:
     """A question and the passage that answers it; the group is the title of the passage."""
     found = Pairs([], [], [])
-    for line in text.splitlines():
+    for line in text.strip().split("\n"):  # splitlines would also split at U+2028 within a passage
         row = json.loads(line)
         _add(found, row["question"], row["passage"], row["passage"].partition(" -- ")[0])
     return found

@@ -1,7 +1,7 @@
 """Vectors of texts on disk, in parts of 1,024 texts, so that a stopped preparation goes on where it was.
 
-A part is named by the SHA-256 of the teacher, the greatest length and its texts, so it is the same file whatever was
-encoded before, and different corpora or splits share what they can.
+A part is named by the SHA-256 of the teacher with its sizes and its pooling, the greatest length and its texts, so it
+is the same file whatever was encoded before, and different corpora or splits share what they can.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ def encode(model: Teacher, texts: Sequence[str], longest: int, folder: Path, wha
 
 def name(model: Teacher, texts: Sequence[str], longest: int) -> str:
     """The name of the part with these texts."""
-    found = hashlib.sha256(f"{model.digest} {longest} {len(texts)}\n".encode())
+    found = hashlib.sha256(f"{model.digest} {model.sizes} {model.pooling} {longest} {len(texts)}\n".encode())
     for text in texts:
         data = text.encode()
         found.update(len(data).to_bytes(8, "little") + data)
@@ -58,14 +58,15 @@ def name(model: Teacher, texts: Sequence[str], longest: int) -> str:
 def _write(path: Path, found: tuple[np.ndarray, np.ndarray, int]) -> None:
     stream = io.BytesIO()
     np.savez(stream, words=found[0], meaning=found[1], cut=np.int64(found[2]))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.os_error_as_run_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     files.write_whole(path, stream.getvalue())
 
 
 def _read(path: Path, n: int, width: int) -> tuple[np.ndarray, np.ndarray, int] | None:
     """The part in a file; None where there is none, or where it is damaged, so that it is made again."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # np.load leaves a bad one open
             found = arrays["words"], arrays["meaning"], int(arrays["cut"])
     except Exception:  # a damaged file can raise the error of any library
         return None

@@ -16,8 +16,8 @@ COLLAPSED = 0.99  # pair_cosine from which outputs count as one and the same
 
 def unit(x: Array) -> Array:
     """Rows of length 1; a row of zeros stays one, so its cosine with anything is 0."""
-    length = jnp.sqrt(jnp.sum(jnp.square(x), -1, keepdims=True))
-    return x / jnp.where(length > 0, length, 1)
+    square = jnp.sum(jnp.square(x), -1, keepdims=True)
+    return x / jnp.sqrt(jnp.where(square > 0, square, 1))  # `where` before the root, whose slope at 0 is infinite
 
 
 def cosine(outputs: Array, targets: Array) -> Array:
@@ -33,7 +33,8 @@ def ranks(outputs: Array, candidates: Array, truth: Array) -> Array:
     similar = jnp.matmul(unit(outputs), unit(candidates).T, precision=jax.lax.Precision.HIGHEST)
     own = jnp.take_along_axis(similar, truth[:, None], 1)
     others = jnp.arange(candidates.shape[0])[None] != truth[:, None]
-    return 1 + jnp.sum(similar > own, 1) + 0.5 * jnp.sum((similar == own) & others, 1)
+    better, equal = similar > own, (similar == own) & others
+    return 1 + jnp.sum(better, 1, dtype=similar.dtype) + 0.5 * jnp.sum(equal, 1, dtype=similar.dtype)
 
 
 def judged(outputs: Array, candidates: Array, truth: Array) -> dict[str, Any]:
@@ -56,6 +57,9 @@ def retrieval(outputs: Array, candidates: Array, truth: Array) -> dict[str, Any]
 
 
 def pair_cosine(x: Array) -> Array:
-    """The mean cosine of two different rows: (|sum of the unit rows|^2 - n) / (n (n - 1)). 1: all rows are alike."""
-    n = len(x)
-    return (jnp.sum(jnp.square(jnp.sum(unit(x), 0))) - n) / (n * (n - 1))
+    """The mean cosine of two different rows; 1: all rows are alike.
+
+    It is (|sum of the unit rows|^2 - the sum of their squares) / (n (n - 1)). A row of zeros has the square 0.
+    """
+    n, rows = len(x), unit(x)
+    return (jnp.sum(jnp.square(jnp.sum(rows, 0))) - jnp.sum(jnp.square(rows))) / (n * (n - 1))

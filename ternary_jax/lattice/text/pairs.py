@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ternary_jax.errors import ConfigError
+from ternary_jax.errors import ConfigError, one_line
 from ternary_jax.lattice.text import weights
 
 ENDINGS = (".jsonl", ".csv", ".parquet", ".npz", ".safetensors")
@@ -43,10 +43,12 @@ def read(file: Path, columns: Columns) -> Pairs:
         raise ConfigError(f"--pairs={file} is no file: give one that ends with {', '.join(ENDINGS)}")
     try:
         found = _READERS[file.suffix](file, columns)
-    except ConfigError:
-        raise
+    except ConfigError as e:
+        raise ConfigError(f"--pairs={file}: {e}") from e
     except Exception as e:  # each format has errors of its own library
-        raise ConfigError(f"--pairs={file} cannot be read as {file.suffix[1:]} ({f'{e}'.splitlines()[0]})") from e
+        raise ConfigError(
+            f"--pairs={file} cannot be read as {file.suffix[1:]} ({one_line(e)}): give a whole file of that format"
+        ) from e
     return checked(f"--pairs={file}", found)
 
 
@@ -59,9 +61,9 @@ def checked(name: str, pairs: Pairs) -> Pairs:
         raise ConfigError(f"{name} has {len(left)} pairs: give at least 8")
     vectors = isinstance(left, np.ndarray)
     for side, values in (("left", left), ("right", right)):
-        bad = _bad_vectors(values) if vectors else [k for k, text in enumerate(values) if not text.strip()]
+        bad = _bad_vectors(values) if vectors else [k for k, text in enumerate(values) if not _is_text(text)]
         if len(bad):
-            what = "is not finite, or has the length 0" if vectors else "is empty"
+            what = "is not finite, or has the length 0" if vectors else "is empty, or is not valid Unicode"
             raise ConfigError(f"{name}: row {bad[0] + 1:,} of the {side} side {what}: mend it or leave the pair out")
     if group and len(group) != len(left):
         raise ConfigError(f"{name} has {len(group):,} groups for {len(left):,} pairs: give one for each pair")
@@ -75,16 +77,23 @@ def checked(name: str, pairs: Pairs) -> Pairs:
 
 
 def _bad_vectors(values: np.ndarray) -> np.ndarray:
-    return np.flatnonzero(~np.isfinite(values).all(1) | (np.abs(values).max(1) == 0))
+    return np.flatnonzero(~np.isfinite(values).all(1) | ~values.any(1))
+
+
+def _is_text(text: str) -> bool:
+    r"""False for white space alone, and for halves of pairs such as \ud83d, which JSON allows and UTF-8 does not."""
+    return bool(text.strip()) and not any("\ud800" <= mark <= "\udfff" for mark in text)
 
 
 # --- formats ----------------------------------------------------------------------------------------------------------
 
 
-def _rows(rows: Iterable[dict[str, Any]], columns: Columns, first: int) -> Pairs:
-    """Pairs of rows with a text for each column; first: the number of the first row in the file."""
+def _rows(rows: Iterable[Any], columns: Columns) -> Pairs:
+    """Pairs of rows with a text for each column. Rows are counted from 1, without a header and without empty lines."""
     found: tuple[list[str], list[str], list[str]] = ([], [], [])
-    for number, row in enumerate(rows, first):
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise ConfigError(f"row {number:,} is no object with the columns as its keys: mend it or leave it out")
         for name, texts in zip(columns, found, strict=True):
             if not name:
                 continue
@@ -92,7 +101,7 @@ def _rows(rows: Iterable[dict[str, Any]], columns: Columns, first: int) -> Pairs
             if not isinstance(text, str):
                 there = ", ".join(f"{key}" for key in row if key)
                 raise ConfigError(
-                    f"line {number:,} has no text in column {name!r}; it has {there}: name the columns by --left, "
+                    f"row {number:,} has no text in column {name!r}; it has {there}: name the columns by --left, "
                     "--right and --group"
                 )
             texts.append(text)
@@ -100,32 +109,34 @@ def _rows(rows: Iterable[dict[str, Any]], columns: Columns, first: int) -> Pairs
 
 
 def _jsonl(file: Path, columns: Columns) -> Pairs:
-    with file.open(encoding="utf-8") as lines:
-        return _rows((json.loads(line) for line in lines if line.strip()), columns, 1)
+    with file.open(encoding="utf-8-sig") as lines:
+        return _rows((json.loads(line) for line in lines if line.strip()), columns)
 
 
 def _csv(file: Path, columns: Columns) -> Pairs:
     with file.open(encoding="utf-8-sig", newline="") as lines:
-        return _rows(csv.DictReader(lines), columns, 2)
+        return _rows(csv.DictReader(lines), columns)
 
 
 def _parquet(file: Path, columns: Columns) -> Pairs:
     try:
-        from pyarrow import parquet
+        from pyarrow import parquet, types
     except ImportError as e:
-        raise ConfigError(f"{file} is read by the package pyarrow, which is not installed: {weights.EXTRA}") from e
-    names = [name for name in columns if name]
+        raise ConfigError(f"{file.name} is read by the package pyarrow, which is not installed: {weights.EXTRA}") from e
+    names = [*dict.fromkeys(name for name in columns if name)]
     there = parquet.read_schema(file).names
     if missing := [name for name in names if name not in there]:
-        raise ConfigError(f"{file} has no column {missing[0]!r}; it has {', '.join(there)}")
-    table = parquet.read_table(file, columns=names).to_pydict()
-    if isinstance(table[columns.left][0], str):
-        return _rows((dict(zip(names, row, strict=True)) for row in zip(*table.values(), strict=True)), columns, 1)
-    return _vectors(table, columns)
+        raise ConfigError(
+            f"there is no column {missing[0]!r}, there are {', '.join(there)}: name them by --left, --right and --group"
+        )
+    table = parquet.read_table(file, columns=names)
+    if types.is_nested(table.schema.field(columns.left).type):
+        return _vectors(table.to_pydict(), columns)
+    return _rows(table.to_pylist(), columns)
 
 
 def _npz(file: Path, columns: Columns) -> Pairs:
-    with np.load(file, allow_pickle=False) as arrays:
+    with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:  # np.load leaves a bad one open
         return _vectors(arrays, columns)
 
 
@@ -138,7 +149,7 @@ def _vectors(arrays: Any, columns: Columns) -> Pairs:
     for name in (name for name in columns if name):
         if name not in arrays:
             raise ConfigError(
-                f"there is no array {name!r}, there are {', '.join(arrays)}: name them by --left, --right"
+                f"there is no array {name!r}, there are {', '.join(arrays)}: name them by --left, --right and --group"
             )
     left, right = (np.asarray(arrays[name], np.float32) for name in (columns.left, columns.right))
     if left.ndim != 2 or right.ndim != 2:

@@ -1,7 +1,7 @@
 """A prepared corpus: the vectors of pairs, their split, and their projections on a face, in one npz file.
 
-The file has no code and no pickles. Its content is compared with the SHA-256 that it carries, so that a damaged or
-edited file is refused.
+The file has no code and no pickles. Its arrays are compared with the SHA-256 that it carries, so that a damaged file,
+or one with edited arrays, is refused. The entries of `about` are not part of that.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ternary_jax.errors import ConfigError
+from ternary_jax.errors import ConfigError, one_line
 from ternary_jax.lattice.text.projection import Projection
 from ternary_jax.workdir import files
 
@@ -63,7 +63,8 @@ def write(path: Path, prepared: Prepared, small: bool = False) -> None:
     stream = io.BytesIO()
     save: Any = np.savez_compressed if small else np.savez
     save(stream, **arrays)  # neither writes the time of day
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.os_error_as_run_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     files.write_whole(path, stream.getvalue())
 
 
@@ -73,14 +74,14 @@ def read(path: Path, key: str = "config.data.pairs") -> Prepared:
     if not path.is_file():
         raise ConfigError(f"{key}={path} is no file: {how}")
     try:
-        with np.load(path, allow_pickle=False) as opened:
-            arrays = dict(opened)
-        about = json.loads(arrays.pop("about").tobytes())
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as opened:  # np.load leaves a bad one open
+            about = dict(json.loads(opened["about"].tobytes()))
+            arrays = {name: opened[name] for name in opened if name != "about"}
     except Exception as e:  # a damaged file can raise the error of any library
-        raise ConfigError(f"{key}={path} is no prepared corpus ({f'{e}'.splitlines()[0]}): {how}") from e
+        raise ConfigError(f"{key}={path} is no prepared corpus ({one_line(e)}): {how}") from e
     if about.get("format") != FORMAT:
         raise ConfigError(f"{key}={path} has the format {about.get('format')}, and this program reads {FORMAT}: {how}")
-    found, said = digest(arrays), f"{about['digest']}"
+    found, said = digest(arrays), f"{about.get('digest')}"
     if found != said:
         raise ConfigError(
             f"{key}={path} has the SHA-256 {found[:12]}..., and says {said[:12]}...: it was damaged or edited; {how}"

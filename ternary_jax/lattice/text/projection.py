@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ternary_jax.errors import ConfigError
 from ternary_jax.lattice import targets
 
 KINDS = ("pca", "orthogonal")
@@ -28,6 +29,8 @@ def fit(kind: str, vectors: np.ndarray, cells: int) -> Projection:
     """
     d = vectors.shape[1]
     mean = vectors.mean(0, dtype=np.float64)
+    if np.all(vectors == vectors[:1]):
+        raise ConfigError(f"--pairs has {len(vectors)} equal vectors on a side to train on: give pairs that differ")
     if kind == "orthogonal":
         basis = targets.orthogonal(0, max(d, cells))[:d, :cells].astype(np.float64)
     elif d <= cells:

@@ -35,7 +35,8 @@ def split(group: list[str], left_of: Any, right_of: Any, test: int, validation: 
     """(n,) int8: TRAIN, VALIDATION, TEST or UNUSED for each pair.
 
     The first groups give one pair each, with targets that differ, until there are `test`; their other pairs are unused,
-    as are pairs of other groups with a side that a test pair has. `validation` is the share of the groups after these.
+    as are pairs of other groups with a side that a test pair has. `validation` is the share of the groups after these,
+    and at least two groups; 0: none.
     """
     members, names = _members(group), order(group)
     found, targets = np.full(len(group), TRAIN, np.int8), set()
@@ -48,13 +49,16 @@ def split(group: list[str], left_of: Any, right_of: Any, test: int, validation: 
             found[chosen] = TEST
             targets.add(int(right_of[chosen]))
     lefts = {int(left_of[k]) for k in np.flatnonzero(found == TEST)}
+    chosen_by = max(round(validation * len(rest)), 2) if validation else 0
     for number, name in enumerate(rest):
         for k in members[name]:
             if int(right_of[k]) in targets or int(left_of[k]) in lefts:
                 found[k] = UNUSED
-            elif number < round(validation * len(rest)):
+            elif number < chosen_by:
                 found[k] = VALIDATION
-    for what, value in (("test", TEST), ("training", TRAIN)):
+    for what, value in (("test", TEST), ("validation", VALIDATION), ("training", TRAIN)):
+        if value == VALIDATION and not validation:
+            continue
         if np.sum(found == value) < 2:
             raise ConfigError(
                 f"--test={test} of {len(names):,} groups leaves fewer than two {what} pairs: give another number, or "

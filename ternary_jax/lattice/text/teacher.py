@@ -45,7 +45,7 @@ def encode(teacher: Teacher, texts: Sequence[str], longest: int) -> Encoded:
     order = sorted(range(len(ids)), key=lambda k: len(ids[k]))
     words, meaning = (np.zeros((len(ids), teacher.sizes.width), np.float32) for _ in range(2))
     while order:
-        length = next(n for n in LENGTHS if n >= len(ids[order[0]]))
+        length = next((n for n in LENGTHS if n >= len(ids[order[0]])), longest)
         size = max(TOKENS // length, 1)
         rows = [k for k in order[:size] if len(ids[k]) <= length]
         order = order[len(rows) :]

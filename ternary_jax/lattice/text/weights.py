@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ternary_jax.errors import ConfigError
+from ternary_jax.errors import ConfigError, one_line
 from ternary_jax.lattice.text.models import ACTIVATIONS, Sizes
 
 POOLINGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "first", "pooling_mode_max_tokens": "max"}
+WHOLE = "put back the files that belong together"
 EXTRA = "pip install 'ternary_jax[text]'"
 
 
@@ -39,7 +40,7 @@ class Teacher(NamedTuple):
 def load(folder: str | Path) -> Teacher:
     """The teacher in a folder; a ConfigError that says what is missing or does not fit."""
     folder = _folder(folder)
-    config = _json(folder / "config.json")
+    config = _json(folder, "config.json")
     sizes = _sizes(folder, config)
     pooling = _pooling(folder)
     weights, tokens = folder / "model.safetensors", folder / "tokenizer.json"
@@ -47,11 +48,11 @@ def load(folder: str | Path) -> Teacher:
         if not file.is_file():
             raise ConfigError(f"--teacher={folder} has no {file.name}: give a folder that has it, beside config.json")
     tokenizer = _tokenizer(tokens)
-    most = max(tokenizer.get_vocab(with_added_tokens=True).values())
+    most = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
     if most >= sizes.vocabulary:
         raise ConfigError(
-            f"{tokens} has a token of the number {most:,}, and {folder / 'config.json'} has vocab_size="
-            f"{sizes.vocabulary:,}: give the tokenizer.json that belongs to these weights"
+            f"--teacher={folder}: tokenizer.json has a token of the number {most:,}, and config.json has vocab_size="
+            f"{sizes.vocabulary:,}: {WHOLE}"
         )
     digest = hashlib.sha256()
     for file in (weights, tokens):
@@ -64,11 +65,11 @@ def arrays(file: Path) -> dict[str, np.ndarray]:
     try:
         from safetensors.numpy import load_file
     except ImportError as e:
-        raise ConfigError(f"{file} is read by the package safetensors, which is not installed: {EXTRA}") from e
+        raise ConfigError(f"{file.name} is read by the package safetensors, which is not installed: {EXTRA}") from e
     try:
         return load_file(file)
     except Exception as e:  # the package has an error of its own, which is no OSError
-        raise ConfigError(f"{file} cannot be read ({e}): put back a whole file") from e
+        raise ConfigError(f"{file.name} cannot be read ({one_line(e)}): put back a whole file") from e
 
 
 # --- what is in a folder ----------------------------------------------------------------------------------------------
@@ -94,16 +95,21 @@ def _folder(folder: str | Path) -> Path:
     try:
         return Path(snapshot_download(f"{folder}", allow_patterns=["*.json", "model.safetensors"]))
     except Exception as e:  # whatever its many libraries raise without a connection
-        raise ConfigError(f"--teacher={folder} could not be fetched ({f'{e}'.splitlines()[0]}): give a folder") from e
+        raise ConfigError(f"--teacher={folder} could not be fetched ({one_line(e)}): give a folder") from e
 
 
-def _json(file: Path) -> Any:
+def _json(folder: Path, name: str, kind: type = dict) -> Any:
+    """The object (or the list, by kind) in a JSON file of the folder."""
     try:
-        return json.loads(file.read_text())
+        found = json.loads((folder / name).read_text(encoding="utf-8"))
     except OSError as e:
-        raise ConfigError(f"--teacher={file.parent} has no readable {file.name} ({e.strerror}): give a folder") from e
+        raise ConfigError(f"--teacher={folder} has no readable {name} ({e.strerror}): give a folder that has it") from e
     except ValueError as e:
-        raise ConfigError(f"{file} is no JSON ({e}): put back the file that belongs to the weights") from e
+        raise ConfigError(f"--teacher={folder}: {name} is no JSON ({one_line(e)}): {WHOLE}") from e
+    if not isinstance(found, kind):
+        what = {dict: "an object", list: "a list"}[kind]
+        raise ConfigError(f"--teacher={folder}: {name} has to hold {what} of JSON: {WHOLE}")
+    return found
 
 
 def _sizes(folder: Path, config: Any) -> Sizes:
@@ -119,7 +125,15 @@ def _sizes(folder: Path, config: Any) -> Sizes:
     names += ("num_attention_heads", "intermediate_size")
     for name in names:
         if not (isinstance(config.get(name), int) and config[name] > 0):
-            raise ConfigError(f"{folder / 'config.json'} has {name}={config.get(name)!r}: a BERT has a whole number")
+            raise ConfigError(
+                f"--teacher={folder}: config.json has {name}={config.get(name)!r}, which has to be a positive whole "
+                f"number: {WHOLE}"
+            )
+    if config["hidden_size"] % config["num_attention_heads"]:
+        raise ConfigError(
+            f"--teacher={folder}: config.json has hidden_size={config['hidden_size']}, which has to be a multiple of "
+            f"num_attention_heads={config['num_attention_heads']}: {WHOLE}"
+        )
     return Sizes._make([*(config[name] for name in names), act, config.get("layer_norm_eps", 1e-12)])
 
 
@@ -127,14 +141,17 @@ def _pooling(folder: Path) -> str:
     """How the last layer becomes one vector; without modules.json its mean."""
     if not (folder / "modules.json").exists():
         return "mean"
-    kinds = {part["type"].rpartition(".")[2]: part["path"] for part in _json(folder / "modules.json")}
+    parts = _json(folder, "modules.json", list)
+    if not all(isinstance(part, dict) and {"type", "path"} <= part.keys() for part in parts):
+        raise ConfigError(f"--teacher={folder}: modules.json has to hold a type and a path for each part: {WHOLE}")
+    kinds = {f"{part['type']}".rpartition(".")[2]: f"{part['path']}" for part in parts}
     if other := kinds.keys() - {"Transformer", "Pooling", "Normalize"}:
         raise ConfigError(
-            f"--teacher={folder} ends with {', '.join(other)}: give an encoder that ends with its pooling"
+            f"--teacher={folder} ends with {', '.join(sorted(other))}: give an encoder that ends with its pooling"
         )
     if "Pooling" not in kinds:
         return "mean"
-    modes = _json(folder / kinds["Pooling"] / "config.json")
+    modes = _json(folder, f"{kinds['Pooling']}/config.json")
     on = [mode for mode, used in modes.items() if mode.startswith("pooling_mode") and used is True]
     if len(on) != 1 or on[0] not in POOLINGS:
         raise ConfigError(
@@ -147,11 +164,13 @@ def _tokenizer(file: Path) -> Any:
     try:
         from tokenizers import Tokenizer
     except ImportError as e:
-        raise ConfigError(f"{file} is read by the package tokenizers, which is not installed: {EXTRA}") from e
+        raise ConfigError(
+            f"--teacher={file.parent}: {file.name} is read by the package tokenizers, which is not installed: {EXTRA}"
+        ) from e
     try:
         made = Tokenizer.from_file(str(file))
     except Exception as e:  # the package raises Exception itself
-        raise ConfigError(f"{file} is no tokenizer ({e}): put back the file that belongs to the weights") from e
+        raise ConfigError(f"--teacher={file.parent}: {file.name} is no tokenizer ({one_line(e)}): {WHOLE}") from e
     made.no_padding()
     made.no_truncation()
     return made
@@ -174,13 +193,19 @@ _LAYERS = {
 
 def _params(file: Path, sizes: Sizes) -> Any:
     """The parameters of models.Bert from a file with the names of PyTorch's BERT, whose matrices are transposed."""
-    there = {name.removeprefix("bert."): value for name, value in arrays(file).items()}
+    try:
+        there = {name.removeprefix("bert."): value for name, value in arrays(file).items()}
+    except ConfigError as e:
+        raise ConfigError(f"--teacher={file.parent}: {e}") from e
 
     def taken(name: str, *shape: int) -> np.ndarray:
         if name not in there:
-            raise ConfigError(f"{file} has no array {name}, so its architecture is not that of config.json")
+            raise ConfigError(f"--teacher={file.parent}: {file.name} has no array {name}, as config.json asks: {WHOLE}")
         if there[name].shape != shape:
-            raise ConfigError(f"{file}: {name} has the shape {there[name].shape}, and config.json says {shape}")
+            raise ConfigError(
+                f"--teacher={file.parent}: {name} has the shape {there[name].shape}, and config.json says {shape}: "
+                f"{WHOLE}"
+            )
         return there[name].astype(np.float32)
 
     def norm(name: str) -> dict[str, np.ndarray]:
