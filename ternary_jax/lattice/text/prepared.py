@@ -1,7 +1,7 @@
 """A prepared corpus: the vectors of pairs, their split, and their projections on a face, in one npz file.
 
-The file has no code and no pickles. Its arrays are compared with the SHA-256 that it carries, so that a damaged file,
-or one with edited arrays, is refused. The entries of `about` are not part of that.
+The file has no code and no pickles. Its content is compared with the SHA-256 that it carries, so that a damaged or an
+edited file is refused.
 """
 
 import hashlib
@@ -58,8 +58,9 @@ def write(path: Path, prepared: Prepared, small: bool = False) -> None:
     for side, texts in zip(SIDES, prepared.texts, strict=True):
         if texts:
             arrays |= _packed(side, texts)
-    about = {"format": FORMAT, **prepared.about, "digest": digest(arrays)}
-    arrays["about"] = np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8)
+    about = json.dumps({"format": FORMAT, **prepared.about}, sort_keys=True)
+    arrays["about"] = np.frombuffer(about.encode(), np.uint8)
+    arrays["digest"] = np.frombuffer(digest(arrays).encode(), np.uint8)
     stream = io.BytesIO()
     save: Any = np.savez_compressed if small else np.savez
     save(stream, **arrays)  # neither writes the time of day
@@ -75,13 +76,14 @@ def read(path: Path, key: str = "config.data.pairs") -> Prepared:
         raise ConfigError(f"{key}={path} is no file: {how}")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as opened:  # np.load leaves a bad one open
-            about = dict(json.loads(opened["about"].tobytes()))
-            arrays = {name: opened[name] for name in opened if name != "about"}
+            arrays = {name: opened[name] for name in opened}
+        said = arrays.pop("digest").tobytes().decode()
+        about = dict(json.loads(arrays["about"].tobytes()))
     except Exception as e:  # a damaged file can raise the error of any library
         raise ConfigError(f"{key}={path} is no prepared corpus ({one_line(e)}): {how}") from e
     if about.get("format") != FORMAT:
         raise ConfigError(f"{key}={path} has the format {about.get('format')}, and this program reads {FORMAT}: {how}")
-    found, said = digest(arrays), f"{about.get('digest')}"
+    found = digest(arrays)
     if found != said:
         raise ConfigError(
             f"{key}={path} has the SHA-256 {found[:12]}..., and says {said[:12]}...: it was damaged or edited; {how}"

@@ -114,7 +114,7 @@ def edited(file, **changes):
     with np.load(file) as opened:
         arrays = dict(opened)
     about = json.loads(arrays["about"].tobytes())
-    about |= {name: changes.pop(name) for name in ("digest", "format") if name in changes}
+    about |= {name: changes.pop(name) for name in ("face", "format") if name in changes}
     stream = io.BytesIO()
     written: Any = arrays | {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)} | changes
     np.savez(stream, **written)
@@ -132,8 +132,8 @@ def test_edited_content_is_refused(file):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"digest": "0" * 64}, "and says 000000000000...: it was damaged or edited"),
-        ({"digest": None}, "and says None...: it was damaged or edited"),
+        ({"digest": np.frombuffer(b"0" * 64, np.uint8)}, "and says 000000000000...: it was damaged or edited"),
+        ({"face": [9, 9]}, ": it was damaged or edited"),
         ({"format": 2}, "has the format 2, and this program reads 1:"),
         ({"about": np.frombuffer(b"[1]", np.uint8)}, "is no prepared corpus ("),
         ({"about": np.frombuffer(b"{}", np.uint8)}, "has the format None, and this program reads 1:"),
@@ -146,7 +146,7 @@ def test_an_edited_head_is_refused(file, changes, sentence):
 
 def test_what_is_no_prepared_corpus_is_refused(tmp_path, file):
     np.savez(tmp_path / "other.npz", left=np.zeros(3))
-    assert "is no prepared corpus ('about is not a file in the archive'): python" in refused(tmp_path / "other.npz")
+    assert "is no prepared corpus ('digest is not a file in the archive'): python" in refused(tmp_path / "other.npz")
     for content in (b"", b"PK\x03\x04", file.read_bytes()[:-100]):
         (tmp_path / "bad.npz").write_bytes(content)
         assert "is no prepared corpus (" in refused(tmp_path / "bad.npz")
