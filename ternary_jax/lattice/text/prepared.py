@@ -77,6 +77,8 @@ def read(path: Path, key: str = "config.data.pairs") -> Prepared:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as opened:  # np.load leaves a bad one open
             arrays = {name: opened[name] for name in opened}
+        if missing := {"about", "digest"} - arrays.keys():
+            raise ValueError(f"it has no array {min(missing)}")
         said = arrays.pop("digest").tobytes().decode()
         about = dict(json.loads(arrays["about"].tobytes()))
     except Exception as e:  # a damaged file can raise the error of any library

@@ -146,7 +146,7 @@ def test_an_edited_head_is_refused(file, changes, sentence):
 
 def test_what_is_no_prepared_corpus_is_refused(tmp_path, file):
     np.savez(tmp_path / "other.npz", left=np.zeros(3))
-    assert "is no prepared corpus ('digest is not a file in the archive'): python" in refused(tmp_path / "other.npz")
+    assert "is no prepared corpus (it has no array about): python" in refused(tmp_path / "other.npz")
     for content in (b"", b"PK\x03\x04", file.read_bytes()[:-100]):
         (tmp_path / "bad.npz").write_bytes(content)
         assert "is no prepared corpus (" in refused(tmp_path / "bad.npz")
