@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -74,6 +74,6 @@ def reached(curve: list[tuple[float, list[float]]], mark: float) -> float | None
     return next((round(spent, 2) for spent, r2 in curve if statistics.median(r2) >= mark), None)
 
 
-def shown(values: Sequence[float] | None) -> str:
-    """The median, and the worst in brackets."""
-    return "-" if values is None else f"{statistics.median(values):.4f} [{min(values):.4f}]"
+def shown(values: Sequence[float] | None, worst: Callable = min) -> str:
+    """The median, and the worst in brackets; worst: `max` where less is better."""
+    return "-" if values is None else f"{statistics.median(values):.4f} [{worst(values):.4f}]"

@@ -251,6 +251,19 @@ def flows(found: Mapping[str, Any]) -> list[Row]:
     return lines
 
 
+def texts(found: Mapping[str, Any]) -> list[Row]:
+    """Median and worst seed of each row of the flows between texts, and bits per byte of its decoder."""
+    names = ("recall_1", "recall_10", "median_rank", "cosine", "recall_1_of_all", "recall_10_of_all", "pair_cosine")
+    lines: list[Row] = [["row", *names, "CPU s of a seed", "parameters"]]
+    for name, row in found["rows"].items():
+        cells = [two(row["metrics"][key], max if key in ("median_rank", "pair_cosine") else min) for key in names]
+        spent, size = (f"{row[key]:,.0f}" if key in row else "" for key in ("cpu_s", "parameters"))
+        lines.append([name, *cells, spent, size])
+    for name, costs in found.get("decoder", {}).get("bits_per_byte", {}).items():
+        lines.append([f"decoder, bits per byte: {name}", f"{median(costs):.4f}", *[""] * (len(names) + 1)])
+    return lines
+
+
 def probes(found: Mapping[str, Any]) -> list[Row]:
     """Median and worst seed of each row of each probe of the energy-flow lattice; `beside` are its other figures."""
     lines: list[Row] = [["probe", "row", "r2: median (worst)", "beside", "CPU s of a seed"]]
@@ -264,6 +277,6 @@ def probes(found: Mapping[str, Any]) -> list[Row]:
     return lines
 
 
-def two(values: Sequence[float] | None) -> str:
-    """Median and worst of a metric of which more is better."""
-    return "-" if values is None else f"{median(values):.4f} ({min(values):.4f})"
+def two(values: Sequence[float] | None, worst_of: Callable = min) -> str:
+    """Median and worst of a metric of which more is better; worst_of: `max` where less is."""
+    return "-" if values is None else f"{median(values):.4f} ({worst_of(values):.4f})"

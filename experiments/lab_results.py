@@ -30,6 +30,7 @@ from lab_result_rows import (
     seeds,
     steering,
     strategy,
+    texts,
     tree,
     variants,
 )
@@ -121,6 +122,12 @@ SECTIONS: dict[str, Section] = {
         "bench_energy_flow.py",
         "Flow-steps are flows x steps x faces, of whole training steps; in bars of the file, 8 runs are beside one.",
         each("rows", "steps of", ms=",.1f", flow_steps_per_s=",.0f"),
+    ),
+    "text_chatterbot": Section(
+        "Flows between texts: the small corpus of the package",
+        "text_flows.py level flows flows_still flows_frozen flows_without_cells flows_cosine flows_adapter",
+        "Of 128 pairs that were never trained on; chance of recall is 1 and 10 of 128, and of all 1 and 10 of 512.",
+        texts,
     ),
     "energy_flow_probes": Section(
         "Probes of the energy-flow lattice",

@@ -47,6 +47,7 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 OTHERS = ("level", "decoder")
 SHOWN = ("recall_1", "recall_10", "median_rank", "cosine", "recall_1_of_all", "recall_10_of_all", "pair_cosine")
+LESS = ("median_rank", "pair_cosine")  # metrics of which less is better
 LONGEST = 160  # bytes of a target that the decoder writes
 
 
@@ -133,7 +134,7 @@ def table(rows: dict[str, Any]) -> str:
     """A line for each row."""
     lines = [["row", *SHOWN, "CPU s", "parameters"]]
     for name, row in rows.items():
-        cells = [shown(row["metrics"].get(key)) for key in SHOWN]
+        cells = [shown(row["metrics"].get(key), max if key in LESS else min) for key in SHOWN]
         lines.append([name, *cells, f"{row.get('cpu_s', 0):.0f}", f"{row.get('parameters', 0):,}"])
     return columns(lines)
 
