@@ -45,10 +45,10 @@ def get_config(arg: str = "fixture") -> ConfigDict:
     config.data.encoder = "prepared"  # "prepared": vectors of the file; "bytes": an encoder that is trained along
     config.data.longest = 128  # bytes of a text that this encoder reads
 
-    config.encoder = ConfigDict()  # of "bytes": a transformer
-    config.encoder.width = 64
-    config.encoder.heads = 4
-    config.encoder.layers = 2
+    config.encoder = ConfigDict()
+    config.encoder.width = 64  # units of the encoder of bytes, a transformer
+    config.encoder.heads = 4  # heads of its attention; a divisor of the width
+    config.encoder.layers = 2  # layers of the encoder of bytes
 
     config.model.content = False  # False: one way for all texts, which takes a small part of the time
     config.model.hidden = 64 if arg == "fixture" else 256
