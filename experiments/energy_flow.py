@@ -250,9 +250,11 @@ def measured_baselines(target: str, seeds: int) -> dict[str, Any]:
             run = jax.jit(lambda key, n=network, s=steps, r=rate: baselines.train(n, draw, key, s, r))
             params = run(jax.random.key(seed))
             scores.append(baselines.score(network.apply(params, jnp.float32(fresh[0])), fresh[1]))
+            terminal.progress(f"{target}: {name}, seed {seed + 1}, r2 {scores[-1]:.4f}")
             parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
         found[name] = statistics.median(scores)
         found[f"{name}, parameters"] = parameters
+    terminal.progress()
     if target == "dense":
         found["flows alone, on cells"] = baselines.alone(made.table[0], WIDTH, WIDTH, False)
         found["flows alone, anywhere"] = baselines.alone(made.table[0], WIDTH, WIDTH, True)
