@@ -12,6 +12,7 @@ in turns. Writes results/energy_flow.json, and rows of the dense target to resul
 are not named keep their values. Nothing else may run beside it.
 """
 
+import functools
 import statistics
 import tempfile
 import time
@@ -57,9 +58,11 @@ def main() -> None:
         if name == "picture":
             terminal.say(f"wrote {lab.save(picture(), 'energy_flow', given)}")
         elif name == "baselines":
-            found = {target: measured_baselines(target, given.seeds) for target in targets.NAMES}
+            found = {}
+            for target in targets.NAMES:
+                found[target] = measured_baselines(target, given.seeds)
+                keep("energy_flow", given, baselines=found)  # after each target, as one takes a minute
             print(table_of_baselines(found))
-            keep("energy_flow", given, baselines=found)
         elif name == "steps":
             curve = steps(most=16)
             print(table_of_steps(curve))
@@ -227,7 +230,7 @@ def measured_baselines(target: str, seeds: int) -> dict[str, Any]:
     """r2 of each baseline on fresh faces, the median over the seeds of those that are trained."""
     made = targets.make(target, WIDTH, WIDTH, 2, 8)
 
-    def draw(key, n=256):
+    def draw(key, n):
         x = targets.inputs(key, n, WIDTH, WIDTH, AMPLITUDE)
         return x.reshape(n, -1), made.apply(jnp.asarray(made.table[0]), x).reshape(n, -1)
 
@@ -241,13 +244,14 @@ def measured_baselines(target: str, seeds: int) -> dict[str, Any]:
         "ridge": baselines.score(fresh[0] @ matrix + constant, fresh[1]),
     }
     networks = {
-        "perceptron": (models.Perceptron(256, CELLS * made.planes), 3000, 3e-3),
-        "transformer": (models.Transformer(36, 4, 3, made.planes), 600, 3e-3),
+        "perceptron": (models.Perceptron(256, CELLS * made.planes), 3000, 256),
+        "transformer": (models.Transformer(36, 4, 3, made.planes), 1500, 32),
     }
-    for name, (network, steps, rate) in networks.items():
+    for name, (network, steps, batch) in networks.items():
         scores, parameters = [], 0
         for seed in range(min(seeds, 3)):
-            run = jax.jit(lambda key, n=network, s=steps, r=rate: baselines.train(n, draw, key, s, r))
+            drawn = functools.partial(draw, n=batch)
+            run = jax.jit(lambda key, n=network, s=steps, d=drawn: baselines.train(n, d, key, s, 3e-3))
             params = run(jax.random.key(seed))
             scores.append(baselines.score(network.apply(params, jnp.float32(fresh[0])), fresh[1]))
             terminal.progress(f"{target}: {name}, seed {seed + 1}, r2 {scores[-1]:.4f}")

@@ -26,6 +26,7 @@ class Seeds(NamedTuple):
 
     params: with a leading axis of the runs
     metrics: of the last evaluation, by name, a value for each run
+    history: the metrics of each evaluation
     cpu_s: CPU seconds of a seed, without compiling
     curve: (CPU seconds of a seed, the watched metric of each run) at each evaluation
     steps, parameters: of a run
@@ -35,6 +36,7 @@ class Seeds(NamedTuple):
     metrics: dict[str, list[float]]
     cpu_s: float
     curve: list[tuple[float, list[float]]]
+    history: list[dict[str, list[float]]]
     steps: int
     parameters: int
 
@@ -49,19 +51,19 @@ def train(config: Any, name: str, params: Any = None, watched: str = "r2") -> Se
     if params is not None:
         state = state._replace(params=jax.tree.map(jnp.copy, params))  # a chunk donates its state
     program, total, seeds = chunk.compile(), config.train.steps, config.runs
-    spent, curve, metrics = 0.0, [], {}
+    spent, curve, history = 0.0, [], []
     for k in range(total // chunk.length):
         begun = time.process_time()
         state, report = program(state, jnp.int32(k * chunk.length), chunk.hypers, *chunk.shared)
         metrics = jax.device_get(report.metrics)
         spent += time.process_time() - begun
-        curve.append((spent / seeds, rounded(metrics[watched])))
+        history.append({key: rounded(values) for key, values in metrics.items()})
+        curve.append((spent / seeds, history[-1][watched]))
         done = f"step {(k + 1) * chunk.length} of {total}"
         terminal.progress(f"{name}: {done}, {watched} {statistics.median(curve[-1][1]):.4f}")
     terminal.progress()
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // seeds
-    found = {key: rounded(values) for key, values in metrics.items()}
-    return Seeds(state.params, found, round(spent / seeds, 2), curve, total, parameters)
+    return Seeds(state.params, history[-1], round(spent / seeds, 2), curve, history, total, parameters)
 
 
 def rounded(values: Any) -> list[float]:

@@ -13,7 +13,7 @@ from small_flows import CONFIG, FACES, SMALL, init, model, plain_loop, run, sett
 from ternary_jax.config import load_config, split
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
-from ternary_jax.lattice.energy_flow import barrier, flow, task
+from ternary_jax.lattice.energy_flow import barrier, flow, task, widths
 
 ON = {"barrier__on": True, "barrier__x": 1.5, "barrier__first_row": 1, "barrier__last_row": 2}
 RNG = np.random.default_rng(5)
@@ -143,8 +143,8 @@ def test_evaluations_have_the_hard_barrier():
 
 
 def test_the_softness_ends_in_its_share_of_the_run():
-    widths = task.falling_widths(settings(**ON, barrier__softness=4.0, barrier__share=0.5))["barrier"]
-    np.testing.assert_allclose(widths[[0, 5, 10, 19]], [4, 2, 0, 0])
+    fallen = widths.falling(settings(**ON, barrier__softness=4.0, barrier__share=0.5))["barrier"]
+    np.testing.assert_allclose(fallen[[0, 5, 10, 19]], [4, 2, 0, 0])
 
 
 @pytest.mark.parametrize(

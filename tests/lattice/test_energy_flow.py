@@ -18,7 +18,7 @@ from ternary_jax.engine.assembly import assemble
 from ternary_jax.engine.program import make_train
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
-from ternary_jax.lattice.energy_flow import adaptive, counts, flow, task
+from ternary_jax.lattice.energy_flow import adaptive, counts, flow, task, widths
 from ternary_jax.lattice.energy_flow import settings as rules
 
 
@@ -218,8 +218,8 @@ def test_a_shuffled_face_has_the_target_of_another():
 
 
 def test_the_blur_narrows_to_nothing_in_its_share_of_the_run():
-    widths = task.falling_widths(settings(losses__blur__share=0.5))["blur"]
-    np.testing.assert_allclose(widths[[0, 5, 10, 19]], [4, 2, 0, 0])
+    fallen = widths.falling(settings(losses__blur__share=0.5))["blur"]
+    np.testing.assert_allclose(fallen[[0, 5, 10, 19]], [4, 2, 0, 0])
 
 
 def test_the_gradient_is_the_same_whatever_is_kept_for_it():

@@ -104,14 +104,14 @@ def test_a_beam_keeps_the_best_texts_so_far():
         np.testing.assert_allclose(cost, [nats(face, one) for one in kept], rtol=1e-4)
 
 
-def test_a_byte_costs_what_whole_passes_say():
+def test_a_text_costs_what_whole_passes_say():
     params, _ = trained()
     rows = byte_texts.rows(TEXTS, LONGEST)
-    found = jax.jit(lambda p, x: decoder.bits(p, rows, x, RECIPE, block=2))(params, SURFACE)
+    found = jax.jit(lambda p, x: decoder.cost(p, rows, x, RECIPE, block=2))(params, SURFACE)
     for k, (text, face) in enumerate(zip(TEXTS, SURFACE, strict=True)):
         data = [*text.encode()[:LONGEST]]
         symbols = data + [MARK] * (len(text.encode()) <= LONGEST)
-        np.testing.assert_allclose(found[k], nats(face, symbols) / len(symbols) / math.log(2), rtol=1e-4)
+        np.testing.assert_allclose(found[k], nats(face, symbols) / math.log(2), rtol=1e-4)
 
 
 def test_the_search_makes_one_pass_for_each_symbol(monkeypatch):
@@ -148,14 +148,15 @@ def test_the_trigram_is_that_of_plain_counts():
         if after:
             share = 0.6 * three[a, b, c] / sum(after.values()) + 0.4 * share
         total.append(-math.log2(share))
-    np.testing.assert_allclose(byte_texts.bits(model, test), np.mean(total), rtol=1e-5)
+    np.testing.assert_allclose(byte_texts.cost(model, test), sum(total), rtol=1e-5)
+    assert byte_texts.per_byte(10.0, test) == 2  # five bytes; the mark costs, and is none
 
 
 def test_the_weights_of_the_trigram_are_the_best_of_all():
     train, chosen = byte_texts.rows(["abab", "abc", "bca"], 8), byte_texts.rows(["abca"], 8)
     best = byte_texts.trigram(train, chosen)
     others = (best._replace(weights=pair) for pair in itertools.product(byte_texts.WEIGHTS[::4], repeat=2))
-    assert byte_texts.bits(best, chosen) <= min(byte_texts.bits(one, chosen) for one in others)
+    assert byte_texts.cost(best, chosen) <= min(byte_texts.cost(one, chosen) for one in others)
 
 
 @pytest.mark.slow
@@ -168,6 +169,6 @@ def test_a_decoder_reads_its_surface():
     train, test = (byte_texts.Rows(*(x[part] for x in rows)) for part in (slice(350), slice(350, 400)))
     recipe = decoder.Recipe(width=32, heads=2, layers=2, steps=500)
     params = jax.jit(lambda key: decoder.train(key, train, surface[:350], recipe))(jax.random.key(0))
-    cost = jax.jit(lambda face: decoder.bits(params, test, face, recipe).mean())
+    cost = jax.jit(lambda face: byte_texts.per_byte(decoder.cost(params, test, face, recipe).sum(), test))
     assert cost(surface[350:]) < 0.1
     assert cost(surface[350:][::-1]) > 1

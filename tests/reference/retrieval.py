@@ -18,12 +18,18 @@ def pair_cosine(rows):
     return np.mean([cosine(a, b) for i, a in enumerate(rows) for j, b in enumerate(rows) if i != j])
 
 
-def ranks(outputs, candidates, truth):
-    """The mean place of the true candidate over all orders of the candidates that are as near as it."""
-    found = []
+def dimensions(rows):
+    square = np.mean([cosine(a, b) ** 2 for a in rows for b in rows])
+    return 1 / square if square else 0.0
+
+
+def ranks(outputs, candidates, truth, numbers=None):
+    """The mean place of the true candidate over all orders of those as near as it, without others of its number."""
+    found, numbers = [], range(len(candidates)) if numbers is None else numbers
     for output, own in zip(outputs, truth, strict=True):
-        near = [cosine(output, candidate) for candidate in candidates]
-        places = [place for place, value in enumerate(sorted(near, reverse=True), 1) if value == near[own]]
+        counted = [k for k in range(len(candidates)) if k == own or numbers[k] != numbers[own]]
+        near = {k: cosine(output, candidates[k]) for k in counted}
+        places = [place for place, value in enumerate(sorted(near.values(), reverse=True), 1) if value == near[own]]
         found.append(np.mean(places))
     return np.array(found)
 

@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ternary_jax.control import groups, schedules
+from ternary_jax.control import groups
 from ternary_jax.engine import start
-from ternary_jax.engine.plan import plan
 from ternary_jax.engine.task import Context, Loss, Task
 from ternary_jax.lattice import faces, metrics, targets
-from ternary_jax.lattice.energy_flow import counts, flow, losses
+from ternary_jax.lattice.energy_flow import counts, flow, losses, widths
 from ternary_jax.lattice.energy_flow.settings import KEYS as KEYS
 from ternary_jax.lattice.energy_flow.settings import check as check
 from ternary_jax.lattice.energy_flow.settings import check_to_train as check_to_train
@@ -42,40 +41,22 @@ def make_task(static: Any) -> Task:
         evaluate=functools.partial(_evaluate, static, target),
         export=functools.partial(_export, static, target),
         controllers={"start.frozen": groups.freeze(frozen)} if frozen else {},
-        schedules=falling_widths(static),
+        schedules=widths.falling(static),
         criteria=(Criteria("output", {"reached": {"r2": static.targets.r2}}, {"r2": static.targets.r2}),),
         notes=(
             f"measured on {data.evaluated} faces that were never trained on, without noise",
             f"{sum(sizes.values()):,} parameters; the original with a carrier of this size has "
             f"{counts.of_the_documents(static.model.hidden, static.model.layers):,} before its text bridge",
-            *(["measured with the hard barrier, also where training has a soft one"] if _softens(static) else []),
+            *(["measured with the hard barrier, also where training has a soft one"] if widths.softens(static) else []),
         ),
         warm_start=start.WARM_START,
     )
 
 
-def falling_widths(static: Any) -> dict[str, np.ndarray]:
-    """The schedules of a run by name: the width of the blur, and the softness of a barrier that closes.
-
-    A loss of single cells has a barrier at every border of a cell, as a flow between two cells counts less; flows then
-    stay within three cells of their start. A blurred loss sees the whole way.
-    """
-    total, blur, barrier = plan(static, None).total, static.losses.blur, static.barrier
-    found = {"blur": schedules.falling(blur.width, blur.share, total)}
-    if _softens(static):
-        found["barrier"] = schedules.falling(barrier.softness, barrier.share, total)
-    return found
-
-
-def _softens(static: Any) -> bool:
-    """Whether training has a soft barrier, whose softness is a schedule."""
-    return static.barrier.on and static.barrier.softness > 0
-
-
 def _loss(static: Any, target: targets.Target, params: Any, batch: Array, context: Context) -> Loss:
     """The mean square of the blurred residual, and the terms that keep flows apart and able to move."""
     blur = static.losses.blur
-    softness = context.signals.schedule["barrier"] if _softens(static) else None
+    softness = widths.softness(static, context)
     flows, push, _ = flow.run(params, batch, static, static.model.steps, context.key, softness)
     wanted = target.apply(_row(target, context), jnp.roll(batch, 1, 0) if static.data.shuffled else batch)
     residual = flow.outputs(flows, static) - wanted

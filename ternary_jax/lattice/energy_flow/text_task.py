@@ -1,7 +1,11 @@
 """Flows between texts: the face of a left side goes in, and what arrives is judged among the vectors of right sides.
 
-The corpus is a file that `python -m ternary_jax.lattice.text prepare` writes. Nothing that learns comes before the
-input face or after the output face: vectors are projected on a face, and back, by fixed matrices.
+The corpus is a file that `python -m ternary_jax.lattice.text prepare` writes. Vectors are projected on a face and back
+by fixed matrices, so nothing that learns comes before the input face or after the output face; except that with
+`data.encoder=bytes` an encoder of bytes is trained along.
+
+With `model.content` off, a linear exchange and multiplied energies, the outputs are a linear map of the input: such a
+run shows how well a lattice represents a matrix.
 """
 
 import functools
@@ -18,7 +22,7 @@ from ternary_jax.control import groups
 from ternary_jax.engine import start
 from ternary_jax.engine.task import Context, Loss, Task
 from ternary_jax.errors import ConfigError
-from ternary_jax.lattice.energy_flow import flow, settings
+from ternary_jax.lattice.energy_flow import flow, settings, widths
 from ternary_jax.lattice.energy_flow import losses as losses_of_flows
 from ternary_jax.lattice.energy_flow.settings import check_to_train as check_to_train
 from ternary_jax.lattice.text import byte_texts, losses, metrics, prepared, projection, splits
@@ -74,20 +78,26 @@ def make_task(static: Any) -> Task:
         loss=functools.partial(_loss, static),
         evaluate=functools.partial(_evaluate, static),
         export=functools.partial(_export, static),
+        schedules=widths.falling(static),
         controllers={"start.frozen": groups.freeze(frozen)} if frozen else {},
         criteria=(Criteria("output", {"reached": {"recall_1": static.targets.recall_1}}, {"collapsed": 0.0}),),
-        notes=_notes(corpus, sizes),
+        notes=_notes(static, corpus, sizes),
         warm_start=start.WARM_START,
     )
 
 
-def outputs(static: Any, params: Any, inputs: Array, data: Any) -> tuple[Array, flow.Flows, Array]:
-    """Inputs as _data has them -> (centred vectors (B, e), the flows that made them, the mean square of the pushes)."""
+def outputs(
+    static: Any, params: Any, inputs: Array, data: Any, key: Array | None = None, softness: Any = None
+) -> tuple[Array, flow.Flows, Array]:
+    """Inputs as _data has them -> (centred vectors (B, e), the flows that made them, the mean square of the pushes).
+
+    key: of noise and dropout; softness: of the barrier. None in an evaluation.
+    """
     if static.data.encoder == "bytes":
         encoder: Any = _encoder(static)
         faces = encoder.apply({"params": params["encoder"]}, inputs, _within(inputs))
         inputs = faces.reshape(-1, static.lattice.height, static.lattice.width)
-    flows, push, _ = flow.run(params, inputs, static, static.model.steps)
+    flows, push, _ = flow.run(params, inputs, static, static.model.steps, key, softness)
     rows = flow.outputs(flows, static).reshape(len(inputs), -1)
     return projection.back(data["back"], rows), flows, push
 
@@ -162,7 +172,8 @@ def _sample(static: Any, context: Context) -> dict[str, Array]:
 
 def _loss(static: Any, params: Any, batch: Any, context: Context) -> Loss:
     """The loss of the text, in the space of the targets, and the terms that keep flows apart and able to move."""
-    found, flows, push = outputs(static, params, batch["inputs"], context.data)
+    softness = widths.softness(static, context)
+    found, flows, push = outputs(static, params, batch["inputs"], context.data, context.key, softness)
     wanted, own = context.data["vectors"][batch["truth"]], static.losses.text
     if own.adapter:
         wanted = wanted @ params["adapter"]["kernel"] + params["adapter"]["bias"][None]
@@ -195,18 +206,18 @@ def _evaluate(static: Any, params: Any, context: Context) -> dict[str, Array]:
         **judged,
         "validation_cosine": chosen["cosine"],
         "validation_recall_10": chosen["recall_10"],
-        "collapsed": (judged["pair_cosine"] > metrics.COLLAPSED).astype("float32"),
         "arrival": arrived,
     }
 
 
 def _metrics() -> tuple[Metric, ...]:
-    """Of the test pairs, in text/metrics.py; validation_: of those to choose by; collapsed: all outputs are alike."""
+    """Of the test pairs, see text/metrics.py; validation_: of the validation pairs; collapsed: outputs are alike."""
     nan, names = float("nan"), ("recall_1", "recall_10", "cosine", "recall_1_of_all", "recall_10_of_all")
     return (
         *(Metric(name, 1, 1.0, nan, None) for name in names),
         Metric("median_rank", -1, 1.0, nan, None),
-        Metric("pair_cosine", -1, nan, nan, None),
+        Metric("pair_cosine", -1, nan, nan, None),  # neither direction is better: the targets have a value of their own
+        Metric("dimensions", 1, nan, nan, None),
         Metric("collapsed", -1, 0.0, nan, None),
         *(Metric(f"validation_{name}", 1, 1.0, nan, None) for name in ("recall_10", "cosine")),
         Metric("arrival", 1, 1.0, nan, None),
@@ -220,18 +231,20 @@ def _export(static: Any, params: Any, context: Context) -> dict[str, Array]:
 
 
 def _sizes(static: Any, corpus: prepared.Prepared) -> int:
-    """Parameters that learn, without the adapter."""
+    """Parameters, without the adapter."""
     shapes = jax.eval_shape(lambda key: _init(static, corpus, key, None), jax.random.key(0))
     return sum(leaf.size for group, tree in shapes.items() if group != "adapter" for leaf in jax.tree.leaves(tree))
 
 
-def _notes(corpus: prepared.Prepared, size: int) -> tuple[str, ...]:
-    test = corpus.right[corpus.right_of[corpus.split == splits.TEST]] - corpus.back.mean
-    own = float(metrics.pair_cosine(jnp.asarray(test)))
+def _notes(static: Any, corpus: prepared.Prepared, size: int) -> tuple[str, ...]:
+    test = jnp.asarray(corpus.right[corpus.right_of[corpus.split == splits.TEST]] - corpus.back.mean[None])
+    own, wide = float(metrics.pair_cosine(test)), float(metrics.dimensions(test))
+    linear = not static.model.content and static.model.energy == "multiply" and static.data.encoder == "prepared"
+    linear = linear and (static.interaction.linear or static.interaction.kind == "none")
     return (
         f"{len(test):,} pairs that were never trained on, each among the targets of all of them, and with _of_all "
         f"among {len(corpus.right):,}",
-        f"pair_cosine is the mean cosine of two outputs; that of two targets is {own:.4f}, and above "
-        f"{metrics.COLLAPSED} all outputs count as one",
-        f"{size:,} parameters",
+        f"pair_cosine is the mean cosine of two outputs, dimensions the effective number of their directions; those of "
+        f"the targets are {own:.4f} and {wide:.0f}",
+        f"{size:,} parameters" + ", which make one linear map of the input" * linear,
     )

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from ternary_jax.lattice.text import losses, metrics, projection, splits
-from ternary_jax.lattice.text.models import Skipped
+from ternary_jax.lattice.text.models import PerceptronWithSkip
 from ternary_jax.lattice.text.prepared import Prepared
 
 PENALTIES = tuple(10.0**k for k in range(-4, 6))
@@ -67,16 +67,17 @@ def closed_forms(of: Judge) -> dict[str, Any]:
     wrong, moved, _ = ridge(of._replace(train=of.train._replace(y=of.train.y[order])), np.zeros_like(matrix))
     found = {
         "mean": np.zeros_like(of.vectors[test.truth]),
+        "no step: the face that goes in": projection.back(prepared.back, test.x),
         "shuffled pairs, ridge": projection.back(prepared.back, test.x @ wrong + moved),
         "ridge": projection.back(prepared.back, test.x @ matrix + offset),
     }
-    if prepared.about["inputs"] == "meaning":
-        found["copy"] = prepared.left[lefts] - prepared.left[prepared.left_of[prepared.split == splits.TRAIN]].mean(0)
+    if prepared.about["inputs"] in ("meaning", "vectors") and prepared.left.shape[1] == prepared.right.shape[1]:
+        found["copy"] = prepared.left[lefts] - prepared.onto.mean
         near, shift, _ = ridge(
             of, prepared.onto.basis.T @ prepared.back.basis * prepared.back.gain / prepared.onto.gain
         )
         found["ridge to identity"] = projection.back(prepared.back, test.x @ near + shift)
-    if len(prepared.meaning):
+    if len(prepared.meaning) and prepared.about["inputs"] != "meaning":
         train = prepared.left_of[prepared.split == splits.TRAIN]
         found["ceiling: the teacher's left side"] = prepared.meaning[lefts] - prepared.meaning[train].mean(0)
     found["oracle: the target itself, through the face"] = projection.back(prepared.back, test.y)
@@ -103,53 +104,77 @@ def ridge(of: Judge, towards: np.ndarray) -> tuple[np.ndarray, np.ndarray, float
 
 
 class Recipe(NamedTuple):
-    """Training of a perceptron; hidden: its units; every: steps between two looks at the validation pairs."""
+    """A perceptron and its training.
+
+    hidden: units beside the linear map, 0 for the linear map alone
+    loss: of losses.KINDS, and its temperature
+    steps, batch, rate, decay: of AdamW, the rate with a cosine schedule; dropout: of the hidden units
+    every: steps between two looks at the validation pairs
+    """
 
     hidden: int
     loss: str
     steps: int = 1500
     batch: int = 256
     rate: float = 1e-3
+    decay: float = 1e-2
     dropout: float = 0.2
     temperature: float = 0.05
     every: int = 50
 
 
-def perceptron(of: Judge, recipe: Recipe, seed: int) -> tuple[np.ndarray, int]:
-    """(centred vectors of the test pairs, parameters) of a perceptron with a linear skip, best by the validation.
+def chosen_by(loss: str) -> str:
+    """The metric of the validation pairs by which the best moment of a training is chosen."""
+    return "cosine" if loss == "cosine" else "recall_10"
 
-    Of its own loss: the cosine, or recall_10 of the validation pairs.
+
+def size(hidden: int, cells: int) -> int:
+    """Parameters of a perceptron with a linear map beside its hidden units."""
+    return cells * cells + cells + (hidden * (2 * cells + 1) + cells) * (hidden > 0)
+
+
+def hidden_of_size(parameters: int, cells: int) -> int:
+    """The hidden units with which a perceptron has about this many parameters."""
+    return max(round((parameters - cells * cells - 2 * cells) / (2 * cells + 1)), 0)
+
+
+def perceptrons(of: Judge, recipe: Recipe) -> Any:
+    """A function of keys (seeds,): the centred vectors of the test pairs, (seeds, n, e), all trained at once.
+
+    Of each training, the moment counts at which `chosen_by` was best, as for the flows.
     """
-    network = Skipped(recipe.hidden, of.train.y.shape[1], recipe.dropout)
+    network = PerceptronWithSkip(recipe.hidden, of.train.y.shape[1], recipe.dropout)
     back = jax.tree.map(jnp.asarray, of.prepared.back)
     x, truth, vectors = jnp.asarray(of.train.x), jnp.asarray(of.train.truth), jnp.asarray(of.vectors)
-    params = jax.jit(network.init, static_argnums=2)(jax.random.key(seed), x[:2], False)
-    tx = optax.adam(optax.cosine_decay_schedule(recipe.rate, recipe.steps))
+    chosen = jnp.asarray(of.validation.truth)
+    tx = optax.adamw(optax.cosine_decay_schedule(recipe.rate, recipe.steps), weight_decay=recipe.decay)
+
+    def outputs(params, rows):
+        return projection.back(back, network.apply(params, jnp.asarray(rows), False))
 
     def loss(params, rows, key):
-        outputs = network.apply(params, x[rows], True, rngs={"dropout": key})
-        found, numbers = projection.back(back, outputs), truth[rows]
-        return losses.of(recipe.loss, found, vectors[numbers], numbers, recipe.temperature)
+        found, numbers = network.apply(params, x[rows], True, rngs={"dropout": key}), truth[rows]
+        return losses.of(recipe.loss, projection.back(back, found), vectors[numbers], numbers, recipe.temperature)
 
-    @jax.jit
-    def chunk(carry, first):
+    def run(key):
         def step(carry, number):
             params, opt = carry
-            key = jax.random.fold_in(jax.random.key(seed + 1), number)
-            rows = jax.random.randint(key, (recipe.batch,), 0, len(x))
-            updates, opt = tx.update(jax.grad(loss)(params, rows, jax.random.fold_in(key, 1)), opt)
+            own = jax.random.fold_in(key, number)
+            rows = jax.random.randint(own, (recipe.batch,), 0, len(x))
+            gradient = jax.grad(loss)(params, rows, jax.random.fold_in(own, 1))
+            updates, opt = tx.update(gradient, opt, params)
             return (optax.apply_updates(params, updates), opt), None
 
-        return jax.lax.scan(step, carry, first + jnp.arange(recipe.every))[0]
+        def look(carry, first):
+            (params, opt), best = carry
+            (params, opt), _ = jax.lax.scan(step, (params, opt), first + jnp.arange(recipe.every))
+            value = metrics.judged(outputs(params, of.validation.x), vectors, chosen)[chosen_by(recipe.loss)]
+            best = jax.tree.map(lambda new, old: jnp.where(value > best[0], new, old), (value, params), best)
+            return ((params, opt), best), None
 
-    @jax.jit
-    def outputs(params, x):
-        return projection.back(back, network.apply(params, x, False))
+        params = network.init(jax.random.fold_in(key, recipe.steps), x[:2], False)
+        carry = ((params, tx.init(params)), (jnp.float32(-jnp.inf), params))
+        (_, best), _ = jax.lax.scan(look, carry, jnp.arange(0, recipe.steps, recipe.every))
+        return outputs(best[1], of.test.x)
 
-    carry, best = (params, tx.init(params)), (-np.inf, params)
-    key = "cosine" if recipe.loss == "cosine" else "recall_10"
-    for first in range(0, recipe.steps, recipe.every):
-        carry = chunk(carry, first)
-        value = scores(of, outputs(carry[0], of.validation.x), "validation")[key]
-        best = max(best, (value, carry[0]), key=lambda pair: pair[0])
-    return np.asarray(outputs(best[1], of.test.x)), sum(leaf.size for leaf in jax.tree.leaves(params))
+    return jax.vmap(run)

@@ -1,7 +1,7 @@
 """Texts as rows of bytes, and what a byte costs without a network."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,9 +58,14 @@ def trigram(train: Rows, chosen: Rows) -> Trigram:
     return Trigram(counts, min(pairs, key=lambda pair: _mixed(shares, pair)))
 
 
-def bits(model: Trigram, texts: Rows) -> float:
-    """Bits per byte of texts, the mark after a text included."""
+def cost(model: Trigram, texts: Rows) -> float:
+    """Bits of all texts, the marks after them included."""
     return _mixed(_shares(model.counts, texts), model.weights)
+
+
+def per_byte(bits: Any, texts: Rows) -> Any:
+    """Bits of all texts over their bytes; the marks after texts cost bits, and are no bytes."""
+    return bits / int((texts.counted & (texts.after != MARK)).sum())
 
 
 def _shares(counts: np.ndarray, texts: Rows) -> np.ndarray:
@@ -74,11 +79,11 @@ def _shares(counts: np.ndarray, texts: Rows) -> np.ndarray:
 
 
 def _mixed(shares: np.ndarray, weights: tuple[float, float]) -> float:
-    """Bits of a symbol; where a context never occurred, the shorter one counts alone."""
+    """Bits of all symbols; where a context never occurred, the shorter one counts alone."""
     share = shares[0]
     for longer, weight in ((shares[1], weights[1]), (shares[2], weights[0])):
         share = np.where(np.isnan(longer), share, weight * longer + (1 - weight) * share)
-    return float(-np.log2(share).mean())
+    return float(-np.log2(share).sum())
 
 
 def _contexts(texts: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,7 +16,11 @@ from ternary_jax.lattice.text.models import MARK, SYMBOLS, ByteDecoder
 
 
 class Recipe(NamedTuple):
-    """Sizes of the network and its training."""
+    """A network and its training.
+
+    width, heads, layers: of the transformer; prefix: positions that a surface has before the text
+    steps, batch, rate, warmup: of AdamW, the rate with a cosine schedule after `warmup` steps
+    """
 
     width: int = 128
     heads: int = 4
@@ -64,20 +68,20 @@ def train(key: Array, texts: Rows, surface: Array, recipe: Recipe) -> Any:
     return jax.lax.scan(step, (params, tx.init(params)), jnp.arange(recipe.steps))[0][0]
 
 
-def bits(params: Any, texts: Rows, surface: Array, recipe: Recipe, block: int = 64) -> Array:
-    """(n,) bits per byte of each text, the mark after it included."""
+def cost(params: Any, texts: Rows, surface: Array, recipe: Recipe, block: int = 64) -> Array:
+    """(n,) bits of each text, the mark after it included; byte_texts.per_byte divides their sum by the bytes."""
     net = network(recipe, texts.ids.shape[1] - 1)
     rows = tuple(map(jnp.asarray, texts))
 
     def of_text(one):
         ids, after, counted, face = (x[None] for x in one)
-        return jnp.sum(losses(net, params, ids, after, counted, face)) / (jnp.sum(counted) * jnp.log(2))
+        return jnp.sum(losses(net, params, ids, after, counted, face)) / jnp.log(2)
 
     return jax.lax.map(of_text, (*rows, surface), batch_size=block)
 
 
 def greedy(params: Any, surface: Array, recipe: Recipe, longest: int) -> Array:
-    """(B, longest) the most probable symbol at each place, after which comes the next; marks after the end."""
+    """(B, longest) the most probable symbol at each place, given those before it; marks after the end."""
     return beam(params, surface, recipe, longest, 1)[0][:, 0]
 
 

@@ -20,7 +20,12 @@ ACTIVATIONS = {
 
 
 class Sizes(NamedTuple):
-    """The sizes of a BERT encoder; activation: a name of ACTIVATIONS; epsilon: of the normalisation."""
+    """The sizes of a BERT encoder.
+
+    vocabulary, positions, types: rows of the embeddings of tokens, places and segments
+    width, layers, heads, hidden: units of a token, layers, heads of attention, units of the hidden layers
+    activation: a name of ACTIVATIONS; epsilon: of the normalisation
+    """
 
     vocabulary: int
     positions: int
@@ -84,8 +89,8 @@ def init(key: Array, sizes: Sizes) -> Any:
     return Bert(sizes).init(key, ids, jnp.ones((1, 2), bool))["params"]
 
 
-class Skipped(nn.Module):
-    """Rows (n, S) -> (n, out): a hidden layer of GELU units with dropout, and a linear map beside it."""
+class PerceptronWithSkip(nn.Module):
+    """Rows (n, S) -> (n, out): a linear map, and beside it a layer of `hidden` GELU units with dropout, if not 0."""
 
     hidden: int
     out: int
@@ -93,9 +98,12 @@ class Skipped(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, training: bool) -> Array:
-        hidden = nn.gelu(nn.Dense(self.hidden, kernel_init=uniform, name="hidden")(x))
-        hidden = nn.Dropout(self.dropout, deterministic=not training)(hidden)
-        return nn.Dense(self.out, kernel_init=uniform, name="out")(hidden) + nn.Dense(self.out, name="skip")(x)
+        found = nn.Dense(self.out, kernel_init=uniform, name="skip")(x)
+        if self.hidden:
+            hidden = nn.gelu(nn.Dense(self.hidden, kernel_init=uniform, name="hidden")(x))
+            hidden = nn.Dropout(self.dropout, deterministic=not training)(hidden)
+            found = found + nn.Dense(self.out, kernel_init=uniform, name="out")(hidden)
+        return found
 
 
 class Block(nn.Module):
