@@ -54,7 +54,7 @@ def test_the_dimensions_are_those_of_a_double_loop(rows):
     ],
 )
 def test_outputs_that_are_alike_up_to_their_length_and_sign_are_a_collapse(rows, collapsed):
-    rows = np.float32(rows)
+    rows = np.asarray(rows, np.float32)
     truth: Any = np.arange(len(rows))
     assert metrics.judged(jnp.asarray(rows), jnp.asarray(rows), truth)["collapsed"] == collapsed
 
