@@ -27,9 +27,7 @@ def get_config(arg: str = "fixture") -> ConfigDict:
     del config.data, config.losses.blur, config.targets
 
     config.train.steps = 400 if arg == "fixture" else 1200
-    config.train.batch_size = (
-        128 if arg == "fixture" else 256
-    )  # pairs per step; InfoNCE compares each with the others of its microbatch
+    config.train.batch_size = 128 if arg == "fixture" else 256  # pairs per step
     config.train.learning_rate = 3e-3
     config.train.weight_decay = 1e-2  # at 0, it learned the training pairs more and others less
     config.train.warmup_epochs = 30
@@ -64,7 +62,7 @@ def get_config(arg: str = "fixture") -> ConfigDict:
     config.interaction.messages = 32 if arg == "fixture" else 128
 
     config.losses.text = ConfigDict()
-    config.losses.text.kind = "infonce"  # "infonce": find the target among those of the batch; "cosine": its direction
+    config.losses.text.kind = "infonce"  # "infonce": find the target in the microbatch; "cosine": its direction
     config.losses.text.temperature = 0.05  # of infonce, which divides cosines by it
     config.losses.text.adapter = False  # True: a map of the targets is trained along, a defect: all becomes one vector
     config.losses.occupancy.on = True
