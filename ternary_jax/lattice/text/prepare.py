@@ -59,7 +59,10 @@ def summary(prepared: Prepared) -> str:
     if about["cut"]:
         lines.append(f"{about['cut']:,} texts were longer than {about['longest']} tokens and were cut")
     if unused := int(np.sum(prepared.split == splits.UNUSED)):
-        lines.append(f"{unused:,} pairs are unused, as their group or a text of theirs is in a test or validation pair")
+        lines.append(
+            f"{unused:,} unused pair{'s' * (unused > 1)}: of the group of a test pair, or with a text of a test or "
+            "validation pair"
+        )
     return "\n".join(lines)
 
 
