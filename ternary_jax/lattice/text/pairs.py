@@ -180,13 +180,13 @@ def _vectors(arrays: Any, columns: Columns) -> Pairs:
             raise ConfigError(
                 f"there is no array {name!r}, there are {', '.join(arrays)}: name them by --left, --right and --group"
             )
-    left, right = (_numbers(arrays, name) for name in (columns.left, columns.right))
+    left, right = (_matrix(arrays, name) for name in (columns.left, columns.right))
     if left.ndim != 2 or right.ndim != 2:
         raise ConfigError(f"the shapes of the arrays are {left.shape} and {right.shape}: give (n, width) for both")
     return Pairs(left, right, [f"{name}" for name in arrays[columns.group]] if columns.group else [])
 
 
-def _numbers(arrays: Any, name: str) -> np.ndarray:
+def _matrix(arrays: Any, name: str) -> np.ndarray:
     """An array as float32, where what is too large is infinite; a ConfigError where it holds no numbers."""
     try:
         values = np.asarray(arrays[name])

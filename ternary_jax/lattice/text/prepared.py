@@ -21,7 +21,9 @@ from ternary_jax.workdir import files
 FORMAT = 1
 SIDES = ("left", "right")
 VECTORS = ("left", "right", "meaning")
-LOSS = 1e-3  # of the length of a row: the most that float16 may change; it rounds ordinary numbers by at most 5e-4
+ROUNDING = (
+    1e-3  # the most that float16 may change a row, as a share of its length; ordinary rows change by 5e-4 at most
+)
 
 
 class Prepared(NamedTuple):
@@ -83,7 +85,7 @@ def part(corpus: Prepared, number: int) -> np.ndarray:
 def write(path: Path, prepared: Prepared, small: bool = False) -> None:
     """Write the file, the same bytes for the same content.
 
-    Vectors are written in float16, or in float32 where float16 would change a row by more than LOSS of its length, as
+    Vectors are written in float16, or in float32 where float16 would change a row by more than ROUNDING of its length, as
     it does beyond 65,504. Values that are not finite are a ConfigError.
     small: vectors as bytes, bases in float16, compressed, and no texts.
     """
@@ -158,11 +160,11 @@ def as_bytes(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _as_half(values: np.ndarray) -> np.ndarray:
-    """The values in float16, or as they are where that changes a row by more than LOSS of its length."""
+    """The values in float16, or as they are where that changes a row by more than ROUNDING of its length."""
     with np.errstate(over="ignore"):
         half = values.astype(np.float16)
     changed, lengths = (np.linalg.norm(x.astype(np.float64), axis=1) for x in (half - values, values))
-    return half if np.all(changed <= LOSS * lengths) else values.astype(np.float32)
+    return half if np.all(changed <= ROUNDING * lengths) else values.astype(np.float32)
 
 
 def _check_finite(path: Path, prepared: Prepared) -> None:

@@ -35,7 +35,7 @@ def fit(kind: str, vectors: np.ndarray, cells: int) -> Projection:
     d = vectors.shape[1]
     mean = vectors.mean(0, dtype=np.float64)
     if np.all(vectors == vectors[:1]):
-        raise ConfigError(f"--pairs has {len(vectors)} training pairs with equal vectors: give pairs that differ")
+        raise ConfigError(f"--pairs has {len(vectors)} training pairs, all with the same vector on a side: give others")
     if kind == "orthogonal":
         basis = targets.orthogonal(0, max(d, cells))[:d, :cells].astype(np.float64)
     elif d <= cells:

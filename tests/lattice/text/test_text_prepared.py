@@ -105,7 +105,7 @@ def test_vectors_that_halves_do_not_hold_are_written_as_they_are(tmp_path, row, 
     prepared.write(tmp_path / "large.npz", wanted)
     with np.load(tmp_path / "large.npz") as arrays:
         assert (arrays["right"].dtype, arrays["left"].dtype) == (dtype, np.float16)
-    bound = prepared.LOSS * np.linalg.norm(wanted.right.astype(float), axis=1) * (dtype == np.float16)
+    bound = prepared.ROUNDING * np.linalg.norm(wanted.right.astype(float), axis=1) * (dtype == np.float16)
     found = prepared.read(tmp_path / "large.npz").right
     assert np.all(np.linalg.norm(found.astype(float) - wanted.right, axis=1) <= bound)
 
