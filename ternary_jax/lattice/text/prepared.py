@@ -85,8 +85,8 @@ def part(corpus: Prepared, number: int) -> np.ndarray:
 def write(path: Path, prepared: Prepared, small: bool = False) -> None:
     """Write the file, the same bytes for the same content.
 
-    Vectors are written in float16, or in float32 where float16 would change a row by more than ROUNDING of its length, as
-    it does beyond 65,504. Values that are not finite are a ConfigError.
+    Each array of vectors is written in float16, or in float32 where float16 would change one of its rows by more than
+    ROUNDING of the length of that row, as it does beyond 65,504. Values that are not finite are a ConfigError.
     small: vectors as bytes, bases in float16, compressed, and no texts.
     """
     _check_finite(path, prepared)
