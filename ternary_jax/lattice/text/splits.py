@@ -1,4 +1,4 @@
-"""Which pairs are trained on and which judge: by the hash of a group, so that no text is on both sides.
+"""Training, validation and test pairs: by the hash of a group, and no text of one part is on any side of another part.
 
 The order of groups is that of the SHA-256 of their names, which does not depend on the order of a file.
 """
@@ -31,40 +31,43 @@ def first(group: list[str], right_of: Any, most: int) -> np.ndarray:
     return np.sort(np.array(found))
 
 
-def split(group: list[str], left_of: Any, right_of: Any, test: int, validation: float) -> np.ndarray:
+def split(group: list[str], left_id: Any, right_id: Any, test: int, validation: float) -> np.ndarray:
     """(n,) int8: TRAIN, VALIDATION, TEST or UNUSED for each pair.
 
-    The first groups give one pair each, with targets that differ, until there are `test`; their other pairs are unused,
-    as are pairs of other groups with a side that a test pair has. `validation` is the share of the groups after these,
-    and at least two groups; 0: none.
+    left_id, right_id: (n,) numbers of the texts in one space: the same text has the same number on both sides. For
+    vectors, each side has numbers of its own, and no number is on both sides.
+
+    The first groups give one test pair each, with targets that differ, until there are `test`; their other pairs are
+    unused. `validation` is the share of the groups after these, and at least two groups; 0: none. The other groups
+    are for training. A validation pair with a text of a test pair on either side is unused, and so is a training pair
+    with a text of a test or a validation pair.
     """
     members, names = _members(group), order(group)
-    found, targets = np.full(len(group), TRAIN, np.int8), set()
-    rest = names
-    while rest and len(targets) < test:
-        name, *rest = rest
-        found[members[name]] = UNUSED
-        chosen = next((k for k in members[name] if int(right_of[k]) not in targets), None)
+    sides = [{int(left), int(right)} for left, right in zip(left_id, right_id, strict=True)]
+    found, targets, used = np.full(len(group), UNUSED, np.int8), set(), 0
+    while used < len(names) and len(targets) < test:
+        chosen = next((k for k in members[names[used]] if int(right_id[k]) not in targets), None)
         if chosen is not None:
             found[chosen] = TEST
-            targets.add(int(right_of[chosen]))
-    lefts = {int(left_of[k]) for k in np.flatnonzero(found == TEST)}
-    chosen_by = max(round(validation * len(rest)), 2) if validation else 0
-    for number, name in enumerate(rest):
-        for k in members[name]:
-            if int(right_of[k]) in targets or int(left_of[k]) in lefts:
-                found[k] = UNUSED
-            elif number < chosen_by:
-                found[k] = VALIDATION
-    for what, value in (("test", TEST), ("validation", VALIDATION), ("training", TRAIN)):
-        if value == VALIDATION and not validation:
-            continue
-        if np.sum(found == value) < 2:
+            targets.add(int(right_id[chosen]))
+        used += 1
+    end = used + (max(round(validation * (len(names) - used)), 2) if validation else 0)
+    for part, groups in ((VALIDATION, names[used:end]), (TRAIN, names[end:])):
+        held_out = set().union(*(sides[k] for k in np.flatnonzero(found != UNUSED)))
+        for k in (k for name in groups for k in members[name]):
+            found[k] = UNUSED if sides[k] & held_out else part
+    _check(found, test, len(names), bool(validation))
+    return found
+
+
+def _check(found: np.ndarray, test: int, groups: int, validation: bool) -> None:
+    """Raise a ConfigError if a part has fewer than two pairs."""
+    for what, part in (("test", TEST), ("validation", VALIDATION), ("training", TRAIN)):
+        if np.sum(found == part) < 2 and (validation or part != VALIDATION):
             raise ConfigError(
-                f"--test={test} of {len(names):,} groups leaves fewer than two {what} pairs: give another number, or "
+                f"--test={test} of {groups:,} groups leaves fewer than two {what} pairs: give another number, or "
                 "more groups"
             )
-    return found
 
 
 def _members(group: list[str]) -> dict[str, list[int]]:

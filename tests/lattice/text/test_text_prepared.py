@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ternary_jax.errors import ConfigError, RunError
-from ternary_jax.lattice.text import prepared
+from ternary_jax.lattice.text import prepared, splits
 from ternary_jax.lattice.text.projection import Projection
 
 RNG = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def test_what_is_written_is_read_with_vectors_as_halves(file):
 
 
 def test_a_small_file_has_the_error_that_is_stated(tmp_path):
-    prepared.write(tmp_path / "small.npz", CORPUS._replace(texts=([], [])), small=True)
+    prepared.write(tmp_path / "small.npz", CORPUS, small=True)
     found = prepared.read(tmp_path / "small.npz")
     assert_same(found, CORPUS._replace(texts=([], [])), tolerance=1e-3)
     for name in ("left", "right", "meaning"):
@@ -89,6 +89,54 @@ def test_a_corpus_of_vectors_has_no_texts_and_no_meanings(tmp_path):
     found = prepared.read(tmp_path / "vectors.npz")
     assert found.texts == ([], [])
     assert found.meaning.shape == (0, 6)
+
+
+@pytest.mark.parametrize(
+    ("row", "dtype"),
+    [
+        ([1, 1e5, 0, 0, 0, 0], np.float32),
+        ([1e30, 3e38, 0, 0, 0, 0], np.float32),
+        ([1e-8, 2e-8, 0, 0, 0, 0], np.float32),
+        ([6e4, 1e-8, 0, 0, 0, 0], np.float16),
+    ],
+)
+def test_vectors_that_halves_do_not_hold_are_written_as_they_are(tmp_path, row, dtype):
+    wanted = CORPUS._replace(right=np.array([row, [1, 2, 3, 4, 5, 6], [0] * 6], np.float32))
+    prepared.write(tmp_path / "large.npz", wanted)
+    with np.load(tmp_path / "large.npz") as arrays:
+        assert (arrays["right"].dtype, arrays["left"].dtype) == (dtype, np.float16)
+    bound = prepared.ROUNDING * np.linalg.norm(wanted.right.astype(float), axis=1) * (dtype == np.float16)
+    found = prepared.read(tmp_path / "large.npz").right
+    assert np.all(np.linalg.norm(found.astype(float) - wanted.right, axis=1) <= bound)
+
+
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"right": np.full((3, 6), np.inf, np.float32)}, "right"),
+        ({"meaning": np.full((4, 6), np.nan, np.float32)}, "meaning"),
+        ({"back": CORPUS.back._replace(gain=np.float32(np.nan))}, "gain of back"),
+    ],
+)
+def test_what_is_not_finite_is_not_written(tmp_path, small, changes, name):
+    with pytest.raises(ConfigError, match=rf"a.npz is not written, as {name} has a NaN or an infinity: give pairs of"):
+        prepared.write(tmp_path / "a.npz", CORPUS._replace(**changes), small)
+    assert not (tmp_path / "a.npz").exists()
+
+
+def test_parts_of_a_corpus_are_those_of_their_definitions():
+    np.testing.assert_allclose(prepared.targets(CORPUS), CORPUS.right - CORPUS.back.mean, rtol=1e-6)
+    np.testing.assert_array_equal(prepared.centred(CORPUS, CORPUS.right), prepared.targets(CORPUS))
+    corpus = CORPUS._replace(about={"face": [4, 1]})
+    rows = (CORPUS.left - CORPUS.onto.mean) @ CORPUS.onto.basis * CORPUS.onto.gain
+    assert prepared.faces(corpus).shape == (4, 1, 4)
+    np.testing.assert_allclose(prepared.faces(corpus)[:, 0], rows, rtol=1e-5)
+    np.testing.assert_array_equal(prepared.on_face(corpus, CORPUS.left[2:]), prepared.faces(corpus)[2:])
+    assert prepared.part(CORPUS, splits.TRAIN).tolist() == [[0, 0], [1, 1]]
+    assert prepared.part(CORPUS, splits.TEST).tolist() == [[3, 0]]
+    found = (prepared.targets(corpus), prepared.faces(corpus), prepared.part(corpus, splits.TEST))
+    assert [array.dtype for array in found] == [np.float32, np.float32, np.int32]
 
 
 def test_a_flipped_bit_is_refused_or_changes_nothing(file):

@@ -72,6 +72,6 @@ def test_on_a_larger_face_distances_are_kept(kind):
 
 
 def test_equal_vectors_are_refused():
-    sentence = r"^--pairs has 5 equal vectors on a side to train on: give pairs that differ$"
+    sentence = r"^--pairs has 5 training pairs, all with the same vector on a side: give others$"
     with pytest.raises(ConfigError, match=sentence):
         projection.fit("pca", np.ones((5, 3), np.float32), 2)

@@ -1,6 +1,7 @@
 """Splits of pairs by their groups: what no side may share, and what does not depend on the order of a file."""
 
 import hashlib
+import itertools
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.text import splits
 
-# group, left and right side of each pair, of which many occur more than once
+# group, left and right side of each pair, of which many occur more than once, on both sides
 TABLES = st.lists(st.tuples(*(st.integers(0, most) for most in (15, 25, 25))), min_size=12, max_size=50)
 
 
@@ -27,20 +28,30 @@ def split(table, test, validation=0.3):
         raise
 
 
+def texts(rows):
+    return {text for row in rows for text in row[1:]}
+
+
 @given(TABLES, st.integers(2, 6))
-def test_no_group_and_no_text_is_on_both_sides(table, test):
+def test_no_group_and_no_text_is_in_two_parts(table, test):
+    """A text counts on either side: the right side of a test pair is no left side of a training pair."""
     found = split(table, test)
-    judged = [table[k] for k in np.flatnonzero(found == splits.TEST)]
-    for part in (splits.TRAIN, splits.VALIDATION):
-        others = [table[k] for k in np.flatnonzero(found == part)]
-        for side in range(3):
-            assert not {row[side] for row in judged} & {row[side] for row in others}
-    groups = [{table[k][0] for k in np.flatnonzero(found == part)} for part in (splits.TRAIN, splits.VALIDATION)]
-    assert not groups[0] & groups[1]
+    parts = [[table[k] for k in np.flatnonzero(found == part)] for part in range(3)]
+    for one, other in itertools.combinations(parts, 2):
+        assert not {row[0] for row in one} & {row[0] for row in other}
+        assert not texts(one) & texts(other)
+
+
+def test_a_text_that_changes_sides_leaves_the_training_pairs():
+    """Of groups in the order of their hashes: 2 test, 2 validation and 4 training pairs, of which two are left out."""
+    group = splits.order([f"{k}" for k in range(8)])
+    left, right = [0, 2, 4, 6, 8, 7, 12, 14], [1, 3, 5, 7, 0, 11, 13, 15]
+    parts = [splits.TEST] * 2 + [splits.VALIDATION] * 2 + [splits.UNUSED] * 2 + [splits.TRAIN] * 2
+    assert splits.split(group, left, right, 2, 0.1).tolist() == parts
 
 
 @given(TABLES, st.integers(2, 6))
-def test_a_group_gives_one_pair_to_judge_by_and_targets_differ(table, test):
+def test_a_group_gives_one_test_pair_and_targets_differ(table, test):
     judged = [table[k] for k in np.flatnonzero(split(table, test) == splits.TEST)]
     assert len({row[0] for row in judged}) == len({row[2] for row in judged}) == len(judged) <= test
 
@@ -48,9 +59,10 @@ def test_a_group_gives_one_pair_to_judge_by_and_targets_differ(table, test):
 @given(TABLES, st.integers(2, 6))
 def test_a_pair_is_unused_only_for_a_reason(table, test):
     found = split(table, test)
-    judged = [table[k] for k in np.flatnonzero(found == splits.TEST)]
+    judged, chosen = ([table[k] for k in np.flatnonzero(found == part)] for part in (splits.TEST, splits.VALIDATION))
     for k in np.flatnonzero(found == splits.UNUSED):
-        assert any(table[k][side] in {row[side] for row in judged} for side in range(3))
+        of_test = table[k][0] in {row[0] for row in judged}
+        assert of_test or texts([table[k]]) & texts(judged + chosen)
 
 
 @given(TABLES, st.integers(2, 6), st.randoms(use_true_random=False))

@@ -102,6 +102,11 @@ MESSAGES = [
     ({"hidden_act": "swish"}, r"has hidden_act='swish': give an encoder with gelu, gelu_new, .*relu$"),
     ({"hidden_size": 0}, r"config.json has hidden_size=0, which has to be a positive whole number: put back"),
     ({"num_hidden_layers": "2"}, r"num_hidden_layers='2', which has to be a positive whole number: put back"),
+    ({"num_hidden_layers": True}, r"num_hidden_layers=True, which has to be a positive whole number: put back"),
+    ({"layer_norm_eps": "1e-12"}, r"layer_norm_eps='1e-12', which has to be a number above 0 and below 1: put back"),
+    ({"layer_norm_eps": None}, r"layer_norm_eps=None, which has to be a number above 0 and below 1: put back"),
+    ({"layer_norm_eps": float("nan")}, r"layer_norm_eps=nan, which has to be a number above 0 and below 1: put back"),
+    ({"layer_norm_eps": 0.0}, r"layer_norm_eps=0.0, which has to be a number above 0 and below 1: put back"),
     ({"num_attention_heads": 5}, r"hidden_size=12, which has to be a multiple of num_attention_heads=5: put back"),
     ({"vocab_size": 20}, r"tokenizer.json has a token of the number \d+, and config.json has vocab_size=20: put back"),
     ({"intermediate_size": 21}, r"intermediate.dense.weight has the shape \(20, 12\), and config.json says \(21, 12\)"),
@@ -147,6 +152,18 @@ def test_a_missing_or_damaged_file_is_refused(folder, name, content, sentence):
     if content is not None:
         (folder / name).write_text(content)
     assert re.search(sentence, refused(folder))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "name", ["embeddings.word_embeddings.weight", "encoder.layer.1.output.dense.bias", "embeddings.LayerNorm.weight"]
+)
+def test_weights_that_are_not_finite_are_refused(folder, name, value):
+    small_teacher.write(folder)
+    arrays = load_file(folder / "model.safetensors")
+    arrays[name].flat[-1] = value
+    save_file(arrays, folder / "model.safetensors")
+    assert f"{name} of model.safetensors has a NaN or an infinity: put back the files that belong" in refused(folder)
 
 
 def test_two_poolings_at_once_are_refused(folder):
