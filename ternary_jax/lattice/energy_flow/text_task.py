@@ -14,7 +14,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from ternary_jax.config.keys import choice, flag, integer, real, text
@@ -125,21 +124,19 @@ def _corpus(static: Any) -> prepared.Prepared:
 
 
 def _data(static: Any, corpus: prepared.Prepared) -> dict[str, Any]:
-    """inputs; vectors (rights, e), centred; pairs of each part, (n, 2): rows of these two.
+    """inputs; vectors (rights, e), centred; back: their projection; pairs of each part, (n, 2): rows of the first two.
 
     inputs: faces (lefts, height, width), or where an encoder is trained along, symbols (lefts, longest + 1)
     """
     if static.data.encoder == "bytes":
         inputs = byte_texts.rows(corpus.texts[0], static.data.longest).ids
     else:
-        faces = np.asarray(projection.onto(corpus.onto, corpus.left), np.float32)
-        inputs = faces.reshape(-1, static.lattice.height, static.lattice.width)
-    pairs = np.stack([corpus.left_of, corpus.right_of], 1).astype(np.int32)
+        inputs = prepared.faces(corpus)
     return {
         "inputs": inputs,
-        "vectors": corpus.right - corpus.back.mean[None],
+        "vectors": prepared.targets(corpus),
         "back": corpus.back,
-        **{name: pairs[corpus.split == part] for name, part in PARTS.items()},
+        **{name: prepared.part(corpus, part) for name, part in PARTS.items()},
     }
 
 
@@ -237,7 +234,7 @@ def _sizes(static: Any, corpus: prepared.Prepared) -> int:
 
 
 def _notes(static: Any, corpus: prepared.Prepared, size: int) -> tuple[str, ...]:
-    test = jnp.asarray(corpus.right[corpus.right_of[corpus.split == splits.TEST]] - corpus.back.mean[None])
+    test = jnp.asarray(prepared.targets(corpus)[prepared.part(corpus, splits.TEST)[:, 1]])
     own, wide = float(metrics.pair_cosine(test)), float(metrics.dimensions(test))
     linear = not static.model.content and static.model.energy == "multiply" and static.data.encoder == "prepared"
     linear = linear and (static.interaction.linear or static.interaction.kind == "none")

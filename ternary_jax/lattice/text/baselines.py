@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from ternary_jax.lattice.text import losses, metrics, projection, splits
+from ternary_jax.lattice.text import prepared as corpora
 from ternary_jax.lattice.text.models import PerceptronWithSkip
 from ternary_jax.lattice.text.prepared import Prepared
 
@@ -38,17 +39,13 @@ class Judge(NamedTuple):
     prepared: Prepared
 
 
-def judge(prepared: Prepared) -> Judge:
+def judge(corpus: Prepared) -> Judge:
     """A corpus as its models see it."""
-    x, y = (
-        np.asarray(projection.onto(side, values))
-        for side, values in ((prepared.onto, prepared.left), (prepared.back, prepared.right))
-    )
-    sides: list[Side] = []
-    for part in (splits.TRAIN, splits.VALIDATION, splits.TEST):
-        rows = np.flatnonzero(prepared.split == part)
-        sides.append(Side(x[prepared.left_of[rows]], y[prepared.right_of[rows]], prepared.right_of[rows]))
-    return Judge(sides[0], sides[1], sides[2], prepared.right - prepared.back.mean, prepared)
+    x = corpora.faces(corpus).reshape(len(corpus.left), -1)
+    y = np.asarray(projection.onto(corpus.back, corpus.right))
+    parts = [corpora.part(corpus, part) for part in (splits.TRAIN, splits.VALIDATION, splits.TEST)]
+    sides = [Side(x[left], y[right], right) for left, right in (rows.T for rows in parts)]
+    return Judge(sides[0], sides[1], sides[2], corpora.targets(corpus), corpus)
 
 
 def scores(of: Judge, outputs: Any, side: str = "test") -> dict[str, float]:
