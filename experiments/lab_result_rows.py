@@ -253,10 +253,10 @@ def flows(found: Mapping[str, Any]) -> list[Row]:
 
 def texts(found: Mapping[str, Any]) -> list[Row]:
     """Median and worst seed of each row of the flows between texts, and bits per byte of its decoder."""
-    names = ("recall_1", "recall_10", "median_rank", "cosine", "recall_1_of_all", "recall_10_of_all", "pair_cosine")
+    names = ("recall_1", "recall_10", "median_rank", "cosine", "recall_1_of_all", "recall_10_of_all", "dimensions")
     lines: list[Row] = [["row", *names, "CPU s of a seed", "parameters"]]
     for name, row in found["rows"].items():
-        cells = [two(row["metrics"][key], max if key in ("median_rank", "pair_cosine") else min) for key in names]
+        cells = [two(row["metrics"][key], max if key == "median_rank" else min) for key in names]
         spent, size = (f"{row[key]:,.0f}" if key in row else "" for key in ("cpu_s", "parameters"))
         lines.append([name, *cells, spent, size])
     for name, costs in found.get("decoder", {}).get("bits_per_byte", {}).items():

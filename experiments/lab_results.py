@@ -125,7 +125,7 @@ SECTIONS: dict[str, Section] = {
     ),
     "text_chatterbot": Section(
         "Flows between texts: the small corpus of the package",
-        "text_flows.py level flows flows_still flows_frozen flows_without_cells flows_cosine flows_adapter",
+        "text_flows.py level flows flows_still flows_frozen flows_without_cells flows_cosine flows_bent flows_adapter",
         "Of 128 pairs that were never trained on; chance of recall is 1 and 10 of 128, and of all 1 and 10 of 512.",
         texts,
     ),
