@@ -73,7 +73,8 @@ def test_texts_are_marks_and_bytes():
 def test_one_position_at_a_time_is_the_whole_text_at_once():
     params, net = trained()
     ids = jnp.asarray(byte_texts.rows(TEXTS, LONGEST).ids)
-    at_once, past = net.apply(params, ids, SURFACE), net.apply(params, SURFACE, method="start")
+    at_once = jax.jit(net.apply)(params, ids, SURFACE)
+    past = jax.jit(lambda face: net.apply(params, face, method="start"))(SURFACE)
     step = jax.jit(lambda symbol, past, t: net.apply(params, symbol, past, t, method="next_byte"))
     for t in range(LONGEST):
         logits, past = step(ids[:, t], past, t)
