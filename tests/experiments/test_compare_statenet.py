@@ -15,7 +15,10 @@ from ternary_jax.vae.controllers import corrections, statenet
 
 @pytest.mark.slow
 def test_a_replayed_course_reproduces_the_run_that_it_was_recorded_from(monkeypatch):
-    """The recorded course of one run, replayed as schedules, gives the R and metrics of the run with StateNet."""
+    """The recorded course of one run, replayed as schedules, gives the R and metrics of the run with StateNet.
+
+    That all knobs of a course change a run is tested in test_meta_train_statenet.py.
+    """
     monkeypatch.setitem(programs.SPACES, 5, 2)
     monkeypatch.setattr(programs, "RENEWALS", 6)
     monkeypatch.setattr(compare_statenet, "RECORDED", [1])
@@ -27,11 +30,9 @@ def test_a_replayed_course_reproduces_the_run_that_it_was_recorded_from(monkeypa
     course = compare_statenet.course_of(by_net)
     assert all(len(x) == 6 and len({*x}) > 1 for x in course.values())
     by_course = compare_statenet.Arm("schedules", {}, None, functools.partial(compare_statenet.replayed, course))
-    nothing = by_course._replace(rows=functools.partial(compare_statenet.replayed, {k: [0.0] * 6 for k in course}))
-    found, after, without = (compare_statenet.outcomes(arm, [1], points=6) for arm in (by_net, by_course, nothing))
+    found, after = (compare_statenet.outcomes(arm, [1], points=6) for arm in (by_net, by_course))
     for name, x in found.items():
         np.testing.assert_allclose(after[name], x, rtol=1e-3, err_msg=name)
-    assert abs(without["R"][0] - found["R"][0]) > 10 * abs(after["R"][0] - found["R"][0])
 
 
 def test_a_part_of_a_course_is_c_and_sigma_or_the_rest():

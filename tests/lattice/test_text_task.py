@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ternary_jax import workdir
 from ternary_jax.config import load_config, split
 from ternary_jax.control.chain import Controls
-from ternary_jax.engine import assembly
+from ternary_jax.engine import assembly, host
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.energy_flow import flow, text_task
@@ -169,14 +170,10 @@ def test_an_encoder_of_bytes_reads_a_text_up_to_its_end(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_short_training_finds_what_it_was_never_shown(tmp_path):
-    from ternary_jax.engine import host
-
-    config = load_config(CONFIG, {"train.steps": 150, "evaluate.cheap_every": 50, "checkpoint.every": 150})
+def test_a_short_training_finds_what_it_was_never_shown(tmp_path, compiled_soon):
+    config = load_config(CONFIG, {"train.steps": 100, "evaluate.cheap_every": 50, "checkpoint.every": 100})
     host.run(config, tmp_path / "run")
-    import ternary_jax
-
-    row = ternary_jax.workdir.open(tmp_path / "run").rows(0)
+    row = workdir.open(tmp_path / "run").rows(0)
     assert row["recall_10"][-1] > 0.4  # chance: 10 of 128
     assert abs(row["pair_cosine"][-1]) < 0.05
     assert row["collapsed"][-1] == 0
