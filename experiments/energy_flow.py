@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import lab
 import numpy as np
-from lab_energy_flow import CONFIG, FREE, WIDTH, reached, rounded, shown, train
+from lab_energy_flow import CONFIG, FREE, WIDTH, parser, reached, rounded, shown, train
 from lab_energy_flow_rows import ROWS, Row
 
 from ternary_jax import terminal
@@ -47,10 +47,7 @@ STAYS = FREE | {
 
 def main() -> None:
     """Train and measure the named rows, print them and write the results."""
-    parser = lab.parser(__doc__, seeds=5)
-    parser.add_argument("rows", nargs="*", metavar="ROW", choices=[*OTHERS, *ROWS, []], help="see above")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change to all rows, to try")
-    given = parser.parse_args()
+    given = parser(__doc__, [*OTHERS, *ROWS]).parse_args()
     if not given.rows:
         print("\n".join([*OTHERS, *ROWS]))
         return

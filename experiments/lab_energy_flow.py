@@ -1,5 +1,6 @@
 """What the experiments with the energy-flow lattice share: runs of all seeds in one program, and their figures."""
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +40,14 @@ class Seeds(NamedTuple):
     history: list[dict[str, list[float]]]
     steps: int
     parameters: int
+
+
+def parser(doc: str | None, names: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of an experiment whose arguments are names of rows."""
+    made = lab.parser(doc, seeds=5)
+    made.add_argument("rows", nargs="*", metavar="ROW", choices=[*names, []], help="see above")
+    made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change to all rows, to try")
+    return made
 
 
 def train(config: Any, name: str, params: Any = None, watched: str = "r2") -> Seeds:

@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import lab
 import numpy as np
-from lab_energy_flow import rounded, shown, train
+from lab_energy_flow import parser, rounded, shown, train
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config
@@ -65,11 +65,9 @@ LONGEST = 160  # bytes of a target that the decoder reads and writes
 
 def main() -> None:
     """Train and measure the named rows, print them and write the results."""
-    parser = lab.parser(__doc__, seeds=5)
-    parser.add_argument("--pairs", type=Path, default=FIXTURE, metavar="FILE", help="default: the small corpus")
-    parser.add_argument("rows", nargs="*", metavar="ROW", choices=[*OTHERS, *ROWS, []], help="see above")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change to all rows, to try")
-    given = parser.parse_args()
+    made = parser(__doc__, [*OTHERS, *ROWS])
+    made.add_argument("--pairs", type=Path, default=FIXTURE, metavar="FILE", help="default: the small corpus")
+    given = made.parse_args()
     if not given.rows:
         print("\n".join([*OTHERS, *ROWS]))
         return

@@ -40,7 +40,7 @@ def ranks(outputs: Array, candidates: Array, truth: Array, numbers: Array) -> Ar
 
 
 def judged(outputs: Array, candidates: Array, truth: Array) -> dict[str, Any]:
-    """All metrics of outputs: the ranks are those among their own targets, and with `_of_all` among all candidates."""
+    """All metrics of outputs. Ranks are among the targets of these outputs, and with `_of_all` among all candidates."""
     own = candidates[truth]
     found = {"cosine": cosine(outputs, own), **retrieval(outputs, own, jnp.arange(len(truth)), truth)}
     of_all = retrieval(outputs, candidates, truth, jnp.arange(len(candidates)))

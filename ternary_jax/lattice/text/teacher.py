@@ -1,7 +1,7 @@
 """What a sentence encoder makes of texts: two vectors each, in batches of texts of about one length.
 
 `meaning` is the encoder's own vector. `words` is the mean of the embeddings of the tokens before the first layer, which
-knows nothing of the other tokens: a cheap input, from which the meaning cannot be copied.
+does not depend on their order: a cheap input, from which the meaning cannot be copied.
 """
 
 import functools
