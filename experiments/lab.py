@@ -124,20 +124,23 @@ class Chunk:
     def __init__(self, config: Any):
         task, static, hypers = assemble(config)
         self.length = plan(task, static).chunk
-        self.init, chunk = program.make_train(task, static)
-        self.hypers, self.shared = jax.device_put(hypers), chunk.shared
-        abstract = jax.eval_shape(self.init, self.hypers)
-        self.lowered = chunk.program.lower(abstract, jnp.int32(0), self.hypers, *self.shared)
-        self.compiled: Any = None
+        self.init, self.chunk = program.make_train(task, static)
+        self.hypers = jax.device_put(hypers)
+        inputs = self.chunk.inputs(jax.eval_shape(self.init, self.hypers), self.hypers)
+        self.lowered, self.compiled = self.chunk.program.lower(*inputs), None
 
     def compile(self) -> Any:
         """The compiled program."""
         self.compiled = self.compiled or self.lowered.compile(host.CHUNK_COMPILER_OPTIONS)
         return self.compiled
 
+    def advance(self, state: Any, k: int) -> tuple[Any, program.Report]:
+        """The state after chunk k, and its report; the given state is donated."""
+        return self.chunk._replace(program=self.compile())(state, k * self.length, self.hypers)
+
     def step(self, state: Any, k: int) -> Any:
         """The state after chunk k; the given state is donated."""
-        return self.compile()(state, jnp.int32(k * self.length), self.hypers, *self.shared)[0]
+        return self.advance(state, k)[0]
 
     def timed(self, k: int = 0) -> Callable[[], float]:
         """A function that returns the seconds of chunk k, each time from the same state."""

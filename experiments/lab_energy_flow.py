@@ -59,11 +59,12 @@ def train(config: Any, name: str, params: Any = None, watched: str = "r2") -> Se
     state = chunk.init(chunk.hypers)
     if params is not None:
         state = state._replace(params=jax.tree.map(jnp.copy, params))  # a chunk donates its state
-    program, total, seeds = chunk.compile(), config.train.steps, config.runs
+    total, seeds = config.train.steps, config.runs
+    chunk.compile()
     spent, curve, history = 0.0, [], []
     for k in range(total // chunk.length):
         begun = time.process_time()
-        state, report = program(state, jnp.int32(k * chunk.length), chunk.hypers, *chunk.shared)
+        state, report = chunk.advance(state, k)
         metrics = jax.device_get(report.metrics)
         spent += time.process_time() - begun
         history.append({key: rounded(values) for key, values in metrics.items()})

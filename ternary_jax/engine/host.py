@@ -160,7 +160,7 @@ def _chunks(chunk, state, begin, stop, hypers, steps, interrupted):
         if begin < steps.total and not halted:
             end = begin + steps.chunk
             with jax.profiler.StepTraceAnnotation("chunk", step_num=begin):
-                state, report = chunk(state, jax.device_put(np.int32(begin)), hypers)
+                state, report = chunk(state, begin, hypers)
             if first:
                 first = False
                 yield begin, None, None

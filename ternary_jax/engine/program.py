@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
@@ -47,17 +48,21 @@ class Chunk(NamedTuple):
 
     program: a jitted function, or one compiled ahead of the first call
     shared: (schedules, data), the further arguments, the same in every call
+    stream: first step -> (rows of `Task.stream`,), the last argument; () where the task has none
     """
 
     program: Any
     shared: Any
+    stream: Callable[[int], tuple[Any, ...]]
 
-    def __call__(self, state: TrainState, first: Any, hypers: Any) -> tuple[TrainState, Report]:
-        return self.program(state, first, hypers, *self.shared)
+    def __call__(self, state: TrainState, first: int, hypers: Any) -> tuple[TrainState, Report]:
+        """Dispatch a chunk. Streamed rows move to the device here, while it still computes the chunk before."""
+        given, streamed = jax.device_put((np.int32(first), self.stream(first)))
+        return self.program(state, given, hypers, *self.shared, *streamed)
 
     def inputs(self, state: Any, hypers: Any) -> tuple[Any, ...]:
         """What the program is lowered for, ahead of the first call: a state of these shapes, a step, hypers, tables."""
-        return state, jax.ShapeDtypeStruct((), jnp.int32), hypers, *self.shared
+        return state, jax.ShapeDtypeStruct((), jnp.int32), hypers, *self.shared, *self.stream(0)
 
 
 def measured_metrics(task: Task, static: Any) -> dict[str, Metric]:
@@ -99,10 +104,11 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
     shared = jax.device_put((schedule_rows(task, static), task.data))
     tx = optimizer.adamw_by_group(static.train.clip_norm, differentiable=task.look_ahead is not None)
     train_step, evaluate = make_step(task, static, tx, control), make_evaluate(task, static)
+    stream = _stream(task, steps.chunk)
 
-    def train_chunk(state, first, hypers, table, data):
+    def train_chunk(state, first, hypers, table, data, *streamed):
         rows = {name: _rows(row, first, steps.chunk, task.look_ahead) for name, row in table.items()}
-        xs = (first + jnp.arange(steps.chunk, dtype=jnp.int32), rows)
+        xs = (first + jnp.arange(steps.chunk, dtype=jnp.int32), rows, *streamed)
         key = prng_keys(hypers)[1]
         unravel: list[Any] = []
 
@@ -125,8 +131,10 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
         info = jax.tree.map(lambda x: jnp.mean(x, 0), infos)
         return after, Report(info, after.metrics, after.stop, moves, moves & (bad_step < 0))
 
-    mapped = jax.jit(jax.vmap(train_chunk, in_axes=(0, None, 0, None, None)), donate_argnums=0)
-    return jax.jit(jax.vmap(make_init(task, tx, control, carried_metrics(task, static)))), Chunk(mapped, shared)
+    axes = (0, None, 0, None, None, *(None for _ in stream(0)))
+    mapped = jax.jit(jax.vmap(train_chunk, in_axes=axes), donate_argnums=0)
+    init = jax.jit(jax.vmap(make_init(task, tx, control, carried_metrics(task, static))))
+    return init, Chunk(mapped, shared, stream)
 
 
 def make_evaluate(task: Task, static: Any) -> Callable[..., TrainState]:
@@ -172,6 +180,19 @@ def make_init(task: Task, tx: Any, control: Control, metrics: Mapping[str, Metri
         )
 
     return init
+
+
+def _stream(task: Task, n: int) -> Callable[[int], tuple[Any, ...]]:
+    """First step -> (the rows of `Task.stream` of n steps,), or () where the task has none."""
+    of_steps = task.stream
+    if of_steps is None:
+        return lambda first: ()
+    if task.look_ahead:
+        raise ConfigError(
+            f"{task.name} streams its data, and a controller of it learns from steps that follow, whose rows are not "
+            "there: switch one of them off"
+        )
+    return lambda first: (of_steps(int(first), n),)
 
 
 def _rows(row, first, n, look_ahead):

@@ -60,11 +60,13 @@ class StepInfo(NamedTuple):
     control: dict[str, Any]
 
 
-Step = Callable[[TrainState, tuple[Array, dict[str, Array]], Array, Any, Any], tuple[TrainState, StepInfo]]
+Step = Callable[[TrainState, tuple[Any, ...], Array, Any, Any], tuple[TrainState, StepInfo]]
 
 
 def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs, control: Control) -> Step:
     """step(state, (number, schedule rows), key, hypers, data) -> state, info; one key serves all steps of the run.
+
+    Where the task streams its data, the row of the step follows the schedule rows.
 
     Where a controller looks ahead, schedule rows have an axis of the steps that it differentiates through. The named
     scopes are those by which a trace of the profiler is read; they add no equation.
@@ -72,13 +74,13 @@ def make_step(task: Task, static: Any, tx: optax.GradientTransformationExtraArgs
     gradient = _gradient(task, static.train.microbatches)
 
     def train_step(state, xs, key, hypers, data):
-        step, schedule = xs
+        step, schedule, *streamed = xs
         signals = Signals(step, schedule, state.last, state.metrics)
         rates: dict[str, Array] = {group: state.stop.rate for group in state.params}  # noqa: C420
         given = Controls(rates, None, task.knobs(hypers))
         with jax.named_scope("controllers"):
             control_state, controls, infos = control.update(state.control, signals, given)
-        context = Context(step, jax.random.fold_in(key, step), controls, hypers, data, state.task, signals)
+        context = Context(step, jax.random.fold_in(key, step), controls, hypers, data, state.task, signals, *streamed)
         batch, context = _sampled(task, context)
         gradients, loss = gradient(state.params, batch, context)
         gradients, params = jax.lax.optimization_barrier((flat(gradients), flat(state.params)))

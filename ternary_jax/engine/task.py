@@ -21,6 +21,7 @@ class Context(NamedTuple):
     data: `Task.data`, on the device
     state: the arrays of `Task.state`; () without
     signals: the `Signals` that the controllers read; None in an evaluation
+    streamed: the row of `Task.stream` of this step; () without, and in an evaluation
     """
 
     step: Array
@@ -30,6 +31,7 @@ class Context(NamedTuple):
     data: Any
     state: Any = ()
     signals: Any = None
+    streamed: Any = ()
 
 
 class Loss(NamedTuple):
@@ -89,7 +91,8 @@ class Task(NamedTuple):
 
     Required:
     name: the name in reports
-    data: arrays that all runs share, moved to the device once; an array that is closed over becomes a program constant
+    data: arrays that all runs share, moved to the device once; an array that is closed over becomes a program constant.
+        What the device has no room for is given by `stream`
     metrics: what `evaluate` and `costly` return, in the order of a report
     init: key, hypers -> params, a dict of trees; its keys are the parameter groups of `Controls.rates` and `.frozen`
     sample: Context -> batch, a pytree with a leading axis of batch_size
@@ -103,6 +106,8 @@ class Task(NamedTuple):
     knobs: hypers -> the knobs before any controller
     controllers: by name, in the order in which they change the controls of a step
     schedules: arrays of one row a step, by name, for the controllers
+    stream: first step, n -> arrays of numpy with a row for each of n steps, which all runs share. It is called for a
+        chunk of steps while the device computes the chunk before, and must give the same rows when it is called again
     signals: values of the last step that the controllers read: of Loss.signals, Loss.terms, "gradient/GROUP", or "loss"
     state: arrays that are carried beside the parameters
     look_ahead: how a controller learns from the steps that follow
@@ -125,6 +130,7 @@ class Task(NamedTuple):
     knobs: Callable[[Any], dict[str, Array]] = _nothing
     controllers: Mapping[str, Control] = MappingProxyType({})
     schedules: Mapping[str, Any] = MappingProxyType({})
+    stream: Callable[[int, int], Any] | None = None
     signals: tuple[str, ...] = ()
     state: TaskState | None = None
     look_ahead: LookAhead | None = None

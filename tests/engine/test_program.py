@@ -244,7 +244,7 @@ def step_equations(task, static, hypers):
 
 def chunk_equations(task, static, hypers):
     init, chunk = make_train(task, static)
-    return equations(jax.make_jaxpr(chunk)(jax.eval_shape(init, hypers), jnp.int32(0), hypers).jaxpr)
+    return equations(jax.make_jaxpr(chunk.program)(*chunk.inputs(jax.eval_shape(init, hypers), hypers)).jaxpr)
 
 
 def test_a_loss_that_is_off_leaves_no_equation():

@@ -219,7 +219,7 @@ def prepared(*flags, seed=0):
 
 def program(task, static, hypers):
     init, chunk = make_train(task, static)
-    return jax.make_jaxpr(chunk)(jax.eval_shape(init, hypers), jnp.int32(0), hypers)
+    return jax.make_jaxpr(chunk.program)(*chunk.inputs(jax.eval_shape(init, hypers), hypers))
 
 
 def test_metrics_that_are_off_leave_no_equation():

@@ -9,11 +9,13 @@ run shows how well a lattice represents a matrix.
 """
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from ternary_jax.config.keys import choice, flag, integer, real, text
@@ -29,11 +31,13 @@ from ternary_jax.lattice.text.models import MARK, ByteEncoder
 from ternary_jax.metric import Criteria, Metric
 
 FIXTURE = Path(__file__).parents[2] / "assets" / "chatterbot_pairs.npz"
+SEED = 0  # of the batches that are streamed, which all runs share
 BLOCK = 256  # texts whose flows are run at once in an evaluation
 PARTS = {"train": splits.TRAIN, "validation": splits.VALIDATION, "test": splits.TEST}
 KEYS = {
     **settings.FLOW,
     "data.pairs": text(),
+    "data.on_device": flag(),
     "data.encoder": choice("prepared", "bytes"),
     "data.longest": integer(2, 4096),
     "encoder.width": integer(4, 4096),
@@ -71,7 +75,8 @@ def make_task(static: Any) -> Task:
     return Task(
         name=f"{corpus.about['name']} on {static.lattice.width} x {static.lattice.height}",
         data=_data(static, corpus),
-        metrics=_metrics(),
+        stream=None if static.data.on_device else _stream(static, corpus),
+        metrics=_metrics(static),
         init=lambda key, hypers: _init(static, corpus, key, hypers) | jax.tree.map(jnp.asarray, loaded),
         sample=functools.partial(_sample, static),
         loss=functools.partial(_loss, static),
@@ -127,17 +132,44 @@ def _data(static: Any, corpus: prepared.Prepared) -> dict[str, Any]:
     """inputs; vectors (rights, e), centred; back: their projection; pairs of each part, (n, 2): rows of the first two.
 
     inputs: faces (lefts, height, width), or where an encoder is trained along, symbols (lefts, longest + 1)
+    Where the training pairs are not on the device, these are the inputs and vectors of the other pairs alone.
     """
+    inputs, vectors = _sides(static, corpus)
+    parts = {name: prepared.part(corpus, number) for name, number in PARTS.items()}
+    if not static.data.on_device:
+        del parts["train"]
+        inputs, vectors, parts = _rows_of(inputs, vectors, parts)
+    return {"inputs": inputs, "vectors": vectors, "back": corpus.back, **parts}
+
+
+def _sides(static: Any, corpus: prepared.Prepared) -> tuple[np.ndarray, np.ndarray]:
+    """The inputs of all left sides, and the centred vectors of all right ones."""
     if static.data.encoder == "bytes":
-        inputs = byte_texts.rows(corpus.texts[0], static.data.longest).ids
-    else:
-        inputs = prepared.faces(corpus)
-    return {
-        "inputs": inputs,
-        "vectors": prepared.targets(corpus),
-        "back": corpus.back,
-        **{name: prepared.part(corpus, part) for name, part in PARTS.items()},
+        return byte_texts.rows(corpus.texts[0], static.data.longest).ids, prepared.targets(corpus)
+    return prepared.faces(corpus), prepared.targets(corpus)
+
+
+def _rows_of(inputs: np.ndarray, vectors: np.ndarray, parts: dict[str, np.ndarray]) -> tuple[Any, Any, dict[str, Any]]:
+    """The inputs and vectors of these pairs alone, and the pairs with the numbers of the rows that are left."""
+    kept = np.concatenate([*parts.values()])
+    sides = [np.unique(rows) for rows in kept.T]
+    numbers = {
+        name: np.stack([np.searchsorted(side, rows) for side, rows in zip(sides, pairs.T, strict=True)], 1)
+        for name, pairs in parts.items()
     }
+    return inputs[sides[0]], vectors[sides[1]], {name: pairs.astype(np.int32) for name, pairs in numbers.items()}
+
+
+def _stream(static: Any, corpus: prepared.Prepared) -> Callable[[int, int], dict[str, np.ndarray]]:
+    """First step, n -> the batches of n steps, from the memory of the host. A batch depends on its step alone."""
+    (inputs, vectors), pairs = _sides(static, corpus), prepared.part(corpus, splits.TRAIN)
+
+    def batches(first: int, n: int) -> dict[str, np.ndarray]:
+        drawn = [np.random.default_rng((SEED, step)) for step in range(first, first + n)]
+        rows = pairs[np.stack([one.integers(len(pairs), size=static.train.batch_size) for one in drawn])]
+        return {"inputs": inputs[rows[..., 0]], "vectors": vectors[rows[..., 1]], "truth": rows[..., 1]}
+
+    return batches
 
 
 def _init(static: Any, corpus: prepared.Prepared, key: Array, hypers: Any) -> dict[str, Any]:
@@ -162,16 +194,18 @@ def _within(ids: Array) -> Array:
 
 
 def _sample(static: Any, context: Context) -> dict[str, Array]:
-    pairs = context.data["train"]
-    rows = pairs[jax.random.randint(context.key, (static.train.batch_size,), 0, len(pairs))]
-    return {"inputs": context.data["inputs"][rows[:, 0]], "truth": rows[:, 1]}
+    if not static.data.on_device:
+        return context.streamed
+    data = context.data
+    rows = data["train"][jax.random.randint(context.key, (static.train.batch_size,), 0, len(data["train"]))]
+    return {"inputs": data["inputs"][rows[:, 0]], "vectors": data["vectors"][rows[:, 1]], "truth": rows[:, 1]}
 
 
 def _loss(static: Any, params: Any, batch: Any, context: Context) -> Loss:
     """The loss of the text, in the space of the targets, and the terms that keep flows apart and able to move."""
     softness = widths.softness(static, context)
     found, flows, push = outputs(static, params, batch["inputs"], context.data, context.key, softness)
-    wanted, own = context.data["vectors"][batch["truth"]], static.losses.text
+    wanted, own = batch["vectors"], static.losses.text
     if own.adapter:
         wanted = wanted @ params["adapter"]["kernel"] + params["adapter"]["bias"][None]
     fit = losses.of(own.kind, found, wanted, batch["truth"], context.hypers.losses.text.temperature)
@@ -198,6 +232,8 @@ def _evaluate(static: Any, params: Any, context: Context) -> dict[str, Array]:
     found, truth, arrived = _all_outputs(static, params, "test", data)
     chosen, truth_of_chosen, _ = _all_outputs(static, params, "validation", data)
     judged = metrics.judged(found, data["vectors"], truth)
+    if not static.data.on_device:  # the targets of the training pairs are not there to be found
+        judged = {name: value for name, value in judged.items() if not name.endswith("_of_all")}
     chosen = metrics.judged(chosen, data["vectors"], truth_of_chosen)
     return {
         **judged,
@@ -207,9 +243,10 @@ def _evaluate(static: Any, params: Any, context: Context) -> dict[str, Array]:
     }
 
 
-def _metrics() -> tuple[Metric, ...]:
+def _metrics(static: Any) -> tuple[Metric, ...]:
     """Of the test pairs, see text/metrics.py; validation_: of the validation pairs; collapsed: outputs are alike."""
-    nan, names = float("nan"), ("recall_1", "recall_10", "cosine", "recall_1_of_all", "recall_10_of_all")
+    nan, names = float("nan"), ["recall_1", "recall_10", "cosine"]
+    names += ["recall_1_of_all", "recall_10_of_all"] * static.data.on_device
     return (
         *(Metric(name, 1, 1.0, nan, None) for name in names),
         Metric("median_rank", -1, 1.0, nan, None),
@@ -238,9 +275,9 @@ def _notes(static: Any, corpus: prepared.Prepared, size: int) -> tuple[str, ...]
     own, wide = float(metrics.pair_cosine(test)), float(metrics.dimensions(test))
     linear = not static.model.content and static.model.energy == "multiply" and static.data.encoder == "prepared"
     linear = linear and (static.interaction.linear or static.interaction.kind == "none")
+    of_all = f", and with _of_all among {len(corpus.right):,}" * static.data.on_device
     return (
-        f"{len(test):,} pairs that were never trained on, each among the targets of all of them, and with _of_all "
-        f"among {len(corpus.right):,}",
+        f"{len(test):,} pairs that were never trained on, each among the targets of all of them{of_all}",
         f"pair_cosine is the mean cosine of two outputs, dimensions the effective number of their directions; those of "
         f"the targets are {own:.4f} and {wide:.0f}",
         f"{size:,} parameters" + ", which make one linear map of the input" * linear,
