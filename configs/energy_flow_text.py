@@ -34,8 +34,8 @@ def get_config(arg: str = "fixture") -> ConfigDict:
     config.train.clip_norm = 1.0
     config.evaluate.cheap_every = 100
     config.checkpoint.every = 400
-    config.checkpoint.best_metric = "validation_recall_10"
-    config.stop.watch = "validation_recall_10"
+    config.checkpoint.best_metric = "validation_reciprocal_rank"
+    config.stop.watch = "validation_reciprocal_rank"
 
     side = {"fixture": 8, "wiki_20": 20, "boolq_20": 20}.get(arg, 15)
     config.lattice.width = config.lattice.height = side

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import lab
 import numpy as np
-from lab_energy_flow import CONFIG, FREE, WIDTH, parser, reached, rounded, shown, train
+from lab_energy_flow import CONFIG, FREE, WIDTH, parser, reached, rounded, shown, train, with_rows
 from lab_energy_flow_rows import ROWS, Row
 
 from ternary_jax import terminal
@@ -73,10 +73,7 @@ def main() -> None:
 
 def keep(file: str, given: Any, **parts: Any) -> None:
     """Write parts of a result file; other rows and parts that it has keep their values."""
-    found = lab.read(file, given)
-    rows = found.get("rows", {}) | parts.pop("rows", {})
-    others = {part: found[part] for part in ("baselines", "steps") if part in found}
-    lab.write(file, {"rows": {row: rows[row] for row in ROWS if row in rows}, **others, **parts}, given)
+    lab.write(file, with_rows(lab.read(file, given), parts, ROWS), given)
 
 
 class Ended(NamedTuple):

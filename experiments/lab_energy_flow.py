@@ -3,7 +3,7 @@
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -74,6 +74,13 @@ def train(config: Any, name: str, params: Any = None, watched: str = "r2") -> Se
     terminal.progress()
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // seeds
     return Seeds(state.params, history[-1], round(spent / seeds, 2), curve, history, total, parameters)
+
+
+def with_rows(found: dict[str, Any], parts: dict[str, Any], order: Collection[str]) -> dict[str, Any]:
+    """The content of a result file with new parts; its other rows and parts stay, rows of `order` come in its order."""
+    rows = found.get("rows", {}) | parts.get("rows", {})
+    ordered = [name for name in rows if name not in order] + [name for name in order if name in rows]
+    return found | parts | {"rows": {name: rows[name] for name in ordered}}
 
 
 def rounded(values: Any) -> list[float]:

@@ -55,7 +55,7 @@ class Chunk(NamedTuple):
     shared: Any
     stream: Callable[[int], tuple[Any, ...]]
 
-    def __call__(self, state: TrainState, first: int, hypers: Any) -> tuple[TrainState, Report]:
+    def __call__(self, state: TrainState, first: Any, hypers: Any) -> tuple[TrainState, Report]:
         """Dispatch a chunk. Streamed rows move to the device here, while it still computes the chunk before."""
         given, streamed = jax.device_put((np.int32(first), self.stream(first)))
         return self.program(state, given, hypers, *self.shared, *streamed)

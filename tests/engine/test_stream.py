@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -86,6 +87,7 @@ def test_the_device_gets_the_rows_of_one_chunk():
 
 
 def test_a_controller_that_looks_ahead_has_no_rows_of_later_steps():
-    nothing = LookAhead("phi", 1, 1, 1.0, lambda *_: 0.0, lambda s: s, lambda s, phi: s, lambda s, g: s)
+    nothing: Any = None
+    look_ahead = LookAhead("phi", nothing, nothing, nothing, nothing, every=1, ahead=1, share=1.0)
     with pytest.raises(ConfigError, match="a line streams its data, and a controller of it learns from steps that"):
-        make_train(streamed([])._replace(look_ahead=nothing), STATIC)
+        make_train(streamed([])._replace(look_ahead=look_ahead), STATIC)

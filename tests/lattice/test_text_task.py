@@ -76,6 +76,30 @@ def test_a_batch_is_of_training_pairs():
         assert (left, truth) in pairs
 
 
+def test_training_pairs_that_stay_with_the_host_are_those_of_the_corpus():
+    task, _, params, context = made(data__on_device=False)
+    assert task.stream
+    of = corpus()
+    faces, vectors = prepared.faces(of), (of.right - of.back.mean).astype(float)
+    pairs = {(a, b) for a, b, part in zip(of.left_of, of.right_of, of.split, strict=True) if part == splits.TRAIN}
+    batches = task.stream(3, 2)
+    assert [len(x) for x in batches["truth"]] == [8, 8]
+    for face, vector, truth in zip(*(batches[name][1] for name in ("inputs", "vectors", "truth")), strict=True):
+        left = int(np.abs(faces - face).max((1, 2)).argmin())
+        np.testing.assert_array_equal(face, faces[left])
+        np.testing.assert_allclose(vector, vectors[truth], atol=1e-6)
+        assert (left, truth) in pairs
+    jax.tree.map(
+        lambda a, b: np.testing.assert_array_equal(a[0], b), task.stream(4, 1), {k: v[1] for k, v in batches.items()}
+    )
+    found, whole = jax.jit(task.evaluate)(params, context), made()
+    expected = jax.jit(whole[0].evaluate)(params, whole[3])
+    for name, value in found.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+    assert found.keys() == {name for name in expected if not name.endswith("_of_all")}
+    assert len(context.data["vectors"]) < len(of.right)
+
+
 @pytest.mark.parametrize("kind", ["cosine", "infonce"])
 def test_the_loss_is_that_of_centred_vectors(kind):
     task, static, params, context = made(losses__text__kind=kind)
@@ -115,6 +139,7 @@ def test_an_evaluation_is_of_all_test_pairs_in_blocks(monkeypatch):
         "recall_1": np.mean(among == 1),
         "recall_10": np.mean(among <= 10),
         "median_rank": np.median(among),
+        "reciprocal_rank": np.mean(1 / among),
         "cosine": own.mean(),
         "recall_1_of_all": np.mean(of_all == 1),
         "recall_10_of_all": np.mean(of_all <= 10),
@@ -154,9 +179,11 @@ def test_what_cannot_be_trained_is_refused_in_one_sentence(changes, words):
 def test_an_encoder_of_bytes_reads_a_text_up_to_its_end(tmp_path):
     of = corpus()
     texts = [f"left {k}" for k in range(len(of.left))], [f"right {k}" for k in range(len(of.right))]
+    texts[0][5] = "a text of 20 bytes ."
     prepared.write(tmp_path / "texts.npz", of._replace(texts=texts))
     changes = {"data__pairs": str(tmp_path / "texts.npz"), "data__encoder": "bytes", "data__longest": 12}
-    _, static, params, context = made(**changes, encoder__width=8, encoder__heads=2, encoder__layers=1)
+    task, static, params, context = made(**changes, encoder__width=8, encoder__heads=2, encoder__layers=1)
+    assert task.notes[-1] == f"1 of {len(of.left)} left sides were cut at config.data.longest=12 bytes"
     ids = context.data["inputs"][:2]
     assert bytes(np.asarray(ids[1, 1:7]).tolist()) == b"left 1"
     run = jax.jit(lambda ids: text_task.outputs(static, params, ids, context.data)[0])

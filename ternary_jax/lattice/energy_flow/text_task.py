@@ -238,14 +238,14 @@ def _evaluate(static: Any, params: Any, context: Context) -> dict[str, Array]:
     return {
         **judged,
         "validation_cosine": chosen["cosine"],
-        "validation_recall_10": chosen["recall_10"],
+        "validation_reciprocal_rank": chosen["reciprocal_rank"],
         "arrival": arrived,
     }
 
 
 def _metrics(static: Any) -> tuple[Metric, ...]:
     """Of the test pairs, see text/metrics.py; validation_: of the validation pairs; collapsed: outputs are alike."""
-    nan, names = float("nan"), ["recall_1", "recall_10", "cosine"]
+    nan, names = float("nan"), ["recall_1", "recall_10", "reciprocal_rank", "cosine"]
     names += ["recall_1_of_all", "recall_10_of_all"] * static.data.on_device
     return (
         *(Metric(name, 1, 1.0, nan, None) for name in names),
@@ -253,7 +253,7 @@ def _metrics(static: Any) -> tuple[Metric, ...]:
         Metric("pair_cosine", -1, nan, nan, None),  # neither direction is better: the targets have a value of their own
         Metric("dimensions", 1, nan, nan, None),
         Metric("collapsed", -1, 0.0, nan, None),
-        *(Metric(f"validation_{name}", 1, 1.0, nan, None) for name in ("recall_10", "cosine")),
+        *(Metric(f"validation_{name}", 1, 1.0, nan, None) for name in ("reciprocal_rank", "cosine")),
         Metric("arrival", 1, 1.0, nan, None),
     )
 
@@ -276,9 +276,13 @@ def _notes(static: Any, corpus: prepared.Prepared, size: int) -> tuple[str, ...]
     linear = not static.model.content and static.model.energy == "multiply" and static.data.encoder == "prepared"
     linear = linear and (static.interaction.linear or static.interaction.kind == "none")
     of_all = f", and with _of_all among {len(corpus.right):,}" * static.data.on_device
+    longest, cut = static.data.longest, 0
+    if static.data.encoder == "bytes":
+        cut = sum(len(text.encode()) > longest for text in corpus.texts[0])
     return (
         f"{len(test):,} pairs that were never trained on, each among the targets of all of them{of_all}",
         f"pair_cosine is the mean cosine of two outputs, dimensions the effective number of their directions; those of "
         f"the targets are {own:.4f} and {wide:.0f}",
         f"{size:,} parameters" + ", which make one linear map of the input" * linear,
+        *[f"{cut:,} of {len(corpus.left):,} left sides were cut at config.data.longest={longest} bytes"] * (cut > 0),
     )

@@ -122,7 +122,7 @@ class Recipe(NamedTuple):
 
 def chosen_by(loss: str) -> str:
     """The metric of the validation pairs by which the best moment of a training is chosen."""
-    return "cosine" if loss == "cosine" else "recall_10"
+    return "cosine" if loss == "cosine" else "reciprocal_rank"
 
 
 def size(hidden: int, cells: int) -> int:

@@ -40,6 +40,13 @@ def encode_text(teacher: Teacher, corpus: Prepared, texts: Sequence[str], folder
     return prepared.on_face(corpus, found.words if corpus.about["inputs"] == "words" else found.meaning)
 
 
+def encode_target(teacher: Teacher, corpus: Prepared, texts: Sequence[str], folder: Path) -> np.ndarray:
+    """The output faces (n, height, width) that stand for texts, as those of the right sides of a corpus do."""
+    found = _encoded(teacher, corpus, texts, folder, "texts")
+    width, height = corpus.about["face"]
+    return np.asarray(projection.onto(corpus.back, found.meaning), np.float32).reshape(-1, height, width)
+
+
 def bank(teacher: Teacher, corpus: Prepared, texts: Sequence[str], folder: Path) -> Bank:
     """A bank of texts; each that occurs twice is in it once."""
     texts = list(dict.fromkeys(texts))

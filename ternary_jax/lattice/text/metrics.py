@@ -51,12 +51,16 @@ def judged(outputs: Array, candidates: Array, truth: Array) -> dict[str, Any]:
 
 
 def retrieval(outputs: Array, candidates: Array, truth: Array, numbers: Array) -> dict[str, Any]:
-    """recall_1 and recall_10, the shares of ranks up to these, and the median rank."""
+    """recall_1 and recall_10, the shares of ranks up to these; the median rank; the mean of 1 / rank.
+
+    The last one, known as MRR, takes each rank into account, where a recall of few pairs moves in coarse steps.
+    """
     found = ranks(outputs, candidates, truth, numbers)
     return {
         "recall_1": jnp.mean(found <= 1),
         "recall_10": jnp.mean(found <= 10),
         "median_rank": jnp.median(found),
+        "reciprocal_rank": jnp.mean(1 / found),
     }
 
 

@@ -135,6 +135,7 @@ def test_scores_are_those_of_loops():
         "recall_1": np.mean(among <= 1),
         "recall_10": np.mean(among <= 10),
         "median_rank": np.median(among),
+        "reciprocal_rank": np.mean(1 / np.asarray(among)),
         "recall_1_of_all": np.mean(of_all <= 1),
         "recall_10_of_all": np.mean(of_all <= 10),
         "pair_cosine": reference.pair_cosine(outputs),

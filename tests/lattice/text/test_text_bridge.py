@@ -51,6 +51,14 @@ def test_the_faces_of_texts_are_those_of_the_left_sides(model, corpus, tmp_path)
     assert np.std(rows) > 0.5
 
 
+def test_the_face_of_a_text_as_a_target_is_that_of_the_right_side(model, corpus, tmp_path):
+    found = bridge.encode_target(model, corpus, corpus.texts[1][::-1], tmp_path)
+    expected = (corpus.right - corpus.back.mean) @ corpus.back.basis * corpus.back.gain
+    np.testing.assert_allclose(found[::-1].reshape(len(expected), -1), expected, atol=5e-3)
+    assert np.std(expected) > 0.5
+    assert found.shape[1:] == (HEIGHT, WIDTH)
+
+
 def order(vectors, queries):
     """(places, cosines) of all vectors for each query by numpy float64, the nearest first."""
     units = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries.astype(float), vectors.astype(float))]
@@ -119,7 +127,7 @@ def refused(function, *given) -> str:
     return f"{caught.value}"
 
 
-@pytest.mark.parametrize("function", [bridge.encode_text, bridge.bank])
+@pytest.mark.parametrize("function", [bridge.encode_text, bridge.encode_target, bridge.bank])
 def test_another_teacher_and_an_empty_list_are_refused(model, corpus, tmp_path, function):
     sentence = refused(function, model._replace(digest="f" * 64), corpus, LEFT, tmp_path)
     assert sentence.startswith("the teacher has the SHA-256 ffffffffffff..., and the corpus was prepared by ")

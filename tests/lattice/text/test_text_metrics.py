@@ -76,12 +76,14 @@ def test_ranks_with_ties_are_those_of_a_loop():
     assert np.isclose(found["recall_1"], np.mean(expected <= 1))
     assert np.isclose(found["recall_10"], np.mean(expected <= 10))
     assert found["median_rank"] == np.median(expected)
+    assert np.isclose(found["reciprocal_rank"], np.mean(1 / expected))
 
 
 def test_a_perfect_output_has_the_first_rank():
     candidates: Any = RNG.normal(size=(20, 6)).astype(np.float32)
     found = jax.jit(metrics.retrieval)(3 * candidates, candidates, np.arange(20), np.arange(20))
-    assert {name: float(value) for name, value in found.items()} == dict(recall_1=1, recall_10=1, median_rank=1)
+    perfect = dict(recall_1=1, recall_10=1, median_rank=1, reciprocal_rank=1)
+    assert {name: float(value) for name, value in found.items()} == perfect
 
 
 @pytest.mark.parametrize("temperature", [0.1, 1.0])
