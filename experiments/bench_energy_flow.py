@@ -7,7 +7,8 @@ speed   flow-steps/s (flows x steps x faces of whole training steps): of the deb
         train.remat, of debug in bfloat16, of eight runs at once, and of a PyTorch twin (experiments/lab_torch_flow.py,
         the `bench` extra; without torch the rest is measured). In turns with plain matrix products of jax and numpy at
         the shape of the carrier; the best time counts. Our side is a bare scan of steps
-memory  XLA's temporaries of the compiled chunk, and the growth of a process from step 1,000 to step 2,000
+stream  the time of four chunks of flows between texts, with the training pairs on the device and with the host
+memory  XLA's temporaries of compiled steps, and the growth of a process from step 1,000 to step 2,000
 start   seconds from the start of a process to the first step, nothing compiled
 
 Needs an idle machine for about five minutes, a third of them for compiling, which is not timed as a step. Writes
@@ -48,7 +49,9 @@ ROWS: dict[str, tuple[str, dict[str, Any], int]] = {  # config, changes, steps o
     "small, 8 runs": (SMALL, {"runs": MANY}, 5),
 }
 QUICK = ("debug", "small", "small, 8 runs")
-CHUNKS = ("debug", "debug, remat", "small", "small, remat")
+MEMORY = ("debug", "debug, remat", "small", "small, remat")
+TEXT = str(lab.CONFIGS / "energy_flow_text.py")
+PLACES = {"on the device": True, "with the host": False}
 BARS = {
     "debug": lab.Bar("flow-steps/s of debug, three times the original", ",.0f", ">=", 3 * ORIGINAL),
     "times_torch": lab.Bar("debug, times the torch twin", ".2f", ">=", 1.0),
@@ -62,16 +65,19 @@ BARS = {
 
 def main() -> None:
     """Measure, print and write the results."""
-    parser = lab.parser(__doc__, quick="three rows and two rounds, no memory of chunks")
+    parser = lab.parser(__doc__, quick="three rows and two rounds, no stream, no memory of steps")
     parser.add_argument("--rounds", type=int, default=6, help="number of rounds; each times every row once")
     given = parser.parse_args()
     found: dict[str, Any] = {"quick": given.quick, "rounds": 2 if given.quick else given.rounds}
     found |= speed(QUICK if given.quick else tuple(ROWS), found["rounds"])
     print(table(found), end="\n\n", flush=True)
     if not given.quick:
-        found["temporaries_mib"] = {name: temporaries(name) for name in CHUNKS}
+        found["stream"] = stream(found["rounds"])
+        rows = [[name, f"{x:,.1f}"] for name, x in found["stream"]["ms"].items()]
+        print(columns([["training pairs", "ms of a chunk"], *rows]), end="\n\n", flush=True)
+        found["temporaries_mib"] = {name: temporaries(name) for name in MEMORY}
         rows = [[name, f"{x:,.1f}"] for name, x in found["temporaries_mib"].items()]
-        print(columns([["temporaries of a chunk", "MiB"], *rows]), end="\n\n", flush=True)
+        print(columns([["temporaries of steps", "MiB"], *rows]), end="\n\n", flush=True)
     found["start"], found["resident_mib"] = start(), resident()
     found["bars"] = measured(found)
     bars = {name: bar for name, bar in BARS.items() if name in found["bars"]}
@@ -181,14 +187,42 @@ def table(found: dict[str, Any]) -> str:
     return f"{columns(lines)}\n\n{columns([[shape, 'GFLOP/s'], *rates])}"
 
 
-# --- memory and start -------------------------------------------------------------------------------------------------
+# --- stream, memory and start -----------------------------------------------------------------------------------------
+
+
+def stream(rounds: int, chunks: int = 4) -> dict[str, Any]:
+    """ms of a chunk, and MiB of pairs on the device, for each of PLACES; the ratio of their times with its interval.
+
+    Four chunks are dispatched one after the other, so that the rows of each go while the one before runs.
+    """
+    timed, mib_on_device = {}, {}
+    for name, on_device in PLACES.items():
+        terminal.say(f"compiling flows between texts, pairs {name} ...")
+        chunk = lab.Chunk(load_config(TEXT, {"data.on_device": on_device}))
+        state, _ = chunk.init(chunk.hypers), chunk.compile()
+        arrays = [chunk.chunk.shared[1], chunk.chunk.stream(0)]
+        mib_on_device[name] = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(arrays)) / 2**20
+
+        def seconds(chunk=chunk, state=state):
+            own = jax.block_until_ready(jax.tree.map(jnp.copy, state))  # a chunk donates its state
+            begun = time.perf_counter()
+            for k in range(chunks):
+                own = chunk.step(own, k)
+            jax.block_until_ready(own)
+            return (time.perf_counter() - begun) / chunks
+
+        seconds()
+        timed[name] = seconds
+    found = lab.in_turns(timed, rounds)
+    ratio = lab.paired_ratio(*(found[name] for name in ("with the host", "on the device")))
+    return {"ms": {name: 1e3 * float(x.min()) for name, x in found.items()}, "mib": mib_on_device, "times": ratio}
 
 
 def temporaries(name: str) -> float:
-    """MiB of temporary memory of the compiled chunk of a row."""
-    terminal.say(f"compiling the chunk of {name} ...")
+    """MiB of temporary memory of compiled steps of a row, without the evaluation."""
+    terminal.say(f"compiling steps of {name} ...")
     path, changes, _ = ROWS[name]
-    return lab.Chunk(load_config(path, changes)).compile().memory_analysis().temp_size_in_bytes / 2**20
+    return lab.Scan(load_config(path, changes), 2).compiled.memory_analysis().temp_size_in_bytes / 2**20
 
 
 def start() -> dict[str, float]:

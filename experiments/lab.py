@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from lab_intervals import between as between
+from lab_intervals import interval as interval
 
 from ternary_jax import terminal, workdir
 from ternary_jax.config import keys_of, load_config
@@ -311,21 +313,6 @@ def in_turns(timed: Mapping[str, Callable[[], float]], rounds: int) -> dict[str,
 def paired_ratio(one: Any, other: Any) -> tuple[float, float, float]:
     """(median, low, high) of one / other, round by round, with its 95 % interval; nan below 6 rounds."""
     return median_interval((np.asarray(one) / np.asarray(other)).tolist())
-
-
-def interval(differences: Any) -> tuple[float, float, float]:
-    """(mean, low, high) over seeds, with the 95 % interval by Student's t."""
-    from scipy.stats import t as student
-
-    d = np.asarray(differences, float)
-    half = float(student.ppf(0.975, len(d) - 1)) * d.std(ddof=1) / np.sqrt(len(d))
-    return float(d.mean()), float(d.mean() - half), float(d.mean() + half)
-
-
-def between(differences: Any, form: str) -> str:
-    """The mean of the differences and its interval, as text."""
-    mean, low, high = (f"{x:+{form}}" for x in interval(differences))
-    return f"{mean} [{low}, {high}]"
 
 
 class Bar(NamedTuple):

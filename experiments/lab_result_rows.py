@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, median, stdev
 from typing import Any
 
+from lab_intervals import between
+
 Row = Sequence[str]
 NAMES = {
     "coverage": "coverage of B",
@@ -251,17 +253,43 @@ def flows(found: Mapping[str, Any]) -> list[Row]:
     return lines
 
 
-def texts(found: Mapping[str, Any]) -> list[Row]:
-    """Median and worst seed of each row of the flows between texts, and bits per byte of its decoder."""
-    names = ("recall_1", "recall_10", "median_rank", "cosine", "recall_1_of_all", "recall_10_of_all", "dimensions")
-    lines: list[Row] = [["row", *names, "CPU s of a seed", "parameters"]]
-    for name, row in found["rows"].items():
-        cells = [two(row["metrics"][key], max if key == "median_rank" else min) for key in names]
-        spent, size = (f"{row[key]:,.0f}" if key in row else "" for key in ("cpu_s", "parameters"))
-        lines.append([name, *cells, spent, size])
-    for name, costs in found.get("decoder", {}).get("bits_per_byte", {}).items():
-        lines.append([f"decoder, bits per byte: {name}", f"{median(costs):.4f}", *[""] * (len(names) + 1)])
+def flow_speed(found: Mapping[str, Any]) -> list[Row]:
+    """The speed of steps, then the bars, the memory of steps and the chunks whose pairs stay with the host."""
+    lines: list[Row] = [["", "ms", "flow-steps/s", "other"]]
+    lines += [[name, f"{r['ms']:,.1f}", f"{r['flow_steps_per_s']:,.0f}", ""] for name, r in found["rows"].items()]
+    lines += [[f"{name}, wanted {found['wanted'][name]:,}", "", "", f"{x:,.4g}"] for name, x in found["bars"].items()]
+    lines += [[f"MiB of temporaries: {name}", "", "", f"{x:,.1f}"] for name, x in found["temporaries_mib"].items()]
+    stream = found["stream"]
+    lines += [[f"a chunk of texts, pairs {name}", f"{x:,.1f}", "", ""] for name, x in stream["ms"].items()]
+    times = "{:.3f} [{:.3f}, {:.3f}]".format(*stream["times"])
+    lines.append(["with the host, times on the device, 95 %", "", "", times])
     return lines
+
+
+def texts(found: Mapping[str, Any]) -> list[Row]:
+    """Median and worst seed of each row of the flows between texts, and how much less it finds than `flows`."""
+    names = ("recall_1", "recall_10", "median_rank", "cosine", "recall_1_of_all", "pair_cosine", "dimensions")
+    lines: list[Row] = [["row", *names, "recall_1 less that of flows, 95 %", "CPU s of a seed", "parameters"]]
+    own = found["rows"]["flows"]["metrics"]["recall_1"]
+    for name, row in found["rows"].items():
+        cells = [two(row["metrics"][key], max if key in ("median_rank", "pair_cosine") else min) for key in names]
+        values = row["metrics"]["recall_1"]
+        less = [a - b for a, b in zip(values * (len(own) // len(values)), own, strict=True)]
+        spent, size = (f"{row[key]:,.0f}" if key in row else "" for key in ("cpu_s", "parameters"))
+        lines.append([name, *cells, "" if name == "flows" else between(less, ".3f"), spent, size])
+    return lines
+
+
+def decoded(found: Mapping[str, Any]) -> list[Row]:
+    """Bits per byte of a decoder from surfaces, then our sentences as it writes them from their own surfaces."""
+    costs = found["bits_per_byte"]
+    lines: list[Row] = [["", "median; or the greedy search", "best seed; or a beam of four"]]
+    lines += [[f"bits per byte: {name}", f"{median(x):.4f}", f"{min(x):.4f}"] for name, x in costs.items()]
+    for other in ("no surface", "surface of another text", "trigram"):
+        less = [a - b for a, b in zip(costs["surface"], costs[other] * (5 // len(costs[other])), strict=True)]
+        lines.append([f"surface less {other}, 95 %", between(less, ".4f"), ""])
+    quoted = [[one[key].replace("|", "/") for key in ("sentence", "greedy", "beam")] for one in found["sentences"]]
+    return lines + quoted
 
 
 def probes(found: Mapping[str, Any]) -> list[Row]:

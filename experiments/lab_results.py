@@ -21,6 +21,7 @@ from lab_result_rows import (
     diagram,
     each,
     faults,
+    flow_speed,
     flows,
     held_out,
     homeostasis,
@@ -120,8 +121,8 @@ SECTIONS: dict[str, Section] = {
     "bench_energy_flow": Section(
         "The speed of the energy-flow lattice",
         "bench_energy_flow.py",
-        "Flow-steps are flows x steps x faces, of whole training steps; in bars of the file, 8 runs are beside one.",
-        each("rows", "steps of", ms=",.1f", flow_steps_per_s=",.0f"),
+        "Flow-steps are flows x steps x faces, of whole training steps.",
+        flow_speed,
     ),
     "text_chatterbot": Section(
         "Flows between texts: the small corpus of the package",

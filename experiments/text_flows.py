@@ -16,7 +16,8 @@ Of every training, the moment counts at which the validation pairs were best: by
 1 / rank where the loss is InfoNCE. Prints the median over the seeds and in brackets the worst, on test pairs; with
 --set, on validation pairs alone, as what is tried must not be chosen by test pairs. CPU seconds are those of a seed,
 without compiling. `compare` prints recall_1 of the rows on file less that of `flows`, seed by seed, with 95 %
-intervals. Writes results/text_NAME.json; rows that are not named keep their values. Nothing else may run beside it.
+intervals. Writes results/text_NAME.json, where rows that are not named keep their values, and for the decoder
+results/text_NAME_decoder.json. Nothing else may run beside it.
 """
 
 import time
@@ -89,7 +90,7 @@ def run(given: Any) -> None:
         if name == "decoder":
             found = lab_text_decoder.measured(corpus, given.seeds)
             print(lab_text_decoder.table(found), flush=True)
-            keep(corpus, given, decoder=found | _commit())
+            lab.write(f"{file_of(corpus)}_decoder", {"corpus": corpus.about} | found, given)
             continue
         if name == "compare":
             print(compared(lab.read(file_of(corpus), given).get("rows", {})), flush=True)
