@@ -11,7 +11,7 @@ stream  the time of four chunks of flows between texts, with the training pairs 
 memory  XLA's temporaries of compiled steps, and the growth of a process from step 1,000 to step 2,000
 start   seconds from the start of a process to the first step, nothing compiled
 
-Needs an idle machine for about five minutes, a third of them for compiling, which is not timed as a step. Writes
+Needs an idle machine for about six minutes, a third of them for compiling, which is not timed as a step. Writes
 results/bench_energy_flow.json.
 """
 
@@ -73,8 +73,11 @@ def main() -> None:
     print(table(found), end="\n\n", flush=True)
     if not given.quick:
         found["stream"] = stream(found["rounds"])
-        rows = [[name, f"{x:,.1f}"] for name, x in found["stream"]["ms"].items()]
-        print(columns([["training pairs", "ms of a chunk"], *rows]), end="\n\n", flush=True)
+        told = found["stream"]
+        rows = [[name, f"{told['ms'][name]:,.1f}", f"{told['mib'][name]:,.1f}"] for name in PLACES]
+        print(
+            columns([["training pairs", "ms of a chunk", "MiB of data on the device"], *rows]), end="\n\n", flush=True
+        )
         found["temporaries_mib"] = {name: temporaries(name) for name in MEMORY}
         rows = [[name, f"{x:,.1f}"] for name, x in found["temporaries_mib"].items()]
         print(columns([["temporaries of steps", "MiB"], *rows]), end="\n\n", flush=True)
@@ -82,7 +85,7 @@ def main() -> None:
     found["bars"] = measured(found)
     bars = {name: bar for name, bar in BARS.items() if name in found["bars"]}
     print(lab.show_bars(bars, found["bars"]))
-    found["wanted"] = {name: bar.wanted for name, bar in BARS.items()}
+    found["wanted"] = {name: f"{bar.sign} {bar.wanted:{bar.form}}" for name, bar in BARS.items()}
     lab.write("bench_energy_flow", found, given)
 
 
@@ -200,8 +203,10 @@ def stream(rounds: int, chunks: int = 4) -> dict[str, Any]:
         terminal.say(f"compiling flows between texts, pairs {name} ...")
         chunk = lab.Chunk(load_config(TEXT, {"data.on_device": on_device}))
         state, _ = chunk.init(chunk.hypers), chunk.compile()
-        arrays = [chunk.chunk.shared[1], chunk.chunk.stream(0)]
-        mib_on_device[name] = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(arrays)) / 2**20
+        data, rows = (
+            sum(x.nbytes for x in jax.tree.leaves(part)) for part in (chunk.chunk.shared[1], chunk.chunk.stream(0))
+        )
+        mib_on_device[name] = (data + 2 * rows) / 2**20  # rows of the chunk that runs, and of the one that is moved
 
         def seconds(chunk=chunk, state=state):
             own = jax.block_until_ready(jax.tree.map(jnp.copy, state))  # a chunk donates its state

@@ -83,6 +83,8 @@ def many_steps(task: Any, static: Any, differentiable: bool = False) -> Callable
 
     No controller looks ahead. differentiable: use an optimizer with finite gradients through its steps
     """
+    if task.stream:
+        raise ConfigError(f"{task.name} streams its data, and these steps have none: give its data on the device")
     one = step.make_step(
         task._replace(look_ahead=None), static, make_optimizer(static, differentiable), whole_chain(task)
     )

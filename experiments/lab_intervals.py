@@ -1,5 +1,6 @@
 """Means over seeds with their 95 % intervals."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,3 +19,13 @@ def between(differences: Any, form: str) -> str:
     """The mean of the differences and its interval, as text."""
     mean, low, high = (f"{x:+{form}}" for x in interval(differences))
     return f"{mean} [{low}, {high}]"
+
+
+def less(row: Mapping[str, Any], other: Mapping[str, Any] | None, metric: str = "recall_1", form: str = ".3f") -> str:
+    """A metric of a row less that of another, by seed; one value stands for all seeds; "" where seeds differ."""
+    if other is None:
+        return ""
+    a, b = (np.array(one["metrics"][metric]) for one in (row, other))
+    n = max(len(a), len(b))
+    alike = len(a) in (1, n) and len(b) in (1, n) and n > 1
+    return between(np.broadcast_to(a, n) - np.broadcast_to(b, n), form) if alike else ""

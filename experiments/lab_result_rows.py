@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, median, stdev
 from typing import Any
 
-from lab_intervals import between
+from lab_intervals import less
 
 Row = Sequence[str]
 NAMES = {
@@ -257,26 +257,26 @@ def flow_speed(found: Mapping[str, Any]) -> list[Row]:
     """The speed of steps, then the bars, the memory of steps and the chunks whose pairs stay with the host."""
     lines: list[Row] = [["", "ms", "flow-steps/s", "other"]]
     lines += [[name, f"{r['ms']:,.1f}", f"{r['flow_steps_per_s']:,.0f}", ""] for name, r in found["rows"].items()]
-    lines += [[f"{name}, wanted {found['wanted'][name]:,}", "", "", f"{x:,.4g}"] for name, x in found["bars"].items()]
+    for name, x in found["bars"].items():
+        lines.append([f"{name}, wanted {found['wanted'][name]}", "", "", f"{x:,.0f}" if x > 1000 else f"{x:.4f}"])
     lines += [[f"MiB of temporaries: {name}", "", "", f"{x:,.1f}"] for name, x in found["temporaries_mib"].items()]
     stream = found["stream"]
-    lines += [[f"a chunk of texts, pairs {name}", f"{x:,.1f}", "", ""] for name, x in stream["ms"].items()]
+    for name, x in stream["ms"].items():
+        lines.append([f"a chunk of texts, pairs {name}", f"{x:,.1f}", "", f"{stream['mib'][name]:,.1f} MiB of data"])
     times = "{:.3f} [{:.3f}, {:.3f}]".format(*stream["times"])
     lines.append(["with the host, times on the device, 95 %", "", "", times])
     return lines
 
 
 def texts(found: Mapping[str, Any]) -> list[Row]:
-    """Median and worst seed of each row of the flows between texts, and how much less it finds than `flows`."""
+    """Median and worst seed of each row of the flows between texts, and what it finds beyond flows of its size."""
     names = ("recall_1", "recall_10", "median_rank", "cosine", "recall_1_of_all", "pair_cosine", "dimensions")
-    lines: list[Row] = [["row", *names, "recall_1 less that of flows, 95 %", "CPU s of a seed", "parameters"]]
-    own = found["rows"]["flows"]["metrics"]["recall_1"]
+    lines: list[Row] = [["row", *names, "recall_1 less flows, 95 %", "CPU s of a seed", "parameters"]]
     for name, row in found["rows"].items():
         cells = [two(row["metrics"][key], max if key in ("median_rank", "pair_cosine") else min) for key in names]
-        values = row["metrics"]["recall_1"]
-        less = [a - b for a, b in zip(values * (len(own) // len(values)), own, strict=True)]
         spent, size = (f"{row[key]:,.0f}" if key in row else "" for key in ("cpu_s", "parameters"))
-        lines.append([name, *cells, "" if name == "flows" else between(less, ".3f"), spent, size])
+        beside = row.get("beside", "flows")
+        lines.append([name, *cells, less(row, found["rows"].get(beside)) if name != beside else "", spent, size])
     return lines
 
 
@@ -285,11 +285,12 @@ def decoded(found: Mapping[str, Any]) -> list[Row]:
     costs = found["bits_per_byte"]
     lines: list[Row] = [["", "median; or the greedy search", "best seed; or a beam of four"]]
     lines += [[f"bits per byte: {name}", f"{median(x):.4f}", f"{min(x):.4f}"] for name, x in costs.items()]
+    rows = {name: {"metrics": {"bits": x}} for name, x in costs.items()}
     for other in ("no surface", "surface of another text", "trigram"):
-        less = [a - b for a, b in zip(costs["surface"], costs[other] * (5 // len(costs[other])), strict=True)]
-        lines.append([f"surface less {other}, 95 %", between(less, ".4f"), ""])
-    quoted = [[one[key].replace("|", "/") for key in ("sentence", "greedy", "beam")] for one in found["sentences"]]
-    return lines + quoted
+        lines.append([f"surface less {other}, 95 %", less(rows["surface"], rows[other], "bits", ".4f"), ""])
+    for one in found["sentences"]:
+        lines.append([repr(one[key]).replace("|", r"\|") for key in ("sentence", "greedy", "beam")])
+    return lines
 
 
 def probes(found: Mapping[str, Any]) -> list[Row]:

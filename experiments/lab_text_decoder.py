@@ -11,6 +11,7 @@ import numpy as np
 from lab_energy_flow import rounded
 
 from ternary_jax import terminal
+from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.text import bridge, byte_texts, corpora, decoder, prepared, projection, splits, weights
 from ternary_jax.tables import columns
 
@@ -34,6 +35,7 @@ def measured(corpus: prepared.Prepared, seeds: int) -> dict[str, Any]:
     def per_byte(params, face):
         return rounded(byte_texts.per_byte(np.asarray(costs(params, face)), rows["test"]))
 
+    teacher = installed_teacher(corpus)
     other = np.random.default_rng(0).permutation(len(faces["test"]))
     found: dict[str, list[float]] = {}
     written: list[dict[str, str]] = []
@@ -44,22 +46,27 @@ def measured(corpus: prepared.Prepared, seeds: int) -> dict[str, Any]:
         found[given] = per_byte(params, shown)
         if given == "surface":
             found["surface of another text"] = per_byte(params, shown[other])
-            written = again(corpus, jax.tree.map(lambda x: x[0], params))
+            written = written_again(corpus, jax.tree.map(lambda x: x[0], params), teacher) if teacher else []
     trigram = byte_texts.trigram(rows["train"], rows["validation"])
     found["trigram"] = rounded([byte_texts.per_byte(byte_texts.cost(trigram, rows["test"]), rows["test"])])
     return {"bits_per_byte": found, "sentences": written}
 
 
-def again(corpus: prepared.Prepared, params: Any) -> list[dict[str, str]]:
-    """Each of our sentences, with the text of the greedy search and the best of a beam of four from its surface.
+def installed_teacher(corpus: prepared.Prepared) -> weights.Teacher | None:
+    """The teacher of the packages, where it is that of the corpus; else None, which is said."""
+    try:
+        teacher = weights.load(corpora.find(corpora.TEACHER).parent)
+    except ConfigError as e:
+        terminal.say(f"our sentences are not written again: {e}")
+        return None
+    if teacher.digest == corpus.about["teacher"]:
+        return teacher
+    terminal.say("our sentences are not written again: the corpus is of another teacher than the package has")
+    return None
 
-    [] where the corpus is of another teacher than the one that is installed.
-    """
-    folder = corpora.find(corpora.TEACHER).parent
-    teacher = weights.load(folder)
-    if teacher.digest != corpus.about["teacher"]:
-        terminal.say("our sentences are not written again: the corpus is of another teacher")
-        return []
+
+def written_again(corpus: prepared.Prepared, params: Any, teacher: weights.Teacher) -> list[dict[str, str]]:
+    """Each of our sentences, with the text of the greedy search and the best of a beam of four from its surface."""
     sentences = SENTENCES.read_text().splitlines()
     surface = bridge.encode_target(teacher, corpus, sentences, lab.RESULTS / "raw" / "encoded_texts")
     surface = jnp.asarray(surface.reshape(len(surface), -1))

@@ -1,7 +1,8 @@
 """A task for tests of the engine, unrelated to ternary operations: a line through noisy points, with optional faults.
 
 slope and offset are two groups of parameters. With `toy.pool` batches come from a pool that the task carries: a step
-trains on its first rows, moves them by their errors, and appends them to its end. `toy.poison_step` makes one term, or
+trains on its first rows, moves them by their errors, and appends them to its end. With `toy.stream` they come from the
+host, which makes them anew for each step. `toy.poison_step` makes one term, or
 one gradient, NaN at that step, if the factor on the learning rate is above `toy.poison_above`, so a rollback that
 halves the rate may avoid it.
 """
@@ -20,6 +21,7 @@ KEYS = {
     "toy.poison_step": real(-1, 10**9, traced=True),
     "toy.poison_above": real(0, 1, traced=True),
     "toy.pool": flag(),
+    "toy.stream": flag(),
     "toy.noise": real(0, 10, traced=True),
     "losses.pull.on": flag(),
     "losses.pull.weight": real(0, 10, traced=True),
@@ -48,12 +50,19 @@ def make_task(static):
         }
 
     def sample(context):
+        if static.toy.stream:
+            return context.streamed
         if static.toy.pool:
             x = context.state["x"][:rows]
             return x, 2 * x - 1
         key_rows, key_noise = jax.random.split(context.key)
         x = context.data[jax.random.randint(key_rows, (rows,), 0, static.toy.points)]
         return x, 2 * x - 1 + context.hypers.toy.noise * jax.random.normal(key_noise, x.shape)
+
+    def stream(first, n):
+        drawn = [np.random.default_rng(step).uniform(-1, 1, rows) for step in range(first, first + n)]
+        x = np.asarray(drawn, np.float32)
+        return x, 2 * x - 1
 
     def loss(params, batch, context):
         TRACES.append(1)
@@ -93,6 +102,7 @@ def make_task(static):
         loss=loss,
         evaluate=lambda params, context: {"error": error(params, context.data)},
         samples_per_epoch=static.toy.points,
+        stream=stream if static.toy.stream else None,
         state=TaskState(begin, advance) if static.toy.pool else None,
         costly=distance,
         export=lambda params, context: {"slope": params["slope"]["w"], "offset": params["offset"]["b"]},

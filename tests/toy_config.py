@@ -21,7 +21,9 @@ def get_config():
     config.stop.watch_threshold = 0.1
     config.log.tensorboard = False
     config.compilation_cache = False
-    config.toy = ConfigDict(dict(points=64, poison="fit", poison_step=-1.0, poison_above=0.0, pool=False, noise=0.1))
+    config.toy = ConfigDict(
+        dict(points=64, poison="fit", poison_step=-1.0, poison_above=0.0, pool=False, stream=False, noise=0.1)
+    )
     config.losses = ConfigDict(dict(pull=dict(on=True, weight=0.0)))
     config.targets = ConfigDict(dict(error=0.12))
     return config

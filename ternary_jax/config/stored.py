@@ -16,7 +16,7 @@ from ternary_jax.config.table import keys_of as keys_of_module
 from ternary_jax.config.validate import validated
 from ternary_jax.errors import ConfigError
 
-PACKAGED = re.compile(r"ternary_jax(\.[a-z_]+)+\.task")  # the task modules of this package, at any depth
+PACKAGED = re.compile(r"ternary_jax(\.[a-z_]+)+\.([a-z]+_)?task")  # the task modules of this package, at any depth
 
 
 def keys_of(config: Mapping[str, Any], task: str = "") -> tuple[dict[str, Key], ModuleType]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from ternary_jax.engine.task import Loss, Task
@@ -38,6 +39,18 @@ def loss(task: Task, found: Any) -> Loss:
         raise ConfigError(f"Task.loss of {task.name} returns {what}: return a ternary_jax.engine.task.Loss")
     if shape := jnp.shape(found.total):
         raise ConfigError(f"Loss.total of {task.name} has the shape {shape}: give a scalar, the mean over the batch")
+    return found
+
+
+def streamed(task: Task, found: Any, n: int) -> Any:
+    """The rows that `Task.stream` has returned for n steps; a ConfigError if an array has another number of rows."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(found):
+        if np.shape(leaf)[:1] != (n,):
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            raise ConfigError(
+                f"Task.stream of {task.name} gives {name or 'an array'} of the shape {np.shape(leaf)} for {n} steps: "
+                "give a row for each step"
+            )
     return found
 
 

@@ -56,12 +56,17 @@ class Chunk(NamedTuple):
     stream: Callable[[int], tuple[Any, ...]]
 
     def __call__(self, state: TrainState, first: Any, hypers: Any) -> tuple[TrainState, Report]:
-        """Dispatch a chunk. Streamed rows move to the device here, while it still computes the chunk before."""
+        """Dispatch a chunk that begins at the step `first`, an int.
+
+        Streamed rows move to the device here, while it still computes the chunk before, so it has those of two chunks.
+        """
         given, streamed = jax.device_put((np.int32(first), self.stream(first)))
         return self.program(state, given, hypers, *self.shared, *streamed)
 
     def inputs(self, state: Any, hypers: Any) -> tuple[Any, ...]:
-        """What the program is lowered for, ahead of the first call: a state of these shapes, a step, hypers, tables."""
+        """What the program is lowered for, ahead of the first call: a state of these shapes, a step, hypers, tables,
+        and where the task streams its data, rows.
+        """
         return state, jax.ShapeDtypeStruct((), jnp.int32), hypers, *self.shared, *self.stream(0)
 
 
@@ -131,7 +136,7 @@ def make_train(task: Task, static: Any) -> tuple[Any, Chunk]:
         info = jax.tree.map(lambda x: jnp.mean(x, 0), infos)
         return after, Report(info, after.metrics, after.stop, moves, moves & (bad_step < 0))
 
-    axes = (0, None, 0, None, None, *(None for _ in stream(0)))
+    axes = (0, None, 0, None, None, *[None] * (task.stream is not None))
     mapped = jax.jit(jax.vmap(train_chunk, in_axes=axes), donate_argnums=0)
     init = jax.jit(jax.vmap(make_init(task, tx, control, carried_metrics(task, static))))
     return init, Chunk(mapped, shared, stream)
@@ -189,10 +194,10 @@ def _stream(task: Task, n: int) -> Callable[[int], tuple[Any, ...]]:
         return lambda first: ()
     if task.look_ahead:
         raise ConfigError(
-            f"{task.name} streams its data, and a controller of it learns from steps that follow, whose rows are not "
-            "there: switch one of them off"
+            f"Task.stream and Task.look_ahead of {task.name} are both given, and a controller that looks ahead needs "
+            "the rows of later steps: give the data in Task.data, or no look_ahead"
         )
-    return lambda first: (of_steps(int(first), n),)
+    return lambda first: (declared.streamed(task, of_steps(int(first), n), n),)
 
 
 def _rows(row, first, n, look_ahead):

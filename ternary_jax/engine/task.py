@@ -106,8 +106,9 @@ class Task(NamedTuple):
     knobs: hypers -> the knobs before any controller
     controllers: by name, in the order in which they change the controls of a step
     schedules: arrays of one row a step, by name, for the controllers
-    stream: first step, n -> arrays of numpy with a row for each of n steps, which all runs share. It is called for a
-        chunk of steps while the device computes the chunk before, and must give the same rows when it is called again
+    stream: first step, n -> new arrays of numpy with a row for each of n steps, which all runs share. It is called for
+        each chunk, while the device computes the chunk before, and once for the shapes. It gives the same rows when it
+        is called again for a step, as after a rollback, and does not write to arrays that it gave
     signals: values of the last step that the controllers read: of Loss.signals, Loss.terms, "gradient/GROUP", or "loss"
     state: arrays that are carried beside the parameters
     look_ahead: how a controller learns from the steps that follow

@@ -14,7 +14,7 @@ from ternary_jax.workdir import files, forms, safe_files
 
 # Version of what a workdir holds: the leaves of a state, the names of columns. Count it up where an unfinished workdir
 # of the version before cannot be resumed. A config.json without the entry "format" is of version 1.
-FORMAT = 4
+FORMAT = 5
 LENGTHS = ("train.epochs", "train.steps")  # the keys of the length of a run; one of them is 0
 COSTLY = "evaluate.costly_every"
 SHOWN = 5  # differences between two configs that a message names

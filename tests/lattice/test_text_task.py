@@ -84,6 +84,7 @@ def test_training_pairs_that_stay_with_the_host_are_those_of_the_corpus():
     pairs = {(a, b) for a, b, part in zip(of.left_of, of.right_of, of.split, strict=True) if part == splits.TRAIN}
     batches = task.stream(3, 2)
     assert [len(x) for x in batches["truth"]] == [8, 8]
+    assert list(batches["truth"][0]) != list(batches["truth"][1])
     for face, vector, truth in zip(*(batches[name][1] for name in ("inputs", "vectors", "truth")), strict=True):
         left = int(np.abs(faces - face).max((1, 2)).argmin())
         np.testing.assert_array_equal(face, faces[left])
@@ -97,6 +98,7 @@ def test_training_pairs_that_stay_with_the_host_are_those_of_the_corpus():
     for name, value in found.items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
     assert found.keys() == {name for name in expected if not name.endswith("_of_all")}
+    assert found.keys() == {metric.name for metric in task.metrics}
     assert len(context.data["vectors"]) < len(of.right)
 
 

@@ -46,4 +46,4 @@ def arrivals(axes: Any, steps: np.ndarray, r2: np.ndarray, arrived: np.ndarray) 
     axes.plot(steps, arrived, color=GREY, label="share of flows that have arrived")
     axes.plot(steps, np.maximum(r2, 0), color=FIRST, label="r2 (below 0: drawn at 0)")
     axes.set(xlabel="steps", ylim=(-0.03, 1.03), xlim=(steps[0], steps[-1]))
-    axes.legend()
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))  # below: the curves may be anywhere inside

@@ -75,7 +75,7 @@ def _evaluate(static: Any, target: targets.Target, params: Any, context: Context
         "r2": metrics.r2(outputs, wanted),
         "coverage": metrics.covered(points, width, height),
         "arrival": jnp.mean(flows.arrived),
-        "steps": jnp.mean(flows.steps),
+        "steps_to_arrival": jnp.mean(flows.steps),
     }
     if target.planes == 2:
         found |= {f"r2_{face}": metrics.r2(outputs[:, i], wanted[:, i]) for i, face in enumerate(("near", "far"))}
@@ -85,7 +85,10 @@ def _evaluate(static: Any, target: targets.Target, params: Any, context: Context
 
 
 def _metrics(static: Any, target: targets.Target) -> tuple[Metric, ...]:
-    """r2: of all outputs; landing: share of flows that end in their cell; coverage: of the cells of the output face."""
+    """r2: of all outputs; landing: share of flows that end in their cell; coverage: of the cells of the output face.
+
+    steps_to_arrival: the mean over the flows; of those that have not arrived, all steps
+    """
     best = [Metric("r2", 1, 1.0, 0.0, None)]
     if target.planes == 2:
         best += [Metric(f"r2_{face}", 1, 1.0, 0.0, None) for face in ("near", "far")]
@@ -96,7 +99,7 @@ def _metrics(static: Any, target: targets.Target) -> tuple[Metric, ...]:
         *best,
         Metric("coverage", 1, 1.0, nan, None),
         Metric("arrival", 1, 1.0, nan, None),
-        Metric("steps", -1, nan, nan, None),
+        Metric("steps_to_arrival", -1, nan, nan, None),
     )
 
 

@@ -67,6 +67,7 @@ def check(config: Any) -> None:
 def make_task(static: Any) -> Task:
     """The task of a config, with its static values closed over."""
     corpus = _corpus(static)
+    sides = _sides(static, corpus)
     frozen, sizes = static.start.frozen, _sizes(static, corpus)
     loaded = start.load(static.start)
     if loaded or frozen:
@@ -74,8 +75,8 @@ def make_task(static: Any) -> Task:
         start.check(static.start, loaded, shapes)
     return Task(
         name=f"{corpus.about['name']} on {static.lattice.width} x {static.lattice.height}",
-        data=_data(static, corpus),
-        stream=None if static.data.on_device else _stream(static, corpus),
+        data=_data(static, corpus, *sides),
+        stream=None if static.data.on_device else _stream(static, corpus, *sides),
         metrics=_metrics(static),
         init=lambda key, hypers: _init(static, corpus, key, hypers) | jax.tree.map(jnp.asarray, loaded),
         sample=functools.partial(_sample, static),
@@ -128,13 +129,12 @@ def _corpus(static: Any) -> prepared.Prepared:
     return corpus
 
 
-def _data(static: Any, corpus: prepared.Prepared) -> dict[str, Any]:
+def _data(static: Any, corpus: prepared.Prepared, inputs: np.ndarray, vectors: np.ndarray) -> dict[str, Any]:
     """inputs; vectors (rights, e), centred; back: their projection; pairs of each part, (n, 2): rows of the first two.
 
     inputs: faces (lefts, height, width), or where an encoder is trained along, symbols (lefts, longest + 1)
     Where the training pairs are not on the device, these are the inputs and vectors of the other pairs alone.
     """
-    inputs, vectors = _sides(static, corpus)
     parts = {name: prepared.part(corpus, number) for name, number in PARTS.items()}
     if not static.data.on_device:
         del parts["train"]
@@ -160,9 +160,14 @@ def _rows_of(inputs: np.ndarray, vectors: np.ndarray, parts: dict[str, np.ndarra
     return inputs[sides[0]], vectors[sides[1]], {name: pairs.astype(np.int32) for name, pairs in numbers.items()}
 
 
-def _stream(static: Any, corpus: prepared.Prepared) -> Callable[[int, int], dict[str, np.ndarray]]:
-    """First step, n -> the batches of n steps, from the memory of the host. A batch depends on its step alone."""
-    (inputs, vectors), pairs = _sides(static, corpus), prepared.part(corpus, splits.TRAIN)
+def _stream(
+    static: Any, corpus: prepared.Prepared, inputs: np.ndarray, vectors: np.ndarray
+) -> Callable[[int, int], dict[str, np.ndarray]]:
+    """First step, n -> the batches of n steps, from the memory of the host.
+
+    A batch depends on its step alone and not on config.seed, as all runs share it.
+    """
+    pairs = prepared.part(corpus, splits.TRAIN)
 
     def batches(first: int, n: int) -> dict[str, np.ndarray]:
         drawn = [np.random.default_rng((SEED, step)) for step in range(first, first + n)]

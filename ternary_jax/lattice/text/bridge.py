@@ -71,8 +71,12 @@ def decode_surface(corpus: Prepared, surfaces: Any, texts: Bank, number: int = 1
             f"the surfaces have the shape {shape}, and the corpus was prepared for (n, {height}, {width}) with n of 1 "
             "or more: give surfaces of that size"
         )
-    vectors = projection.back(corpus.back, jnp.asarray(surfaces).reshape(shape[0], -1))
-    places, cosines = nearest(texts.vectors, vectors, min(number, len(texts.texts)))
+    return find(texts, projection.back(corpus.back, jnp.asarray(surfaces).reshape(shape[0], -1)), number)
+
+
+def find(texts: Bank, vectors: Any, number: int = 1) -> list[list[tuple[str, float]]]:
+    """The nearest texts of a bank for each centred vector (n, e), with their cosines, the nearest first."""
+    places, cosines = nearest(texts.vectors, jnp.asarray(vectors), min(number, len(texts.texts)))
     return [
         [(texts.texts[place], float(cosine)) for place, cosine in zip(*pair, strict=True)]
         for pair in zip(np.asarray(places), np.asarray(cosines), strict=True)

@@ -35,7 +35,7 @@ def ranks(outputs: Array, candidates: Array, truth: Array, numbers: Array) -> Ar
     similar = jnp.matmul(unit(outputs), unit(candidates).T, precision=jax.lax.Precision.HIGHEST)
     own = jnp.take_along_axis(similar, truth[:, None], 1)
     others = numbers[None] != numbers[truth][:, None]
-    better, equal = (similar > own) & others, (similar == own) & others
+    better, equal = ~(similar <= own) & others, (similar == own) & others  # a NaN comes last
     return 1 + jnp.sum(better, 1, dtype=similar.dtype) + 0.5 * jnp.sum(equal, 1, dtype=similar.dtype)
 
 

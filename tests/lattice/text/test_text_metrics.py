@@ -79,6 +79,15 @@ def test_ranks_with_ties_are_those_of_a_loop():
     assert np.isclose(found["reciprocal_rank"], np.mean(1 / expected))
 
 
+def test_an_output_that_is_not_a_number_finds_nothing():
+    candidates: Any = RNG.normal(size=(20, 6)).astype(np.float32)
+    outputs: Any = candidates.copy()
+    outputs[4, 2] = np.nan
+    with jax.debug_nans(False):
+        ranks = jax.jit(metrics.ranks)(outputs, candidates, np.arange(20), np.arange(20))
+    np.testing.assert_array_equal(ranks, np.where(np.arange(20) == 4, 20, 1))
+
+
 def test_a_perfect_output_has_the_first_rank():
     candidates: Any = RNG.normal(size=(20, 6)).astype(np.float32)
     found = jax.jit(metrics.retrieval)(3 * candidates, candidates, np.arange(20), np.arange(20))
