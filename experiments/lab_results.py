@@ -17,6 +17,7 @@ from lab_result_rows import (
     accuracy,
     clusters,
     commits,
+    decoded,
     detector,
     diagram,
     each,
@@ -59,6 +60,7 @@ class ResultError(Exception):
 SHORTER = "Measured when the schedule had 80 epochs, the first cosine 10 of them; the config has 96 and 12 now."
 SEEDS = "One process a seed, without a compilation cache."
 HELD_OUT = "Five of the nine rows of the script, the first with --runs=2. A row has one split; others differ widely."
+BESIDE = "Differences are over seeds, from `flows`, or from `flows_smaller` for rows of its size."
 SPEED = dict(ms=",.2f", samples_per_s=",.0f")
 SECTIONS: dict[str, Section] = {
     "seeds_v5_12": Section("v5.12", "seeds.py", SEEDS, seeds),
@@ -126,9 +128,28 @@ SECTIONS: dict[str, Section] = {
     ),
     "text_chatterbot": Section(
         "Flows between texts: the small corpus of the package",
-        "text_flows.py level flows flows_still flows_frozen flows_without_cells flows_cosine flows_bent flows_adapter",
-        "Of 128 pairs that were never trained on; chance of recall is 1 and 10 of 128, and of all 1 and 10 of 512.",
+        "text_flows.py level ROW...",
+        f"Of 128 pairs that were never trained on; chance of recall is 1 and 10 of 128, and of all 1 of 512. {BESIDE}",
         texts,
+    ),
+    "text_wiki": Section(
+        "Flows between texts: the next sentence of Wikipedia",
+        "text_flows.py --pairs=wiki.npz level ROW...",
+        f"3,680 pairs to train on, 1,000 to test; chance of recall is 1 and 10 of 1,000, of all 1 of 5,000. {BESIDE}",
+        texts,
+    ),
+    "text_boolq": Section(
+        "Flows between texts: the passage that answers a question",
+        "text_flows.py --pairs=boolq.npz level ROW...",
+        f"BoolQ, 1,000 pairs to test; chance of recall is 1 and 10 of 1,000, of all 1 of 8,002. {BESIDE}",
+        texts,
+    ),
+    "text_wiki_decoder": Section(
+        "Texts from surfaces, byte by byte",
+        "text_flows.py --pairs=wiki.npz decoder",
+        "Trained on the first 96 bytes of second sentences of Wikipedia; bits of 1,000 others, less "
+        "is better. Below, sentences of our own and what the decoder of the first seed writes from their surfaces.",
+        decoded,
     ),
     "energy_flow_probes": Section(
         "Probes of the energy-flow lattice",
