@@ -10,8 +10,8 @@ ceilings the teacher's own vector of the left side, and the target itself, throu
 
 The flows of a row are all trained in one program, a run for each seed. flows_still do not move along x and y,
 flows_frozen keep their first neuron and carrier. flows_content and flows_bytes are small, as each text has ways or an
-encoder of its own; flows_smaller is the default at that size. flows_adapter trains a map of the targets along, a
-defect; flows_tanh is the same model without it.
+encoder of its own; flows_smaller is the default at that size, flows_long the default for twice as many steps.
+flows_adapter trains a map of the targets along, a defect; flows_tanh is the same model without it.
 
 Of every training, the moment counts at which the validation pairs were best: by their cosine, or by the mean of
 1 / rank where the loss is InfoNCE. Prints the median over the seeds and in brackets the worst, on test pairs; with
@@ -58,6 +58,7 @@ TANH = SMALLER | {
 }
 ROWS: dict[str, dict[str, Any]] = {
     "flows": {},
+    "flows_long": {"train.steps": 2400},
     "flows_still": {"model.still": True, "losses.occupancy.on": False},
     "flows_frozen": {"start.frozen": ("neuron", "carrier")},
     "flows_without_cells": {"model.cells_scale": 0.0},
