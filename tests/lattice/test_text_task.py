@@ -123,6 +123,23 @@ def test_the_loss_is_that_of_centred_vectors(kind):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+def test_an_adapter_maps_targets_that_are_not_centred_and_has_a_gradient():
+    task, static, params, context = made(losses__text__kind="cosine", losses__text__adapter=True)
+    batch = task.sample(context)
+    params = {**params, "adapter": jax.tree.map(lambda x: x + 0.1 * jnp.cos(x), params["adapter"])}
+
+    def fit(params):
+        loss = task.loss(params, batch, context)
+        return loss.total, loss.terms["fit"]
+
+    slope, found = jax.jit(jax.grad(fit, has_aux=True))(params)
+    outputs = unit(vectors_of(static, params, batch["inputs"]))
+    own = {name: np.asarray(x, float) for name, x in params["adapter"].items()}
+    wanted = unit(corpus().right[np.asarray(batch["truth"])].astype(float) @ own["kernel"] + own["bias"])
+    np.testing.assert_allclose(found, 1 - (outputs * wanted).sum(-1).mean(), rtol=1e-4)
+    assert all(np.abs(x).max() > 0 for x in jax.tree.leaves(slope["adapter"]))
+
+
 def test_an_evaluation_is_of_all_test_pairs_in_blocks(monkeypatch):
     monkeypatch.setattr(text_task, "BLOCK", 50)  # 128 pairs: the last block is not full
     task, static, params, context = made()

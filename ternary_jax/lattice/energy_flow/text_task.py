@@ -212,6 +212,7 @@ def _loss(static: Any, params: Any, batch: Any, context: Context) -> Loss:
     found, flows, push = outputs(static, params, batch["inputs"], context.data, context.key, softness)
     wanted, own = batch["vectors"], static.losses.text
     if own.adapter:
+        wanted = wanted + context.data["back"].mean[None]  # the originals did not centre their targets
         wanted = wanted @ params["adapter"]["kernel"] + params["adapter"]["bias"][None]
     fit = losses.of(own.kind, found, wanted, batch["truth"], context.hypers.losses.text.temperature)
     terms = losses_of_flows.of_flows(static, flows, push)
