@@ -105,6 +105,7 @@ def test_every_packaged_config_is_found_by_its_bare_name_where_only_the_wheel_is
     assert "defaults.py has no config.task" in told.pop("defaults")
     tasks = ("ternary_jax.vae.task", "ternary_jax.addition.task", "ternary_jax.vae.baselines")
     tasks += ("ternary_jax.lattice.energy_flow.task", "ternary_jax.lattice.energy_flow.text_task")
+    tasks += ("ternary_jax.lattice.cube.task",)
     assert {name: task for name, task in told.items() if task not in tasks} == {}
     assert told.keys() == set(names) - {"defaults"}
 

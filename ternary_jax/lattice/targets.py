@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ternary_jax.errors import ConfigError
+
 MOVING = ("identity", "shift", "shift_wrapped", "mirror", "permutation")  # each output is one input, or 0
 NAMES = (*MOVING, "blur", "dense", "route")
 
@@ -48,6 +50,12 @@ def inputs(key: Array, batch: int, width: int, height: int, amplitude: float) ->
     return jax.random.uniform(key, (batch, height, width), minval=-amplitude, maxval=amplitude)
 
 
+def evaluated(number: int, width: int, height: int, amplitude: float) -> np.ndarray:
+    """(number, height, width) inputs for all evaluations of all runs; no step draws them."""
+    drawn = uniform(20_000, number * height * width)
+    return (amplitude * (2 * drawn - 1)).reshape(-1, height, width).astype(np.float32)
+
+
 def planes(name: str) -> int:
     """How many output faces the target of this name has."""
     return 2 if name == "route" else 1
@@ -77,6 +85,27 @@ def uniform(seed: int, n: int) -> np.ndarray:
 def permutation(seed: int, n: int) -> np.ndarray:
     """A random order of 0 .. n - 1."""
     return np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable")
+
+
+def check(config: Any) -> None:
+    """Refuse a shift off the face, the number of a map that is not made, and the shuffling of a single face."""
+    data, width = config.data, config.lattice.width
+    if data.target == "shift" and data.shift >= width:
+        raise ConfigError(
+            f"config.data.shift={data.shift} shifts everything off a face with config.lattice.width={width}: give a "
+            "smaller shift"
+        )
+    if np.max(data.map) >= data.maps:
+        raise ConfigError(
+            f"config.data.map={np.max(data.map)} has to be less than config.data.maps={data.maps}: give a smaller "
+            "number, or more maps"
+        )
+    if data.shuffled and config.train.batch_size == config.train.microbatches:
+        raise ConfigError(
+            f"config.data.shuffled=True takes the target of another face, and config.train.batch_size="
+            f"{config.train.batch_size} with config.train.microbatches={config.train.microbatches} has one at a time: "
+            "give a larger batch"
+        )
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import os
 from typing import Any
 
 import jax
-import numpy as np
 
 from ternary_jax.config.keys import choice, flag, integer, real, words
 from ternary_jax.engine import start
@@ -78,7 +77,7 @@ KEYS = {
 def check(config: Any) -> None:
     """Raise a ConfigError if keys contradict each other."""
     _check_target(config)
-    _check_data(config)
+    targets.check(config)
     _check_ways(config)
     _check_amplitude(config)
     check_flow(config)
@@ -107,27 +106,6 @@ def _check_target(config: Any) -> None:
         raise ConfigError(
             f"config.data.target={data.target} has {needed} output face{'s' * (needed > 1)}, and config.model.planes="
             f"{planes}: give config.model.planes={needed}"
-        )
-
-
-def _check_data(config: Any) -> None:
-    """Refuse a shift off the face, the number of a map that is not made, and the shuffling of a single face."""
-    data, lattice = config.data, config.lattice
-    if data.target == "shift" and data.shift >= lattice.width:
-        raise ConfigError(
-            f"config.data.shift={data.shift} shifts everything off a face with config.lattice.width={lattice.width}: "
-            "give a smaller shift"
-        )
-    if np.max(data.map) >= data.maps:
-        raise ConfigError(
-            f"config.data.map={np.max(data.map)} has to be less than config.data.maps={data.maps}: give a smaller "
-            "number, or more maps"
-        )
-    if data.shuffled and config.train.batch_size == config.train.microbatches:
-        raise ConfigError(
-            f"config.data.shuffled=True takes the target of another face, and config.train.batch_size="
-            f"{config.train.batch_size} with config.train.microbatches={config.train.microbatches} has one at a time: "
-            "give a larger batch"
         )
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from ternary_jax.control import groups
@@ -23,7 +22,7 @@ def make_task(static: Any) -> Task:
     """The task of a config, with its static values closed over."""
     (width, height, _), data = flow.size(static), static.data
     target = targets.make(data.target, width, height, data.shift, data.maps)
-    shared = {"table": target.table, "evaluated": _evaluated(static)}
+    shared = {"table": target.table, "evaluated": targets.evaluated(data.evaluated, width, height, data.amplitude)}
     if target.destinations is not None:
         shared["destinations"] = target.destinations
     frozen = static.start.frozen
@@ -109,13 +108,6 @@ def _export(static: Any, target: targets.Target, params: Any, context: Context) 
     flows, _, path = flow.run(params, inputs, static, static.model.steps)
     wanted = target.apply(_row(target, context), inputs)
     return {"inputs": inputs, "targets": wanted, "outputs": flow.outputs(flows, static), "paths": path}
-
-
-def _evaluated(static: Any) -> np.ndarray:
-    """(data.evaluated, height, width) faces for all evaluations of all runs; no step draws them."""
-    data, (width, height, _) = static.data, flow.size(static)
-    drawn = targets.uniform(20_000, data.evaluated * height * width)
-    return (data.amplitude * (2 * drawn - 1)).reshape(-1, height, width).astype(np.float32)
 
 
 def _number(target: targets.Target, context: Context) -> Any:

@@ -1,0 +1,148 @@
+"""A cube of cells: a face drives its first layer, states move by one cell in an update, and the last layer is read.
+
+Axes: S cells of a layer, N = S depth cells, B samples, C channels, t updates. States are (N, B, C) float32. A face
+stands for the states w x + d of a layer, for a pixel x and learned w and d (C,): d lets a normalised state keep the
+size of x.
+
+An update gives a cell the target f(what it and its neighbours show), of cell.py. With `model.carry` the state of the
+layer before is added, for the first layer that of the face, so that a value crosses the cube before anything is
+learned; without it, the face is added to the states of the first layer. There are two schedules:
+
+    all     in each of t updates every cell goes a share of the way:  s' = s + leak fire (target - s)
+    sweep   layer after layer is set to its target, `model.repeats` times each, while those behind it rest
+
+In both, a face is read from the last layer after `depth` updates of a layer at the earliest. `all` has dynamics: states
+that can be held, lost and healed. `sweep` is a map from face to face, with N updates of cells where `all` needs at least
+N depth.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ternary_jax.lattice.cube import cell, neighbours
+
+Params = dict[str, Any]
+
+
+def init(key: Array, static: Any) -> Params:
+    """The parameters by group: those of the cells, `start`: their first states, `drive` and `readout`."""
+    model, (width, height, depth) = static.model, size(static)
+    key_cells, key_drive, key_read = jax.random.split(key, 3)
+    layer = width * height
+    places = layer if model.readout == "own" else 1
+    return {
+        **cell.init(key_cells, model, layer * depth),
+        "start": {"state": jnp.zeros((layer * depth, model.channels))},
+        "drive": dict(zip(("weights", "bias"), jax.random.normal(key_drive, (2, model.channels)), strict=True)),
+        "readout": {
+            "weights": jax.random.normal(key_read, (places, model.channels)) / model.channels,
+            "bias": jnp.zeros(places),
+        },
+    }
+
+
+def start(params: Params, batch: int) -> Array:
+    """The states before the first update, (N, B, C)."""
+    first = params["start"]["state"]
+    return jnp.broadcast_to(first[:, None], (len(first), batch, first.shape[1]))
+
+
+def driven(params: Params, face: Array, key: Array | None = None, noise: float = 0.0) -> Array:
+    """The states (S, B, C) that a face (B, height, width) stands for. key: of noise on its pixels; None: none."""
+    if key is not None and noise:
+        face = face + noise * jax.random.normal(key, face.shape)
+    own = params["drive"]
+    return face.reshape(len(face), -1).T[..., None] * own["weights"][None, None] + own["bias"][None, None]
+
+
+def read(params: Params, states: Array, static: Any) -> Array:
+    """The face (B, height, width) of the last layer of states (N, B, C)."""
+    width, height, _ = size(static)
+    own = params["readout"]
+    values = jnp.sum(states[-width * height :] * own["weights"][:, None], -1) + own["bias"][:, None]
+    return values.T.reshape(-1, height, width)
+
+
+def step(params: Params, states: Array, face: Array, static: Any, key: Array | None = None) -> Array:
+    """All cells after one update by a face (B, height, width). key: of fire, noise and dropout; None: none of them."""
+    model, dtype, (width, height, _) = static.model, jnp.dtype(static.train.dtype), size(static)
+    keys = (None, None, None) if key is None else jax.random.split(key, 3)
+    given, layer = driven(params, face, keys[0], model.noise), width * height
+    if not model.carry:
+        states = states.at[:layer].add(given)
+    own, shown = cell.shown(params, states, model, dtype)
+    seven = neighbours.gather(shown, jnp.asarray(neighbours.table(*size(static))))
+    target = cell.update(params, own, seven, model, dtype, keys[1])
+    if model.carry:
+        target = target + _carried(jnp.concatenate([given, states[:-layer]]), model)
+    change = target - states
+    if key is not None and model.fire < 1:
+        change = jnp.where(jax.random.bernoulli(keys[2], model.fire, (*states.shape[:2], 1)), change, 0)
+    return states + model.leak * change
+
+
+def run(
+    params: Params, states: Array, drives: Array, static: Any, key: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """(states, faces that are read after each update (t, B, height, width), mean square of each update (t,)).
+
+    drives: the face of each update, (t, B, height, width)
+    """
+
+    def body(states, xs):
+        number, face = xs
+        after = step(params, states, face, static, None if key is None else jax.random.fold_in(key, number))
+        return after, (read(params, after, static), jnp.mean(jnp.square(after - states)))
+
+    body = jax.checkpoint(body) if static.train.remat else body
+    states, (faces, moved) = jax.lax.scan(body, states, (jnp.arange(len(drives)), drives))
+    return states, faces, moved
+
+
+def sweep(params: Params, face: Array, static: Any, key: Array | None = None) -> tuple[Array, Array]:
+    """(states (N, B, C), the face that is read) after one sweep. key: of noise and dropout; None: neither."""
+    model, dtype, (width, height, depth) = static.model, jnp.dtype(static.train.dtype), size(static)
+    layer, batch, numbers = width * height, len(face), jnp.asarray(neighbours.table_of_layer(width, height))
+    first = start(params, 1)
+    _, shown = cell.shown(params, first, model, dtype)
+    after = jnp.concatenate([shown[layer:], jnp.zeros_like(shown[:layer])])
+    layers = params.get("cells", {}), first, after
+    layers = jax.tree.map(lambda x: x.reshape(depth, layer, *x.shape[1:]), layers)
+    keys = None if key is None else jax.random.split(key, depth * model.repeats).reshape(depth, model.repeats)
+
+    def of_layer(before, xs):
+        (cells, state, after), keys = xs
+        own = {**params, "cells": cells}
+        states, seen = before
+        state, after = (jnp.broadcast_to(x, (layer, batch, x.shape[-1])) for x in (state, after))
+        state = state + (_carried(states, model) if model.carry else states)
+        for number in range(model.repeats):
+            u, shown = cell.shown(own, state, model, dtype)
+            seven = neighbours.gather(jnp.concatenate([shown, seen, after]), numbers)
+            change = cell.update(own, u, seven, model, dtype, None if keys is None else keys[number])
+            state = state + change if model.carry else change
+        _, shown = cell.shown(own, state, model, dtype)
+        return (state if model.carry else jnp.zeros_like(state), shown), state
+
+    of_layer = jax.checkpoint(of_layer) if static.train.remat else of_layer
+    given = driven(params, face, None if key is None else jax.random.fold_in(key, depth), model.noise)
+    nothing = jnp.zeros((layer, batch, shown.shape[-1]))
+    _, states = jax.lax.scan(of_layer, (given, nothing), (layers, keys))
+    states = states.reshape(depth * layer, batch, model.channels)
+    return states, read(params, states, static)
+
+
+def size(static: Any) -> tuple[int, int, int]:
+    """(width, height, depth) of the cube, in cells."""
+    return static.lattice.width, static.lattice.height, static.lattice.depth
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _carried(states: Array, model: Any) -> Array:
+    """What a layer gets of the states of the layer before: their public channels."""
+    return jnp.where((jnp.arange(model.channels) < model.channels - model.private)[None, None], states, 0)

@@ -1,0 +1,159 @@
+"""ternary_jax.lattice.cube beside numpy float64, one cell after the other; its light cone; its task in the engine."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from reference import cube as reference
+
+from ternary_jax import workdir
+from ternary_jax.config import load_config, split
+from ternary_jax.engine import assembly, host
+from ternary_jax.errors import ConfigError
+from ternary_jax.lattice.cube import cube, task
+from ternary_jax.lattice.cube.cell import WEIGHTS
+
+CONFIG = Path(__file__).parents[2] / "configs" / "cube.py"
+SMALL = {
+    "lattice.width": 3,
+    "lattice.height": 2,
+    "lattice.depth": 3,
+    "model.channels": 4,
+    "model.hidden": 3,
+    "model.rank": 2,
+    "model.updates": 4,
+}
+RNG = np.random.default_rng(0)
+
+
+def setting(**changes):
+    given = SMALL | {key.replace("__", "."): value for key, value in changes.items()}
+    return split(load_config(CONFIG, given))[0]
+
+
+def drawn(static, key=0):
+    """Parameters of which none is 0, as some are at the start of a training."""
+    params = cube.init(jax.random.key(key), static)
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(key + 1), len(leaves))
+    return tree.unflatten([x + 0.3 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)])
+
+
+CASES = [("concatenated", weights, 0) for weights in WEIGHTS] + [("gated", weights, 0) for weights in WEIGHTS]
+CASES += [("concatenated", "own", 1), ("gated", "shared", 1)]
+
+
+@pytest.mark.parametrize(("cell", "weights", "private"), CASES)
+def test_both_schedules_are_those_of_a_float64_loop(cell, weights, private):
+    carry = weights != "code"
+    static = setting(model__cell=cell, model__weights=weights, model__private=private, model__carry=carry)
+    params, faces = drawn(static), RNG.normal(size=(2, 2, 3)).astype(np.float32)
+
+    @jax.jit
+    def both(params, faces):
+        drives = jnp.broadcast_to(faces, (3, *faces.shape))
+        return cube.run(params, cube.start(params, 2), drives, static)[1][-1], cube.sweep(params, faces, static)[1]
+
+    found = both(params, faces)
+    for k, face in enumerate(faces):
+        one = reference.Cube(params, static.model, cube.size(static))
+        for _ in range(3):
+            one.step(face.astype(float))
+        np.testing.assert_allclose(found[0][k], one.read(), rtol=2e-4, atol=2e-5)
+        other = reference.Cube(params, static.model, cube.size(static))
+        other.sweep(face.astype(float))
+        np.testing.assert_allclose(found[1][k], other.read(), rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("cell", ["concatenated", "gated"])
+def test_a_value_moves_by_one_cell_in_an_update_and_no_farther(cell):
+    static = setting(model__cell=cell, lattice__width=7, lattice__height=1, lattice__depth=2)
+    params, face = drawn(static), jnp.asarray(RNG.normal(size=(1, 1, 7)), "float32")
+
+    def states(face, updates):
+        drives = jnp.broadcast_to(face, (updates, *face.shape))
+        return cube.run(params, cube.start(params, 1), drives, static)[0].reshape(2, 7, -1)
+
+    for updates in (1, 2, 4):
+        slope = jax.jit(jax.jacobian(lambda face, t=updates: states(face, t)))(face)[:, :, :, 0, 0]
+        reached = np.abs(np.asarray(slope)).max(2) > 0  # (layer, x, pixel)
+        z, x, pixel = np.indices(reached.shape)
+        np.testing.assert_array_equal(reached, np.abs(x - pixel) + z + 1 <= updates)
+
+
+def test_the_cube_of_the_documents_has_their_number_of_parameters():
+    size = {"lattice.width": 15, "lattice.height": 15, "lattice.depth": 11, "model.channels": 32, "model.hidden": 240}
+    static = split(load_config(CONFIG, size | {"model.cell": "gated"}))[0]
+    shapes = jax.eval_shape(lambda: cube.init(jax.random.key(0), static))
+    counts = {group: sum(leaf.size for leaf in jax.tree.leaves(tree)) for group, tree in shapes.items()}
+    assert counts["cells"] + counts["start"] == 2475 * (240 * (3 * 32 + 9) + 2 * 32) == 62_528_400
+    assert counts["drive"] + counts["readout"] == 2 * 32 + 225 * 33
+
+
+def test_samples_do_not_meet_and_an_evaluation_is_the_same_twice():
+    static = setting(model__schedule="all", model__private=1, model__fire=0.5, model__noise=0.3, model__dropout=0.2)
+    params, faces = drawn(static), jnp.asarray(RNG.normal(size=(4, 2, 3)), "float32")
+    run = jax.jit(lambda faces, key: task.outputs(static, params, faces, 4, key)[0])
+    plain, order = run(faces, None), jnp.array([2, 0, 3, 1])
+    np.testing.assert_array_equal(run(faces, None), plain)
+    np.testing.assert_allclose(run(faces[order], None), plain[:, order], rtol=1e-5, atol=1e-6)
+    noisy = run(faces, jax.random.key(0))
+    assert np.abs(noisy - run(faces, jax.random.key(1))).max() > 1e-3
+    np.testing.assert_array_equal(noisy, run(faces, jax.random.key(0)))
+
+
+def test_what_is_kept_for_the_backward_pass_changes_no_gradient():
+    static = setting(model__schedule="all")
+    params, face = drawn(static), jnp.asarray(RNG.normal(size=(2, 2, 3)), "float32")
+
+    def slope(static):
+        def loss(params):
+            return jnp.mean(jnp.square(task.outputs(static, params, face, 5)[0]))
+
+        return jax.jit(jax.grad(loss))(params)
+
+    kept = slope(static._replace(train=static.train._replace(remat=True)))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), slope(static), kept)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"model.schedule": "all", "model.updates": 2},
+            r"config\.model\.updates=2 do not reach the last layer of conf",
+        ),
+        (
+            {"model.private": 4},
+            r"config\.model\.private=4 of config\.model\.channels=4 leave nothing that a cell shows",
+        ),
+        ({"model.fire": 0.5}, r"config\.model\.fire=0\.5 lets a share of the cells rest, and config\.model\.schedule="),
+        ({"losses.window": True}, r"config\.losses\.window=True is of the updates of config\.model\.schedule=all, and"),
+        ({"data.target": "shift", "data.shift": 3}, r"config\.data\.shift=3 shifts everything off a face with config"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(changes, words):
+    with pytest.raises(ConfigError, match=words) as e:
+        load_config(CONFIG, SMALL | changes)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.slow
+def test_a_short_training_learns_a_mirror_and_holds_what_a_window_asks_for(tmp_path, compiled_soon):
+    short = {"train.steps": 200, "checkpoint.every": 200, "data.target": "mirror"}
+    host.run(load_config(CONFIG, short), tmp_path / "sweep")
+    assert workdir.open(tmp_path / "sweep").rows(0)["r2"][-1] > 0.9
+    held: Any = short | {"model.schedule": "all", "losses.window": True, "data.target": "identity", "train.steps": 100}
+    host.run(load_config(CONFIG, held | {"checkpoint.every": 100, "train.batch_size": 16}), tmp_path / "all")
+    row = workdir.open(tmp_path / "all").rows(0)
+    assert row["r2"][-1] > 0.9
+    assert abs(row["r2"][-1] - row["r2_held"][-1]) < 0.1
+
+
+def test_both_schedules_assemble():
+    for changes in ({}, {"model.schedule": "all", "losses.window": True}):
+        made, static, hypers = assembly.assemble(load_config(CONFIG, SMALL | changes))
+        assert {metric.name for metric in made.metrics} >= {"r2", "state"}
