@@ -11,7 +11,7 @@ from reference import cube as reference
 
 from ternary_jax import workdir
 from ternary_jax.config import load_config, split
-from ternary_jax.engine import assembly, host
+from ternary_jax.engine import host
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.cube import cube, task
 from ternary_jax.lattice.cube.cell import WEIGHTS
@@ -151,9 +151,3 @@ def test_a_short_training_learns_a_mirror_and_holds_what_a_window_asks_for(tmp_p
     row = workdir.open(tmp_path / "all").rows(0)
     assert row["r2"][-1] > 0.9
     assert abs(row["r2"][-1] - row["r2_held"][-1]) < 0.1
-
-
-def test_both_schedules_assemble():
-    for changes in ({}, {"model.schedule": "all", "losses.window": True}):
-        made, static, hypers = assembly.assemble(load_config(CONFIG, SMALL | changes))
-        assert {metric.name for metric in made.metrics} >= {"r2", "state"}

@@ -35,7 +35,7 @@ def widths(model: Any) -> dict[str, tuple[int, int]]:
 
 
 def init(key: Array, model: Any, cells: int) -> dict[str, Params]:
-    """{"cells": arrays with a leading axis of the cells, "shared": arrays without one}; a group is left out if empty."""
+    """{"cells": arrays with a leading axis of the cells, "shared": arrays without one}; neither group is empty."""
     own: Params = {}
     shared: Params = {}
     sets = {"own": (cells,), "prototypes": (model.rank,)}.get(model.weights, ())

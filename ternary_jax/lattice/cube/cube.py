@@ -12,8 +12,8 @@ learned; without it, the face is added to the states of the first layer. There a
     sweep   layer after layer is set to its target, `model.repeats` times each, while those behind it rest
 
 In both, a face is read from the last layer after `depth` updates of a layer at the earliest. `all` has dynamics: states
-that can be held, lost and healed. `sweep` is a map from face to face, with N updates of cells where `all` needs at least
-N depth.
+that can be held, lost and healed. `sweep` is a map from face to face. It makes repeats N updates of cells, and `all` at
+least N depth.
 """
 
 from typing import Any
