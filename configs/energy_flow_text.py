@@ -64,9 +64,7 @@ def get_config(arg: str = "fixture") -> ConfigDict:
     config.losses.text = ConfigDict()
     config.losses.text.kind = "infonce"  # "infonce": find the target in the microbatch; "cosine": its direction
     config.losses.text.temperature = 0.05  # of infonce, which divides cosines by it
-    config.losses.text.adapter = (
-        False  # True: a map of raw targets is trained along: a defect, all becomes one vector
-    )
+    config.losses.text.adapter = False  # True: a map of raw targets is trained along: a defect, all becomes one vector
     config.losses.occupancy.on = True
 
     config.targets = ConfigDict()

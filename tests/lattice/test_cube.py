@@ -145,7 +145,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(changes, words):
 def test_a_short_training_learns_a_mirror_and_holds_what_a_window_asks_for(tmp_path, compiled_soon):
     short = {"train.steps": 200, "checkpoint.every": 200, "data.target": "mirror"}
     host.run(load_config(CONFIG, short), tmp_path / "sweep")
-    assert workdir.open(tmp_path / "sweep").rows(0)["r2"][-1] > 0.9
+    assert workdir.open(tmp_path / "sweep").rows(0)["r2"][-1] > 0.8
     held: Any = short | {"model.schedule": "all", "losses.window": True, "data.target": "identity", "train.steps": 100}
     host.run(load_config(CONFIG, held | {"checkpoint.every": 100, "train.batch_size": 16}), tmp_path / "all")
     row = workdir.open(tmp_path / "all").rows(0)

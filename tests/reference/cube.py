@@ -4,6 +4,7 @@ A cell is (x, y, z); its weights are made by `weights_of`, from the parameters o
 """
 
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
@@ -22,10 +23,9 @@ def normalised(state):
 def weights_of(params, model, number):
     """{"in": (kernel, bias), "out": (kernel, bias), "mix": (7, h), "code": (2 h,)} of cell `number`, float64."""
     own, shared = ({k: np.asarray(v, float) for k, v in params.get(g, {}).items()} for g in ("cells", "shared"))
-    found = {"code": 0.0}
-    if model.weights == "prototypes":
-        share = np.exp(own["choice"][number])
-        share = share / share.sum()
+    found: dict[str, Any] = {"code": 0.0}
+    share = np.exp(own["choice"][number]) if model.weights == "prototypes" else np.ones(1)
+    share = share / share.sum()
     for name in ("in", "out"):
         if model.weights == "own":
             kernel, bias = own[f"{name}_kernel"][number], own[f"{name}_bias"][number]

@@ -79,7 +79,7 @@ def step(params: Params, states: Array, face: Array, static: Any, key: Array | N
     if model.carry:
         target = target + _carried(jnp.concatenate([given, states[:-layer]]), model)
     change = target - states
-    if key is not None and model.fire < 1:
+    if keys[2] is not None and model.fire < 1:
         change = jnp.where(jax.random.bernoulli(keys[2], model.fire, (*states.shape[:2], 1)), change, 0)
     return states + model.leak * change
 

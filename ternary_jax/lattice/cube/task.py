@@ -58,7 +58,7 @@ def outputs(static: Any, params: Any, face: Array, updates: int, key: Array | No
         return read[None], states, {}
     drives = jnp.broadcast_to(face, (updates, *face.shape))
     states, read, moved = cube.run(params, cube.start(params, len(face)), drives, static, key)
-    return read, states, {"moved": moved[-1]}
+    return read, states, {"update_square": moved[-1]}
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
@@ -71,23 +71,23 @@ def _loss(static: Any, target: targets.Target, params: Any, batch: Array, contex
     read, states, signals = outputs(static, params, batch, first * (1 + static.losses.window), context.key)
     wanted = target.apply(_row(target, context), jnp.roll(batch, 1, 0) if static.data.shuffled else batch)[:, 0]
     fit = jnp.mean(jnp.square(read[first - 1 :] - wanted[None]))
-    return Loss(fit, {"fit": fit}, signals | {"state": jnp.mean(jnp.square(states))})
+    return Loss(fit, {"fit": fit}, signals | {"state_square": jnp.mean(jnp.square(states))})
 
 
 def _evaluate(static: Any, target: targets.Target, params: Any, context: Context) -> dict[str, Array]:
     inputs, model = context.data["evaluated"], static.model
     wanted = target.apply(_row(target, context), inputs)[:, 0]
     read, states, _ = outputs(static, params, inputs, 2 * model.updates)
-    found = {"state": jnp.sqrt(jnp.mean(jnp.square(states)))}
+    found = {"state_norm": jnp.sqrt(jnp.mean(jnp.square(states)))}
     if model.schedule == "sweep":
         return found | {"r2": metrics.r2(read[0], wanted)}
     return found | {"r2": metrics.r2(read[model.updates - 1], wanted), "r2_held": metrics.r2(read[-1], wanted)}
 
 
 def _metrics(static: Any) -> tuple[Metric, ...]:
-    """r2: after the updates of training; r2_held: after twice as many; state: the root mean square of the states."""
+    """r2: after the updates of training; r2_held: after twice as many; state_norm: root mean square of the states."""
     nan, held = float("nan"), [Metric("r2_held", 1, 1.0, 0.0, None)] * (static.model.schedule == "all")
-    return (Metric("r2", 1, 1.0, 0.0, None), *held, Metric("state", -1, nan, nan, None))
+    return (Metric("r2", 1, 1.0, 0.0, None), *held, Metric("state_norm", -1, nan, nan, None))
 
 
 def _export(static: Any, params: Any, context: Context) -> dict[str, Array]:
