@@ -24,7 +24,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.train.epochs = 0  # 0: train.steps sets the length, as every step draws new faces
     config.train.steps = 400  # length of a run; lengths below in epochs are in steps
     config.train.batch_size = 64  # faces per step
-    config.train.learning_rate = 4e-3  # the rate decides more than the kind of weights does
+    config.train.learning_rate = 4e-3
     config.train.weight_decay = 0.0
     config.train.warmup_epochs = 20
     config.train.final_rate = 0.1
@@ -45,7 +45,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.data = ConfigDict()
     config.data.target = arg  # the map to learn: see ternary_jax/lattice/targets.py
     config.data.shift = 2  # cells by which "shift" and "shift_wrapped" move the face along x
-    config.data.maps = 8  # number of random permutations or dense matrices that are made
+    config.data.maps = 8  # number of random permutations or dense matrices that are made; other targets have one
     config.data.map = 0  # the one of this run, below data.maps; a tuple gives one per run
     config.data.amplitude = 1.7  # values of a face are uniform in -amplitude .. amplitude
     config.data.shuffled = False  # True: a face gets the target of another face, a null that nothing can learn
@@ -53,9 +53,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.cell = "concatenated"  # "concatenated": of seven states; "gated": weighs what each neighbour shows
-    config.model.weights = (
-        "own"  # of each cell: "own", "shared", "code", "prototypes" or "rank"; see lattice/cube/cell.py
-    )
+    config.model.weights = "own"  # of cells: "own", "shared", "code", "prototypes" or "rank"; see lattice/cube/cell.py
     config.model.rank = 4  # numbers of a "code", sets of "prototypes", or the "rank" of a cell's own part
     config.model.channels = 16  # numbers of a state
     config.model.private = 0  # of these, the last ones that neighbours do not see: a memory
@@ -64,9 +62,11 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.model.readout = "own"  # of the last layer: weights of each cell, or "shared"
     config.model.schedule = "sweep"  # "sweep": layer after layer, each set to its target; "all": all cells together
     config.model.repeats = 2  # "sweep": updates of a layer
-    config.model.updates = 11  # "all": updates of all cells before the face is read; the depth or more
+    config.model.updates = (
+        12  # "all": updates before the face is read; the depth, and the cells across that a value goes
+    )
     config.model.leak = 0.5  # "all": share of the way to its target that a cell goes in an update
-    config.model.fire = 1.0  # "all": share of the cells that are updated at once, in training
+    config.model.fire = 1.0  # "all": chance of a cell to be updated, in training
     config.model.noise = 0.0  # deviation of noise on the pixels in training
     config.model.dropout = 0.0  # share of the gated units that are left out in training
 

@@ -11,7 +11,8 @@ from reference import cube as reference
 
 from ternary_jax import workdir
 from ternary_jax.config import load_config, split
-from ternary_jax.engine import host
+from ternary_jax.engine import assembly, host
+from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.cube import cube, task
 from ternary_jax.lattice.cube.cell import WEIGHTS
@@ -55,7 +56,9 @@ def test_both_schedules_are_those_of_a_float64_loop(cell, weights, private):
     @jax.jit
     def both(params, faces):
         drives = jnp.broadcast_to(faces, (3, *faces.shape))
-        return cube.run(params, cube.start(params, 2), drives, static)[1][-1], cube.sweep(params, faces, static)[1]
+        return cube.run(params, cube.start(params, 2, static), drives, static)[1][-1], cube.sweep(
+            params, faces, static
+        )[1]
 
     found = both(params, faces)
     for k, face in enumerate(faces):
@@ -68,23 +71,23 @@ def test_both_schedules_are_those_of_a_float64_loop(cell, weights, private):
         np.testing.assert_allclose(found[1][k], other.read(), rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("cell", ["concatenated", "gated"])
-def test_a_value_moves_by_one_cell_in_an_update_and_no_farther(cell):
-    static = setting(model__cell=cell, lattice__width=7, lattice__height=1, lattice__depth=2)
+@pytest.mark.parametrize(("cell", "carry"), [("concatenated", True), ("gated", False)])
+def test_a_value_moves_by_one_cell_in_an_update_and_no_farther(cell, carry):
+    static = setting(model__cell=cell, model__carry=carry, lattice__width=7, lattice__height=1, lattice__depth=2)
     params, face = drawn(static), jnp.asarray(RNG.normal(size=(1, 1, 7)), "float32")
 
     def states(face, updates):
         drives = jnp.broadcast_to(face, (updates, *face.shape))
-        return cube.run(params, cube.start(params, 1), drives, static)[0].reshape(2, 7, -1)
+        return cube.run(params, cube.start(params, 1, static), drives, static)[0].reshape(2, 7, -1)
 
     for updates in (1, 2, 4):
         slope = jax.jit(jax.jacobian(lambda face, t=updates: states(face, t)))(face)[:, :, :, 0, 0]
         reached = np.abs(np.asarray(slope)).max(2) > 0  # (layer, x, pixel)
         z, x, pixel = np.indices(reached.shape)
-        np.testing.assert_array_equal(reached, np.abs(x - pixel) + z + 1 <= updates)
+        np.testing.assert_array_equal(reached, np.abs(x - pixel) + z + carry <= updates)
 
 
-def test_the_cube_of_the_documents_has_their_number_of_parameters():
+def test_a_large_cube_has_its_closed_number_of_parameters():
     size = {"lattice.width": 15, "lattice.height": 15, "lattice.depth": 11, "model.channels": 32, "model.hidden": 240}
     static = split(load_config(CONFIG, size | {"model.cell": "gated"}))[0]
     shapes = jax.eval_shape(lambda: cube.init(jax.random.key(0), static))
@@ -93,30 +96,63 @@ def test_the_cube_of_the_documents_has_their_number_of_parameters():
     assert counts["drive"] + counts["readout"] == 2 * 32 + 225 * 33
 
 
-def test_samples_do_not_meet_and_an_evaluation_is_the_same_twice():
-    static = setting(model__schedule="all", model__private=1, model__fire=0.5, model__noise=0.3, model__dropout=0.2)
+def test_samples_are_independent():
+    static = setting(model__schedule="all", model__private=1)
+    params, faces = drawn(static), jnp.asarray(RNG.normal(size=(4, 2, 3)), "float32")
+    run = jax.jit(lambda faces: task.outputs(static, params, faces, 4)[0])
+    order = jnp.array([2, 0, 3, 1])
+    np.testing.assert_allclose(run(faces[order]), run(faces)[:, order], rtol=1e-5, atol=1e-6)
+
+
+RANDOM = [("all", "fire", 0.5), ("all", "noise", 0.3), ("all", "dropout", 0.2)]
+RANDOM += [("sweep", "noise", 0.3), ("sweep", "dropout", 0.2)]
+
+
+@pytest.mark.parametrize(("schedule", "key", "value"), RANDOM)
+def test_each_kind_of_noise_is_drawn_in_training_and_off_in_an_evaluation(schedule, key, value):
+    static, plain = (setting(model__schedule=schedule, **more) for more in ({f"model__{key}": value}, {}))
     params, faces = drawn(static), jnp.asarray(RNG.normal(size=(4, 2, 3)), "float32")
     run = jax.jit(lambda faces, key: task.outputs(static, params, faces, 4, key)[0])
-    plain, order = run(faces, None), jnp.array([2, 0, 3, 1])
-    np.testing.assert_array_equal(run(faces, None), plain)
-    np.testing.assert_allclose(run(faces[order], None), plain[:, order], rtol=1e-5, atol=1e-6)
+    quiet = jax.jit(lambda faces: task.outputs(plain, params, faces, 4)[0])(faces)
+    np.testing.assert_array_equal(run(faces, None), quiet)
     noisy = run(faces, jax.random.key(0))
+    assert np.abs(noisy - quiet).max() > 1e-3
     assert np.abs(noisy - run(faces, jax.random.key(1))).max() > 1e-3
     np.testing.assert_array_equal(noisy, run(faces, jax.random.key(0)))
 
 
-def test_what_is_kept_for_the_backward_pass_changes_no_gradient():
-    static = setting(model__schedule="all")
+@pytest.mark.parametrize("schedule", ["all", "sweep"])
+def test_remat_gives_equal_gradients(schedule):
+    static = setting(model__schedule=schedule)
     params, face = drawn(static), jnp.asarray(RNG.normal(size=(2, 2, 3)), "float32")
 
     def slope(static):
-        def loss(params):
-            return jnp.mean(jnp.square(task.outputs(static, params, face, 5)[0]))
+        return jax.grad(lambda params: jnp.mean(jnp.square(task.outputs(static, params, face, 5)[0])))
 
-        return jax.jit(jax.grad(loss))(params)
+    kept = static._replace(train=static.train._replace(remat=True))
+    assert ["remat" in str(jax.make_jaxpr(slope(one))(params)) for one in (static, kept)] == [False, True]
+    found, expected = (jax.jit(slope(one))(params) for one in (kept, static))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected)
 
-    kept = slope(static._replace(train=static.train._replace(remat=True)))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), slope(static), kept)
+
+@pytest.mark.parametrize("window", [True, False])
+def test_the_fit_is_the_mean_square_of_the_window_and_of_the_map_of_the_run(window):
+    config = load_config(CONFIG, SMALL | {"model.schedule": "all", "losses.window": window, "data.map": (0, 3)})
+    made, static, hypers = assembly.assemble(config)
+    params, faces = drawn(static), jnp.asarray(RNG.normal(size=(4, 2, 3)), "float32")
+    nothing: Any = None
+    data = jax.tree.map(jnp.asarray, made.data)
+
+    def fit(hypers):
+        context = Context(jnp.int32(0), jax.random.key(0), nothing, hypers, data)
+        return made.loss(params, faces, context).total
+
+    found = jax.jit(jax.vmap(fit))(hypers)
+    read = np.asarray(task.outputs(static, params, faces, 8)[0], float)[3 : 8 if window else 4]
+    for value, number in zip(found, (0, 3), strict=True):
+        sources = made.data["table"][number]
+        wanted = np.asarray(faces, float).reshape(4, -1)[:, sources].reshape(4, 2, 3)
+        np.testing.assert_allclose(value, np.mean((read - wanted) ** 2), rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +171,7 @@ def test_what_is_kept_for_the_backward_pass_changes_no_gradient():
         ({"data.target": "shift", "data.shift": 3}, r"config\.data\.shift=3 shifts everything off a face with config"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_sentence(changes, words):
+def test_contradicting_keys_are_refused_in_one_sentence(changes, words):
     with pytest.raises(ConfigError, match=words) as e:
         load_config(CONFIG, SMALL | changes)
     assert "\n" not in str(e.value)

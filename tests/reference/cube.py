@@ -58,7 +58,7 @@ class Cube:
         self.number = {cell: k for k, cell in enumerate(cells)}
         self.weights = {cell: weights_of(params, model, k) for cell, k in self.number.items()}
         first = np.asarray(params["start"]["state"], float)
-        self.states = {cell: first[k] for cell, k in self.number.items()}
+        self.states = {cell: first[k if len(first) > 1 else 0] for cell, k in self.number.items()}
 
     def driven(self, face, x, y):
         own = {name: np.asarray(v, float) for name, v in self.params["drive"].items()}

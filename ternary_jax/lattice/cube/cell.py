@@ -35,7 +35,7 @@ def widths(model: Any) -> dict[str, tuple[int, int]]:
 
 
 def init(key: Array, model: Any, cells: int) -> dict[str, Params]:
-    """{"cells": arrays with a leading axis of the cells, "shared": arrays without one}; neither group is empty."""
+    """{"cells": arrays with a leading axis of the cells, "shared": arrays without one}; an empty one is left out."""
     own: Params = {}
     shared: Params = {}
     sets = {"own": (cells,), "prototypes": (model.rank,)}.get(model.weights, ())

@@ -9,10 +9,11 @@ layer before is added, for the first layer that of the face, so that a value cro
 learned; without it, the face is added to the states of the first layer. There are two schedules:
 
     all     in each of t updates every cell goes a share of the way:  s' = s + leak fire (target - s)
-    sweep   layer after layer is set to its target, `model.repeats` times each, while those behind it rest
+    sweep   layer after layer, while those behind it rest: with `model.carry` s = its first state + that of the layer
+            before, then s' = s + f, `model.repeats` times; without it s' = f
 
-In both, a face is read from the last layer after `depth` updates of a layer at the earliest. `all` has dynamics: states
-that can be held, lost and healed. `sweep` is a map from face to face. It makes repeats N updates of cells, and `all` at
+In `all` the face drives every update, and the last layer shows it after `least_updates`. It has dynamics: states that
+can be held, lost and healed. `sweep` is a map from face to face. It makes repeats N updates of cells, and `all` at
 least N depth.
 """
 
@@ -30,12 +31,13 @@ Params = dict[str, Any]
 def init(key: Array, static: Any) -> Params:
     """The parameters by group: those of the cells, `start`: their first states, `drive` and `readout`."""
     model, (width, height, depth) = static.model, size(static)
-    key_cells, key_drive, key_read = jax.random.split(key, 3)
+    key_cells, key_drive, key_read, key_start = jax.random.split(key, 4)
     layer = width * height
     places = layer if model.readout == "own" else 1
+    first = 1 if model.weights == "shared" else layer * depth  # cells that share all weights begin in one state
     return {
         **cell.init(key_cells, model, layer * depth),
-        "start": {"state": jnp.zeros((layer * depth, model.channels))},
+        "start": {"state": 0.5 * jax.random.normal(key_start, (first, model.channels))},
         "drive": dict(zip(("weights", "bias"), jax.random.normal(key_drive, (2, model.channels)), strict=True)),
         "readout": {
             "weights": jax.random.normal(key_read, (places, model.channels)) / model.channels,
@@ -44,10 +46,15 @@ def init(key: Array, static: Any) -> Params:
     }
 
 
-def start(params: Params, batch: int) -> Array:
+def start(params: Params, batch: int, static: Any) -> Array:
     """The states before the first update, (N, B, C)."""
-    first = params["start"]["state"]
-    return jnp.broadcast_to(first[:, None], (len(first), batch, first.shape[1]))
+    width, height, depth = size(static)
+    return jnp.broadcast_to(params["start"]["state"][:, None], (width * height * depth, batch, static.model.channels))
+
+
+def least_updates(model: Any, depth: int) -> int:
+    """Updates of all cells until the last layer depends on the face, which without `carry` is in the first layer."""
+    return max(1, depth - (not model.carry))
 
 
 def driven(params: Params, face: Array, key: Array | None = None, noise: float = 0.0) -> Array:
@@ -69,18 +76,18 @@ def read(params: Params, states: Array, static: Any) -> Array:
 def step(params: Params, states: Array, face: Array, static: Any, key: Array | None = None) -> Array:
     """All cells after one update by a face (B, height, width). key: of fire, noise and dropout; None: none of them."""
     model, dtype, (width, height, _) = static.model, jnp.dtype(static.train.dtype), size(static)
-    keys = (None, None, None) if key is None else jax.random.split(key, 3)
-    given, layer = driven(params, face, keys[0], model.noise), width * height
+    key_noise, key_dropout, key_fire = (None, None, None) if key is None else jax.random.split(key, 3)
+    given, layer = driven(params, face, key_noise, model.noise), width * height
     if not model.carry:
         states = states.at[:layer].add(given)
     own, shown = cell.shown(params, states, model, dtype)
     seven = neighbours.gather(shown, jnp.asarray(neighbours.table(*size(static))))
-    target = cell.update(params, own, seven, model, dtype, keys[1])
+    target = cell.update(params, own, seven, model, dtype, key_dropout)
     if model.carry:
         target = target + _carried(jnp.concatenate([given, states[:-layer]]), model)
     change = target - states
-    if keys[2] is not None and model.fire < 1:
-        change = jnp.where(jax.random.bernoulli(keys[2], model.fire, (*states.shape[:2], 1)), change, 0)
+    if key_fire is not None and model.fire < 1:
+        change = jnp.where(jax.random.bernoulli(key_fire, model.fire, (*states.shape[:2], 1)), change, 0)
     return states + model.leak * change
 
 
@@ -106,12 +113,13 @@ def sweep(params: Params, face: Array, static: Any, key: Array | None = None) ->
     """(states (N, B, C), the face that is read) after one sweep. key: of noise and dropout; None: neither."""
     model, dtype, (width, height, depth) = static.model, jnp.dtype(static.train.dtype), size(static)
     layer, batch, numbers = width * height, len(face), jnp.asarray(neighbours.table_of_layer(width, height))
-    first = start(params, 1)
+    first = start(params, 1, static)
     _, shown = cell.shown(params, first, model, dtype)
     after = jnp.concatenate([shown[layer:], jnp.zeros_like(shown[:layer])])
     layers = params.get("cells", {}), first, after
     layers = jax.tree.map(lambda x: x.reshape(depth, layer, *x.shape[1:]), layers)
-    keys = None if key is None else jax.random.split(key, depth * model.repeats).reshape(depth, model.repeats)
+    key_noise, keys = (None, None) if key is None else jax.random.split(key)
+    keys = None if keys is None else jax.random.split(keys, depth * model.repeats).reshape(depth, model.repeats)
 
     def of_layer(before, xs):
         (cells, state, after), keys = xs
@@ -128,7 +136,7 @@ def sweep(params: Params, face: Array, static: Any, key: Array | None = None) ->
         return (state if model.carry else jnp.zeros_like(state), shown), state
 
     of_layer = jax.checkpoint(of_layer) if static.train.remat else of_layer
-    given = driven(params, face, None if key is None else jax.random.fold_in(key, depth), model.noise)
+    given = driven(params, face, key_noise, model.noise)
     nothing = jnp.zeros((layer, batch, shown.shape[-1]))
     _, states = jax.lax.scan(of_layer, (given, nothing), (layers, keys))
     states = states.reshape(depth * layer, batch, model.channels)

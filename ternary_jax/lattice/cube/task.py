@@ -57,7 +57,7 @@ def outputs(static: Any, params: Any, face: Array, updates: int, key: Array | No
         states, read = cube.sweep(params, face, static, key)
         return read[None], states, {}
     drives = jnp.broadcast_to(face, (updates, *face.shape))
-    states, read, moved = cube.run(params, cube.start(params, len(face)), drives, static, key)
+    states, read, moved = cube.run(params, cube.start(params, len(face), static), drives, static, key)
     return read, states, {"update_square": moved[-1]}
 
 
@@ -78,16 +78,16 @@ def _evaluate(static: Any, target: targets.Target, params: Any, context: Context
     inputs, model = context.data["evaluated"], static.model
     wanted = target.apply(_row(target, context), inputs)[:, 0]
     read, states, _ = outputs(static, params, inputs, 2 * model.updates)
-    found = {"state_norm": jnp.sqrt(jnp.mean(jnp.square(states)))}
+    found = {"state_rms": jnp.sqrt(jnp.mean(jnp.square(states)))}
     if model.schedule == "sweep":
         return found | {"r2": metrics.r2(read[0], wanted)}
     return found | {"r2": metrics.r2(read[model.updates - 1], wanted), "r2_held": metrics.r2(read[-1], wanted)}
 
 
 def _metrics(static: Any) -> tuple[Metric, ...]:
-    """r2: after the updates of training; r2_held: after twice as many; state_norm: root mean square of the states."""
+    """r2: after model.updates, or a sweep; r2_held: after twice as many; state_rms: of the states at the end of it."""
     nan, held = float("nan"), [Metric("r2_held", 1, 1.0, 0.0, None)] * (static.model.schedule == "all")
-    return (Metric("r2", 1, 1.0, 0.0, None), *held, Metric("state_norm", -1, nan, nan, None))
+    return (Metric("r2", 1, 1.0, 0.0, None), *held, Metric("state_rms", -1, nan, nan, None))
 
 
 def _export(static: Any, params: Any, context: Context) -> dict[str, Array]:
