@@ -240,8 +240,8 @@ def start() -> dict[str, float]:
 def resident(first: int = 2000, last: int = 3000) -> dict[str, float]:
     """MiB of resident memory of a training of the small size after these steps, while it runs on.
 
-    The first 2,000 steps are left out. Memory grows in the first 600, while saves load libraries and the allocator keeps
-    what it frees; from 1,000 to 2,000 it changed by -35, 4, 22 and 39 in four trials.
+    The first 2,000 steps are left out. In the first 600 memory grows, while saves load libraries and the allocator
+    keeps what it frees; from 1,000 to 2,000 it changed by -35, 4, 22 and 39 in four trials.
     """
     found, printed = {}, 0.0
     overrides = [f"train.steps={last + 100}", "checkpoint.every=100", "compilation_cache=false"]
