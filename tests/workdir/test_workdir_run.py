@@ -90,7 +90,7 @@ def test_checkpoints_by_name_and_by_step(trained):
     for at, step in {"latest": 32, "best": best, 32: 32, np.int64(best): best}.items():
         assert run.checkpoint(at).step == step
     read = run.checkpoint()
-    assert read.metadata["config"]["format"] == 4
+    assert read.metadata["config"]["format"] == 5
     assert isinstance(read.state["params"]["slope"]["w"], np.ndarray)
     assert read.state["params"]["slope"]["w"].shape == (2, 3)
     with pytest.raises(WorkdirError, match=r"no checkpoint 33: take 'latest', 'best', or one of the steps \[.*, 32\]"):
