@@ -178,12 +178,9 @@ def test_contradicting_keys_are_refused_in_one_sentence(changes, words):
 
 
 @pytest.mark.slow
-def test_a_short_training_learns_a_mirror_and_holds_what_a_window_asks_for(tmp_path, compiled_soon):
-    short = {"train.steps": 200, "checkpoint.every": 200, "data.target": "mirror"}
-    host.run(load_config(CONFIG, short), tmp_path / "sweep")
-    assert workdir.open(tmp_path / "sweep").rows(0)["r2"][-1] > 0.8
-    held: Any = short | {"model.schedule": "all", "losses.window": True, "data.target": "identity", "train.steps": 100}
-    host.run(load_config(CONFIG, held | {"checkpoint.every": 100, "train.batch_size": 16}), tmp_path / "all")
-    row = workdir.open(tmp_path / "all").rows(0)
+def test_a_short_training_learns_to_show_a_face_and_to_hold_it(tmp_path, compiled_soon):
+    short = {"train.steps": 100, "checkpoint.every": 100, "train.batch_size": 16, "data.target": "identity"}
+    host.run(load_config(CONFIG, short | {"model.schedule": "all", "losses.window": True}), tmp_path / "run")
+    row = workdir.open(tmp_path / "run").rows(0)
     assert row["r2"][-1] > 0.9
     assert abs(row["r2"][-1] - row["r2_held"][-1]) < 0.1
