@@ -27,6 +27,7 @@ MIX_CONTENT = {
     "losses.occupancy.weight": 0.1,
 }
 STILL = {"model.still": True, "losses.occupancy.on": False}
+CHILDREN = {"model.children": 7, "train.steps": 1000}
 FIELD = MIX | {
     "model.channels": 16,
     "interaction.kind": "field",
@@ -81,8 +82,11 @@ ROWS = {
     "blur_one_flow": Row("blur", FREE),
     "blur_children": Row("blur", FREE | {"model.children": 3, "train.steps": 1000}, {"r2": (0.99, 0.0)}, 20),
     "dense_plain": Row("dense", FREE),
+    "dense_plain_still": Row("dense", FREE | STILL),
     "dense_plain_content": Row("dense", {}),
-    "dense_children": Row("dense", FREE | {"model.children": 7, "train.steps": 1000}),
+    "dense_plain_content_still": Row("dense", STILL),
+    "dense_children": Row("dense", FREE | CHILDREN),
+    "dense_children_still": Row("dense", FREE | CHILDREN | STILL),
     "dense_pool": Row("dense", POOL, {"r2": (0.99, 0.0)}, 20),
     "dense_pool_16": Row("dense", POOL | {"model.channels": 16, "interaction.messages": 16}),
     "dense_pool_still": Row("dense", POOL | STILL),
@@ -104,13 +108,19 @@ ROWS = {
         f"dense_{name}_content{'_still' * still}": Row("dense", changes | MIX_CONTENT | (STILL if still else {}))
         for name, changes in {
             "attention": POOL | {"interaction.kind": "attention"},
+            "field_1": FIELD | {"model.steps": 8},
             "field_2": FIELD | {"interaction.radius": 2},
             "field_4": FIELD | {"interaction.radius": 4},
         }.items()
         for still in (False, True)
     },
     "dense_pool_content_still": Row("dense", POOL | MIX_CONTENT | STILL),
-    "dense_children_content": Row("dense", {"model.children": 7}),
+    **{
+        f"dense_children_content{'_still' * still}": Row(
+            "dense", CHILDREN | {"train.batch_size": 4} | (STILL if still else {})
+        )
+        for still in (False, True)
+    },
     "identity_16": Row("identity", {"model.energy": "tanh", "train.steps": 800} | sides(16)),
     "permutation_16": Row("permutation", sides(16)),
     "permutation_16_free": Row("permutation", FREE | LARGE | sides(16)),
