@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ternary_jax.config.keys import Key, choice, flag, integer, real
 from ternary_jax.errors import ConfigError
 
 MOVING = ("identity", "shift", "shift_wrapped", "mirror", "permutation")  # each output is one input, or 0
@@ -85,6 +86,19 @@ def uniform(seed: int, n: int) -> np.ndarray:
 def permutation(seed: int, n: int) -> np.ndarray:
     """A random order of 0 .. n - 1."""
     return np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable")
+
+
+def keys(names: tuple[str, ...]) -> dict[str, Key]:
+    """The keys of a config that choose one of these targets, and its faces; `check` has their rules."""
+    return {
+        "data.target": choice(*names),
+        "data.shift": integer(0, 255),
+        "data.maps": integer(1, 1024),
+        "data.map": integer(0, 1023, traced=True),
+        "data.shuffled": flag(),
+        "data.amplitude": real(0, 10, excluded=(0,)),
+        "data.evaluated": integer(2, 2**16),
+    }
 
 
 def check(config: Any) -> None:

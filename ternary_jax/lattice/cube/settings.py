@@ -34,13 +34,7 @@ CUBE = {  # of a cube, whatever it learns
 }
 KEYS = {
     **CUBE,
-    "data.target": choice(*TARGETS),
-    "data.shift": integer(0, 255),
-    "data.maps": integer(1, 1024),
-    "data.map": integer(0, 1023, traced=True),
-    "data.shuffled": flag(),
-    "data.amplitude": real(0, 10, excluded=(0,)),
-    "data.evaluated": integer(2, 2**16),
+    **targets.keys(TARGETS),
     "losses.window": flag(),
     "targets.r2": real(0, 1),
 }

@@ -60,13 +60,7 @@ FLOW = {  # of a model of flows, whatever it learns
 }
 KEYS = {
     **FLOW,
-    "data.target": choice(*targets.NAMES),
-    "data.shift": integer(0, 255),
-    "data.maps": integer(1, 1024),
-    "data.map": integer(0, 1023, traced=True),
-    "data.shuffled": flag(),
-    "data.amplitude": real(0, 10, excluded=(0,)),
-    "data.evaluated": integer(2, 2**16),
+    **targets.keys(targets.NAMES),
     "losses.blur.width": real(0, 256),
     "losses.blur.share": real(0, 1),
     "losses.blur.padding": integer(0, 256),
