@@ -22,7 +22,10 @@ def between(differences: Any, form: str) -> str:
 
 
 def less(row: Mapping[str, Any], other: Mapping[str, Any] | None, metric: str = "recall_1", form: str = ".3f") -> str:
-    """A metric of a row less that of another, by seed; one value stands for all seeds; "" where seeds differ."""
+    """The difference of a metric between two rows, with its interval over seeds; "" where the numbers of seeds differ.
+
+    A row with a single value, such as a closed form, has this value for every seed.
+    """
     if other is None:
         return ""
     a, b = (np.array(one["metrics"][metric]) for one in (row, other))

@@ -52,7 +52,7 @@ CONFIG = lab.CONFIGS / "energy_flow_text.py"
 SMALLER = {"model.hidden": 64, "train.batch_size": 64, "train.steps": 300}
 TANH = SMALLER | {
     "model.content": True,
-    "model.energy": "tanh",  # outputs that can all be the same one, also without any input
+    "model.energy": "tanh",  # replaces what a flow carries, so that all outputs can become one
     "interaction.linear": False,
     "losses.text.kind": "cosine",
 }
