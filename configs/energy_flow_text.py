@@ -42,9 +42,7 @@ def get_config(arg: str = "fixture") -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.pairs = arg if arg == "fixture" else f"{arg}.npz"  # a prepared file; "fixture": those of the package
-    config.data.on_device = (
-        True  # False: pairs stay with the host, batches move a chunk ahead; all runs share them
-    )
+    config.data.on_device = True  # False: pairs stay with the host, batches move a chunk ahead; all runs share them
     config.data.encoder = "prepared"  # "prepared": vectors of the file; "bytes": an encoder that is trained along
     config.data.longest = 128  # bytes of a text that this encoder reads
 
