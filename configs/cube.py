@@ -1,7 +1,7 @@
 """The emergent cube on 5 x 5 x 4 cells: a face drives one side, and the other side learns to show a map of it.
 
     --config=configs/cube.py          a fixed permutation of the 25 pixels
-    --config=configs/cube.py:TASK     identity, shift, shift_wrapped, mirror, blur, dense
+    --config=configs/cube.py:TASK     identity, shift, shift_wrapped, mirror, blur, dense, gate, parity
 
 Every cell sees its six neighbours alone; see docs/cube.md.
 """
@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from ternary_jax.config import check_variant, read
 
-VARIANTS = ("permutation", "identity", "shift", "shift_wrapped", "mirror", "blur", "dense")
+VARIANTS = ("permutation", "identity", "shift", "shift_wrapped", "mirror", "blur", "dense", "gate", "parity")
 
 
 def get_config(arg: str = "permutation") -> ConfigDict:
@@ -71,6 +71,10 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.model.dropout = 0.0  # share of the gated units that are left out in training
 
     config.losses = ConfigDict()
+    config.losses.blur = ConfigDict()
+    config.losses.blur.width = 3.0  # cells; width of the filter over the residual at the first step; 0.0: no filter
+    config.losses.blur.share = 0.7  # share of the run after which the width is 0; the first step has all of it
+    config.losses.blur.padding = 4  # cells around the face into which the residual is blurred
     config.losses.window = False  # "all": True: the loss is the mean over the updates T .. 2 T, so the answer is held
 
     config.start = ConfigDict()

@@ -1,6 +1,7 @@
 """ternary_jax.lattice.cube beside numpy float64, one cell after the other; its light cone; its task in the engine."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -135,16 +136,29 @@ def test_remat_gives_equal_gradients(schedule):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected)
 
 
-@pytest.mark.parametrize("window", [True, False])
-def test_the_fit_is_the_mean_square_of_the_window_and_of_the_map_of_the_run(window):
-    config = load_config(CONFIG, SMALL | {"model.schedule": "all", "losses.window": window, "data.map": (0, 3)})
+def blurred(residual, width, frame=4):
+    """Residuals (..., height, width) under a Gaussian filter of unit sum of squares, float64, tap by tap."""
+    taps = np.exp(-(np.arange(-frame, frame + 1.0) ** 2) / (2 * width**2))
+    taps /= np.sqrt((np.exp(-(np.arange(-40, 41.0) ** 2) / (2 * width**2)) ** 2).sum())
+    found = np.zeros((*residual.shape[:-2], residual.shape[-2] + 2 * frame, residual.shape[-1] + 2 * frame))
+    for dy, down in enumerate(taps):
+        for dx, across in enumerate(taps):
+            found[..., dy : dy + residual.shape[-2], dx : dx + residual.shape[-1]] += down * across * residual
+    return found
+
+
+@pytest.mark.parametrize(("window", "width"), [(True, 0.0), (False, 0.0), (False, 0.7)])
+def test_the_fit_is_the_mean_square_of_the_window_and_of_the_map_of_the_run(window, width):
+    given = {"model.schedule": "all", "losses.window": window, "losses.blur.width": width, "data.map": (0, 3)}
+    config = load_config(CONFIG, SMALL | given)
     made, static, hypers = assembly.assemble(config)
     params, faces = drawn(static), jnp.asarray(RNG.normal(size=(4, 2, 3)), "float32")
     nothing: Any = None
+    signals: Any = SimpleNamespace(schedule={"blur": width})
     data = jax.tree.map(jnp.asarray, made.data)
 
     def fit(hypers):
-        context = Context(jnp.int32(0), jax.random.key(0), nothing, hypers, data)
+        context = Context(jnp.int32(0), jax.random.key(0), nothing, hypers, data, signals=signals)
         return made.loss(params, faces, context).total
 
     found = jax.jit(jax.vmap(fit))(hypers)
@@ -152,7 +166,8 @@ def test_the_fit_is_the_mean_square_of_the_window_and_of_the_map_of_the_run(wind
     for value, number in zip(found, (0, 3), strict=True):
         sources = made.data["table"][number]
         wanted = np.asarray(faces, float).reshape(4, -1)[:, sources].reshape(4, 2, 3)
-        np.testing.assert_allclose(value, np.mean((read - wanted) ** 2), rtol=1e-4)
+        seen = blurred(read - wanted, width) if width else read - wanted
+        np.testing.assert_allclose(value, np.sum(seen**2) / read.size, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from typing import Any
 from ternary_jax.config.keys import choice, flag, integer, real, words
 from ternary_jax.engine import start
 from ternary_jax.errors import ConfigError
-from ternary_jax.lattice import targets
+from ternary_jax.lattice import blur, targets
 from ternary_jax.lattice.cube import cube
 from ternary_jax.lattice.cube.cell import KINDS, WEIGHTS
 
-TARGETS = tuple(name for name in targets.NAMES if targets.planes(name) == 1)
+TARGETS = (*(name for name in targets.NAMES if targets.planes(name) == 1), *targets.PRODUCTS)
 CUBE = {  # of a cube, whatever it learns
     "lattice.width": integer(1, 256),
     "lattice.height": integer(1, 256),
@@ -35,6 +35,7 @@ CUBE = {  # of a cube, whatever it learns
 KEYS = {
     **CUBE,
     **targets.keys(TARGETS),
+    **blur.KEYS,
     "losses.window": flag(),
     "targets.r2": real(0, 1),
 }

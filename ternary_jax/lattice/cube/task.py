@@ -10,7 +10,7 @@ from jax import Array
 from ternary_jax.control import groups
 from ternary_jax.engine import start
 from ternary_jax.engine.task import Context, Loss, Task
-from ternary_jax.lattice import metrics, targets
+from ternary_jax.lattice import blur, metrics, targets
 from ternary_jax.lattice.cube import cube
 from ternary_jax.lattice.cube.settings import KEYS as KEYS
 from ternary_jax.lattice.cube.settings import check as check
@@ -30,14 +30,17 @@ def make_task(static: Any) -> Task:
         name=f"{data.target} through a cube of {width} x {height} x {depth}",
         data={
             "table": target.table,
-            "evaluated": targets.evaluated(data.evaluated, width, height, data.amplitude),
+            "evaluated": targets.evaluated(data.evaluated, width, height, data.amplitude, target.signs),
         },
         metrics=_metrics(static),
         init=lambda key, hypers: cube.init(key, static) | jax.tree.map(jnp.asarray, loaded),
-        sample=lambda context: targets.inputs(context.key, static.train.batch_size, width, height, data.amplitude),
+        sample=lambda context: targets.inputs(
+            context.key, static.train.batch_size, width, height, data.amplitude, target.signs
+        ),
         loss=functools.partial(_loss, static, target),
         evaluate=functools.partial(_evaluate, static, target),
         export=functools.partial(_export, static),
+        schedules=blur.falling(static),
         controllers={"start.frozen": groups.freeze(frozen)} if frozen else {},
         criteria=(Criteria("output", {"reached": {"r2": static.targets.r2}}, {"r2": static.targets.r2}),),
         notes=(
@@ -65,12 +68,12 @@ def outputs(static: Any, params: Any, face: Array, updates: int, key: Array | No
 
 
 def _loss(static: Any, target: targets.Target, params: Any, batch: Array, context: Context) -> Loss:
-    """The mean square of the residual: after the last update, or over the window of updates T .. 2 T."""
+    """The mean square of the blurred residual: after the last update, or over the window of updates T .. 2 T."""
     model = static.model
     first = model.updates if model.schedule == "all" else 1
     read, states, signals = outputs(static, params, batch, first * (1 + static.losses.window), context.key)
     wanted = target.apply(_row(target, context), jnp.roll(batch, 1, 0) if static.data.shuffled else batch)[:, 0]
-    fit = jnp.mean(jnp.square(read[first - 1 :] - wanted[None]))
+    fit = blur.fit(read[first - 1 :] - wanted[None], static, context)
     return Loss(fit, {"fit": fit}, signals | {"state_square": jnp.mean(jnp.square(states))})
 
 
