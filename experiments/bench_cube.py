@@ -162,10 +162,8 @@ def plain_products(config: Any) -> dict[str, Callable[[], float]]:
 def of_original(rounds: int) -> dict[str, Any]:
     """Seconds of a step of the original, its parameters, and the memory of this process."""
     import lab_torch_cube
-    import torch
 
-    torch.set_num_threads(os.cpu_count() or 1)
-    trainer, times = lab_torch_cube.Trainer(load_config(CONFIG, FULL)), []
+    trainer, times = lab_torch_cube.Trainer(load_config(CONFIG, FULL), os.cpu_count() or 1), []
     for _ in range(1 + min(rounds, 2)):  # the first makes the state of the optimizer
         begun = time.perf_counter()
         trainer.step()

@@ -73,7 +73,8 @@ class Original(nn.Module):
 class Trainer:
     """step(): one pass of random faces with its gradient and AdamW."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any, threads: int) -> None:
+        torch.set_num_threads(threads)
         torch.manual_seed(0)
         lattice = config.lattice
         self.model = Original(lattice.width, lattice.height, lattice.depth)
