@@ -40,5 +40,5 @@ ROWS |= {  # other ways to train, and nulls
     **{f"{target}_own_bfloat16": Row(target, {"train.dtype": "bfloat16"}) for target in BFLOAT16},
     "permutation_own_sharp": Row("permutation", {"losses.blur.width": 0.0}),
     "permutation_own_shuffled": Row("permutation", {"data.shuffled": True}),
-    "mirror_own_all_window": Row("mirror", {"model.schedule": "all", "losses.window": True}),
+    "mirror_own_all_window": Row("mirror", {"model.schedule": "all", "losses.window": "mean"}),
 }

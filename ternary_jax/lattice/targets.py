@@ -47,7 +47,7 @@ def make(name: str, width: int, height: int, shift: int, maps: int) -> Target:
         return Target(_sources(destinations), _move, 1, False, destinations)
     if name == "dense":
         return Target(np.stack([orthogonal(seed, width * height) for seed in range(maps)]), _mix, 1, False, None)
-    return Target(np.zeros((1, 0), np.float32), _OTHERS[name], planes(name), name == "parity", None)
+    return Target(np.zeros((1, 0), np.float32), _OTHERS[name], planes(name), signs(name), None)
 
 
 def inputs(key: Array, batch: int, width: int, height: int, amplitude: float, signs: bool = False) -> Array:
@@ -67,6 +67,11 @@ def evaluated(number: int, width: int, height: int, amplitude: float, signs: boo
 def planes(name: str) -> int:
     """How many output faces the target of this name has."""
     return 2 if name == "route" else 1
+
+
+def signs(name: str) -> bool:
+    """Whether the inputs of the target of this name are +-amplitude."""
+    return name == "parity"
 
 
 def longest_way(name: str, width: int, height: int, shift: int, maps: int) -> int:

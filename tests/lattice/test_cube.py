@@ -1,6 +1,5 @@
 """ternary_jax.lattice.cube beside numpy float64, one cell after the other; its light cone; its task in the engine."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from reference import cube as reference
+from small_cube import CONFIG, SMALL, drawn, setting
 
 from ternary_jax import workdir
 from ternary_jax.config import load_config, split
@@ -18,31 +18,9 @@ from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.cube import cube, task
 from ternary_jax.lattice.cube.cell import WEIGHTS
 
-CONFIG = Path(__file__).parents[2] / "configs" / "cube.py"
-SMALL = {
-    "lattice.width": 3,
-    "lattice.height": 2,
-    "lattice.depth": 3,
-    "model.channels": 4,
-    "model.hidden": 3,
-    "model.rank": 2,
-    "model.updates": 4,
-}
+pytestmark = pytest.mark.usefixtures("compiled_soon")
+
 RNG = np.random.default_rng(0)
-
-
-def setting(**changes):
-    given = SMALL | {key.replace("__", "."): value for key, value in changes.items()}
-    return split(load_config(CONFIG, given))[0]
-
-
-def drawn(static, key=0):
-    """Parameters of which none is 0, as some are at the start of a training."""
-    params = cube.init(jax.random.key(key), static)
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(key + 1), len(leaves))
-    return tree.unflatten([x + 0.3 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)])
-
 
 CASES = [("concatenated", weights, 0) for weights in WEIGHTS] + [("gated", weights, 0) for weights in WEIGHTS]
 CASES += [("concatenated", "own", 1), ("gated", "shared", 1)]
@@ -147,7 +125,7 @@ def blurred(residual, width, frame=4):
     return found
 
 
-@pytest.mark.parametrize(("window", "width"), [(True, 0.0), (False, 0.0), (False, 0.7)])
+@pytest.mark.parametrize(("window", "width"), [("mean", 0.0), ("end", 0.0), ("end", 0.7)])
 def test_the_fit_is_the_mean_square_of_the_window_and_of_the_map_of_the_run(window, width):
     given = {"model.schedule": "all", "losses.window": window, "losses.blur.width": width, "data.map": (0, 3)}
     config = load_config(CONFIG, SMALL | given)
@@ -162,7 +140,7 @@ def test_the_fit_is_the_mean_square_of_the_window_and_of_the_map_of_the_run(wind
         return made.loss(params, faces, context).total
 
     found = jax.jit(jax.vmap(fit))(hypers)
-    read = np.asarray(task.outputs(static, params, faces, 8)[0], float)[3 : 8 if window else 4]
+    read = np.asarray(task.outputs(static, params, faces, 8)[0], float)[3 : 8 if window == "mean" else 4]
     for value, number in zip(found, (0, 3), strict=True):
         sources = made.data["table"][number]
         wanted = np.asarray(faces, float).reshape(4, -1)[:, sources].reshape(4, 2, 3)
@@ -182,7 +160,10 @@ def test_the_fit_is_the_mean_square_of_the_window_and_of_the_map_of_the_run(wind
             r"config\.model\.private=4 of config\.model\.channels=4 leave nothing that a cell shows",
         ),
         ({"model.fire": 0.5}, r"config\.model\.fire=0\.5 lets a share of the cells rest, and config\.model\.schedule="),
-        ({"losses.window": True}, r"config\.losses\.window=True is of the updates of config\.model\.schedule=all, and"),
+        (
+            {"losses.window": "mean"},
+            r"config\.losses\.window=mean is of the updates of config\.model\.schedule=all, and",
+        ),
         ({"data.target": "shift", "data.shift": 3}, r"config\.data\.shift=3 shifts everything off a face with config"),
     ],
 )
@@ -195,7 +176,7 @@ def test_contradicting_keys_are_refused_in_one_sentence(changes, words):
 @pytest.mark.slow
 def test_a_short_training_learns_to_show_a_face_and_to_hold_it(tmp_path, compiled_soon):
     short = {"train.steps": 100, "checkpoint.every": 100, "train.batch_size": 16, "data.target": "identity"}
-    host.run(load_config(CONFIG, short | {"model.schedule": "all", "losses.window": True}), tmp_path / "run")
+    host.run(load_config(CONFIG, short | {"model.schedule": "all", "losses.window": "mean"}), tmp_path / "run")
     row = workdir.open(tmp_path / "run").rows(0)
     assert row["r2"][-1] > 0.9
     assert abs(row["r2"][-1] - row["r2_held"][-1]) < 0.1
