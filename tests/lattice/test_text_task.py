@@ -82,6 +82,12 @@ def projected(rows):
     return rows @ corpus().back.basis.T.astype(float) / float(corpus().back.gain)
 
 
+def exported(task, params, context):
+    """The arrays that a run exports."""
+    assert task.export
+    return jax.jit(task.export)(params, context)
+
+
 def unit(x):
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
@@ -263,7 +269,7 @@ def test_the_vectors_of_a_cube_are_those_of_a_float64_loop(schedule):
     task, static, params, context = made("cube", model__schedule=schedule, model__updates=3)
     leaves, tree = jax.tree.flatten(params)
     params = tree.unflatten([x + 0.3 * jnp.cos(jnp.arange(x.size).reshape(x.shape)) for x in leaves])  # none is 0
-    found = jax.jit(task.export)(params, context)
+    found = exported(task, params, context)
     of, lefts = corpus(), corpus().left_of[corpus().split == splits.TEST]
     for k in (0, 3):
         face = (of.left[lefts[k]] - of.onto.mean).astype(float) @ of.onto.basis * of.onto.gain
@@ -280,7 +286,7 @@ def test_the_vectors_of_a_cube_are_those_of_a_float64_loop(schedule):
 def test_synthetic_pairs_are_drawn_for_the_face_of_the_lattice():
     task, _, params, context = made("cube", data__pairs="synthetic_linear", lattice__width=3, lattice__height=2)
     assert context.data["inputs"].shape == (6656, 2, 3)
-    assert jax.jit(task.export)(params, context)["outputs"].shape == (2048, 6)
+    assert exported(task, params, context)["outputs"].shape == (2048, 6)
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ def cosines(name) -> dict[str, float]:
     """Of each closed form, by loops in float64."""
     wanted = of(name).vectors[of(name).test.truth].astype(float)
     forms = baselines.closed_forms(of(name))
-    return {form: reference.mean_cosine(np.asarray(x, float), wanted) for form, x in forms.items()}
+    return {form: float(reference.mean_cosine(np.asarray(x, float), wanted)) for form, x in forms.items()}
 
 
 @pytest.mark.parametrize("name", synthetic.NAMES)
