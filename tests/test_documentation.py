@@ -7,7 +7,7 @@ import pytest
 from ternary_jax.config import comments, documentation, listing, load_config, locate
 from ternary_jax.config.keys import flat
 
-TRAINED = [name for name in locate.packaged() if name != "defaults"]
+TRAINED = [name for name in locate.packaged() if name not in ("defaults", "text")]
 
 
 @pytest.mark.parametrize("name", TRAINED)

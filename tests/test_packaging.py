@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
+WITHOUT_TASK = {"defaults", "text"}  # other configs start from them
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "ternary_jax", "configs")
 
 
@@ -102,12 +103,13 @@ def test_every_packaged_config_is_found_by_its_bare_name_where_only_the_wheel_is
     told = json.loads(done.stdout)
     for what in ("package", "folder", "asset"):
         assert Path(told.pop(what)).is_relative_to(unpacked)
-    assert "defaults.py has no config.task" in told.pop("defaults")
+    for name in WITHOUT_TASK:
+        assert f"{name}.py has no config.task" in told.pop(name)
     tasks = ("ternary_jax.vae.task", "ternary_jax.addition.task", "ternary_jax.vae.baselines")
     tasks += ("ternary_jax.lattice.energy_flow.task", "ternary_jax.lattice.energy_flow.text_task")
-    tasks += ("ternary_jax.lattice.cube.task",)
+    tasks += ("ternary_jax.lattice.cube.task", "ternary_jax.lattice.cube.text_task")
     assert {name: task for name, task in told.items() if task not in tasks} == {}
-    assert told.keys() == set(names) - {"defaults"}
+    assert told.keys() == set(names) - WITHOUT_TASK
 
 
 def test_the_command_is_declared_and_the_version_is_that_of_the_project(unpacked):

@@ -19,11 +19,12 @@ Rows = np.ndarray
 def affine_per_cell(x: Rows, y: Rows) -> tuple[Rows, Rows]:
     """(slope, offset), (planes S,) each, of the best a x_c + b for each output cell c from the input at the same cell.
 
-    The ceiling of a model that moves nothing and mixes nothing.
+    The ceiling of a model that moves nothing and mixes nothing. An input that is always the same has the slope 0.
     """
     x = np.tile(x, y.shape[1] // x.shape[1])
     centred = x - x.mean(0)
-    slope = (centred * y).sum(0) / (centred**2).sum(0)
+    square = (centred**2).sum(0)
+    slope = (centred * y).sum(0) / np.where(square > 0, square, 1)
     return slope, y.mean(0) - slope * x.mean(0)
 
 

@@ -85,9 +85,14 @@ def longest_way(name: str, width: int, height: int, shift: int, maps: int) -> in
 
 def orthogonal(seed: int, n: int) -> np.ndarray:
     """An orthogonal matrix (n, n), drawn uniformly: the Q of normal entries, with the signs of the diagonal of R."""
-    u, v = np.split(uniform(seed, 2 * n * n), 2)  # Box-Muller: numpy may change its own normals in any release
-    q, r = np.linalg.qr((np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)).reshape(n, n))
+    q, r = np.linalg.qr(normal(seed, n * n).reshape(n, n))
     return (q * np.sign(np.diagonal(r))).astype(np.float32)
+
+
+def normal(seed: int, n: int) -> np.ndarray:
+    """(n,) float64, standard normal, by Box-Muller: numpy may change its own normals in any release."""
+    u, v = np.split(uniform(seed, 2 * n), 2)
+    return np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)
 
 
 def uniform(seed: int, n: int) -> np.ndarray:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from ternary_jax.lattice.energy_flow.text_task import FIXTURE
 from ternary_jax.lattice.text import corpora, pairs, prepare, prepared, weights
+from ternary_jax.lattice.text.data import FIXTURE
 
 CORPUS = ("chatterbot-corpus", "1.3.3", "chatterbot_corpus/data/english")
 PLAN = prepare.Plan(name="chatterbot", face=(8, 8), limit=512, test=128)

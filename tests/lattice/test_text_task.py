@@ -1,4 +1,4 @@
-"""ternary_jax.lattice.energy_flow.text_task on the small corpus of the package, beside numpy float64."""
+"""Text on flows and on a cube, with the small corpus of the package, beside numpy float64."""
 
 import functools
 from pathlib import Path
@@ -8,39 +8,50 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference import cube as reference
 
 from ternary_jax import workdir
-from ternary_jax.config import load_config, split
+from ternary_jax.config import load_config
 from ternary_jax.control.chain import Controls
 from ternary_jax.engine import assembly, host
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
-from ternary_jax.lattice.energy_flow import flow, text_task
-from ternary_jax.lattice.text import metrics, prepared, projection, splits
+from ternary_jax.lattice.cube import cube
+from ternary_jax.lattice.cube import text_task as text_on_cube
+from ternary_jax.lattice.energy_flow import flow
+from ternary_jax.lattice.energy_flow import text_task as text_on_flows
+from ternary_jax.lattice.text import data, metrics, prepared, projection, splits
+from ternary_jax.lattice.text import task as text_task
 from ternary_jax.lattice.text.models import MARK
 
-CONFIG = Path(__file__).parents[2] / "configs" / "energy_flow_text.py"
+SHORT = {"train.batch_size": 8, "train.steps": 20, "train.warmup_epochs": 0, "evaluate.cheap_every": 10}
+SHORT |= {"checkpoint.every": 20}
 SMALL = {
-    "model.hidden": 6,
-    "model.neuron_hidden": 5,
-    "model.neuron_output": 4,
-    "model.movement_hidden": 7,
-    "model.channels": 2,
-    "model.steps": 2,
-    "interaction.messages": 3,
-    "train.batch_size": 8,
-    "train.steps": 20,
-    "train.warmup_epochs": 0,
-    "evaluate.cheap_every": 10,
-    "checkpoint.every": 20,
+    "flows": {
+        "model.hidden": 6,
+        "model.neuron_hidden": 5,
+        "model.neuron_output": 4,
+        "model.movement_hidden": 7,
+        "model.channels": 2,
+        "model.steps": 2,
+        "interaction.messages": 3,
+        **SHORT,
+    },
+    "cube": {"lattice.depth": 2, "model.channels": 4, "model.hidden": 3, "model.repeats": 2, **SHORT},
 }
+FAMILIES = {"flows": ("energy_flow_text.py", text_on_flows), "cube": ("cube_text.py", text_on_cube)}
+EACH = pytest.mark.parametrize("family", [*FAMILIES])
+
+
+def config_of(family, changes):
+    return load_config(Path(__file__).parents[2] / "configs" / FAMILIES[family][0], changes)
 
 
 @functools.cache
-def made(**changes):
-    """(the task, its static config, the hypers of a run, parameters, a context) of a small model."""
-    given = SMALL | {key.replace("__", "."): value for key, value in changes.items()}
-    task, static, hypers = assembly.assemble(load_config(CONFIG, given))
+def made(family="flows", **changes):
+    """(the task, its static config, parameters, a context) of a small model."""
+    given = SMALL[family] | {key.replace("__", "."): value for key, value in changes.items()}
+    task, static, hypers = assembly.assemble(config_of(family, given))
     hypers = jax.tree.map(lambda a: jnp.asarray(a)[0], hypers)
     params = jax.jit(task.init)(jax.random.key(1), hypers)
     context = Context(
@@ -51,14 +62,30 @@ def made(**changes):
 
 @functools.cache
 def corpus():
-    return prepared.read(text_task.FIXTURE)
+    return prepared.read(data.FIXTURE)
 
 
 def vectors_of(static, params, faces):
-    """The centred vectors of faces, by the flows and numpy float64."""
-    flows, _, _ = jax.jit(flow.run, static_argnums=(2, 3))(params, faces, static, static.model.steps)
-    rows = np.asarray(flow.outputs(flows, static), float).reshape(len(faces), -1)
+    """The centred vectors of faces, by the lattice and numpy float64."""
+
+    @jax.jit
+    def read(params, faces):
+        if "drive" in params:
+            return cube.sweep(params, faces, static)[1]
+        return flow.outputs(flow.run(params, faces, static, static.model.steps)[0], static)
+
+    return projected(np.asarray(read(params, faces), float).reshape(len(faces), -1))
+
+
+def projected(rows):
+    """The centred vectors of rows of output faces, by numpy float64."""
     return rows @ corpus().back.basis.T.astype(float) / float(corpus().back.gain)
+
+
+def exported(task, params, context):
+    """The arrays that a run exports."""
+    assert task.export
+    return jax.jit(task.export)(params, context)
 
 
 def unit(x):
@@ -77,7 +104,7 @@ def test_a_batch_is_of_training_pairs():
 
 
 def test_training_pairs_that_stay_with_the_host_are_those_of_the_corpus():
-    task, _, params, context = made(data__on_device=False)
+    task, _, params, context = made("cube", data__on_device=False)
     assert task.stream
     of = corpus()
     faces, vectors = prepared.faces(of), (of.right - of.back.mean).astype(float)
@@ -93,7 +120,7 @@ def test_training_pairs_that_stay_with_the_host_are_those_of_the_corpus():
     jax.tree.map(
         lambda a, b: np.testing.assert_array_equal(a[0], b), task.stream(4, 1), {k: v[1] for k, v in batches.items()}
     )
-    found, whole = jax.jit(task.evaluate)(params, context), made()
+    found, whole = jax.jit(task.evaluate)(params, context), made("cube")
     expected = jax.jit(whole[0].evaluate)(params, whole[3])
     for name, value in found.items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
@@ -102,9 +129,9 @@ def test_training_pairs_that_stay_with_the_host_are_those_of_the_corpus():
     assert len(context.data["vectors"]) < len(of.right)
 
 
-@pytest.mark.parametrize("kind", ["cosine", "infonce"])
-def test_the_loss_is_that_of_centred_vectors(kind):
-    task, static, params, context = made(losses__text__kind=kind)
+@pytest.mark.parametrize(("family", "kind"), [("flows", "cosine"), ("flows", "infonce"), ("cube", "infonce")])
+def test_the_loss_is_that_of_centred_vectors(family, kind):
+    task, static, params, context = made(family, losses__text__kind=kind)
     batch = task.sample(context)
     found = jax.jit(task.loss)(params, batch, context).terms["fit"]
     outputs = unit(vectors_of(static, params, batch["inputs"]))
@@ -123,8 +150,9 @@ def test_the_loss_is_that_of_centred_vectors(kind):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_an_adapter_maps_targets_that_are_not_centred_and_has_a_gradient():
-    task, static, params, context = made(losses__text__kind="cosine", losses__text__adapter=True)
+@EACH
+def test_an_adapter_maps_targets_that_are_not_centred_and_has_a_gradient(family):
+    task, static, params, context = made(family, losses__text__kind="cosine", losses__text__adapter=True)
     batch = task.sample(context)
     params = {**params, "adapter": jax.tree.map(lambda x: x + 0.1 * jnp.cos(x), params["adapter"])}
 
@@ -140,9 +168,10 @@ def test_an_adapter_maps_targets_that_are_not_centred_and_has_a_gradient():
     assert all(np.abs(x).max() > 0 for x in jax.tree.leaves(slope["adapter"]))
 
 
-def test_an_evaluation_is_of_all_test_pairs_in_blocks(monkeypatch):
+@EACH
+def test_an_evaluation_is_of_all_test_pairs_in_blocks(monkeypatch, family):
     monkeypatch.setattr(text_task, "BLOCK", 50)  # 128 pairs: the last block is not full
-    task, static, params, context = made()
+    task, static, params, context = made(family)
     found = jax.jit(task.evaluate)(params, context)
     of = corpus()
     test = of.split == splits.TEST
@@ -171,27 +200,46 @@ def test_an_evaluation_is_of_all_test_pairs_in_blocks(monkeypatch):
     assert {metric.name for metric in task.metrics} == found.keys()
 
 
-def test_all_outputs_alike_are_a_collapse():
-    task, _, params, context = made()
+@EACH
+def test_all_outputs_alike_are_a_collapse(family):
+    task, _, params, context = made(family)
     alike = {**context.data, "inputs": jnp.ones_like(context.data["inputs"])}
     found = jax.jit(task.evaluate)(params, context._replace(data=alike))
     assert found["collapsed"] == 1
     assert found["pair_cosine"] > metrics.COLLAPSED
 
 
+OF_BOTH = [
+    (
+        {"lattice.width": 9},
+        r"config\.data\.pairs=fixture is prepared for a face of 8 x 8, and config\.lattice\.width",
+    ),
+    (
+        {"data.pairs": "none.npz"},
+        r"config\.data\.pairs=none\.npz is no file: python -m ternary_jax\.lattice\.text pre",
+    ),
+    (
+        {"data.encoder": "bytes"},
+        r"config\.data\.encoder=bytes reads texts, and config\.data\.pairs=fixture has none: ",
+    ),
+    ({"encoder.heads": 5}, r"config\.encoder\.width=64 is no multiple of config\.encoder\.heads=5: give one"),
+    ({"start.frozen": ("nothing",)}, r"config\.start\.frozen=nothing is no group: there are "),
+]
+PLANES = r"config\.model\.planes=2, and a text has one output face: give config\.model\.planes=1"
+UPDATES = r"config\.model\.updates=1 do not reach the last layer of config\.lattice\.depth=2"
+
+
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("family", "changes", "words"),
     [
-        ({"lattice.width": 9}, r"config\.data\.pairs=fixture is prepared for a face of 8 x 8, and config\.lattice\.wi"),
-        ({"data.pairs": "none.npz"}, r"config\.data\.pairs=none\.npz is no file: python -m ternary_jax\.lattice\.text"),
-        ({"data.encoder": "bytes"}, r"config\.data\.encoder=bytes reads texts, and config\.data\.pairs=fixture has no"),
-        ({"model.planes": 2}, r"config\.model\.planes=2, and a text has one output face: give config\.model\.planes=1"),
-        ({"encoder.heads": 5}, r"config\.encoder\.width=64 is no multiple of config\.encoder\.heads=5: give one"),
+        *((family, *case) for family in FAMILIES for case in OF_BOTH),
+        ("flows", {"model.planes": 2}, PLANES),
+        ("cube", {"model.schedule": "all", "model.updates": 1}, UPDATES),
     ],
 )
-def test_what_cannot_be_trained_is_refused_in_one_sentence(changes, words):
+def test_what_cannot_be_trained_is_refused_in_one_sentence(family, changes, words):
     with pytest.raises(ConfigError, match=words) as e:
-        text_task.make_task(split(load_config(CONFIG, SMALL | changes))[0])
+        assembly.assemble(config_of(family, SMALL[family] | changes))
     assert "\n" not in str(e.value)
 
 
@@ -205,19 +253,46 @@ def test_an_encoder_of_bytes_reads_a_text_up_to_its_end(tmp_path):
     assert task.notes[-1] == f"1 of {len(of.left)} left sides were cut at config.data.longest=12 bytes"
     ids = context.data["inputs"][:2]
     assert bytes(np.asarray(ids[1, 1:7]).tolist()) == b"left 1"
-    run = jax.jit(lambda ids: text_task.outputs(static, params, ids, context.data)[0])
+    lattice = text_on_flows.lattice(static)
+    run = jax.jit(lambda ids: text_task.outputs(static, lattice, params, ids, context.data)[0])
     plain, longer = run(ids), run(ids.at[0, 7].set(ord("x")))
     np.testing.assert_array_equal(plain[1], longer[1])
     assert np.abs(plain[0] - longer[0]).max() > 1e-4
-    own = text_task._encoder(static)
+    own = text_task.encoder(static)
     mask = jnp.zeros((2, 13), bool).at[:, :7].set(True)
     faces: Any = jax.jit(own.apply)({"params": params["encoder"]}, ids.at[:, 7:].set(MARK), mask)
     np.testing.assert_allclose(plain, vectors_of(static, params, faces.reshape(-1, 8, 8)), atol=1e-5)
 
 
+@pytest.mark.parametrize("schedule", ["sweep", "all"])
+def test_the_vectors_of_a_cube_are_those_of_a_float64_loop(schedule):
+    task, static, params, context = made("cube", model__schedule=schedule, model__updates=3)
+    leaves, tree = jax.tree.flatten(params)
+    params = tree.unflatten([x + 0.3 * jnp.cos(jnp.arange(x.size).reshape(x.shape)) for x in leaves])  # none is 0
+    found = exported(task, params, context)
+    of, lefts = corpus(), corpus().left_of[corpus().split == splits.TEST]
+    for k in (0, 3):
+        face = (of.left[lefts[k]] - of.onto.mean).astype(float) @ of.onto.basis * of.onto.gain
+        one = reference.Cube(params, static.model, cube.size(static))
+        if schedule == "sweep":
+            one.sweep(face.reshape(8, 8))
+        for _ in range(3 * (schedule == "all")):
+            one.step(face.reshape(8, 8))
+        expected = projected(one.read().reshape(1, -1))[0]
+        np.testing.assert_allclose(found["outputs"][k], expected, rtol=2e-4, atol=2e-5)
+        assert found["truth"][k] == of.right_of[of.split == splits.TEST][k]
+
+
+def test_synthetic_pairs_are_drawn_for_the_face_of_the_lattice():
+    task, _, params, context = made("cube", data__pairs="synthetic_linear", lattice__width=3, lattice__height=2)
+    assert context.data["inputs"].shape == (6656, 2, 3)
+    assert exported(task, params, context)["outputs"].shape == (2048, 6)
+
+
 @pytest.mark.slow
-def test_a_short_training_finds_what_it_was_never_shown(tmp_path, compiled_soon):
-    config = load_config(CONFIG, {"train.steps": 100, "evaluate.cheap_every": 50, "checkpoint.every": 100})
+@EACH
+def test_a_short_training_finds_what_it_was_never_shown(tmp_path, compiled_soon, family):
+    config = config_of(family, {"train.steps": 100, "evaluate.cheap_every": 50, "checkpoint.every": 100})
     host.run(config, tmp_path / "run")
     row = workdir.open(tmp_path / "run").rows(0)
     assert row["recall_10"][-1] > 0.4  # chance: 10 of 128

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from ternary_jax.lattice.baselines import affine_per_cell
 from ternary_jax.lattice.text import losses, metrics, projection, splits
 from ternary_jax.lattice.text import prepared as corpora
 from ternary_jax.lattice.text.models import PerceptronWithSkip
@@ -62,9 +63,11 @@ def closed_forms(of: Judge) -> dict[str, Any]:
     matrix, offset, _ = ridge(of, np.zeros((test.x.shape[1], test.y.shape[1])))
     order = np.random.default_rng(0).permutation(len(of.train.x))
     wrong, moved, _ = ridge(of._replace(train=of.train._replace(y=of.train.y[order])), np.zeros_like(matrix))
+    gain, move = affine_per_cell(of.train.x, of.train.y)
     found = {
         "mean": np.zeros_like(of.vectors[test.truth]),
         "no step: the face that goes in": projection.back(prepared.back, test.x),
+        "no step: a gain and an offset for each cell": projection.back(prepared.back, test.x * gain + move),
         "shuffled pairs, ridge": projection.back(prepared.back, test.x @ wrong + moved),
         "ridge": projection.back(prepared.back, test.x @ matrix + offset),
     }
