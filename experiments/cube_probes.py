@@ -180,7 +180,10 @@ def noise(make: Make) -> Rows:
 
 
 def damage(make: Make) -> Rows:
-    """r2 of the updates after a block in the middle of x and y has lost its states at 2 T, or got random ones."""
+    """r2 of the updates after a block in the middle of x and y has lost its states at 2 T, or got random ones.
+
+    `updates`: until 99 % of the former r2 are back; AFTER + 1 where they are not after AFTER, or there was none.
+    """
     blocks = [(2, place, False) for place in PLACES] + [(2, "middle", True), (3, "middle", False), (4, "front", False)]
 
     def measure(of, params):
@@ -196,7 +199,7 @@ def damage(make: Make) -> Rows:
                 "before": rounded(r2[:, 0]),
                 "lowest": rounded(r2[:, 1:].min(1)),
                 "at the end": rounded(r2[:, -1]),
-                "updates": [int(probes.updates_to_regrow(jnp.asarray(one))) for one in r2],
+                "updates": [int(n) if n >= 0 else AFTER + 1 for n in map(probes.updates_to_regrow, jnp.asarray(r2))],
                 "curve": curve(r2),
             }
         return rows

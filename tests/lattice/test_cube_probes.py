@@ -67,7 +67,8 @@ def test_a_block_of_wires_is_refilled_from_the_face(wired, z, first):
         if key is None:
             np.testing.assert_allclose(curve[1], first, atol=1e-6)
             np.testing.assert_allclose(curve[DEPTH - z], 1 - 4 / 6, atol=1e-6)  # the last of the lost ones
-    assert int(probes.updates_to_regrow(jnp.array([1.0, 0.5, 0.98]))) == -1
+    for curve in ([1.0, 0.5, 0.98], [-1.0, -2.0, 0.0]):
+        assert int(probes.updates_to_regrow(jnp.array(curve))) == -1
 
 
 def test_removed_cells_cost_their_columns(wired):

@@ -17,6 +17,7 @@ def terms(read: Array, wanted: Array, states: Array, static: Any, context: Conte
 
     read, wanted: (k, B, height, width), the faces that are read, and those that should be; of wanted, k may be 1
     states: (N, B, C) after the last update
+    context: with the width of the filter over the residual
     """
     losses, found = static.losses, {}
     if losses.fit.on:

@@ -96,12 +96,14 @@ def after_damage(
 def updates_to_regrow(curve: Array, share: float = 0.99) -> Array:
     """The updates after which r2 of `after_damage` stays at share r2(2 T) or more; -1 where it does not by its end.
 
+    Also -1 where r2(2 T) is 0 or less, as there is nothing to grow back.
+
     A block far from the last layer costs nothing at first, so the first update of a good r2 would be the wrong one.
     Null: -1; 0 where the damage never costs anything.
     """
     low = curve[1:] < share * curve[0]
     last = jnp.where(jnp.any(low), len(low) - jnp.argmax(low[::-1]), 0)
-    return jnp.where(last == len(low), -1, last)
+    return jnp.where((last == len(low)) | (curve[0] <= 0), -1, last)
 
 
 def asynchronous(
