@@ -13,9 +13,9 @@ GIVEN = SimpleNamespace(pairs="fixture", seeds=2)
 
 @pytest.mark.parametrize("name", text_flows.ROWS)
 def test_the_config_of_each_row_is_that_of_its_family(name):
-    config = text_flows.configured(name, GIVEN, data.read("fixture", (8, 8)), {"train.steps": 7})
+    config = text_flows.configured(name, GIVEN, data.read("fixture", (8, 8)), {"train.steps": 70})
     assert ("cube" in config.task) == name.startswith("cube")
-    assert (config.runs, config.train.steps, config.data.pairs) == (2, 7, "fixture")
+    assert (config.runs, config.train.steps, config.data.pairs) == (2, 70, "fixture")
     assert (name.endswith(("frozen", "untrained"))) == bool(config.start.frozen)
 
 

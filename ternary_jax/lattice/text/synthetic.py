@@ -54,7 +54,10 @@ def _on_sphere(x: np.ndarray) -> np.ndarray:
 
 
 def _two_layers(x: np.ndarray) -> np.ndarray:
-    """Two random layers with as many hidden units as numbers, max(0, x W) V."""
+    """Two random layers with as many hidden units as numbers, sin(1.5 x W) V.
+
+    An odd function keeps the mean at 0, so centred vectors have the same ceiling; that of max(0, x) would be lower.
+    """
     n = x.shape[1]
     first, second = (targets.normal(30_002 + k, n * n).reshape(n, n) / n**0.5 for k in range(2))
-    return np.maximum(x @ first, 0) @ second
+    return np.sin(1.5 * x @ first) @ second

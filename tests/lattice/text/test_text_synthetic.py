@@ -37,7 +37,7 @@ def test_a_right_side_is_the_map_of_its_left_side_with_noise_of_the_same_size(na
         np.testing.assert_allclose(matrix @ matrix.T, np.eye(64), atol=1e-5)
         assert wrong.max() < 1e-6
     else:
-        assert wrong.sum() > 0.1 * np.sum(made.meaning.astype(float) ** 2)
+        assert wrong.sum() > 0.3 * np.sum(made.meaning.astype(float) ** 2)
     own, clean = made.right[made.right_of].astype(float), made.meaning[made.left_of].astype(float)
     along = np.sum(own * clean, 1, keepdims=True) / 64
     noise = (own - along * clean) / along  # without its part along the map, one number of 64
@@ -58,4 +58,4 @@ def test_least_squares_reach_the_ceiling_of_a_linear_map():
 def test_least_squares_do_not_reach_that_of_two_layers():
     found = cosines("synthetic_nonlinear")
     assert found["ceiling: the teacher's left side"] == pytest.approx(CEILING, abs=0.01)
-    assert found["ridge"] < CEILING - 0.05
+    assert 0.5 < found["ridge"] < CEILING - 0.2
