@@ -88,7 +88,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     # held, and of a "stream" after each bit; "random": after one of these, a random one in each step.
     config.losses.window = "end"
     config.losses.fit = ConfigDict()
-    config.losses.fit.on = True  # mean square of the residual of the face; "surface" in the documents
+    config.losses.fit.on = True  # mean square of the blurred residual of the face; "surface" in the documents
     config.losses.fit.weight = 1.0  # of that loss
     config.losses.cosine = ConfigDict()
     config.losses.cosine.on = False  # 1 - cosine of the face and its target; "dialogue" in the documents

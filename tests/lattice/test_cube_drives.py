@@ -19,13 +19,14 @@ pytestmark = pytest.mark.usefixtures("compiled_soon")
 RNG = np.random.default_rng(4)
 FACES: Any = RNG.normal(size=(2, 2, 3)).astype(np.float32)
 ALL = {"model__schedule": "all"}
+NOTHING: Any = None
 
 
 @pytest.mark.parametrize("carry", [True, False])
 def test_silence_drives_nothing_also_not_the_bias(carry):
     static = setting(**ALL, data__drive="pulse", data__shown=2, model__carry=carry)
     params = drawn(static)
-    found = jax.jit(lambda: task.outputs(static, params, FACES, 5)[0])()
+    found = jax.jit(lambda: task.outputs_in_time(static, params, FACES, 5)[0])()
     for k, face in enumerate(FACES):
         one = reference.Cube(params, static.model, cube.size(static))
         for number in range(5):
@@ -38,7 +39,7 @@ def test_states_of_any_age_go_on_with_their_own_face_and_what_is_left_of_their_p
     params, ages = drawn(static), np.array([0, 1, 2, 7])
     states: Any = RNG.normal(size=(18, 4, 4)).astype(np.float32)
     faces: Any = RNG.normal(size=(4, 2, 3)).astype(np.float32)
-    run = jax.jit(lambda faces, states, ages: task.outputs(static, params, faces, 3, None, (states, ages)))
+    run = jax.jit(lambda faces, states, ages: task.outputs_in_time(static, params, faces, 3, None, (states, ages)))
     read, after, _ = run(faces, states, ages)
     for k, age in enumerate(ages):
         one = reference.Cube(params, static.model, cube.size(static))
@@ -82,7 +83,7 @@ STREAM = {"data__drive": "stream", "data__target": "identity", "model__updates":
 def test_the_answer_to_a_bit_does_not_depend_on_the_next_one():
     static = setting(**ALL, **STREAM, lattice__width=1, lattice__height=1)
     params, bits = drawn(static), drives.inputs(jax.random.key(1), 1, static)
-    slope = jax.jit(jax.jacobian(lambda bits: task.outputs(static, params, bits, 11)[0][4::3, 0, 0, 0]))(bits)
+    slope = jax.jit(jax.jacobian(lambda bits: task.outputs_in_time(static, params, bits, 11)[0][4::3, 0, 0, 0]))(bits)
     np.testing.assert_array_equal(np.abs(slope[:, 0, :, 0, 0]) > 0, np.tri(3, dtype=bool))
 
 
@@ -94,7 +95,7 @@ def test_the_metrics_of_a_memory_are_those_of_its_updates(drive, more):
     names = more or ["accuracy", "accuracy_64"]
     assert set(found) == {one.name for one in made.metrics} == {"r2", *names, "state_rms"}
     given = made.data["evaluated"]
-    read = np.asarray(jax.jit(lambda: task.outputs(static, params, given, 194)[0])(), float)
+    read = np.asarray(jax.jit(lambda: task.outputs_in_time(static, params, given, 194)[0])(), float)
     if drive == "pulse":
         for name, update in {"r2": 4, "r2_held": 8, "r2_after_10": 12, "r2_after_100": 102}.items():
             left = ((read[update - 1] - given) ** 2).sum() / ((given - given.mean(0)) ** 2).sum()
@@ -123,7 +124,7 @@ def test_a_random_answer_of_the_window_is_one_of_them(drive):
 
     found = np.asarray(jax.jit(jax.vmap(fit))(jax.random.split(jax.random.key(3), 60)))
     updates, asked = drives.asked(static)
-    read = np.asarray(task.outputs(static, params, given, updates)[0], float)[asked]
+    read = np.asarray(task.outputs_in_time(static, params, given, updates)[0], float)[asked]
     wanted = np.asarray(drives.answers(given, static), float)
     each = ((read - wanted) ** 2).mean((1, 2, 3))
     assert len(each) == {"held": 5, "stream": 3}[drive]
@@ -133,16 +134,15 @@ def test_a_random_answer_of_the_window_is_one_of_them(drive):
 
 
 def test_the_losses_are_their_closed_forms():
-    nothing: Any = None  # only a blur reads the context
     static = setting(losses__cosine__on=True, losses__layers__on=True)
     wanted, states = FACES[None], RNG.normal(size=(18, 2, 4)).astype(np.float32)
     for factor, cosine in ((3.0, 0.0), (-0.5, 2.0), (0.0, 1.0)):
-        found = losses.terms(factor * wanted, wanted, jnp.asarray(states), static, nothing)
+        found = losses.terms(factor * wanted, wanted, jnp.asarray(states), static, NOTHING)
         np.testing.assert_allclose(found["cosine"], cosine, atol=1e-6)
         np.testing.assert_allclose(found["fit"], (factor - 1) ** 2 * np.mean(FACES.astype(float) ** 2), rtol=1e-5)
     between = [(states[6 * z + k + 6] - states[6 * z + k]) ** 2 for z in range(2) for k in range(6)]
     np.testing.assert_allclose(found["layers"], np.mean(between), rtol=1e-5)
-    assert [*losses.terms(wanted, wanted, jnp.asarray(states), setting(), nothing)] == ["fit"]
+    assert [*losses.terms(wanted, wanted, jnp.asarray(states), setting(), NOTHING)] == ["fit"]
 
 
 @pytest.mark.parametrize("more", [{}, {"losses__cosine__on": True, "losses__fit__on": False}])

@@ -54,7 +54,7 @@ def test_the_light_cone_goes_through_the_hole_alone(cell, weights):
     params, face = drawn(static), jnp.asarray(RNG.normal(size=(1, 3, 3)), "float32")
     y, x = np.indices((3, 3)).reshape(2, -1)
     way = np.abs(y - 1) + np.abs(x - 1)  # to the hole, and from it
-    slope = jax.jit(jax.jacfwd(lambda face: task.outputs(static, params, face, 7)[0][:, 0]))(face)
+    slope = jax.jit(jax.jacfwd(lambda face: task.outputs_in_time(static, params, face, 7)[0][:, 0]))(face)
     for updates, of_update in enumerate(np.asarray(slope).reshape(7, 9, 9), 1):
         np.testing.assert_array_equal(np.abs(of_update) > 0, way[:, None] + way[None] + 3 <= updates)
 
@@ -63,7 +63,7 @@ def test_what_is_off_leaves_no_trace():
     def program(**changes):
         static = setting(model__schedule="all", **changes)
         params = jax.eval_shape(lambda: cube.init(jax.random.key(0), static))
-        return jax.make_jaxpr(lambda p, x: task.outputs(static, p, x, 3)[0])(params, jnp.zeros((2, 3, 3)))
+        return jax.make_jaxpr(lambda p, x: task.outputs_in_time(static, p, x, 3)[0])(params, jnp.zeros((2, 3, 3)))
 
     one, other, on = (
         program(**WALL | change) for change in ({"wall__on": False, "wall__hole": 2}, {"wall__on": False}, {})

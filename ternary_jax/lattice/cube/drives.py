@@ -26,22 +26,18 @@ LONG = 64  # bits of the streams of an evaluation
 
 def inputs(key: Array, batch: int, static: Any) -> Array:
     """New inputs, drawn."""
-    lattice, data = static.lattice, static.data
-    if data.drive != "stream":
-        return targets.inputs(key, batch, lattice.width, lattice.height, data.amplitude, targets.signs(data.target))
-    drawn = targets.inputs(key, batch * bits(static), lattice.width, lattice.height, data.amplitude, True)
-    return drawn.reshape(batch, -1, *drawn.shape[1:])
+    lattice, data, streamed = static.lattice, static.data, static.data.drive == "stream"
+    number = batch * (bits(static) if streamed else 1)
+    found = targets.inputs(key, number, lattice.width, lattice.height, data.amplitude, _signs(data))
+    return found.reshape(batch, -1, *found.shape[1:]) if streamed else found
 
 
 def evaluated(static: Any) -> np.ndarray:
     """The inputs of all evaluations of all runs; no step draws them."""
-    lattice, data = static.lattice, static.data
-    if data.drive != "stream":
-        signs = targets.signs(data.target)
-        return targets.evaluated(data.evaluated, lattice.width, lattice.height, data.amplitude, signs)
-    number = data.evaluated * max(LONG, bits(static))
-    drawn = targets.evaluated(number, lattice.width, lattice.height, data.amplitude, True)
-    return drawn.reshape(data.evaluated, -1, *drawn.shape[1:])
+    lattice, data, streamed = static.lattice, static.data, static.data.drive == "stream"
+    number = data.evaluated * (max(LONG, bits(static)) if streamed else 1)
+    found = targets.evaluated(number, lattice.width, lattice.height, data.amplitude, _signs(data))
+    return found.reshape(data.evaluated, -1, *found.shape[1:]) if streamed else found
 
 
 def bits(static: Any) -> int:
@@ -62,6 +58,11 @@ def arrival(static: Any) -> int:
     return least_updates(static.model, static.lattice.depth)
 
 
+def held(face: Array, updates: int) -> tuple[Array, None]:
+    """`of_updates` of a face that drives all of them."""
+    return jnp.broadcast_to(face, (updates, *face.shape)), None
+
+
 def of_updates(given: Array, updates: int, static: Any, ages: Array | None = None) -> tuple[Array, Array | None]:
     """(the face of each update (updates, B, height, width), whether it drives (updates, B)) of inputs; None: always.
 
@@ -69,7 +70,7 @@ def of_updates(given: Array, updates: int, static: Any, ages: Array | None = Non
     """
     data, numbers = static.data, jnp.arange(updates)
     if data.drive == "held":
-        return jnp.broadcast_to(given, (updates, *given.shape)), None
+        return held(given, updates)
     if data.drive == "pulse":
         before = jnp.zeros(len(given), jnp.int32) if ages is None else ages
         return jnp.broadcast_to(given, (updates, *given.shape)), before[None] + numbers[:, None] < data.shown
@@ -96,3 +97,11 @@ def answers(given: Array, static: Any) -> Array:
         return given[None]
     amplitude = static.data.amplitude
     return amplitude * jnp.cumprod(jnp.moveaxis(given, 1, 0) / amplitude, 0)
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _signs(data: Any) -> bool:
+    """Whether inputs are -amplitude or amplitude: the bits of a stream, and what a target asks for."""
+    return data.drive == "stream" or targets.signs(data.target)

@@ -47,24 +47,38 @@ def make_task(static: Any) -> Task:
     )
 
 
-def outputs(
-    static: Any, params: Any, given: Array, updates: int, key: Array | None = None, begun: Any = None
-) -> tuple[Array, Array, Any]:
-    """(the faces that are read (t, B, height, width), the last states, signals) of inputs, as data.drive has them.
+def outputs(static: Any, params: Any, face: Array, updates: int, key: Array | None = None) -> tuple[Array, Array, Any]:
+    """(the faces that are read (t, B, height, width), the last states, signals) of a face that drives all the time.
 
     t is 1 for a sweep, else `updates`. key: of noise, dropout and fire; None in an evaluation
+    """
+    if static.model.schedule == "sweep":
+        states, read = cube.sweep(params, face, static, key)
+        return read[None], states, {}
+    return _run(static, params, cube.start(params, len(face), static), drives.held(face, updates), key)
+
+
+def outputs_in_time(
+    static: Any, params: Any, given: Array, updates: int, key: Array | None = None, begun: Any = None
+) -> tuple[Array, Array, Any]:
+    """The same of inputs as data.drive has them.
+
     begun: (states (N, B, C), the updates that each has had (B,)) to go on from; None: the start states
     """
     if static.model.schedule == "sweep":
-        states, read = cube.sweep(params, given, static, key)
-        return read[None], states, {}
+        return outputs(static, params, given, updates, key)
     states, ages = (cube.start(params, len(given), static), None) if begun is None else begun
-    faces, on = drives.of_updates(given, updates, static, ages)
-    states, read, moved = cube.run(params, states, faces, static, key, on)
-    return read, states, {"update_square": moved[-1]}
+    return _run(static, params, states, drives.of_updates(given, updates, static, ages), key)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _run(
+    static: Any, params: Any, states: Array, drive: tuple[Array, Any], key: Array | None
+) -> tuple[Array, Array, Any]:
+    states, read, moved = cube.run(params, states, drive[0], static, key, drive[1])
+    return read, states, {"update_square": moved[-1]}
 
 
 def _sample(static: Any, context: Context) -> Any:
@@ -80,7 +94,7 @@ def _loss(static: Any, target: targets.Target, params: Any, batch: Any, context:
     if static.pool.on:
         given, begun = batch.faces, (pool.begin(params, batch, static), batch.ages)
     updates, asked = drives.asked(static)
-    read, states, signals = outputs(static, params, given, updates, context.key, begun)
+    read, states, signals = outputs_in_time(static, params, given, updates, context.key, begun)
     faces = drives.answers(jnp.roll(given, 1, 0) if static.data.shuffled else given, static)
     read, wanted = read[asked], _mapped(target, faces, context)
     wanted = wanted[-len(read) :]
@@ -118,7 +132,7 @@ def _pool(static: Any) -> TaskState:
 def _evaluate(static: Any, target: targets.Target, params: Any, context: Context) -> dict[str, Array]:
     given, model = context.data["evaluated"], static.model
     wanted = _mapped(target, drives.answers(given, static), context)
-    read, states, _ = outputs(static, params, given, _longest(static))
+    read, states, _ = outputs_in_time(static, params, given, _longest(static))
     found = {"state_rms": jnp.sqrt(jnp.mean(jnp.square(states)))}
     if model.schedule == "sweep":
         return found | {"r2": metrics.r2(read[0], wanted[0])}
@@ -167,7 +181,7 @@ def _metrics(static: Any) -> tuple[Metric, ...]:
 def _export(static: Any, params: Any, context: Context) -> dict[str, Array]:
     """The first four of the evaluated inputs, and what is read after each update."""
     inputs = context.data["evaluated"][:4]
-    return {"inputs": inputs, "read": outputs(static, params, inputs, 2 * static.model.updates)[0]}
+    return {"inputs": inputs, "read": outputs_in_time(static, params, inputs, 2 * static.model.updates)[0]}
 
 
 def _row(target: targets.Target, context: Context) -> Array:
