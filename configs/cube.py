@@ -16,6 +16,12 @@ from ml_collections import ConfigDict
 from ternary_jax.config import check_variant, read
 
 VARIANTS = ("permutation", "identity", "shift", "shift_wrapped", "mirror", "blur", "dense", "gate", "parity")
+MOVED = (
+    "permutation",
+    "shift",
+    "shift_wrapped",
+    "mirror",
+)  # values that pass many cells: see ternary_jax/lattice/blur.py
 DRIVES = {"recall": "pulse", "parity_in_time": "stream", "erase": "held"}  # of the variants that hold an identity
 
 
@@ -81,7 +87,8 @@ def get_config(arg: str = "permutation") -> ConfigDict:
 
     config.losses = ConfigDict()
     config.losses.blur = ConfigDict()
-    config.losses.blur.width = 3.0  # cells; width of the filter over the residual at the first step; 0.0: no filter
+    # Cells; width of the filter over the residual at the first step; 0.0: no filter, which a dense map learns sooner.
+    config.losses.blur.width = 3.0 if arg in MOVED else 0.0
     config.losses.blur.share = 0.7  # share of the run after which the width is 0; the first step has all of it
     config.losses.blur.padding = 4  # cells around the face into which the residual is blurred
     # "all": when the answer is asked for. "end": after T = model.updates; "mean": after all of T .. 2 T, so that it is
@@ -116,7 +123,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.targets = ConfigDict()
     config.targets.r2 = 0.99  # r2 from which a run has reached its target
     if arg in DRIVES:
-        config.model.schedule, config.losses.window, config.losses.blur.width = "all", "mean", 0.0
+        config.model.schedule, config.losses.window = "all", "mean"
         config.model.updates = {"recall": 12, "parity_in_time": 27, "erase": 20}[arg]  # 27: eight bits
         config.pool.on, config.wall.on = arg == "recall", arg == "erase"
     return config.lock()

@@ -119,12 +119,17 @@ def keys(names: tuple[str, ...]) -> dict[str, Key]:
 
 
 def check(config: Any) -> None:
-    """Refuse a shift off the face, the number of a map that is not made, and the shuffling of a single face."""
+    """Refuse a shift off the face, a gate of one column, a map that is not made, and the shuffling of a single face."""
     data, width = config.data, config.lattice.width
     if data.target == "shift" and data.shift >= width:
         raise ConfigError(
             f"config.data.shift={data.shift} shifts everything off a face with config.lattice.width={width}: give a "
             "smaller shift"
+        )
+    if data.target == "gate" and width < 2:
+        raise ConfigError(
+            f"config.data.target=gate takes the product of two values of a row, and config.lattice.width={width} has "
+            "one: give a greater width"
         )
     if np.max(data.map) >= data.maps:
         raise ConfigError(
@@ -185,8 +190,8 @@ def _route(_, x):
 
 
 def _gate(_, x):
-    """Each value times the one on its right, the last of a row times the first."""
-    return (x * jnp.roll(x, -1, 2))[:, None]
+    """Each value times the one on its right; the last of a row times the one on its left."""
+    return (x * jnp.concatenate([x[..., 1:], x[..., -2:-1]], -1))[:, None]
 
 
 def _parity(_, x):

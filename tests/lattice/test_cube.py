@@ -164,6 +164,10 @@ def test_the_fit_is_the_mean_square_of_the_window_and_of_the_map_of_the_run(wind
             {"losses.window": "mean"},
             r"config\.losses\.window=mean is of the updates of config\.model\.schedule=all, and",
         ),
+        (
+            {"data.target": "gate", "lattice.width": 1},
+            r"config\.data\.target=gate takes the product of two values of a",
+        ),
         ({"data.target": "shift", "data.shift": 3}, r"config\.data\.shift=3 shifts everything off a face with config"),
     ],
 )

@@ -80,7 +80,9 @@ def test_gate_and_parity_are_products_along_a_row():
     gate, parity = (np.asarray(made(name).apply(None, FACES))[:, 0] for name in targets.PRODUCTS)
     for y in range(HEIGHT):
         for x in range(WIDTH):
-            np.testing.assert_allclose(gate[:, y, x], FACES[:, y, x] * FACES[:, y, (x + 1) % WIDTH], rtol=1e-6)
+            np.testing.assert_allclose(
+                gate[:, y, x], FACES[:, y, x] * FACES[:, y, x + 1 if x + 1 < WIDTH else x - 1], rtol=1e-6
+            )
             np.testing.assert_array_equal(parity[:, y, x], (-1.0) ** (FACES[:, y, : x + 1] < 0).sum(1))
     assert [made(name).signs for name in targets.PRODUCTS] == [False, True]
 
