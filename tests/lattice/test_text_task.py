@@ -292,7 +292,8 @@ def test_synthetic_pairs_are_drawn_for_the_face_of_the_lattice():
 @pytest.mark.slow
 @EACH
 def test_a_short_training_finds_what_it_was_never_shown(tmp_path, compiled_soon, family):
-    config = config_of(family, {"train.steps": 100, "evaluate.cheap_every": 50, "checkpoint.every": 100})
+    short = {"train.steps": 100, "evaluate.cheap_every": 50, "checkpoint.every": 100}
+    config = config_of(family, short | {"cube": {"lattice.depth": 2, "train.batch_size": 64}, "flows": {}}[family])
     host.run(config, tmp_path / "run")
     row = workdir.open(tmp_path / "run").rows(0)
     assert row["recall_10"][-1] > 0.4  # chance: 10 of 128
