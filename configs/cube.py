@@ -1,7 +1,10 @@
 """The emergent cube on 5 x 5 x 4 cells: a face drives one side, and the other side learns to show a map of it.
 
-    --config=configs/cube.py          a fixed permutation of the 25 pixels
-    --config=configs/cube.py:TASK     identity, shift, shift_wrapped, mirror, blur, dense
+    --config=configs/cube.py                   a fixed permutation of the 25 pixels
+    --config=configs/cube.py:TASK              identity, shift, shift_wrapped, mirror, blur, dense, gate, parity
+    --config=configs/cube.py:recall            a face drives one update, and is shown long after
+    --config=configs/cube.py:parity_in_time    each pixel gets a stream of bits, and shows the parity so far
+    --config=configs/cube.py:erase             a face goes through a hole of one cell in a wall
 
 Every cell sees its six neighbours alone; see docs/cube.md.
 """
@@ -12,18 +15,19 @@ from ml_collections import ConfigDict
 
 from ternary_jax.config import check_variant, read
 
-VARIANTS = ("permutation", "identity", "shift", "shift_wrapped", "mirror", "blur", "dense")
+VARIANTS = ("permutation", "identity", "shift", "shift_wrapped", "mirror", "blur", "dense", "gate", "parity")
+DRIVES = {"recall": "pulse", "parity_in_time": "stream", "erase": "held"}  # of the variants that hold an identity
 
 
 def get_config(arg: str = "permutation") -> ConfigDict:
-    """`arg` is what follows a colon in --config=FILE:ARG: one of VARIANTS."""
-    check_variant(arg, VARIANTS)
+    """`arg` is what follows a colon in --config=FILE:ARG: one of VARIANTS or DRIVES."""
+    check_variant(arg, (*VARIANTS, *DRIVES))
     config = read(Path(__file__).with_name("defaults.py"))
     config.task = "ternary_jax.lattice.cube.task"  # the module with make_task
 
     config.train.epochs = 0  # 0: train.steps sets the length, as every step draws new faces
-    config.train.steps = 400  # length of a run; lengths below in epochs are in steps
-    config.train.batch_size = 64  # faces per step
+    config.train.steps = 800  # length of a run; lengths below in epochs are in steps
+    config.train.batch_size = 32  # faces per step
     config.train.learning_rate = 4e-3
     config.train.weight_decay = 0.0
     config.train.warmup_epochs = 20
@@ -43,11 +47,16 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.lattice.depth = 4  # layers from the face that drives to the face that is read
 
     config.data = ConfigDict()
-    config.data.target = arg  # the map to learn: see ternary_jax/lattice/targets.py
+    config.data.target = "identity" if arg in DRIVES else arg  # the map to learn: see ternary_jax/lattice/targets.py
     config.data.shift = 2  # cells by which "shift" and "shift_wrapped" move the face along x
     config.data.maps = 8  # number of random permutations or dense matrices that are made; other targets have one
     config.data.map = 0  # the one of this run, below data.maps; a tuple gives one per run
-    config.data.amplitude = 1.7  # values of a face are uniform in -amplitude .. amplitude
+    config.data.amplitude = 1.7  # values of a face are uniform in -amplitude .. amplitude; bits are one of the two
+    # "held": a face drives all updates; "pulse": the first data.shown alone, then nothing does; "stream": a new face of
+    # bits every data.every updates, and the parity so far is asked for. The last two need model.schedule "all".
+    config.data.drive = DRIVES.get(arg, "held")
+    config.data.shown = 1  # updates that a "pulse", or each bit of a "stream", drives
+    config.data.every = 3  # "stream": updates from a bit to the next
     config.data.shuffled = False  # True: a face gets the target of another face, a null that nothing can learn
     config.data.evaluated = 256  # faces that every evaluation measures; never trained on
 
@@ -71,7 +80,33 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.model.dropout = 0.0  # share of the gated units that are left out in training
 
     config.losses = ConfigDict()
-    config.losses.window = False  # "all": True: the loss is the mean over the updates T .. 2 T, so the answer is held
+    config.losses.blur = ConfigDict()
+    config.losses.blur.width = 3.0  # cells; width of the filter over the residual at the first step; 0.0: no filter
+    config.losses.blur.share = 0.7  # share of the run after which the width is 0; the first step has all of it
+    config.losses.blur.padding = 4  # cells around the face into which the residual is blurred
+    # "all": when the answer is asked for. "end": after T = model.updates; "mean": after all of T .. 2 T, so that it is
+    # held, and of a "stream" after each bit; "random": after one of these, a random one in each step.
+    config.losses.window = "end"
+    config.losses.fit = ConfigDict()
+    config.losses.fit.on = True  # mean square of the blurred residual of the face; "surface" in the documents
+    config.losses.fit.weight = 1.0  # of that loss
+    config.losses.cosine = ConfigDict()
+    config.losses.cosine.on = False  # 1 - cosine of the face and its target; "dialogue" in the documents
+    config.losses.cosine.weight = 1.0  # of that loss
+    config.losses.layers = ConfigDict()
+    config.losses.layers.on = False  # mean square between the states of adjacent layers; "internal" in the documents
+    config.losses.layers.weight = 0.1  # of that loss
+
+    config.pool = ConfigDict()
+    config.pool.on = False  # "all": True: training goes on with states that earlier steps have left
+    config.pool.size = 1024  # states that are kept, each with its face; train.batch_size or more
+    config.pool.fresh = 0.125  # share of a batch that starts anew, with a new face
+    config.pool.damage = 0.0  # share of a batch that loses the states of a block of cells before the updates
+    config.pool.block = 2  # cells along each side of that block
+
+    config.wall = ConfigDict()
+    config.wall.on = False  # True: of the middle layer, only the cells of a hole are there
+    config.wall.hole = 1  # cells along both sides of the hole, in the middle of the face
 
     config.start = ConfigDict()
     config.start.workdir = ""  # a workdir of this task: start from its newest checkpoint, run 0; "": from scratch
@@ -80,4 +115,8 @@ def get_config(arg: str = "permutation") -> ConfigDict:
 
     config.targets = ConfigDict()
     config.targets.r2 = 0.99  # r2 from which a run has reached its target
+    if arg in DRIVES:
+        config.model.schedule, config.losses.window, config.losses.blur.width = "all", "mean", 0.0
+        config.model.updates = {"recall": 12, "parity_in_time": 27, "erase": 20}[arg]  # 27: eight bits
+        config.pool.on, config.wall.on = arg == "recall", arg == "erase"
     return config.lock()

@@ -23,7 +23,7 @@ def get_config(arg: str = "fixture") -> ConfigDict:
     check_variant(arg, VARIANTS)
     config = read(f"{Path(__file__).with_name('cube.py')}:dense")
     config.task = "ternary_jax.lattice.cube.text_task"  # the module with make_task
-    del config.data, config.losses, config.targets
+    del config.data, config.losses, config.pool, config.targets
     config.update(read(f"{Path(__file__).with_name('text.py')}:{arg}"))
 
     config.train.learning_rate = 4e-3

@@ -12,7 +12,6 @@ in turns. Writes results/energy_flow.json, and rows of the dense target to resul
 are not named keep their values. Nothing else may run beside it.
 """
 
-import functools
 import statistics
 import tempfile
 import time
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import lab
+import lab_faces
 import numpy as np
 from lab_energy_flow import CONFIG, FREE, WIDTH, parser, reached, rounded, shown, train, with_rows
 from lab_energy_flow_rows import ROWS, Row
@@ -30,11 +30,11 @@ from lab_energy_flow_rows import ROWS, Row
 from ternary_jax import terminal
 from ternary_jax.config import load_config, split
 from ternary_jax.config.keys import typed
-from ternary_jax.lattice import baselines, models, targets
+from ternary_jax.lattice import baselines, targets
 from ternary_jax.lattice.energy_flow import adaptive, figures, flow, task
 from ternary_jax.tables import columns
 
-CELLS, AMPLITUDE = 64, 0.8
+AMPLITUDE = 0.8
 OTHERS = ("baselines", "picture", "steps")
 STAYS = FREE | {
     "model.steps": 8,
@@ -223,36 +223,8 @@ def verdict(row: Row, found: dict[str, Any]) -> str:
 def measured_baselines(target: str, seeds: int) -> dict[str, Any]:
     """r2 of each baseline on fresh faces, the median over the seeds of those that are trained."""
     made = targets.make(target, WIDTH, WIDTH, 2, 8)
-
-    def draw(key, n):
-        x = targets.inputs(key, n, WIDTH, WIDTH, AMPLITUDE)
-        return x.reshape(n, -1), made.apply(jnp.asarray(made.table[0]), x).reshape(n, -1)
-
-    fit, fresh = ([np.asarray(a, float) for a in draw(jax.random.key(k), 4096)] for k in (10_000, 10_001))
-    slope, offset = baselines.affine_per_cell(*fit)
-    matrix, constant = baselines.ridge(fit[0], fit[1])
-    tiled = np.tile(fresh[0], made.planes)
-    found = {
-        "mean": baselines.score(np.broadcast_to(fit[1].mean(0), fresh[1].shape), fresh[1]),
-        "each cell affine": baselines.score(slope * tiled + offset, fresh[1]),
-        "ridge": baselines.score(fresh[0] @ matrix + constant, fresh[1]),
-    }
-    networks = {
-        "perceptron": (models.Perceptron(256, CELLS * made.planes), 3000, 256),
-        "transformer": (models.Transformer(36, 4, 3, made.planes), 1500, 32),
-    }
-    for name, (network, steps, batch) in networks.items():
-        scores, parameters = [], 0
-        for seed in range(min(seeds, 3)):
-            drawn = functools.partial(draw, n=batch)
-            run = jax.jit(lambda key, n=network, s=steps, d=drawn: baselines.train(n, d, key, s, 3e-3))
-            params = run(jax.random.key(seed))
-            scores.append(baselines.score(network.apply(params, jnp.float32(fresh[0])), fresh[1]))
-            terminal.progress(f"{target}: {name}, seed {seed + 1}, r2 {scores[-1]:.4f}")
-            parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
-        found[name] = statistics.median(scores)
-        found[f"{name}, parameters"] = parameters
-    terminal.progress()
+    draw = lab_faces.drawing(made, WIDTH, AMPLITUDE)
+    found = lab_faces.closed_forms(draw) | lab_faces.networks(draw, made.planes, seeds, target)
     if target == "dense":
         found["flows alone, on cells"] = baselines.alone(made.table[0], WIDTH, WIDTH, False)
         found["flows alone, anywhere"] = baselines.alone(made.table[0], WIDTH, WIDTH, True)

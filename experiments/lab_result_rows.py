@@ -240,16 +240,32 @@ def commits(found: Mapping[str, Any]) -> list[Row]:
 
 
 def flows(found: Mapping[str, Any]) -> list[Row]:
-    """Median and worst seed of each row of the energy-flow lattice, then the baselines of each target."""
-    lines: list[Row] = [["row", "r2: median (worst)", "landing", "coverage", "steps", "CPU s of a seed", "parameters"]]
+    """Rows of the energy-flow lattice."""
+    return lattice(found, "landing", "coverage")
+
+
+def cubes(found: Mapping[str, Any]) -> list[Row]:
+    """Rows of the cube, then r2 of each learning rate that was tried."""
+    lines = lattice(found, "r2_held", "r2_wrapped", "r2_others")
+    for weights, targets in found.get("rates", {}).items():
+        for target, scores in targets.items():
+            for rate, r2 in scores.items():
+                lines.append([f"{target}, {weights}, rate {rate}", f"{r2:.4f}", *[""] * (len(lines[0]) - 2)])
+    return lines
+
+
+def lattice(found: Mapping[str, Any], *metrics: str) -> list[Row]:
+    """Median and worst seed of each row of a lattice, with these further metrics, then the baselines of each target."""
+    lines: list[Row] = [["row", "r2: median (worst)", *metrics, "steps", "CPU s of a seed", "parameters"]]
     for name, row in found["rows"].items():
-        cells = [two(row["metrics"].get(key)) for key in ("r2", "landing", "coverage")]
+        cells = [two(row["metrics"].get(key)) for key in ("r2", *metrics)]
         lines.append([f"`{name}`", *cells, f"{row['steps']:,}", f"{row['cpu_s']:.0f}", f"{row['parameters']:,}"])
     for target, scores in found.get("baselines", {}).items():
         for name, score in scores.items():
             if not name.endswith("parameters"):
                 size = scores.get(f"{name}, parameters")
-                lines.append([f"{target}: {name}", f"{score:.4f}", *[""] * 4, f"{size:,.0f}" if size else ""])
+                blank = [""] * (len(metrics) + 2)
+                lines.append([f"{target}: {name}", f"{score:.4f}", *blank, f"{size:,.0f}" if size else ""])
     return lines
 
 

@@ -17,6 +17,7 @@ from lab_result_rows import (
     accuracy,
     clusters,
     commits,
+    cubes,
     decoded,
     detector,
     diagram,
@@ -125,6 +126,13 @@ SECTIONS: dict[str, Section] = {
         "bench_energy_flow.py",
         "Flow-steps are flows x steps x faces, of whole training steps.",
         flow_speed,
+    ),
+    "cube": Section(
+        "The emergent cube",
+        "cube.py ROW",
+        "r2 is of fresh faces; several seeds are trained in one program, each with its own matrix or permutation, and "
+        "CPU seconds are those of one of them. Weights are after the target; 5 x 5 x 4 cells, with _8 8 x 8 x 6.",
+        cubes,
     ),
     "text_chatterbot": Section(
         "Flows between texts: the small corpus of the package",

@@ -35,6 +35,30 @@ def ridge(x: Rows, y: Rows, penalty: float = 1e-3) -> tuple[Rows, Rows]:
     return matrix, y.mean(0) - x.mean(0) @ matrix
 
 
+def near(x: Rows, y: Rows, width: int, reach: int, penalty: float = 1e-3) -> tuple[Rows, Rows]:
+    """`ridge`, where an output cell sees the inputs within `reach` cells along x and y together; one face of outputs.
+
+    The best that a linear model does in which a value moves by `reach` cells at most.
+    """
+    row, column = np.divmod(np.arange(x.shape[1]), width)
+    seen = np.abs(row[:, None] - row) + np.abs(column[:, None] - column) <= reach
+    matrix, offset = np.zeros((x.shape[1], y.shape[1])), np.zeros(y.shape[1])
+    for cell in range(y.shape[1]):
+        own = seen[:, cell]
+        matrix[own, cell], offset[cell] = ridge(x[:, own], y[:, cell], penalty)
+    return matrix, offset
+
+
+def cone(matrix: Rows, width: int, reach: int) -> float:
+    """The best r2 for a linear target (S, S) if a value moves by at most `reach` cells along x and y together.
+
+    Inputs are independent, of one variance, so an output cell explains the squares of the entries that it can see.
+    """
+    row, column = np.divmod(np.arange(len(matrix)), width)
+    seen = np.abs(row[:, None] - row) + np.abs(column[:, None] - column) <= reach
+    return float((matrix**2)[seen].sum() / (matrix**2).sum())
+
+
 def train(network: Any, draw: Any, key: Array, steps: int, rate: float) -> Any:
     """The parameters after `steps` of Adam with a cosine schedule; draw: key -> (inputs, outputs) of fresh faces."""
     key, start, first = jax.random.split(key, 3)

@@ -1,6 +1,7 @@
 """Maps of a face of values to one or two faces: what a lattice model is asked to learn, each with a known ceiling.
 
-Inputs are independent and uniform in -amplitude .. amplitude. All maps but `route` are linear.
+Inputs are independent and uniform in -amplitude .. amplitude, for `parity` one of the two. All maps but `route`, `gate`
+and `parity` are linear. Those two need several inputs for each output, so nothing that only moves values can make them.
 """
 
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from ternary_jax.errors import ConfigError
 
 MOVING = ("identity", "shift", "shift_wrapped", "mirror", "permutation")  # each output is one input, or 0
 NAMES = (*MOVING, "blur", "dense", "route")
+PRODUCTS = ("gate", "parity")  # each output is a product of inputs
 
 
 class Target(NamedTuple):
@@ -23,12 +25,14 @@ class Target(NamedTuple):
     table: an array with a row for each map of this name, the data of the task
     apply: a row of the table, inputs (B, height, width) -> (B, planes, height, width)
     planes: how many output faces
+    signs: whether inputs are +-amplitude
     destinations: the table, (maps, S) int32: the number of the cell that each input goes to, -1 where to none; or None
     """
 
     table: np.ndarray
     apply: Any
     planes: int
+    signs: bool
     destinations: np.ndarray | None
 
 
@@ -40,26 +44,34 @@ def make(name: str, width: int, height: int, shift: int, maps: int) -> Target:
     """
     if name in MOVING:
         destinations = np.stack(_destinations(name, width, height, shift, maps)).astype(np.int32)
-        return Target(_sources(destinations), _move, 1, destinations)
+        return Target(_sources(destinations), _move, 1, False, destinations)
     if name == "dense":
-        return Target(np.stack([orthogonal(seed, width * height) for seed in range(maps)]), _mix, 1, None)
-    return Target(np.zeros((1, 0), np.float32), {"blur": _blur, "route": _route}[name], planes(name), None)
+        return Target(np.stack([orthogonal(seed, width * height) for seed in range(maps)]), _mix, 1, False, None)
+    return Target(np.zeros((1, 0), np.float32), _OTHERS[name], planes(name), signs(name), None)
 
 
-def inputs(key: Array, batch: int, width: int, height: int, amplitude: float) -> Array:
-    """(batch, height, width), independent and uniform in -amplitude .. amplitude."""
-    return jax.random.uniform(key, (batch, height, width), minval=-amplitude, maxval=amplitude)
+def inputs(key: Array, batch: int, width: int, height: int, amplitude: float, signs: bool = False) -> Array:
+    """(batch, height, width), independent and uniform in -amplitude .. amplitude; signs: the ends alone."""
+    drawn = jax.random.uniform(key, (batch, height, width), minval=-amplitude, maxval=amplitude)
+    return jnp.where(drawn < 0, -amplitude, amplitude) if signs else drawn
 
 
-def evaluated(number: int, width: int, height: int, amplitude: float) -> np.ndarray:
+def evaluated(number: int, width: int, height: int, amplitude: float, signs: bool = False) -> np.ndarray:
     """(number, height, width) inputs for all evaluations of all runs; no step draws them."""
-    drawn = uniform(20_000, number * height * width)
-    return (amplitude * (2 * drawn - 1)).reshape(-1, height, width).astype(np.float32)
+    drawn = amplitude * (2 * uniform(20_000, number * height * width) - 1)
+    return (
+        (np.where(drawn < 0, -amplitude, amplitude) if signs else drawn).reshape(-1, height, width).astype(np.float32)
+    )
 
 
 def planes(name: str) -> int:
     """How many output faces the target of this name has."""
     return 2 if name == "route" else 1
+
+
+def signs(name: str) -> bool:
+    """Whether the inputs of the target of this name are +-amplitude."""
+    return name == "parity"
 
 
 def longest_way(name: str, width: int, height: int, shift: int, maps: int) -> int:
@@ -170,3 +182,16 @@ def _blur(_, x):
 def _route(_, x):
     """Positive values to the first face, negative ones to the second."""
     return jnp.stack([jnp.maximum(x, 0), jnp.minimum(x, 0)], 1)
+
+
+def _gate(_, x):
+    """Each value times the one on its right, the last of a row times the first."""
+    return (x * jnp.roll(x, -1, 2))[:, None]
+
+
+def _parity(_, x):
+    """The product of the signs of a row up to each cell."""
+    return jnp.cumprod(jnp.sign(x), 2)[:, None]
+
+
+_OTHERS = {"blur": _blur, "route": _route, "gate": _gate, "parity": _parity}

@@ -1,6 +1,6 @@
 """ternary_jax.lattice.cube beside numpy float64, one cell after the other; its light cone; its task in the engine."""
 
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from reference import cube as reference
+from small_cube import CONFIG, SMALL, drawn, setting
 
 from ternary_jax import workdir
 from ternary_jax.config import load_config, split
@@ -17,31 +18,9 @@ from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.cube import cube, task
 from ternary_jax.lattice.cube.cell import WEIGHTS
 
-CONFIG = Path(__file__).parents[2] / "configs" / "cube.py"
-SMALL = {
-    "lattice.width": 3,
-    "lattice.height": 2,
-    "lattice.depth": 3,
-    "model.channels": 4,
-    "model.hidden": 3,
-    "model.rank": 2,
-    "model.updates": 4,
-}
+pytestmark = pytest.mark.usefixtures("compiled_soon")
+
 RNG = np.random.default_rng(0)
-
-
-def setting(**changes):
-    given = SMALL | {key.replace("__", "."): value for key, value in changes.items()}
-    return split(load_config(CONFIG, given))[0]
-
-
-def drawn(static, key=0):
-    """Parameters of which none is 0, as some are at the start of a training."""
-    params = cube.init(jax.random.key(key), static)
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(key + 1), len(leaves))
-    return tree.unflatten([x + 0.3 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)])
-
 
 CASES = [("concatenated", weights, 0) for weights in WEIGHTS] + [("gated", weights, 0) for weights in WEIGHTS]
 CASES += [("concatenated", "own", 1), ("gated", "shared", 1)]
@@ -135,24 +114,38 @@ def test_remat_gives_equal_gradients(schedule):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected)
 
 
-@pytest.mark.parametrize("window", [True, False])
-def test_the_fit_is_the_mean_square_of_the_window_and_of_the_map_of_the_run(window):
-    config = load_config(CONFIG, SMALL | {"model.schedule": "all", "losses.window": window, "data.map": (0, 3)})
+def blurred(residual, width, frame=4):
+    """Residuals (..., height, width) under a Gaussian filter of unit sum of squares, float64, tap by tap."""
+    taps = np.exp(-(np.arange(-frame, frame + 1.0) ** 2) / (2 * width**2))
+    taps /= np.sqrt((np.exp(-(np.arange(-40, 41.0) ** 2) / (2 * width**2)) ** 2).sum())
+    found = np.zeros((*residual.shape[:-2], residual.shape[-2] + 2 * frame, residual.shape[-1] + 2 * frame))
+    for dy, down in enumerate(taps):
+        for dx, across in enumerate(taps):
+            found[..., dy : dy + residual.shape[-2], dx : dx + residual.shape[-1]] += down * across * residual
+    return found
+
+
+@pytest.mark.parametrize(("window", "width"), [("mean", 0.0), ("end", 0.0), ("end", 0.7)])
+def test_the_fit_is_the_mean_square_of_the_window_and_of_the_map_of_the_run(window, width):
+    given = {"model.schedule": "all", "losses.window": window, "losses.blur.width": width, "data.map": (0, 3)}
+    config = load_config(CONFIG, SMALL | given)
     made, static, hypers = assembly.assemble(config)
     params, faces = drawn(static), jnp.asarray(RNG.normal(size=(4, 2, 3)), "float32")
     nothing: Any = None
+    signals: Any = SimpleNamespace(schedule={"blur": width})
     data = jax.tree.map(jnp.asarray, made.data)
 
     def fit(hypers):
-        context = Context(jnp.int32(0), jax.random.key(0), nothing, hypers, data)
+        context = Context(jnp.int32(0), jax.random.key(0), nothing, hypers, data, signals=signals)
         return made.loss(params, faces, context).total
 
     found = jax.jit(jax.vmap(fit))(hypers)
-    read = np.asarray(task.outputs(static, params, faces, 8)[0], float)[3 : 8 if window else 4]
+    read = np.asarray(task.outputs(static, params, faces, 8)[0], float)[3 : 8 if window == "mean" else 4]
     for value, number in zip(found, (0, 3), strict=True):
         sources = made.data["table"][number]
         wanted = np.asarray(faces, float).reshape(4, -1)[:, sources].reshape(4, 2, 3)
-        np.testing.assert_allclose(value, np.mean((read - wanted) ** 2), rtol=1e-4)
+        seen = blurred(read - wanted, width) if width else read - wanted
+        np.testing.assert_allclose(value, np.sum(seen**2) / read.size, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +160,10 @@ def test_the_fit_is_the_mean_square_of_the_window_and_of_the_map_of_the_run(wind
             r"config\.model\.private=4 of config\.model\.channels=4 leave nothing that a cell shows",
         ),
         ({"model.fire": 0.5}, r"config\.model\.fire=0\.5 lets a share of the cells rest, and config\.model\.schedule="),
-        ({"losses.window": True}, r"config\.losses\.window=True is of the updates of config\.model\.schedule=all, and"),
+        (
+            {"losses.window": "mean"},
+            r"config\.losses\.window=mean is of the updates of config\.model\.schedule=all, and",
+        ),
         ({"data.target": "shift", "data.shift": 3}, r"config\.data\.shift=3 shifts everything off a face with config"),
     ],
 )
@@ -180,7 +176,7 @@ def test_contradicting_keys_are_refused_in_one_sentence(changes, words):
 @pytest.mark.slow
 def test_a_short_training_learns_to_show_a_face_and_to_hold_it(tmp_path, compiled_soon):
     short = {"train.steps": 100, "checkpoint.every": 100, "train.batch_size": 16, "data.target": "identity"}
-    host.run(load_config(CONFIG, short | {"model.schedule": "all", "losses.window": True}), tmp_path / "run")
+    host.run(load_config(CONFIG, short | {"model.schedule": "all", "losses.window": "mean"}), tmp_path / "run")
     row = workdir.open(tmp_path / "run").rows(0)
     assert row["r2"][-1] > 0.9
     assert abs(row["r2"][-1] - row["r2_held"][-1]) < 0.1

@@ -76,11 +76,29 @@ def test_route_parts_the_signs():
     assert target.planes == 2
 
 
+def test_gate_and_parity_are_products_along_a_row():
+    gate, parity = (np.asarray(made(name).apply(None, FACES))[:, 0] for name in targets.PRODUCTS)
+    for y in range(HEIGHT):
+        for x in range(WIDTH):
+            np.testing.assert_allclose(gate[:, y, x], FACES[:, y, x] * FACES[:, y, (x + 1) % WIDTH], rtol=1e-6)
+            np.testing.assert_array_equal(parity[:, y, x], (-1.0) ** (FACES[:, y, : x + 1] < 0).sum(1))
+    assert [made(name).signs for name in targets.PRODUCTS] == [False, True]
+
+
 def test_inputs_are_uniform():
     drawn = np.asarray(targets.inputs(jax.random.key(0), 4000, 2, 2, 0.8))
     assert -0.8 <= drawn.min() < -0.79
     assert 0.79 < drawn.max() <= 0.8
     np.testing.assert_allclose(np.cov(drawn.reshape(4000, 4).T), np.eye(4) * 0.64 / 3, atol=0.01)
+
+
+def test_signs_are_the_two_ends_and_independent():
+    for drawn in (
+        np.asarray(targets.inputs(jax.random.key(0), 4000, 2, 2, 0.8, True)),
+        targets.evaluated(4000, 2, 2, 0.8, True),
+    ):
+        np.testing.assert_allclose(np.abs(drawn), 0.8, rtol=1e-6)
+        np.testing.assert_allclose(np.cov(drawn.reshape(4000, 4).T), np.eye(4) * 0.64, atol=0.04)
 
 
 def test_the_longest_way_is_that_of_the_flow_that_moves_most():

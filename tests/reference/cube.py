@@ -50,15 +50,26 @@ def public(state, model):
 
 
 class Cube:
-    """The states {(x, y, z): (C,)} of one sample, and what updates them."""
+    """The states {(x, y, z): (C,)} of one sample, and what updates them. closed: cells that are not there."""
 
-    def __init__(self, params, model, size):
+    def __init__(self, params, model, size, closed=()):
         self.params, self.model, (self.width, self.height, self.depth) = params, model, size
+        self.closed = set(closed)
         cells = [(x, y, z) for z in range(self.depth) for y in range(self.height) for x in range(self.width)]
         self.number = {cell: k for k, cell in enumerate(cells)}
         self.weights = {cell: weights_of(params, model, k) for cell, k in self.number.items()}
         first = np.asarray(params["start"]["state"], float)
         self.states = {cell: first[k if len(first) > 1 else 0] for cell, k in self.number.items()}
+        self.close()
+
+    def close(self):
+        """Set the states of the closed cells to zeros."""
+        self.states |= {cell: np.zeros(self.model.channels) for cell in self.closed}
+
+    def seen(self, cell, states):
+        """What the six neighbours of a cell show, None where there is none."""
+        there = [n if n in states and n not in self.closed else None for n in self.around(cell)]
+        return [None if n is None else self.shown(n, states[n]) for n in there]
 
     def driven(self, face, x, y):
         own = {name: np.asarray(v, float) for name, v in self.params["drive"].items()}
@@ -92,22 +103,22 @@ class Cube:
         return [(x + dx, y + dy, z + dz) for dx, dy, dz in STEPS]
 
     def step(self, face):
-        """One update of all cells at once."""
+        """One update of all cells at once. face: None where nothing drives."""
         model, states = self.model, dict(self.states)
         if not model.carry:
             for x, y, z in states:
-                if z == 0:
+                if z == 0 and face is not None:
                     states[x, y, z] = states[x, y, z] + self.driven(face, x, y)
         after = {}
         for cell in states:
             x, y, z = cell
-            seen = [self.shown(n, states[n]) if n in states else None for n in self.around(cell)]
-            target = self.update(cell, states, seen)
-            if model.carry:
+            target = self.update(cell, states, self.seen(cell, states))
+            if model.carry and (z > 0 or face is not None):
                 below = self.driven(face, x, y) if z == 0 else states[x, y, z - 1]
                 target = target + public(below, model)
             after[cell] = states[cell] + model.leak * (target - states[cell])
         self.states = after
+        self.close()
 
     def sweep(self, face):
         """Layer after layer, `repeats` times each. Layers behind it are at rest, those before it are done."""
@@ -120,12 +131,13 @@ class Cube:
                     self.states[x, y, z] = start[x, y, z] + public(below, model)
                 elif z == 0:
                     self.states[x, y, z] = start[x, y, z] + below
+            self.close()
             for _ in range(model.repeats):
                 states = dict(self.states)
                 for cell in layer:
-                    seen = [self.shown(n, states[n]) if n in states else None for n in self.around(cell)]
-                    change = self.update(cell, states, seen)
+                    change = self.update(cell, states, self.seen(cell, states))
                     self.states[cell] = states[cell] + change if model.carry else change
+                self.close()
 
     def read(self):
         """The face (height, width) of the last layer."""

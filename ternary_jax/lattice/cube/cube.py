@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ternary_jax.lattice.cube import cell, neighbours
+from ternary_jax.lattice.cube import cell, neighbours, wall
 
 Params = dict[str, Any]
 
@@ -49,7 +49,8 @@ def init(key: Array, static: Any) -> Params:
 def start(params: Params, batch: int, static: Any) -> Array:
     """The states before the first update, (N, B, C)."""
     width, height, depth = size(static)
-    return jnp.broadcast_to(params["start"]["state"][:, None], (width * height * depth, batch, static.model.channels))
+    shape = width * height * depth, batch, static.model.channels
+    return wall.kept(jnp.broadcast_to(params["start"]["state"][:, None], shape), wall.there(static))
 
 
 def least_updates(model: Any, depth: int) -> int:
@@ -73,14 +74,29 @@ def read(params: Params, states: Array, static: Any) -> Array:
     return values.T.reshape(-1, height, width)
 
 
-def step(params: Params, states: Array, face: Array, static: Any, key: Array | None = None) -> Array:
-    """All cells after one update by a face (B, height, width). key: of fire, noise and dropout; None: none of them."""
+def step(
+    params: Params,
+    states: Array,
+    face: Array,
+    static: Any,
+    key: Array | None = None,
+    on: Array | None = None,
+    there: Any = None,
+) -> Array:
+    """All cells after one update by a face (B, height, width). key: of fire, noise and dropout; None: none of them.
+
+    on: (B,) bool, whether the face drives; where not, nothing does, neither w x nor d; None: it does
+    there: (N,) bool, the cells that are not removed; None: those that the wall of the config leaves
+    """
     model, dtype, (width, height, _) = static.model, jnp.dtype(static.train.dtype), size(static)
     key_noise, key_dropout, key_fire = (None, None, None) if key is None else jax.random.split(key, 3)
     given, layer = driven(params, face, key_noise, model.noise), width * height
+    there = wall.there(static) if there is None else there
+    if on is not None:
+        given = jnp.where(on[None, :, None], given, 0)
     if not model.carry:
         states = states.at[:layer].add(given)
-    own, shown = cell.shown(params, states, model, dtype)
+    own, shown = _shown(params, states, static, there)
     seven = neighbours.gather(shown, jnp.asarray(neighbours.table(*size(static))))
     target = cell.update(params, own, seven, model, dtype, key_dropout)
     if model.carry:
@@ -88,24 +104,25 @@ def step(params: Params, states: Array, face: Array, static: Any, key: Array | N
     change = target - states
     if key_fire is not None and model.fire < 1:
         change = jnp.where(jax.random.bernoulli(key_fire, model.fire, (*states.shape[:2], 1)), change, 0)
-    return states + model.leak * change
+    return wall.kept(states + model.leak * change, there)
 
 
 def run(
-    params: Params, states: Array, drives: Array, static: Any, key: Array | None = None
+    params: Params, states: Array, drives: Array, static: Any, key: Array | None = None, on: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """(states, faces that are read after each update (t, B, height, width), mean square of each update (t,)).
 
     drives: the face of each update, (t, B, height, width)
+    on: (t, B) bool, whether it drives; None: it does
     """
 
     def body(states, xs):
-        number, face = xs
-        after = step(params, states, face, static, None if key is None else jax.random.fold_in(key, number))
+        number, face, on = xs
+        after = step(params, states, face, static, None if key is None else jax.random.fold_in(key, number), on)
         return after, (read(params, after, static), jnp.mean(jnp.square(after - states)))
 
     body = jax.checkpoint(body) if static.train.remat else body
-    states, (faces, moved) = jax.lax.scan(body, states, (jnp.arange(len(drives)), drives))
+    states, (faces, moved) = jax.lax.scan(body, states, (jnp.arange(len(drives)), drives, on))
     return states, faces, moved
 
 
@@ -113,10 +130,10 @@ def sweep(params: Params, face: Array, static: Any, key: Array | None = None) ->
     """(states (N, B, C), the face that is read) after one sweep. key: of noise and dropout; None: neither."""
     model, dtype, (width, height, depth) = static.model, jnp.dtype(static.train.dtype), size(static)
     layer, batch, numbers = width * height, len(face), jnp.asarray(neighbours.table_of_layer(width, height))
-    first = start(params, 1, static)
-    _, shown = cell.shown(params, first, model, dtype)
+    first, there = start(params, 1, static), wall.there(static)
+    _, shown = _shown(params, first, static, there)
     after = jnp.concatenate([shown[layer:], jnp.zeros_like(shown[:layer])])
-    layers = params.get("cells", {}), first, after
+    layers = params.get("cells", {}), first, after, there
     layers = jax.tree.map(lambda x: x.reshape(depth, layer, *x.shape[1:]), layers)
     key_noise, key_dropout = (None, None) if key is None else jax.random.split(key)
 
@@ -125,17 +142,17 @@ def sweep(params: Params, face: Array, static: Any, key: Array | None = None) ->
         return None if key_dropout is None else jax.random.fold_in(key_dropout, update)
 
     def of_layer(before, xs):
-        (cells, state, after), number_of_layer = xs
+        (cells, state, after, there), number_of_layer = xs
         own = {**params, "cells": cells}
         states, seen = before
         state, after = (jnp.broadcast_to(x, (layer, batch, x.shape[-1])) for x in (state, after))
-        state = state + (_carried(states, model) if model.carry else states)
+        state = wall.kept(state + (_carried(states, model) if model.carry else states), there)
         for number in range(model.repeats):
-            u, shown = cell.shown(own, state, model, dtype)
+            u, shown = _shown(own, state, static, there)
             seven = neighbours.gather(jnp.concatenate([shown, seen, after]), numbers)
             change = cell.update(own, u, seven, model, dtype, key_of(number_of_layer * model.repeats + number))
-            state = state + change if model.carry else change
-        _, shown = cell.shown(own, state, model, dtype)
+            state = wall.kept(state + change if model.carry else change, there)
+        _, shown = _shown(own, state, static, there)
         return (state if model.carry else jnp.zeros_like(state), shown), state
 
     of_layer = jax.checkpoint(of_layer) if static.train.remat else of_layer
@@ -157,3 +174,9 @@ def size(static: Any) -> tuple[int, int, int]:
 def _carried(states: Array, model: Any) -> Array:
     """What a layer gets of the states of the layer before: their public channels."""
     return jnp.where((jnp.arange(model.channels) < model.channels - model.private)[None, None], states, 0)
+
+
+def _shown(params: Params, states: Array, static: Any, there: Any) -> tuple[Array, Array]:
+    """cell.shown, where cells that are not there show nothing: with a gated cell, a state of zeros shows its bias."""
+    own, shown = cell.shown(params, states, static.model, jnp.dtype(static.train.dtype))
+    return own, wall.kept(shown, there)

@@ -36,3 +36,10 @@ def table_of_layer(width: int, height: int) -> np.ndarray:
 def gather(shown: Array, numbers: Array) -> Array:
     """What the cells of each row of `numbers` (n, 7) show, of shown (cells, B, d): (n, 7, B, d), zeros outside."""
     return jnp.pad(shown, ((0, 1), (0, 0), (0, 0)))[numbers]
+
+
+def block(corner: Array, side: int, width: int, height: int, depth: int) -> Array:
+    """(cells,) bool: the cells of a block of side x side x side whose least x, y and z are the corner (3,)."""
+    z, y, x = np.indices((depth, height, width)).reshape(3, -1)
+    inside = [(own >= least) & (own < least + side) for own, least in zip((x, y, z), corner, strict=True)]
+    return inside[0] & inside[1] & inside[2]

@@ -8,7 +8,7 @@ import jax
 from ternary_jax.config.keys import choice, flag, integer, real, words
 from ternary_jax.engine import start
 from ternary_jax.errors import ConfigError
-from ternary_jax.lattice import targets
+from ternary_jax.lattice import blur, targets
 
 FLOW = {  # of a model of flows, whatever it learns
     "lattice.width": integer(2, 256),
@@ -61,9 +61,7 @@ FLOW = {  # of a model of flows, whatever it learns
 KEYS = {
     **FLOW,
     **targets.keys(targets.NAMES),
-    "losses.blur.width": real(0, 256),
-    "losses.blur.share": real(0, 1),
-    "losses.blur.padding": integer(0, 256),
+    **blur.KEYS,
     "targets.r2": real(0, 1),
 }
 

@@ -10,7 +10,7 @@ from jax import Array
 from ternary_jax.control import groups
 from ternary_jax.engine import start
 from ternary_jax.engine.task import Context, Loss, Task
-from ternary_jax.lattice import faces, metrics, targets
+from ternary_jax.lattice import blur, metrics, targets
 from ternary_jax.lattice.energy_flow import counts, flow, losses, widths
 from ternary_jax.lattice.energy_flow.settings import KEYS as KEYS
 from ternary_jax.lattice.energy_flow.settings import check as check
@@ -54,13 +54,11 @@ def make_task(static: Any) -> Task:
 
 def _loss(static: Any, target: targets.Target, params: Any, batch: Array, context: Context) -> Loss:
     """The mean square of the blurred residual, and the terms that keep flows apart and able to move."""
-    blur = static.losses.blur
     softness = widths.softness(static, context)
     flows, push, _ = flow.run(params, batch, static, static.model.steps, context.key, softness)
     wanted = target.apply(_row(target, context), jnp.roll(batch, 1, 0) if static.data.shuffled else batch)
     residual = flow.outputs(flows, static) - wanted
-    seen = faces.blurred(residual, context.signals.schedule["blur"], blur.padding) if blur.width else residual
-    terms = {"fit": jnp.sum(jnp.square(seen)) / residual.size}
+    terms = {"fit": blur.fit(residual, static, context)}
     more = losses.of_flows(static, flows, push)
     return Loss(losses.total(terms["fit"], more, context.hypers.losses), terms | more, {})
 

@@ -7,18 +7,14 @@ import numpy as np
 from ternary_jax.control import schedules
 from ternary_jax.engine.plan import plan
 from ternary_jax.engine.task import Context
+from ternary_jax.lattice import blur
 
 
 def falling(static: Any) -> dict[str, np.ndarray]:
-    """The schedules of a run by name, where the config has them.
-
-    A loss of single cells has a barrier at every border of a cell, as a flow between two cells counts less; flows then
-    stay within three cells of their start. A blurred loss sees the whole way.
-    """
-    total, found = plan(static, None).total, {}
-    if blur := getattr(static.losses, "blur", None):
-        found["blur"] = schedules.falling(blur.width, blur.share, total)
+    """The schedules of a run by name, where the config has them."""
+    found = blur.falling(static) if hasattr(static.losses, "blur") else {}
     if softens(static):
+        total = plan(static, None).total
         found["barrier"] = schedules.falling(static.barrier.softness, static.barrier.share, total)
     return found
 

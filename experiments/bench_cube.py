@@ -1,0 +1,198 @@
+"""How fast is the cube, and how much memory does it need?
+
+    python experiments/bench_cube.py [--quick] [--rounds=3] [--out DIR]
+
+Each row is a process of its own, which compiles whole training steps, times them, and tells the most memory that it
+had: of the small cube, of eight of its runs at once, and of 15 x 15 x 11 cells with weights of their own, with all
+cells updated or by a sweep. Then it times batched products of jax and of numpy with the shape of its first product.
+`original` is a loop over the cells of the original in PyTorch (experiments/lab_torch_cube.py, the `bench` extra;
+without torch the rest is measured); a pass of it is one update of each cell, a step of ours with all cells is eleven.
+
+Needs an idle machine for about ten minutes. Writes results/bench_cube.json.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import lab
+import numpy as np
+
+from ternary_jax import terminal
+from ternary_jax.config import load_config
+from ternary_jax.lattice.cube import cell
+from ternary_jax.tables import columns
+
+CONFIG = str(lab.CONFIGS / "cube.py")
+MANY, ORIGINAL = 8, "original"
+SMALL = {
+    "lattice.width": 8,
+    "lattice.height": 8,
+    "model.schedule": "all",
+    "model.updates": 10,
+    "model.hidden": 32,
+    "train.batch_size": 32,
+}
+FULL = {
+    "lattice.width": 15,
+    "lattice.height": 15,
+    "lattice.depth": 11,
+    "model.channels": 32,
+    "model.hidden": 48,
+    "model.repeats": 1,
+    "model.updates": 11,
+    "train.batch_size": 8,
+}
+ALL = FULL | {"model.schedule": "all", "train.remat": True}
+ROWS: dict[str, tuple[dict[str, Any], int]] = {  # changes to the config, steps of a scan
+    "small": (SMALL, 10),
+    "small, 8 runs": (SMALL | {"runs": MANY}, 2),
+    "full, all": (ALL, 1),
+    "full, all, no remat": (ALL | {"train.remat": False}, 1),
+    "full, all, bfloat16": (ALL | {"train.dtype": "bfloat16"}, 1),
+    "full, all, gated": (ALL | {"model.cell": "gated", "model.hidden": 240}, 1),
+    "full, sweep": (FULL, 2),
+    "full, sweep, batch 32": (FULL | {"train.batch_size": 32}, 2),
+    "full, sweep, gated": (FULL | {"model.cell": "gated", "model.hidden": 240}, 2),
+}
+QUICK = ("small", "full, sweep")
+BARS = {
+    "small": lab.Bar("steps/s of the small cube", ".1f", ">=", 10.0),
+    "cost_of_8_runs": lab.Bar("8 runs at once cost, in runs", ".2f", "<=", 8.0),
+    "all_s": lab.Bar("seconds of a step, all cells, batch 8, 11 updates", ".2f", "<=", 4.0),
+    "all_gib": lab.Bar("GiB of its process", ".2f", "<=", 2.0),
+    "sweep_s": lab.Bar("seconds of a step, sweep, batch 8", ".2f", "<=", 0.8),
+    "sweep_32_s": lab.Bar("seconds of a step, sweep, batch 32", ".2f", "<=", 1.2),
+    "share_of_products": lab.Bar("all cells, share of the rate of plain products", ".0%", ">=", 0.5),
+}
+
+
+def main() -> None:
+    """Measure, print and write the results."""
+    parser = lab.parser(__doc__, quick="two rows and one round")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds; the best time counts")
+    parser.add_argument("--row", choices=[*ROWS, ORIGINAL], help="measure one row in this process, and print JSON")
+    given = parser.parse_args()
+    if given.row:
+        print(json.dumps(of_original(given.rounds) if given.row == ORIGINAL else of_row(given.row, given.rounds)))
+        return
+    found: dict[str, Any] = {"quick": given.quick, "rounds": 1 if given.quick else given.rounds, "rows": {}}
+    for name in QUICK if given.quick else [*ROWS, ORIGINAL]:
+        terminal.say(f"{name}: a process of its own ...")
+        found["rows"] |= in_a_process(name, found["rounds"])
+    print(table(found["rows"]), end="\n\n")
+    found["bars"] = measured(found["rows"])
+    print(lab.show_bars({name: bar for name, bar in BARS.items() if name in found["bars"]}, found["bars"]))
+    found["wanted"] = {name: f"{bar.sign} {bar.wanted:{bar.form}}" for name, bar in BARS.items()}
+    lab.write("bench_cube", found, given)
+
+
+def in_a_process(name: str, rounds: int) -> dict[str, Any]:
+    """{name: what `--row=name` printed}; {} where torch is not installed."""
+    line = [sys.executable, __file__, f"--row={name}", f"--rounds={rounds}"]
+    done = subprocess.run(line, check=False, capture_output=True, text=True, env=os.environ)
+    if done.returncode:
+        terminal.say(f"{name} is left out: {done.stderr.strip().splitlines()[-1]}")
+        return {}
+    return {name: json.loads(done.stdout.splitlines()[-1])}
+
+
+def of_row(name: str, rounds: int) -> dict[str, Any]:
+    """Seconds of a step, parameters, the rate of its products and of plain ones, and the memory of this process."""
+    changes, length = ROWS[name]
+    config = load_config(CONFIG, changes)
+    step = lab.Scan(config, length)
+    best = min(step.time() for _ in range(rounds))
+    gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # before the plain products
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(step.carry.params)) // config.runs
+    products = {key: min(f() for _ in range(rounds)) for key, f in plain_products(config).items()}
+    first = np.prod(shape_of_product(config)) * 2
+    return {
+        "seconds": best,
+        "gib": gib,
+        "temporaries_mib": step.compiled.memory_analysis().temp_size_in_bytes / 2**20,
+        "parameters": parameters,
+        "flops": config.runs * flop(config) / best,
+        "products": {key: first / seconds for key, seconds in products.items()},
+    }
+
+
+def shape_of_product(config: Any) -> tuple[int, int, int, int]:
+    """(cells, samples, inputs, outputs) of the first product of all cells."""
+    lattice = config.lattice
+    inputs, outputs = cell.widths(config.model)["in"]
+    return lattice.width * lattice.height * lattice.depth, config.train.batch_size, inputs, outputs
+
+
+def flop(config: Any) -> float:
+    """FLOP of the products with weights in a step of one run: 2 for each forward, 4 backward; no recomputed ones."""
+    cells, batch, *_ = shape_of_product(config)
+    weights = sum(inputs * outputs for inputs, outputs in cell.widths(config.model).values())
+    times = config.model.updates if config.model.schedule == "all" else config.model.repeats
+    return 6.0 * weights * cells * batch * times
+
+
+def plain_products(config: Any) -> dict[str, Callable[[], float]]:
+    """Functions that time the first product of all cells alone."""
+    cells, batch, inputs, outputs = shape_of_product(config)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(cells, batch, inputs)).astype(np.float32)
+    w = rng.normal(size=(cells, inputs, outputs)).astype(np.float32)
+    on_device, multiply = jax.device_put((x, w)), jax.jit(lambda x, w: jnp.einsum("nbi,nio->nbo", x, w))
+
+    def timed(f: Callable[[], Any]) -> Callable[[], float]:
+        def seconds():
+            f()
+            begun = time.perf_counter()
+            f()
+            return time.perf_counter() - begun
+
+        return seconds
+
+    return {"jax": timed(lambda: multiply(*on_device).block_until_ready()), "numpy": timed(lambda: x @ w)}
+
+
+def of_original(rounds: int) -> dict[str, Any]:
+    """Seconds of a step of the original, its parameters, and the memory of this process."""
+    import lab_torch_cube
+
+    trainer, times = lab_torch_cube.Trainer(load_config(CONFIG, FULL), os.cpu_count() or 1), []
+    for _ in range(1 + min(rounds, 2)):  # the first makes the state of the optimizer
+        begun = time.perf_counter()
+        trainer.step()
+        times.append(time.perf_counter() - begun)
+    gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"seconds": min(times[1:]), "gib": gib, "parameters": trainer.parameters()}
+
+
+def table(rows: dict[str, Any]) -> str:
+    """A line for each row."""
+    lines = [["steps of", "seconds", "GiB", "parameters", "GFLOP/s", "plain products"]]
+    for name, row in rows.items():
+        rates = [row["flops"], max(row["products"].values())] if "flops" in row else []
+        cells = [f"{row['seconds']:.3f}", f"{row['gib']:.2f}", f"{row['parameters']:,}"]
+        lines.append([name, *cells, *(f"{x / 1e9:.0f}" for x in rates)])
+    return columns(lines)
+
+
+def measured(rows: dict[str, Any]) -> dict[str, float]:
+    """The figures that have bars."""
+    found = {"small": 1 / rows["small"]["seconds"], "sweep_s": rows["full, sweep"]["seconds"]}
+    if "full, all" in rows:
+        own = rows["full, all"]
+        found |= {"cost_of_8_runs": rows["small, 8 runs"]["seconds"] / rows["small"]["seconds"]}
+        found |= {"all_s": own["seconds"], "all_gib": own["gib"]}
+        found |= {"share_of_products": own["flops"] / max(own["products"].values())}
+        found |= {"sweep_32_s": rows["full, sweep, batch 32"]["seconds"]}
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""What can cells learn that see their six neighbours alone? Rows of the emergent cube beside their baselines.
+
+    python experiments/cube.py                  the names of all rows
+    python experiments/cube.py ROW... [--seeds=5]
+
+A row TARGET_WEIGHTS trains all seeds in one program, on 5 x 5 x 4 cells, by a sweep; TARGET_WEIGHTS_8 on 8 x 8 x 6. It
+prints, over the seeds, the median and in brackets the worst of r2 on fresh faces, and the CPU seconds of a seed,
+without compiling: until the end, and until r2 was .95 and .99. `rates` trains each kind of weights with several
+learning rates, from which those of the rows were chosen, on other seeds. `baselines` prints what the mean, the input,
+linear maps of all pixels and of those near, a perceptron, a transformer and frozen cells make of every target, and what
+no cube of that size can exceed. Writes results/cube.json; rows that are not named keep their values. Nothing else may
+run beside it.
+"""
+
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import lab
+import lab_faces
+import numpy as np
+from lab_cube_rows import BARS, BY_TARGET, RATES, ROWS, SIDE, TARGETS, Row
+from lab_energy_flow import parser, reached, rounded, shown, train, with_rows
+
+from ternary_jax import terminal
+from ternary_jax.config import load_config, split
+from ternary_jax.config.keys import typed
+from ternary_jax.lattice import baselines, metrics, targets
+from ternary_jax.lattice.cube import cube, task
+from ternary_jax.tables import columns
+
+CONFIG = lab.CONFIGS / "cube.py"
+AMPLITUDE = 1.7
+OTHERS = ("rates", "baselines")
+UNSEEN = 1000  # first seed of `rates`, so that no seed of a row chose its rate
+
+
+def main() -> None:
+    """Train and measure the named rows, print them and write the results."""
+    given = parser(__doc__, [*OTHERS, *ROWS]).parse_args()
+    if not given.rows:
+        print("\n".join([*OTHERS, *ROWS]))
+        return
+    for name in given.rows:
+        if name == "baselines":
+            found = {target: of_target(target, given.seeds) for target in TARGETS}
+            print(table_of_baselines(found))
+            keep(given, baselines=found)
+        elif name == "rates":
+            found = {weights: by_rate(weights, given.set) for weights in RATES}
+            print(table_of_rates(found))
+            keep(given, rates=found)
+        else:
+            rows = {name: trained(ROWS[name], name, given)}
+            print(table(rows), flush=True)
+            if not given.set:  # after each row
+                keep(given, rows=rows)
+
+
+def keep(given: Any, **parts: Any) -> None:
+    """Write parts of the result file; other rows and parts that it has keep their values."""
+    lab.write("cube", with_rows(lab.read("cube", given), parts, ROWS), given)
+
+
+def trained(row: Row, name: str, given: Any) -> dict[str, Any]:
+    """All seeds of a row in one program: the last metrics, and the CPU seconds of a seed."""
+    config = load_config(f"{CONFIG}:{row.target}", {"runs": given.seeds} | row.changes | typed(given.set))
+    runs = train(config, name)
+    found = {"r2": runs.metrics["r2"]}
+    if "r2_held" in runs.metrics:
+        found["r2_held"] = runs.metrics["r2_held"]
+    if row.target == "shift_wrapped":
+        found |= apart(config, runs.params)
+    return {
+        "metrics": found,
+        "cpu_s": runs.cpu_s,
+        "cpu_s_to": {str(mark): reached(runs.curve, mark) for mark in (0.95, 0.99)},
+        "steps": runs.steps,
+        "parameters": runs.parameters,
+        "commit": lab.about()["commit"],  # rows of a file need not be of one commit
+    }
+
+
+def apart(config: Any, params: Any) -> dict[str, list[float]]:
+    """r2 of the columns that come from the other side of the face, and of the others."""
+    static, made = split(config)[0], lab.assemble(config)[0]
+    inputs = jnp.asarray(made.data["evaluated"])
+    wanted = jnp.roll(inputs, config.data.shift, 2)
+
+    def of_run(params):
+        read = task.outputs(static, params, inputs, static.model.updates)[0][-1]
+        parts = slice(None, config.data.shift), slice(config.data.shift, None)
+        return [metrics.r2(read[..., part], wanted[..., part]) for part in parts]
+
+    wrapped, others = jax.jit(jax.vmap(of_run))(params)
+    return {"r2_wrapped": rounded(wrapped), "r2_others": rounded(others)}
+
+
+def table(rows: Mapping[str, Any]) -> str:
+    """A line for each row, with its bars."""
+    names = ("r2", "r2_held", "r2_wrapped", "r2_others")
+    names = [name for name in names if any(name in row["metrics"] for row in rows.values())]
+    lines = [["row", *names, "CPU s", "to .95", "to .99", "parameters", "bars"]]
+    for name, row in rows.items():
+        times = [row["cpu_s"], *row["cpu_s_to"].values()]
+        cells = [shown(row["metrics"].get(key)) for key in names]
+        times = ["-" if t is None else f"{t:.1f}" for t in times]
+        lines.append([name, *cells, *times, f"{row['parameters']:,}", verdict(ROWS[name], row)])
+    return columns(lines)
+
+
+def verdict(row: Row, found: Mapping[str, Any]) -> str:
+    """Whether the bars of a row are met: the median, the worst seed and the seconds."""
+    if not row.bar:
+        return "-"
+    (median, worst, seconds), r2 = BARS[row.bar], found["metrics"]["r2"]
+    missed = [f"median < {median}"] * (statistics.median(r2) < median) + [f"worst < {worst}"] * (min(r2) < worst)
+    missed += [f"more than {seconds} s"] * (found["cpu_s"] > seconds)
+    return "MISSED: " + ", ".join(missed) if missed else "met"
+
+
+# --- what they are compared with --------------------------------------------------------------------------------------
+
+
+def of_target(target: str, seeds: int) -> dict[str, float]:
+    """r2 of each baseline on fresh faces, the median over the seeds of those that are trained."""
+    made = targets.make(target, SIDE, SIDE, 2, 8)
+    draw = lab_faces.drawing(made, SIDE, AMPLITUDE)
+    found = lab_faces.closed_forms(draw)
+    fit, fresh = lab_faces.fit_and_fresh(draw)
+    found["copy"] = baselines.score(fresh[0], fresh[1])
+    matrix, offset = baselines.near(*fit, width=SIDE, reach=1)
+    found["five pixels"] = baselines.score(fresh[0] @ matrix + offset, fresh[1])
+    found |= lab_faces.networks(draw, made.planes, seeds, target)
+    frozen = load_config(f"{CONFIG}:{target}", {"runs": seeds, "start.frozen": ("cells", "start")})
+    found["frozen cells"] = statistics.median(train(frozen, f"{target}, frozen").metrics["r2"])
+    static = split(frozen)[0]
+    if target not in targets.PRODUCTS:
+        unit = np.asarray(made.apply(jnp.asarray(made.table[0]), jnp.eye(SIDE * SIDE).reshape(-1, SIDE, SIDE)))
+        hops = cube.size(static)[2] * static.model.repeats
+        found["ceiling"] = baselines.cone(unit.reshape(SIDE * SIDE, -1).T, SIDE, hops)
+    return {key: round(value, 5) for key, value in found.items()}
+
+
+def table_of_baselines(found: Mapping[str, Mapping[str, float]]) -> str:
+    """A line for each target."""
+    names = [name for name in next(iter(found.values())) if "parameters" not in name]
+    lines = [["target", *names]]
+    for target, scores in found.items():
+        lines.append([target, *(f"{scores[name]:.4f}" if name in scores else "-" for name in names)])
+    return columns(lines)
+
+
+def by_rate(weights: str, changes: list[str]) -> dict[str, dict[str, float]]:
+    """r2 of each learning rate, on a permutation and on a dense matrix, one seed each, which no row has."""
+    found: dict[str, dict[str, float]] = {}
+    rates = RATES[weights]
+    for target in ("permutation", "dense"):
+        given = BY_TARGET[weights] | {"runs": len(rates), "seed": (UNSEEN,) * len(rates), "train.learning_rate": rates}
+        runs = train(load_config(f"{CONFIG}:{target}", given | typed(changes)), f"rates of {weights}, {target}")
+        found[target] = {f"{rate:g}": r2 for rate, r2 in zip(rates, runs.metrics["r2"], strict=True)}
+    terminal.progress()
+    return found
+
+
+def table_of_rates(found: Mapping[str, Any]) -> str:
+    """A line for each kind of weights and target."""
+    names = sorted({rate for one in found.values() for row in one.values() for rate in row}, key=float)
+    lines = [["weights", "target", *names]]
+    for weights, one in found.items():
+        lines += [
+            [weights, target, *(f"{row[rate]:.4f}" if rate in row else "-" for rate in names)]
+            for target, row in one.items()
+        ]
+    return columns(lines)
+
+
+if __name__ == "__main__":
+    main()

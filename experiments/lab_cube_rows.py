@@ -1,0 +1,44 @@
+"""The rows of experiments/cube.py: a target, and changes to the config of the cube."""
+
+from typing import Any, NamedTuple
+
+TARGETS = ("identity", "blur", "shift", "shift_wrapped", "mirror", "permutation", "dense", "gate", "parity")
+SIDE = 5
+RATES = {  # of learning, tried for each kind of weights by `rates`
+    "own": (1e-3, 2e-3, 4e-3, 8e-3),
+    "shared": (1e-3, 2e-3, 4e-3, 8e-3),
+    "code": (1e-3, 2e-3, 4e-3, 8e-3),
+    "prototypes": (1e-3, 2e-3, 4e-3, 8e-3),
+    "rank": (1e-3, 2e-3, 4e-3, 8e-3),
+}
+BY_TARGET: dict[str, dict[str, Any]] = {weights: {"model.weights": weights} for weights in RATES}
+LARGE = {"lattice.width": 8, "lattice.height": 8, "lattice.depth": 6, "train.steps": 1000, "train.batch_size": 32}
+BFLOAT16 = ("identity", "shift_wrapped", "permutation", "dense")
+BARS = {"small": (0.99, 0.97, 30), "large": (0.97, 0.0, 300)}  # the median, the worst seed, CPU seconds of a seed
+
+
+class Row(NamedTuple):
+    """target: of the config; changes: to its values; bar: one of BARS, "" for none."""
+
+    target: str
+    changes: dict[str, Any]
+    bar: str = ""
+
+
+ROWS = {
+    f"{target}_{weights}": Row(target, BY_TARGET[weights], "small" * (weights == "own"))
+    for target in TARGETS
+    for weights in RATES
+}
+ROWS |= {
+    f"{target}_own_8": Row(target, BY_TARGET["own"] | LARGE, "large")
+    for target in ("permutation", "dense", "gate", "mirror", "parity")
+}
+ROWS |= {  # other ways to train, and nulls
+    **{f"{target}_own_gated": Row(target, {"model.cell": "gated"}) for target in TARGETS},
+    **{f"{target}_own_all": Row(target, {"model.schedule": "all"}) for target in TARGETS},
+    **{f"{target}_own_bfloat16": Row(target, {"train.dtype": "bfloat16"}) for target in BFLOAT16},
+    "permutation_own_sharp": Row("permutation", {"losses.blur.width": 0.0}),
+    "permutation_own_shuffled": Row("permutation", {"data.shuffled": True}),
+    "mirror_own_all_window": Row("mirror", {"model.schedule": "all", "losses.window": "mean"}),
+}
