@@ -27,5 +27,15 @@ def get_config(arg: str = "fixture") -> ConfigDict:
     config.update(read(f"{Path(__file__).with_name('text.py')}:{arg}"))
 
     config.train.learning_rate = 4e-3
+    if arg == "fixture":
+        config.train.steps = 200  # more steps only fit the training pairs better
+        config.evaluate.cheap_every = 50
+        config.checkpoint.every = 200
     config.lattice.depth = 4
+    # A sweep goes depth x repeats cells along the face. 4 x 4 are 16 of the 28 between two corners of 15 x 15, and more
+    # cost time in proportion; 14 would be all of 8 x 8.
+    config.model.repeats = 4 if arg in ("wiki", "boolq") else 2
+    if not arg.startswith("synthetic"):  # few pairs: 16 channels without dropout fit them and find less
+        config.model.channels = 8
+        config.model.dropout = 0.2
     return config.lock()

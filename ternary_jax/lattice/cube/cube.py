@@ -135,11 +135,14 @@ def sweep(params: Params, face: Array, static: Any, key: Array | None = None) ->
     after = jnp.concatenate([shown[layer:], jnp.zeros_like(shown[:layer])])
     layers = params.get("cells", {}), first, after, there
     layers = jax.tree.map(lambda x: x.reshape(depth, layer, *x.shape[1:]), layers)
-    key_noise, keys = (None, None) if key is None else jax.random.split(key)
-    keys = None if keys is None else jax.random.split(keys, depth * model.repeats).reshape(depth, model.repeats)
+    key_noise, key_dropout = (None, None) if key is None else jax.random.split(key)
+
+    def key_of(update):
+        """Keys as xs were rejected: the gradient of the scan reads them again, which jax's checker refuses."""
+        return None if key_dropout is None else jax.random.fold_in(key_dropout, update)
 
     def of_layer(before, xs):
-        (cells, state, after, there), keys = xs
+        (cells, state, after, there), number_of_layer = xs
         own = {**params, "cells": cells}
         states, seen = before
         state, after = (jnp.broadcast_to(x, (layer, batch, x.shape[-1])) for x in (state, after))
@@ -147,7 +150,7 @@ def sweep(params: Params, face: Array, static: Any, key: Array | None = None) ->
         for number in range(model.repeats):
             u, shown = _shown(own, state, static, there)
             seven = neighbours.gather(jnp.concatenate([shown, seen, after]), numbers)
-            change = cell.update(own, u, seven, model, dtype, None if keys is None else keys[number])
+            change = cell.update(own, u, seven, model, dtype, key_of(number_of_layer * model.repeats + number))
             state = wall.kept(state + change if model.carry else change, there)
         _, shown = _shown(own, state, static, there)
         return (state if model.carry else jnp.zeros_like(state), shown), state
@@ -155,7 +158,7 @@ def sweep(params: Params, face: Array, static: Any, key: Array | None = None) ->
     of_layer = jax.checkpoint(of_layer) if static.train.remat else of_layer
     given = driven(params, face, key_noise, model.noise)
     nothing = jnp.zeros((layer, batch, shown.shape[-1]))
-    _, states = jax.lax.scan(of_layer, (given, nothing), (layers, keys))
+    _, states = jax.lax.scan(of_layer, (given, nothing), (layers, jnp.arange(depth)))
     states = states.reshape(depth * layer, batch, model.channels)
     return states, read(params, states, static)
 

@@ -101,6 +101,11 @@ def test_closed_forms_are_those_of_their_definitions():
     ceiling = made.meaning[lefts] - made.meaning[train].astype(float).mean(0)
     np.testing.assert_allclose(found["ceiling: the teacher's left side"], ceiling, atol=1e-5)
     np.testing.assert_allclose(cosine(LINEAR, found["oracle: the target itself, through the face"]), 1, atol=1e-5)
+    x, y = LINEAR.train.x.astype(float), LINEAR.train.y.astype(float)
+    lines = [np.polyfit(x[:, cell], y[:, cell], 1) for cell in range(WIDTH)]  # the other three cells are empty
+    rows = np.stack([np.polyval(line, LINEAR.test.x[:, cell]) for cell, line in enumerate(lines)], 1)
+    expected = rows @ made.back.basis.T[:WIDTH] / made.back.gain
+    np.testing.assert_allclose(found["no step: a gain and an offset for each cell"], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("cells", [(3, 3), (2, 2)])
