@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxprs import equations
+from reference import cube as reference
 from small_cube import CONFIG, SMALL, context, drawn, first, setting
 
 from ternary_jax.config import load_config
@@ -86,7 +87,7 @@ def _keys(n):
     return jax.random.split(jax.random.key(9), n)
 
 
-def test_a_step_sees_no_other_entry_and_signals_the_age():
+def test_a_step_goes_on_with_its_entries_sees_no_others_and_signals_their_age():
     made, static, hypers = assembly.assemble(load_config(CONFIG, SMALL | ON | {"pool.damage": 0.0}))
     params, kept_by = drawn(static), made.state
     assert kept_by is not None
@@ -114,6 +115,15 @@ def test_a_step_sees_no_other_entry_and_signals_the_age():
     np.testing.assert_array_equal(one(changed)[1].total, found.total)
     np.testing.assert_array_equal(after.states[batch.numbers], found.aux)
     assert np.asarray(after.ages[batch.numbers] - batch.ages).tolist() == [4] * 4
+    assert max(np.asarray(batch.ages).tolist()) > 0
+    for k, age in enumerate(batch.ages):  # the states go on, with their own face
+        loop = reference.Cube(params, static.model, cube.size(static))
+        if age > 0:
+            loop.states = {cell: np.asarray(batch.states[k, number], float) for cell, number in loop.number.items()}
+        for _ in range(4):
+            loop.step(np.asarray(batch.faces[k], float))
+        expected = np.stack([loop.states[cell] for cell in loop.number])
+        np.testing.assert_allclose(found.aux[k], expected, rtol=2e-4, atol=2e-5)
 
 
 def test_what_is_off_leaves_no_trace():

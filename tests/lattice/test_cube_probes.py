@@ -43,7 +43,7 @@ def test_a_pulse_in_wires_is_gone_after_their_length():
     static = setting(**ALL, data__drive="pulse", data__shown=2)
     r2, states = jit("r2_by_update", 3, 4)(wires(static), SIGNS, SIGNS, static, 4)
     np.testing.assert_allclose(r2, [0, 0, 1, 1], atol=1e-6)
-    more, _ = jit("r2_by_update", 3, 4)(wires(static), SIGNS, SIGNS, static, 1, (states, 4))
+    more, _ = jit("r2_by_update", 3, 4)(wires(static), SIGNS, SIGNS, static, 4, (states, 4))
     np.testing.assert_allclose(more, 0, atol=1e-6)
 
 

@@ -146,7 +146,7 @@ def sweep(params: Params, face: Array, static: Any, key: Array | None = None) ->
         own = {**params, "cells": cells}
         states, seen = before
         state, after = (jnp.broadcast_to(x, (layer, batch, x.shape[-1])) for x in (state, after))
-        state = wall.kept(state + (_carried(states, model) if model.carry else states), there)
+        state = state + (_carried(states, model) if model.carry else states)
         for number in range(model.repeats):
             u, shown = _shown(own, state, static, there)
             seven = neighbours.gather(jnp.concatenate([shown, seen, after]), numbers)
