@@ -8,13 +8,15 @@ from collections import Counter
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from jaxprs import equations
 
 from ternary_jax.lattice.text import byte_texts, decoder
 from ternary_jax.lattice.text.models import MARK, SYMBOLS
 
 LONGEST = 6
-RECIPE = decoder.Recipe(width=8, heads=2, layers=2, prefix=2, steps=3, batch=2, warmup=1)
+RECIPE = decoder.Recipe(width=8, heads=2, layers=2, prefix=2, steps=3, batch=2, warmup=1, every=1)
 TEXTS = ["ab", "abcab", "", "née", "abcdefgh"]
 SURFACE = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), "float32")
 
@@ -23,7 +25,7 @@ SURFACE = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), "float32")
 def trained():
     """Parameters that give symbols different probabilities, and the network."""
     texts = byte_texts.rows(TEXTS, LONGEST)
-    params = jax.jit(lambda key: decoder.train(key, texts, SURFACE, RECIPE))(jax.random.key(0))
+    params = decoder.network(RECIPE, LONGEST).init(jax.random.key(0), jnp.asarray(texts.ids), SURFACE)
     params = jax.tree.map(lambda x: x + 0.3 * jax.random.normal(jax.random.key(x.size), x.shape), params)
     return params, decoder.network(RECIPE, LONGEST)
 
@@ -160,6 +162,88 @@ def test_the_weights_of_the_trigram_are_the_best_of_all():
     assert byte_texts.cost(best, chosen) <= min(byte_texts.cost(one, chosen) for one in others)
 
 
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_hides_whole_surfaces_and_adds_noise_to_the_others():
+    surface, recipe = jnp.full((3000, 4), 5.0), RECIPE._replace(noise=0.5, hidden=0.3)
+    found = np.asarray(decoder.shown(jax.random.key(0), surface, recipe))
+    hidden = (found == 0).all(1)
+    assert (hidden == (found == 0).any(1)).all()
+    np.testing.assert_allclose(hidden.mean(), 0.3, atol=0.03)
+    np.testing.assert_allclose(found[~hidden].mean(), 5, atol=0.03)
+    np.testing.assert_allclose((found[~hidden] - 5).std(), 0.5, atol=0.02)
+    np.testing.assert_allclose(np.corrcoef(found[~hidden].T), np.eye(4), atol=0.1)
+    assert not np.asarray(decoder.shown(jax.random.key(0), surface, RECIPE._replace(noise=0.5, hidden=1.0))).any()
+
+
+def test_noise_and_hidden_surfaces_leave_no_trace_when_they_are_off():
+    texts = byte_texts.rows(TEXTS, LONGEST)
+
+    def draws(**changes):
+        run = functools.partial(decoder.train, texts=texts, surface=SURFACE, chosen=(texts, SURFACE))
+        jaxpr = jax.make_jaxpr(lambda key: run(key, recipe=RECIPE._replace(**changes)))(jax.random.key(0))
+        return equations(jaxpr.jaxpr).count("random_bits")
+
+    assert draws(noise=0.5) == draws(hidden=0.5) == draws() + 1
+    surface = jnp.ones((2, 3))
+    assert decoder.shown(jax.random.key(0), surface, RECIPE) is surface
+
+
+def loop(key, texts, recipe):
+    """The parameters after each two steps of a plain loop, for six steps."""
+    net = decoder.network(recipe, LONGEST)
+    start, key = jax.random.split(key)
+    schedule = optax.warmup_cosine_decay_schedule(0, recipe.rate, recipe.warmup, recipe.steps)
+    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=0.1))
+
+    @jax.jit
+    def step(params, opt, number):
+        own = jax.random.fold_in(key, number)
+        rows = jax.random.randint(own, (recipe.batch,), 0, len(TEXTS))
+        faces = decoder.shown(jax.random.fold_in(own, 0), SURFACE[rows], recipe)
+        ids, after, counted = (jnp.asarray(x)[rows] for x in texts)
+
+        def loss(params):
+            logs = jax.nn.log_softmax(net.apply(params, ids, faces))
+            return -(logs * jax.nn.one_hot(after, SYMBOLS) * counted[..., None]).sum() / counted.sum()
+
+        updates, opt = tx.update(jax.grad(loss)(params), opt, params)
+        return optax.apply_updates(params, updates), opt
+
+    params = jax.jit(net.init)(start, jnp.asarray(texts.ids[:2]), SURFACE[:2])
+    opt, found = tx.init(params), []
+    for number in range(6):
+        params, opt = step(params, opt, number)
+        found += [params] * (number % 2)
+    return found
+
+
+def test_a_training_is_the_loop_of_its_steps_and_gives_the_look_that_costs_least(monkeypatch):
+    """The cost of a look is dictated: its distance from one of three looks. So each of them is once the best."""
+    texts, recipe = byte_texts.rows(TEXTS, LONGEST), RECIPE._replace(steps=6, every=2, noise=0.5, hidden=0.5)
+    looks, chosen = loop(jax.random.key(3), texts, recipe), (texts, SURFACE[::-1])
+
+    def bias(params):
+        return params["params"]["symbols"]["bias"]
+
+    def run(wanted):
+        def cost(params, *given):
+            assert given == (*chosen, recipe)
+            return jnp.square(bias(params) - wanted)
+
+        monkeypatch.setattr(decoder, "cost", cost)
+        return decoder.train(jax.random.key(3), texts, SURFACE, chosen, recipe)
+
+    wanted = jnp.stack([bias(one) for one in looks])
+    found, bits = jax.jit(jax.vmap(run))(wanted)
+    for k, look in enumerate(looks):
+        jax.tree.map(lambda a, b, k=k: np.testing.assert_allclose(a[k], b, atol=2e-5), found, look)
+    expected = np.square(wanted[:, None] - wanted[None]).sum(-1)
+    np.testing.assert_allclose(bits, expected, rtol=1e-2, atol=1e-9)
+    assert np.argmin(bits, 1).tolist() == [0, 1, 2]
+
+
 @pytest.mark.slow
 def test_a_decoder_reads_its_surface():
     """Three words of nine, a vector each: with its surface a byte costs nearly nothing, with another a bit or more."""
@@ -168,8 +252,9 @@ def test_a_decoder_reads_its_surface():
     surface = jnp.asarray(vectors[chosen].reshape(400, -1), "float32")
     rows = byte_texts.rows([" ".join(words[k] for k in row) for row in chosen], 24)
     train, test = (byte_texts.Rows(*(x[part] for x in rows)) for part in (slice(350), slice(350, 400)))
-    recipe = decoder.Recipe(width=32, heads=2, layers=1, steps=400)
-    params = jax.jit(lambda key: decoder.train(key, train, surface[:350], recipe))(jax.random.key(0))
+    recipe = decoder.Recipe(width=32, heads=2, layers=1, steps=400, every=200)
+    chosen = (test, surface[350:])
+    params, _ = jax.jit(lambda key: decoder.train(key, train, surface[:350], chosen, recipe))(jax.random.key(0))
     cost = jax.jit(lambda face: byte_texts.per_byte(decoder.cost(params, test, face, recipe).sum(), test))
     assert cost(surface[350:]) < 0.1
     assert cost(surface[350:][::-1]) > 1

@@ -20,6 +20,9 @@ class Recipe(NamedTuple):
 
     width, heads, layers: of the transformer; prefix: positions that a surface has before the text
     steps, batch, rate, warmup: of AdamW, the rate with a cosine schedule after `warmup` steps
+    every: steps between two looks at the validation texts; it divides `steps`
+    noise: standard deviation of what is added to each number of a surface in training; those of all texts have about 1
+    hidden: share of the texts whose surface is all zeros in training; 1: a decoder that never sees a surface
     """
 
     width: int = 128
@@ -30,6 +33,9 @@ class Recipe(NamedTuple):
     batch: int = 32
     rate: float = 2e-3
     warmup: int = 50
+    every: int = 150
+    noise: float = 0.0
+    hidden: float = 0.0
 
 
 def network(recipe: Recipe, longest: int) -> Any:
@@ -44,8 +50,25 @@ def losses(net: Any, params: Any, ids: Array, after: Array, counted: Array, surf
     return jnp.where(counted, nats, 0)
 
 
-def train(key: Array, texts: Rows, surface: Array, recipe: Recipe) -> Any:
-    """Parameters after `steps` of AdamW on texts and their surfaces (n, S), in one scan; vmappable over keys."""
+def shown(key: Array, surface: Array, recipe: Recipe) -> Array:
+    """Surfaces (B, S) as a training step has them: with noise on each number, and some of them hidden as a whole.
+
+    Without either, a few thousand texts are learned by heart: the surface tells which of them comes.
+    """
+    if recipe.noise:
+        surface = surface + recipe.noise * jax.random.normal(jax.random.fold_in(key, 0), surface.shape)
+    if recipe.hidden:
+        hidden = jax.random.bernoulli(jax.random.fold_in(key, 1), recipe.hidden, (len(surface), 1))
+        surface = jnp.where(hidden, 0, surface)
+    return surface
+
+
+def train(key: Array, texts: Rows, surface: Array, chosen: tuple[Rows, Array], recipe: Recipe) -> tuple[Any, Array]:
+    """(parameters, bits of the chosen texts at each look) of AdamW on texts and their surfaces (n, S), in one scan.
+
+    chosen: validation texts with their surfaces. The parameters are those of the look at which these cost least.
+    Vmappable over keys.
+    """
     net = network(recipe, texts.ids.shape[1] - 1)
     ids, after, counted = map(jnp.asarray, texts)
     start, key = jax.random.split(key)
@@ -55,17 +78,27 @@ def train(key: Array, texts: Rows, surface: Array, recipe: Recipe) -> Any:
         optax.adamw(optax.warmup_cosine_decay_schedule(0, recipe.rate, recipe.warmup, recipe.steps), weight_decay=0.1),
     )
 
-    def loss(params, rows):
-        nats = losses(net, params, ids[rows], after[rows], counted[rows], surface[rows])
+    def loss(params, key):
+        rows = jax.random.randint(key, (recipe.batch,), 0, len(ids))
+        faces = shown(jax.random.fold_in(key, 0), surface[rows], recipe)
+        nats = losses(net, params, ids[rows], after[rows], counted[rows], faces)
         return jnp.sum(nats) / jnp.sum(counted[rows])
 
     def step(carry, number):
         params, opt = carry
-        rows = jax.random.randint(jax.random.fold_in(key, number), (recipe.batch,), 0, len(ids))
-        updates, opt = tx.update(jax.grad(loss)(params, rows), opt, params)
+        updates, opt = tx.update(jax.grad(loss)(params, jax.random.fold_in(key, number)), opt, params)
         return (optax.apply_updates(params, updates), opt), None
 
-    return jax.lax.scan(step, (params, tx.init(params)), jnp.arange(recipe.steps))[0][0]
+    def look(carry, first):
+        state, best = carry
+        (params, opt), _ = jax.lax.scan(step, state, first + jnp.arange(recipe.every))
+        bits = jnp.sum(cost(params, *chosen, recipe))
+        best = jax.tree.map(lambda new, old: jnp.where(bits < best[0], new, old), (bits, params), best)
+        return ((params, opt), best), bits
+
+    carry = ((params, tx.init(params)), (jnp.float32(jnp.inf), params))
+    (_, (_, params)), bits = jax.lax.scan(look, carry, jnp.arange(0, recipe.steps, recipe.every))
+    return params, bits
 
 
 def cost(params: Any, texts: Rows, surface: Array, recipe: Recipe, block: int = 64) -> Array:
