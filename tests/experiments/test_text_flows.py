@@ -70,7 +70,7 @@ def test_a_training_text_that_begins_as_a_held_out_one_is_left_out(monkeypatch):
 
 def test_what_is_measured_is_the_cost_of_the_test_texts_with_each_surface(monkeypatch):
     """Training is replaced by a draw of parameters, which differ with the key and with the share of hidden surfaces."""
-    recipe = decoder.Recipe(width=8, heads=2, layers=1, prefix=1, steps=2, batch=2, every=1, hidden=0.25)
+    recipe = decoder.Recipe(width=8, heads=2, layers=1, steps=2, batch=2, every=1, hidden=0.25)
     monkeypatch.setattr(lab_text_decoder, "LONGEST", 8)
     monkeypatch.setattr(lab_text_decoder, "RECIPE", recipe)
     monkeypatch.setattr(lab_text_decoder, "installed_teacher", lambda _: None)

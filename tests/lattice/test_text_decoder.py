@@ -16,7 +16,7 @@ from ternary_jax.lattice.text import byte_texts, decoder
 from ternary_jax.lattice.text.models import MARK, SYMBOLS
 
 LONGEST = 6
-RECIPE = decoder.Recipe(width=8, heads=2, layers=2, prefix=2, steps=3, batch=2, warmup=1, every=1)
+RECIPE = decoder.Recipe(width=8, heads=2, layers=2, steps=3, batch=2, warmup=1, every=1)
 TEXTS = ["ab", "abcab", "", "née", "abcdefgh"]
 SURFACE = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), "float32")
 

@@ -18,7 +18,7 @@ from ternary_jax.lattice.text.models import MARK, SYMBOLS, ByteDecoder
 class Recipe(NamedTuple):
     """A network and its training.
 
-    width, heads, layers: of the transformer; prefix: positions that a surface has before the text
+    width, heads, layers: of the transformer
     steps, batch, rate, warmup: of AdamW, the rate with a cosine schedule after `warmup` steps
     every: steps between two looks at the validation texts; it divides `steps`
     noise: standard deviation of what is added to each number of a surface in training; those of all texts have about 1
@@ -28,7 +28,6 @@ class Recipe(NamedTuple):
     width: int = 128
     heads: int = 4
     layers: int = 2
-    prefix: int = 4
     steps: int = 1500
     batch: int = 32
     rate: float = 2e-3
@@ -40,7 +39,7 @@ class Recipe(NamedTuple):
 
 def network(recipe: Recipe, longest: int) -> Any:
     """The network for texts of at most `longest` bytes."""
-    return ByteDecoder(recipe.width, recipe.heads, recipe.layers, recipe.prefix, longest + 1)
+    return ByteDecoder(recipe.width, recipe.heads, recipe.layers, longest + 1)
 
 
 def losses(net: Any, params: Any, ids: Array, after: Array, counted: Array, surface: Array) -> Array:
