@@ -146,7 +146,7 @@ SECTIONS: dict[str, Section] = {
     ),
     "text_wiki_decoder": Section(
         "Texts from surfaces, byte by byte",
-        "text_flows.py --pairs=wiki.npz decoder",
+        "text_flows.py --pairs=wiki_all.npz decoder",
         "Trained on the first 96 bytes of sentences of Wikipedia; bits of 1,000 second sentences of other "
         "articles, less is better. Below, sentences of our own and what the decoder of the first seed writes from "
         "their surfaces.",

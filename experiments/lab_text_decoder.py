@@ -58,10 +58,13 @@ def measured(corpus: prepared.Prepared, seeds: int) -> dict[str, Any]:
     keys = jax.vmap(jax.random.key)(jnp.arange(seeds))
     costs = jax.jit(jax.vmap(lambda params, face: decoder.cost(params, test.rows, face, RECIPE).sum(), (0, None)))
 
-    def trained(recipe, chosen):
-        params, bits = jax.jit(
-            jax.vmap(lambda key: decoder.train(key, train.rows, train.surface, (validation.rows, chosen), recipe))
-        )(keys)
+    def trained(given):  # 1.0: with surfaces; 0.0: without, so that all else is the same
+        def run(key):
+            return decoder.train(
+                key, train.rows, given * train.surface, (validation.rows, given * validation.surface), RECIPE
+            )
+
+        params, bits = jax.jit(jax.vmap(run))(keys)
         return params, rounded(byte_texts.per_byte(np.asarray(bits).min(1), validation.rows))
 
     def per_byte(params, face):
@@ -71,13 +74,13 @@ def measured(corpus: prepared.Prepared, seeds: int) -> dict[str, Any]:
     found: dict[str, list[float]] = {}
     chosen: dict[str, list[float]] = {}
     terminal.say(f"training decoders of {len(train.surface):,} texts with their surfaces ...")
-    params, chosen["surface"] = trained(RECIPE, validation.surface)
+    params, chosen["surface"] = trained(1.0)
     found["surface"] = per_byte(params, test.surface)
     found["surface hidden"] = per_byte(params, hidden)
     found["surface of another text"] = per_byte(params, test.surface[other])
     written = written_again(corpus, jax.tree.map(lambda x: x[0], params), teacher) if teacher else []
-    terminal.say("training decoders that never see a surface ...")
-    params, chosen["no surface"] = trained(RECIPE._replace(hidden=1.0), jnp.zeros_like(validation.surface))
+    terminal.say("training decoders without a surface ...")
+    params, chosen["no surface"] = trained(0.0)
     found["no surface"] = per_byte(params, hidden)
     trigram = byte_texts.trigram(train.rows, validation.rows)
     found["trigram"] = rounded([byte_texts.per_byte(byte_texts.cost(trigram, test.rows), test.rows)])

@@ -69,33 +69,36 @@ def test_a_training_text_that_begins_as_a_held_out_one_is_left_out(monkeypatch):
 
 
 def test_what_is_measured_is_the_cost_of_the_test_texts_with_each_surface(monkeypatch):
-    """Training is replaced by a draw of parameters, which differ with the key and with the share of hidden surfaces."""
-    recipe = decoder.Recipe(width=8, heads=2, layers=1, steps=2, batch=2, every=1, hidden=0.25)
+    """Training is replaced by a draw of parameters, which differ with the key and with the surfaces that are given."""
+    recipe = decoder.Recipe(width=8, heads=2, layers=1, steps=2, batch=2, every=1)
     monkeypatch.setattr(lab_text_decoder, "LONGEST", 8)
     monkeypatch.setattr(lab_text_decoder, "RECIPE", recipe)
     monkeypatch.setattr(lab_text_decoder, "installed_teacher", lambda _: None)
     made, calls = corpus(), []
-    _, validation, test = lab_text_decoder.parts(made)
+    learned, validation, test = lab_text_decoder.parts(made)
     net = decoder.network(recipe, 8)
 
-    def drawn(key, hidden):
+    def drawn(key, size):
         params = net.init(key, test.rows.ids[:1], test.surface[:1])
-        return jax.tree.map(lambda x: x + (0.1 + hidden) * jax.random.normal(key, x.shape), params)
+        return jax.tree.map(lambda x: x + 0.2 * size * jax.random.normal(key, x.shape), params)
 
     def train(key, texts, surface, chosen, recipe):
-        calls.append((recipe.hidden, chosen, len(texts.ids), len(surface)))
-        return drawn(key, recipe.hidden), jnp.asarray([30.0, 20.0, 40.0])
+        calls.append((texts, surface, chosen, recipe))
+        return drawn(key, jnp.abs(surface).max() + 1), jnp.asarray([30.0, 20.0, 40.0])
 
     monkeypatch.setattr(decoder, "train", train)
     found = lab_text_decoder.measured(made, 2)
-    assert [(hidden, *sizes) for hidden, _, *sizes in calls] == [(0.25, 6, 6), (1.0, 6, 6)]
-    np.testing.assert_array_equal([chosen[1] for _, chosen, *_ in calls], [validation.surface, validation.surface * 0])
-    assert found["validation"] == {"surface": [20 / 7] * 2, "no surface": [20 / 7] * 2}
+    for given, call in zip((1, 0), calls, strict=True):
+        expected = (learned.rows, given * learned.surface, (validation.rows, given * validation.surface), recipe)
+        jax.tree.map(np.testing.assert_array_equal, call, expected)
+    assert found["validation"] == {"surface": [2.85714] * 2, "no surface": [2.85714] * 2}  # 20 bits of "right 3"
     assert found["sentences"] == []
+    assert found["training_texts"] == 6
 
-    def per_byte(hidden, surface):
+    def per_byte(given, surface):
+        size = given * jnp.abs(learned.surface).max() + 1
         logs = [
-            np.asarray(jax.nn.log_softmax(net.apply(drawn(jax.random.key(seed), hidden), test.rows.ids, surface)))
+            np.asarray(jax.nn.log_softmax(net.apply(drawn(jax.random.key(seed), size), test.rows.ids, surface)))
             for seed in range(2)
         ]
         data = [row[row < 256] for row in test.rows.after]
@@ -104,10 +107,10 @@ def test_what_is_measured_is_the_cost_of_the_test_texts_with_each_surface(monkey
         return (np.sum(bits, 1) + np.sum(ends, 1)) / sum(map(len, data))
 
     bits = found["bits_per_byte"]
-    np.testing.assert_allclose(bits["surface"], per_byte(0.25, test.surface), rtol=1e-4)
-    np.testing.assert_allclose(bits["surface hidden"], per_byte(0.25, test.surface * 0), rtol=1e-4)
-    np.testing.assert_allclose(bits["surface of another text"], per_byte(0.25, test.surface[::-1]), rtol=1e-4)
-    np.testing.assert_allclose(bits["no surface"], per_byte(1.0, test.surface * 0), rtol=1e-4)
+    np.testing.assert_allclose(bits["surface"], per_byte(1, test.surface), rtol=1e-4)
+    np.testing.assert_allclose(bits["surface hidden"], per_byte(1, test.surface * 0), rtol=1e-4)
+    np.testing.assert_allclose(bits["surface of another text"], per_byte(1, test.surface[::-1]), rtol=1e-4)
+    np.testing.assert_allclose(bits["no surface"], per_byte(0, test.surface * 0), rtol=1e-4)
     assert len(bits["trigram"]) == 1
 
 

@@ -21,8 +21,6 @@ class Recipe(NamedTuple):
     width, heads, layers: of the transformer
     steps, batch, rate, warmup: of AdamW, the rate with a cosine schedule after `warmup` steps
     every: steps between two looks at the validation texts; it divides `steps`
-    noise: standard deviation of what is added to each number of a surface in training; those of all texts have about 1
-    hidden: share of the texts whose surface is all zeros in training; 1: a decoder that never sees a surface
     """
 
     width: int = 128
@@ -33,8 +31,6 @@ class Recipe(NamedTuple):
     rate: float = 2e-3
     warmup: int = 50
     every: int = 150
-    noise: float = 0.0
-    hidden: float = 0.0
 
 
 def network(recipe: Recipe, longest: int) -> Any:
@@ -47,19 +43,6 @@ def losses(net: Any, params: Any, ids: Array, after: Array, counted: Array, surf
     logits = net.apply(params, ids, surface)
     nats = optax.softmax_cross_entropy_with_integer_labels(logits, after)
     return jnp.where(counted, nats, 0)
-
-
-def shown(key: Array, surface: Array, recipe: Recipe) -> Array:
-    """Surfaces (B, S) as a training step has them: with noise on each number, and some of them hidden as a whole.
-
-    Without either, a few thousand texts are learned by heart: the surface tells which of them comes.
-    """
-    if recipe.noise:
-        surface = surface + recipe.noise * jax.random.normal(jax.random.fold_in(key, 0), surface.shape)
-    if recipe.hidden:
-        hidden = jax.random.bernoulli(jax.random.fold_in(key, 1), recipe.hidden, (len(surface), 1))
-        surface = jnp.where(hidden, 0, surface)
-    return surface
 
 
 def train(key: Array, texts: Rows, surface: Array, chosen: tuple[Rows, Array], recipe: Recipe) -> tuple[Any, Array]:
@@ -77,15 +60,14 @@ def train(key: Array, texts: Rows, surface: Array, chosen: tuple[Rows, Array], r
         optax.adamw(optax.warmup_cosine_decay_schedule(0, recipe.rate, recipe.warmup, recipe.steps), weight_decay=0.1),
     )
 
-    def loss(params, key):
-        rows = jax.random.randint(key, (recipe.batch,), 0, len(ids))
-        faces = shown(jax.random.fold_in(key, 0), surface[rows], recipe)
-        nats = losses(net, params, ids[rows], after[rows], counted[rows], faces)
+    def loss(params, rows):
+        nats = losses(net, params, ids[rows], after[rows], counted[rows], surface[rows])
         return jnp.sum(nats) / jnp.sum(counted[rows])
 
     def step(carry, number):
         params, opt = carry
-        updates, opt = tx.update(jax.grad(loss)(params, jax.random.fold_in(key, number)), opt, params)
+        rows = jax.random.randint(jax.random.fold_in(key, number), (recipe.batch,), 0, len(ids))
+        updates, opt = tx.update(jax.grad(loss)(params, rows), opt, params)
         return (optax.apply_updates(params, updates), opt), None
 
     def look(carry, first):
