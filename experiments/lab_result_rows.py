@@ -302,7 +302,7 @@ def decoded(found: Mapping[str, Any]) -> list[Row]:
     lines: list[Row] = [["", "median; or the greedy search", "best seed; or a beam of four"]]
     lines += [[f"bits per byte: {name}", f"{median(x):.4f}", f"{min(x):.4f}"] for name, x in costs.items()]
     rows = {name: {"metrics": {"bits": x}} for name, x in costs.items()}
-    for other in ("no surface", "surface of another text", "trigram"):
+    for other in (name for name in rows if name != "surface"):
         lines.append([f"surface less {other}, 95 %", less(rows["surface"], rows[other], "bits", ".4f"), ""])
     for one in found["sentences"]:
         lines.append([repr(one[key]).replace("|", r"\|") for key in ("sentence", "greedy", "beam")])

@@ -2,7 +2,7 @@
 
 import statistics
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,41 +15,76 @@ from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.text import bridge, byte_texts, corpora, decoder, prepared, projection, splits, weights
 from ternary_jax.tables import columns
 
-LONGEST = 96  # bytes of a target that are read and written
+LONGEST = 96  # bytes of a text that are read and written
 RECIPE = decoder.Recipe(width=96, steps=1200)
 SENTENCES = Path(__file__).with_name("text_sentences.txt")  # of our own, as the texts of a corpus may not be ours
 
 
+class Part(NamedTuple):
+    """Texts as rows of bytes, and their surfaces (n, S)."""
+
+    rows: byte_texts.Rows
+    surface: jax.Array
+
+
+def parts(corpus: prepared.Prepared) -> tuple[Part, Part, Part]:
+    """(training, validation, test): both sides of the training pairs, and the right sides of the others.
+
+    A left side has the surface that it would have as a right side, so it is one more text with its surface. The split
+    keeps whole texts apart; of a text, the first LONGEST bytes are read here, and a training text with those of a
+    validation or test text is left out.
+    """
+    texts = (corpus.texts[0], bridge.bank_of(corpus).texts)
+    faces = [projection.onto(corpus.back, vectors) for vectors in (corpus.meaning, corpus.right)]
+
+    def of(part: int, sides: tuple[int, ...]) -> dict[bytes, np.ndarray]:
+        pairs = prepared.part(corpus, part)
+        return {texts[side][k].encode(): faces[side][k] for side in sides for k in pairs[:, side]}
+
+    train, validation, test = of(splits.TRAIN, (1, 0)), of(splits.VALIDATION, (1,)), of(splits.TEST, (1,))
+    read = {text[:LONGEST] for text in (*validation, *test)}
+    train = {text: face for text, face in train.items() if text[:LONGEST] not in read}
+    made = [
+        Part(byte_texts.rows([text.decode() for text in part], LONGEST), jnp.asarray(np.stack([*part.values()])))
+        for part in (train, validation, test)
+    ]
+    return made[0], made[1], made[2]
+
+
 def measured(corpus: prepared.Prepared, seeds: int) -> dict[str, Any]:
     """Bits per byte of the test targets, of each seed; and our sentences as the first seed writes them."""
-    texts, surface = bridge.bank_of(corpus).texts, jnp.asarray(projection.onto(corpus.back, corpus.right))
-    parts = {
-        name: corpus.right_of[corpus.split == part]
-        for name, part in (("train", splits.TRAIN), ("validation", splits.VALIDATION), ("test", splits.TEST))
-    }
-    rows = {name: byte_texts.rows([texts[k] for k in part], LONGEST) for name, part in parts.items()}
-    faces = {name: surface[part] for name, part in parts.items()}
+    teacher = installed_teacher(corpus)
+    train, validation, test = parts(corpus)
     keys = jax.vmap(jax.random.key)(jnp.arange(seeds))
-    costs = jax.jit(jax.vmap(lambda p, face: decoder.cost(p, rows["test"], face, RECIPE).sum(), (0, None)))
+    costs = jax.jit(jax.vmap(lambda params, face: decoder.cost(params, test.rows, face, RECIPE).sum(), (0, None)))
+
+    def trained(given):  # 1.0: with surfaces; 0.0: without, so that all else is the same
+        def run(key):
+            return decoder.train(
+                key, train.rows, given * train.surface, (validation.rows, given * validation.surface), RECIPE
+            )
+
+        params, bits = jax.jit(jax.vmap(run))(keys)
+        return params, rounded(byte_texts.per_byte(np.asarray(bits).min(1), validation.rows))
 
     def per_byte(params, face):
-        return rounded(byte_texts.per_byte(np.asarray(costs(params, face)), rows["test"]))
+        return rounded(byte_texts.per_byte(np.asarray(costs(params, face)), test.rows))
 
-    teacher = installed_teacher(corpus)
-    other = np.random.default_rng(0).permutation(len(faces["test"]))
+    hidden, other = jnp.zeros_like(test.surface), np.random.default_rng(0).permutation(len(test.surface))
     found: dict[str, list[float]] = {}
-    written: list[dict[str, str]] = []
-    for given, of_training in (("surface", faces["train"]), ("no surface", jnp.zeros_like(faces["train"]))):
-        terminal.say(f"training decoders with {given} ...")
-        params = jax.jit(jax.vmap(lambda key, face=of_training: decoder.train(key, rows["train"], face, RECIPE)))(keys)
-        shown = faces["test"] if given == "surface" else jnp.zeros_like(faces["test"])
-        found[given] = per_byte(params, shown)
-        if given == "surface":
-            found["surface of another text"] = per_byte(params, shown[other])
-            written = written_again(corpus, jax.tree.map(lambda x: x[0], params), teacher) if teacher else []
-    trigram = byte_texts.trigram(rows["train"], rows["validation"])
-    found["trigram"] = rounded([byte_texts.per_byte(byte_texts.cost(trigram, rows["test"]), rows["test"])])
-    return {"bits_per_byte": found, "sentences": written}
+    chosen: dict[str, list[float]] = {}
+    terminal.say(f"training decoders of {len(train.surface):,} texts with their surfaces ...")
+    params, chosen["surface"] = trained(1.0)
+    found["surface"] = per_byte(params, test.surface)
+    found["surface hidden"] = per_byte(params, hidden)
+    found["surface of another text"] = per_byte(params, test.surface[other])
+    written = written_again(corpus, jax.tree.map(lambda x: x[0], params), teacher) if teacher else []
+    terminal.say("training decoders without a surface ...")
+    params, chosen["no surface"] = trained(0.0)
+    found["no surface"] = per_byte(params, hidden)
+    trigram = byte_texts.trigram(train.rows, validation.rows)
+    found["trigram"] = rounded([byte_texts.per_byte(byte_texts.cost(trigram, test.rows), test.rows)])
+    return {"bits_per_byte": found, "validation": chosen, "training_texts": len(train.surface), "sentences": written}
 
 
 def installed_teacher(corpus: prepared.Prepared) -> weights.Teacher | None:
@@ -84,7 +119,7 @@ def table(found: dict[str, Any]) -> str:
     lines = [["bits per byte", "median", "best seed"]]
     lines += [[name, f"{statistics.median(x):.4f}", f"{min(x):.4f}"] for name, x in costs.items()]
     text = columns(lines)
-    for other in ("no surface", "surface of another text", "trigram"):
+    for other in (name for name in costs if name != "surface"):
         less = np.subtract(costs["surface"], costs[other])
         if len(less) > 1:
             text += f"\nsurface less {other}: {lab.between(less, '.4f')}"

@@ -26,9 +26,11 @@ without compiling. `compare` prints recall_1 of the rows on file less that of ot
 for flows, flows of their size; for a cube, a linear map and a perceptron with the same loss, and its own frozen row.
 Writes results/text_NAME.json, where rows that are not named keep their values.
 
-`decoder` is the bits of a byte of a target, given its own surface, no surface, and that of another text, beside a
-trigram; it also writes the sentences of text_sentences.txt again from their surfaces. Writes
-results/text_NAME_decoder.json. Nothing else may run beside any of it.
+`decoder` is the bits of a byte of a target, given its own surface, none, and that of another text; of a decoder that
+never saw a surface in its training, which is otherwise the same; and of a trigram. Both decoders and the trigram learn
+from both sides of the training pairs, so a corpus of all pairs pays (`prepare --corpus=wiki --limit=0`). It also writes
+the sentences of text_sentences.txt again from their surfaces. Writes results/text_NAME_decoder.json. Nothing else may
+run beside any of it.
 """
 
 import time

@@ -8,13 +8,14 @@ from collections import Counter
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from ternary_jax.lattice.text import byte_texts, decoder
 from ternary_jax.lattice.text.models import MARK, SYMBOLS
 
 LONGEST = 6
-RECIPE = decoder.Recipe(width=8, heads=2, layers=2, prefix=2, steps=3, batch=2, warmup=1)
+RECIPE = decoder.Recipe(width=8, heads=2, layers=2, steps=3, batch=2, warmup=1, every=1)
 TEXTS = ["ab", "abcab", "", "née", "abcdefgh"]
 SURFACE = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), "float32")
 
@@ -23,7 +24,7 @@ SURFACE = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), "float32")
 def trained():
     """Parameters that give symbols different probabilities, and the network."""
     texts = byte_texts.rows(TEXTS, LONGEST)
-    params = jax.jit(lambda key: decoder.train(key, texts, SURFACE, RECIPE))(jax.random.key(0))
+    params = decoder.network(RECIPE, LONGEST).init(jax.random.key(0), jnp.asarray(texts.ids), SURFACE)
     params = jax.tree.map(lambda x: x + 0.3 * jax.random.normal(jax.random.key(x.size), x.shape), params)
     return params, decoder.network(RECIPE, LONGEST)
 
@@ -160,6 +161,75 @@ def test_the_weights_of_the_trigram_are_the_best_of_all():
     assert byte_texts.cost(best, chosen) <= min(byte_texts.cost(one, chosen) for one in others)
 
 
+def test_a_map_of_the_surface_by_its_size_is_added_to_every_byte():
+    """With the map of three numbers moved into the embeddings of all bytes, a decoder without a surface is the same."""
+    params, net = trained()
+    ids = jnp.asarray(byte_texts.rows(TEXTS, LONGEST).ids)
+    found = jax.jit(net.apply)(params, ids, SURFACE)
+    inner = params["params"]
+    for k, face in enumerate(np.asarray(SURFACE, float)):
+        moved = (face / 3) @ np.asarray(inner["surface"]["kernel"], float)
+        table = {"embedding": inner["bytes"]["embedding"] + jnp.asarray(moved, "float32")[None]}
+        logits = jax.jit(net.apply)({"params": inner | {"bytes": table}}, ids[k : k + 1], jnp.zeros((1, 3)))
+        np.testing.assert_allclose(found[k], logits[0], atol=1e-5)
+    assert np.abs(found[0] - found[1]).max() > 0.1
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+def loop(key, texts, recipe):
+    """The parameters after each two steps of a plain loop, for six steps."""
+    net = decoder.network(recipe, LONGEST)
+    start, key = jax.random.split(key)
+    schedule = optax.warmup_cosine_decay_schedule(0, recipe.rate, recipe.warmup, recipe.steps)
+    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=0.1))
+
+    @jax.jit
+    def step(params, opt, number):
+        rows = jax.random.randint(jax.random.fold_in(key, number), (recipe.batch,), 0, len(TEXTS))
+        ids, after, counted = (jnp.asarray(x)[rows] for x in texts)
+
+        def loss(params):
+            logs = jax.nn.log_softmax(net.apply(params, ids, SURFACE[rows]))
+            return -(logs * jax.nn.one_hot(after, SYMBOLS) * counted[..., None]).sum() / counted.sum()
+
+        updates, opt = tx.update(jax.grad(loss)(params), opt, params)
+        return optax.apply_updates(params, updates), opt
+
+    params = jax.jit(net.init)(start, jnp.asarray(texts.ids[:2]), SURFACE[:2])
+    opt, found = tx.init(params), []
+    for number in range(6):
+        params, opt = step(params, opt, number)
+        found += [params] * (number % 2)
+    return found
+
+
+def test_a_training_is_the_loop_of_its_steps_and_gives_the_look_that_costs_least(monkeypatch):
+    """The cost of a look is dictated: its distance from one of three looks. So each of them is once the best."""
+    texts, recipe = byte_texts.rows(TEXTS, LONGEST), RECIPE._replace(steps=6, every=2)
+    looks, chosen = loop(jax.random.key(3), texts, recipe), (texts, SURFACE[::-1])
+
+    def bias(params):
+        return params["params"]["symbols"]["bias"]
+
+    def run(wanted):
+        def cost(params, *given):
+            assert given == (*chosen, recipe)
+            return jnp.square(bias(params) - wanted)
+
+        monkeypatch.setattr(decoder, "cost", cost)
+        return decoder.train(jax.random.key(3), texts, SURFACE, chosen, recipe)
+
+    wanted = jnp.stack([bias(one) for one in looks])
+    found, bits = jax.jit(jax.vmap(run))(wanted)
+    for k, look in enumerate(looks):
+        jax.tree.map(lambda a, b, k=k: np.testing.assert_allclose(a[k], b, atol=2e-5), found, look)
+    expected = np.square(wanted[:, None] - wanted[None]).sum(-1)
+    np.testing.assert_allclose(bits, expected, rtol=1e-2, atol=1e-9)
+    assert np.argmin(bits, 1).tolist() == [0, 1, 2]
+
+
 @pytest.mark.slow
 def test_a_decoder_reads_its_surface():
     """Three words of nine, a vector each: with its surface a byte costs nearly nothing, with another a bit or more."""
@@ -168,8 +238,9 @@ def test_a_decoder_reads_its_surface():
     surface = jnp.asarray(vectors[chosen].reshape(400, -1), "float32")
     rows = byte_texts.rows([" ".join(words[k] for k in row) for row in chosen], 24)
     train, test = (byte_texts.Rows(*(x[part] for x in rows)) for part in (slice(350), slice(350, 400)))
-    recipe = decoder.Recipe(width=32, heads=2, layers=1, steps=400)
-    params = jax.jit(lambda key: decoder.train(key, train, surface[:350], recipe))(jax.random.key(0))
+    recipe = decoder.Recipe(width=32, heads=2, layers=1, steps=400, every=200)
+    chosen = (test, surface[350:])
+    params, _ = jax.jit(lambda key: decoder.train(key, train, surface[:350], chosen, recipe))(jax.random.key(0))
     cost = jax.jit(lambda face: byte_texts.per_byte(decoder.cost(params, test, face, recipe).sum(), test))
     assert cost(surface[350:]) < 0.1
     assert cost(surface[350:][::-1]) > 1

@@ -18,23 +18,24 @@ from ternary_jax.lattice.text.models import MARK, SYMBOLS, ByteDecoder
 class Recipe(NamedTuple):
     """A network and its training.
 
-    width, heads, layers: of the transformer; prefix: positions that a surface has before the text
+    width, heads, layers: of the transformer
     steps, batch, rate, warmup: of AdamW, the rate with a cosine schedule after `warmup` steps
+    every: steps between two looks at the validation texts; it divides `steps`
     """
 
     width: int = 128
     heads: int = 4
     layers: int = 2
-    prefix: int = 4
     steps: int = 1500
     batch: int = 32
     rate: float = 2e-3
     warmup: int = 50
+    every: int = 150
 
 
 def network(recipe: Recipe, longest: int) -> Any:
     """The network for texts of at most `longest` bytes."""
-    return ByteDecoder(recipe.width, recipe.heads, recipe.layers, recipe.prefix, longest + 1)
+    return ByteDecoder(recipe.width, recipe.heads, recipe.layers, longest + 1)
 
 
 def losses(net: Any, params: Any, ids: Array, after: Array, counted: Array, surface: Array) -> Array:
@@ -44,8 +45,12 @@ def losses(net: Any, params: Any, ids: Array, after: Array, counted: Array, surf
     return jnp.where(counted, nats, 0)
 
 
-def train(key: Array, texts: Rows, surface: Array, recipe: Recipe) -> Any:
-    """Parameters after `steps` of AdamW on texts and their surfaces (n, S), in one scan; vmappable over keys."""
+def train(key: Array, texts: Rows, surface: Array, chosen: tuple[Rows, Array], recipe: Recipe) -> tuple[Any, Array]:
+    """(parameters, bits of the chosen texts at each look) of AdamW on texts and their surfaces (n, S), in one scan.
+
+    chosen: validation texts with their surfaces. The parameters are those of the look at which these cost least.
+    Vmappable over keys.
+    """
     net = network(recipe, texts.ids.shape[1] - 1)
     ids, after, counted = map(jnp.asarray, texts)
     start, key = jax.random.split(key)
@@ -65,7 +70,16 @@ def train(key: Array, texts: Rows, surface: Array, recipe: Recipe) -> Any:
         updates, opt = tx.update(jax.grad(loss)(params, rows), opt, params)
         return (optax.apply_updates(params, updates), opt), None
 
-    return jax.lax.scan(step, (params, tx.init(params)), jnp.arange(recipe.steps))[0][0]
+    def look(carry, first):
+        state, best = carry
+        (params, opt), _ = jax.lax.scan(step, state, first + jnp.arange(recipe.every))
+        bits = jnp.sum(cost(params, *chosen, recipe))
+        best = jax.tree.map(lambda new, old: jnp.where(bits < best[0], new, old), (bits, params), best)
+        return ((params, opt), best), bits
+
+    carry = ((params, tx.init(params)), (jnp.float32(jnp.inf), params))
+    (_, (_, params)), bits = jax.lax.scan(look, carry, jnp.arange(0, recipe.steps, recipe.every))
+    return params, bits
 
 
 def cost(params: Any, texts: Rows, surface: Array, recipe: Recipe, block: int = 64) -> Array:
