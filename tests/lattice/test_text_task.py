@@ -13,7 +13,7 @@ from reference import cube as reference
 from ternary_jax import workdir
 from ternary_jax.config import load_config
 from ternary_jax.control.chain import Controls
-from ternary_jax.engine import assembly, host
+from ternary_jax.engine import assembly, host, results
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.cube import cube
@@ -54,7 +54,8 @@ def made(family="flows", **changes):
     given = SMALL[family] | {key.replace("__", "."): value for key, value in changes.items()}
     task, static, hypers = assembly.assemble(config_of(family, given))
     hypers = jax.tree.map(lambda a: jnp.asarray(a)[0], hypers)
-    params = jax.jit(task.init)(jax.random.key(1), hypers)
+    init = jax.jit(task.init, compiler_options=results.RUN_ONCE_COMPILER_OPTIONS)  # most of the time of a test
+    params = init(jax.random.key(1), hypers)
     context = Context(
         jnp.int32(0), jax.random.key(2), Controls({}, None, {}), hypers, jax.tree.map(jnp.asarray, task.data)
     )
