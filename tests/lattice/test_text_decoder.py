@@ -240,7 +240,7 @@ def test_a_decoder_reads_its_surface():
     surface = jnp.asarray(vectors[chosen].reshape(400, -1), "float32")
     rows = byte_texts.rows([" ".join(words[k] for k in row) for row in chosen], 24)
     train, test = (byte_texts.Rows(*(x[part] for x in rows)) for part in (slice(350), slice(350, 400)))
-    recipe = decoder.Recipe(width=32, heads=2, layers=1, steps=400, every=200)
+    recipe = decoder.Recipe(width=32, heads=2, layers=1, steps=600, every=200)
     chosen = (test, surface[350:])
     params, _ = jax.jit(lambda key: decoder.train(key, train, surface[:350], chosen, recipe))(jax.random.key(0))
     cost = jax.jit(lambda face: byte_texts.per_byte(decoder.cost(params, test, face, recipe).sum(), test))
