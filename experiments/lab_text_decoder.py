@@ -55,16 +55,12 @@ def measured(corpus: prepared.Prepared, seeds: int) -> dict[str, Any]:
     """Bits per byte of the test targets, of each seed; and our sentences as the first seed writes them."""
     teacher = installed_teacher(corpus)
     train, validation, test = parts(corpus)
-    keys = jax.vmap(jax.random.key)(jnp.arange(seeds))
     costs = jax.jit(jax.vmap(lambda params, face: decoder.cost(params, test.rows, face, RECIPE).sum(), (0, None)))
 
-    def trained(given):  # 1.0: with surfaces; 0.0: without, so that all else is the same
-        def run(key):
-            return decoder.train(
-                key, train.rows, given * train.surface, (validation.rows, given * validation.surface), RECIPE
-            )
-
-        params, bits = jax.jit(jax.vmap(run))(keys)
+    def trained(given):  # 1.0: with surfaces; 0.0: without them, and all else is the same
+        keys = jax.vmap(jax.random.key)(jnp.arange(seeds))
+        face, chosen = given * train.surface, (validation.rows, given * validation.surface)
+        params, bits = jax.jit(jax.vmap(lambda key: decoder.train(key, train.rows, face, chosen, RECIPE)))(keys)
         return params, rounded(byte_texts.per_byte(np.asarray(bits).min(1), validation.rows))
 
     def per_byte(params, face):

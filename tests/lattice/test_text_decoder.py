@@ -165,13 +165,13 @@ def test_a_map_of_the_surface_by_its_size_is_added_to_every_byte():
     """With the map of three numbers moved into the embeddings of all bytes, a decoder without a surface is the same."""
     params, net = trained()
     ids = jnp.asarray(byte_texts.rows(TEXTS, LONGEST).ids)
-    found = jax.jit(net.apply)(params, ids, SURFACE)
-    inner = params["params"]
+    apply, inner = jax.jit(net.apply), params["params"]
+    found = apply(params, ids, SURFACE)
     for k, face in enumerate(np.asarray(SURFACE, float)):
         moved = (face / 3) @ np.asarray(inner["surface"]["kernel"], float)
         table = {"embedding": inner["bytes"]["embedding"] + jnp.asarray(moved, "float32")[None]}
-        logits = jax.jit(net.apply)({"params": inner | {"bytes": table}}, ids[k : k + 1], jnp.zeros((1, 3)))
-        np.testing.assert_allclose(found[k], logits[0], atol=1e-5)
+        logits = apply({"params": inner | {"bytes": table}}, ids, jnp.zeros_like(SURFACE))
+        np.testing.assert_allclose(found[k], logits[k], atol=1e-5)
     assert np.abs(found[0] - found[1]).max() > 0.1
 
 
@@ -207,12 +207,13 @@ def loop(key, texts, recipe):
 
 def test_a_training_is_the_loop_of_its_steps_and_gives_the_look_that_costs_least(monkeypatch):
     """The cost of a look is dictated: its distance from one of three looks. So each of them is once the best."""
-    texts, recipe = byte_texts.rows(TEXTS, LONGEST), RECIPE._replace(steps=6, every=2)
+    texts, recipe = byte_texts.rows(TEXTS, LONGEST), RECIPE._replace(layers=1, steps=6, every=2)
     looks, chosen = loop(jax.random.key(3), texts, recipe), (texts, SURFACE[::-1])
 
     def bias(params):
         return params["params"]["symbols"]["bias"]
 
+    @jax.jit
     def run(wanted):
         def cost(params, *given):
             assert given == (*chosen, recipe)
@@ -221,13 +222,14 @@ def test_a_training_is_the_loop_of_its_steps_and_gives_the_look_that_costs_least
         monkeypatch.setattr(decoder, "cost", cost)
         return decoder.train(jax.random.key(3), texts, SURFACE, chosen, recipe)
 
-    wanted = jnp.stack([bias(one) for one in looks])
-    found, bits = jax.jit(jax.vmap(run))(wanted)
     for k, look in enumerate(looks):
-        jax.tree.map(lambda a, b, k=k: np.testing.assert_allclose(a[k], b, atol=2e-5), found, look)
-    expected = np.square(wanted[:, None] - wanted[None]).sum(-1)
-    np.testing.assert_allclose(bits, expected, rtol=1e-2, atol=1e-9)
-    assert np.argmin(bits, 1).tolist() == [0, 1, 2]
+        found, bits = run(bias(look))
+        for name in ("bytes", "surface", "symbols"):  # the bias of a key has no gradient, and Adam moves it by rounding
+            jax.tree.map(
+                functools.partial(np.testing.assert_allclose, atol=2e-5), found["params"][name], look["params"][name]
+            )
+        assert np.argmin(bits) == k
+        np.testing.assert_allclose(bits, [np.square(bias(one) - bias(look)).sum() for one in looks], atol=1e-6)
 
 
 @pytest.mark.slow
@@ -238,7 +240,7 @@ def test_a_decoder_reads_its_surface():
     surface = jnp.asarray(vectors[chosen].reshape(400, -1), "float32")
     rows = byte_texts.rows([" ".join(words[k] for k in row) for row in chosen], 24)
     train, test = (byte_texts.Rows(*(x[part] for x in rows)) for part in (slice(350), slice(350, 400)))
-    recipe = decoder.Recipe(width=32, heads=2, layers=1, steps=400, every=200)
+    recipe = decoder.Recipe(width=32, heads=2, layers=1, steps=600, every=200)
     chosen = (test, surface[350:])
     params, _ = jax.jit(lambda key: decoder.train(key, train, surface[:350], chosen, recipe))(jax.random.key(0))
     cost = jax.jit(lambda face: byte_texts.per_byte(decoder.cost(params, test, face, recipe).sum(), test))
