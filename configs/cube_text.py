@@ -1,6 +1,6 @@
 """The cube between texts: from a sentence to the next one, or from a question to the passage that answers it.
 
-    --config=configs/cube_text.py                       512 pairs that come with the package: no download, a minute
+    --config=configs/cube_text.py                       512 pairs that come with the package: no download
     --config=configs/cube_text.py:wiki                  a first sentence of Wikipedia -> the second one, on 15 x 15
     --config=configs/cube_text.py:boolq                 a question -> the passage that answers it, on 15 x 15
     --config=configs/cube_text.py:synthetic_linear      drawn pairs with a known ceiling; also synthetic_nonlinear
@@ -28,14 +28,14 @@ def get_config(arg: str = "fixture") -> ConfigDict:
 
     config.train.learning_rate = 4e-3
     if arg == "fixture":
-        config.train.steps = 200  # more steps only fit the training pairs better
+        config.train.steps = 200  # 370 training pairs are fitted soon
         config.evaluate.cheap_every = 50
         config.checkpoint.every = 200
     config.lattice.depth = 4
     # A sweep goes depth x repeats cells along the face. 4 x 4 are 16 of the 28 between two corners of 15 x 15, and more
     # cost time in proportion; 14 would be all of 8 x 8.
     config.model.repeats = 4 if arg in ("wiki", "boolq") else 2
-    if not arg.startswith("synthetic"):  # few pairs: 16 channels without dropout fit them and find less
+    if not arg.startswith("synthetic"):  # there are few pairs of texts
         config.model.channels = 8
         config.model.dropout = 0.2
     return config.lock()

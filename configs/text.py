@@ -8,7 +8,7 @@ It names no task, so it cannot run. Another config takes all of it with
 from ml_collections import ConfigDict
 
 PACKAGED = ("fixture", "synthetic_linear", "synthetic_nonlinear")  # pairs without a file of one's own
-RECALLS = {  # about those of a perceptron with the same loss; of synthetic pairs, of the map without noise
+RECALLS = {  # about those of a perceptron with the same loss; of synthetic pairs, no model was measured yet
     **{"fixture": 0.2, "wiki": 0.43, "boolq": 0.87},
     **{"synthetic_linear": 0.9, "synthetic_nonlinear": 0.9},
 }

@@ -14,7 +14,7 @@ from ternary_jax.vae.controllers import corrections, statenet
 
 
 @pytest.mark.slow
-def test_a_replayed_course_reproduces_the_run_that_it_was_recorded_from(monkeypatch):
+def test_a_replayed_course_reproduces_the_run_that_it_was_recorded_from(monkeypatch, compiled_soon):
     """The recorded course of one run, replayed as schedules, gives the R and metrics of the run with StateNet.
 
     That all knobs of a course change a run is tested in test_meta_train_statenet.py.

@@ -104,7 +104,7 @@ def test_each_run_uses_its_own_network(monkeypatch):
 
 
 @pytest.mark.slow
-def test_all_numbers_of_a_schedule_and_all_knobs_of_a_course_change_f(monkeypatch):
+def test_all_numbers_of_a_schedule_and_all_knobs_of_a_course_change_f(monkeypatch, compiled_soon):
     monkeypatch.setattr(programs, "SPACES", {5: 3})
     for problem, of_one in ((meta.of_schedules(), 1), (meta.of_course({}), len(programs.KNOTS))):
         n = problem.vector.size

@@ -300,5 +300,5 @@ def test_a_short_training_finds_what_it_was_never_shown(tmp_path, compiled_soon,
     host.run(config, tmp_path / "run")
     row = workdir.open(tmp_path / "run").rows(0)
     assert row["recall_10"][-1] > 0.4  # chance: 10 of 128
-    assert abs(row["pair_cosine"][-1]) < 0.1
+    assert abs(row["pair_cosine"][-1]) < {"flows": 0.05, "cube": 0.1}[family]
     assert row["collapsed"][-1] == 0

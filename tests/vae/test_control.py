@@ -238,7 +238,7 @@ def test_statenet_looks_ahead_with_a_detector_in_the_chain():
 
 
 @pytest.mark.slow
-def test_it_learns_by_the_gradient_of_differences_one_step_ahead():
+def test_it_learns_by_the_gradient_of_differences_one_step_ahead(compiled_soon):
     """The gradient of the last biases, through losses, clipping and Adam, agrees with finite differences."""
     changes = STATENET | {"statenet__learn": "lookahead", "statenet__interval": 100, "statenet__share": 0.5}
     static, hypers = split(small.config(**changes | {"train__clip_norm": 0.3}))
