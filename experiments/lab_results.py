@@ -154,10 +154,10 @@ SECTIONS: dict[str, Section] = {
     ),
     "text_wiki_decoder": Section(
         "Texts from surfaces, byte by byte",
-        "text_flows.py --pairs=wiki_all.npz decoder",
-        "Trained on the first 96 bytes of sentences of Wikipedia; bits of 1,000 second sentences of other "
-        "articles, less is better. Below, sentences of our own and what the decoder of the first seed writes from "
-        "their surfaces.",
+        "text_flows.py --pairs=wiki.npz decoder",
+        "By a decoder whose surface was four positions before the text, trained on the first 96 bytes of second "
+        "sentences of Wikipedia; bits of 1,000 others, less is better. Below, sentences of our own and what the "
+        "decoder of the first seed writes from their surfaces.",
         decoded,
     ),
     "energy_flow_probes": Section(
