@@ -130,7 +130,7 @@ SECTIONS: dict[str, Section] = {
     "cube": Section(
         "The emergent cube",
         "cube.py ROW",
-        "r2 is of fresh faces; several seeds are trained in one program, each with its own matrix or permutation, and "
+        "r2 is of fresh faces; several seeds are trained in one program, on one matrix or permutation for all, and "
         "CPU seconds are those of one of them. Weights are after the target; 5 x 5 x 4 cells, with _8 8 x 8 x 6.",
         cubes,
     ),
