@@ -22,7 +22,11 @@ MOVED = (
     "shift_wrapped",
     "mirror",
 )  # values that pass many cells: see ternary_jax/lattice/blur.py
-DRIVES = {"recall": "pulse", "parity_in_time": "stream", "erase": "held"}  # of the variants that hold an identity
+DRIVES = {
+    "recall": "pulse",
+    "parity_in_time": "stream",
+    "erase": "held",
+}  # data.drive of the variants with the target identity
 
 
 def get_config(arg: str = "permutation") -> ConfigDict:
@@ -78,7 +82,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.model.schedule = "sweep"  # "sweep": layer after layer, each set to its target; "all": all cells together
     config.model.repeats = 2  # "sweep": updates of a layer
     config.model.updates = (
-        12  # "all": updates before the face is read; the depth, and the cells across that a value goes
+        12  # "all": updates before the face is read; at least the depth and the longest way along the face
     )
     config.model.leak = 0.5  # "all": share of the way to its target that a cell goes in an update
     config.model.fire = 1.0  # "all": chance of a cell to be updated, in training
@@ -87,7 +91,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
 
     config.losses = ConfigDict()
     config.losses.blur = ConfigDict()
-    # Cells; width of the filter over the residual at the first step; 0.0: no filter, which a dense map learns sooner.
+    # Cells; width of the filter over the residual at the first step; 0.0: no filter.
     config.losses.blur.width = 3.0 if arg in MOVED else 0.0
     config.losses.blur.share = 0.7  # share of the run after which the width is 0; the first step has all of it
     config.losses.blur.padding = 4  # cells around the face into which the residual is blurred

@@ -4,8 +4,9 @@
     --config=configs/energy_flow_text.py:wiki      a first sentence of Wikipedia -> the second one, on 15 x 15
     --config=configs/energy_flow_text.py:boolq     a question -> the passage that answers it, on 15 x 15
     --config=configs/energy_flow_text.py:wiki_20   on 20 x 20; also boolq_20
+    --config=configs/energy_flow_text.py:synthetic_linear   drawn pairs with a known ceiling; also synthetic_nonlinear
 
-All but the first need a file of `python -m ternary_jax.lattice.text prepare`, which says how to get the texts; pairs of
+wiki and boolq need a file of `python -m ternary_jax.lattice.text prepare`, which says how to get the texts; pairs of
 your own are given by --config.data.pairs=FILE.npz.
 """
 
@@ -15,7 +16,7 @@ from ml_collections import ConfigDict
 
 from ternary_jax.config import check_variant, read
 
-VARIANTS = ("fixture", "wiki", "boolq", "wiki_20", "boolq_20")
+VARIANTS = ("fixture", "wiki", "boolq", "wiki_20", "boolq_20", "synthetic_linear", "synthetic_nonlinear")
 
 
 def get_config(arg: str = "fixture") -> ConfigDict:

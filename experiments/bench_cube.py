@@ -8,9 +8,10 @@ cells updated or by a sweep. Then it times batched products of jax and of numpy 
 `original` is a loop over the cells of the original in PyTorch (experiments/lab_torch_cube.py, the `bench` extra;
 without torch the rest is measured); a pass of it is one update of each cell, a step of ours with all cells is eleven.
 
-Needs an idle machine for about ten minutes. Writes results/bench_cube.json.
+Needs an idle machine. Writes results/bench_cube.json.
 """
 
+import importlib.util
 import json
 import os
 import resource
@@ -95,12 +96,14 @@ def main() -> None:
 
 
 def in_a_process(name: str, rounds: int) -> dict[str, Any]:
-    """{name: what `--row=name` printed}; {} where torch is not installed."""
+    """{name: what `--row=name` printed}; {} of the original where torch is not installed."""
+    if name == ORIGINAL and importlib.util.find_spec("torch") is None:
+        terminal.say("torch is not installed: the original needs the bench extra, pip install -e '.[bench]'")
+        return {}
     line = [sys.executable, __file__, f"--row={name}", f"--rounds={rounds}"]
     done = subprocess.run(line, check=False, capture_output=True, text=True, env=os.environ)
     if done.returncode:
-        terminal.say(f"{name} is left out: {done.stderr.strip().splitlines()[-1]}")
-        return {}
+        raise RuntimeError(f"the process of {name} ended with status {done.returncode}: {done.stderr[-2000:]}")
     return {name: json.loads(done.stdout.splitlines()[-1])}
 
 

@@ -6,7 +6,7 @@
 A row TARGET_WEIGHTS trains all seeds in one program, on 5 x 5 x 4 cells, by a sweep; TARGET_WEIGHTS_8 on 8 x 8 x 6. It
 prints, over the seeds, the median and in brackets the worst of r2 on fresh faces, and the CPU seconds of a seed,
 without compiling: until the end, and until r2 was .95 and .99. `rates` trains each kind of weights with several
-learning rates, from which those of the rows were chosen, on other seeds. `baselines` prints what the mean, the input,
+learning rates, on other seeds; all rows have the rate of the config. `baselines` prints what the mean, the input,
 linear maps of all pixels and of those near, a perceptron, a transformer and frozen cells make of every target, and what
 no cube of that size can exceed. Writes results/cube.json; rows that are not named keep their values. Nothing else may
 run beside it.

@@ -48,8 +48,8 @@ BASE: dict[str, Any] = {
 WINDOW = {"losses.window": "mean"}
 POOL = WINDOW | {"pool.on": True}
 DAMAGE = POOL | {"pool.damage": 0.5}
-RECALL = {"data.target": "identity", "data.drive": "pulse"}
-SHARED = {"data.target": "identity", "model.weights": "shared", "model.readout": "shared"}
+RECALL = {"data.target": "identity", "data.drive": "pulse", "losses.blur.width": 0.0}
+SHARED = {"data.target": "identity", "model.weights": "shared", "model.readout": "shared", "losses.blur.width": 0.0}
 CUBES: dict[str, dict[str, Any]] = {
     "end": {},
     "window": WINDOW,

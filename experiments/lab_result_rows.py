@@ -245,7 +245,7 @@ def flows(found: Mapping[str, Any]) -> list[Row]:
 
 
 def cubes(found: Mapping[str, Any]) -> list[Row]:
-    """Rows of the cube, then r2 of each learning rate that was tried."""
+    """Rows of the cube and the baselines, then r2 of each learning rate that was tried."""
     lines = lattice(found, "r2_held", "r2_wrapped", "r2_others")
     for weights, targets in found.get("rates", {}).items():
         for target, scores in targets.items():
@@ -285,14 +285,15 @@ def flow_speed(found: Mapping[str, Any]) -> list[Row]:
 
 
 def texts(found: Mapping[str, Any]) -> list[Row]:
-    """Median and worst seed of each row of the flows between texts, and what it finds beyond flows of its size."""
+    """Median and worst seed of each row of lattices between texts, and what it finds beyond the row beside it."""
     names = ("recall_1", "recall_10", "median_rank", "cosine", "recall_1_of_all", "pair_cosine", "dimensions")
-    lines: list[Row] = [["row", *names, "recall_1 less flows, 95 %", "CPU s of a seed", "parameters"]]
+    lines: list[Row] = [["row", *names, "recall_1 less that of, 95 %", "CPU s of a seed", "parameters"]]
     for name, row in found["rows"].items():
         cells = [two(row["metrics"][key], max if key in ("median_rank", "pair_cosine") else min) for key in names]
         spent, size = (f"{row[key]:,.0f}" if key in row else "" for key in ("cpu_s", "parameters"))
         beside = row.get("beside", "flows")
-        lines.append([name, *cells, less(row, found["rows"].get(beside)) if name != beside else "", spent, size])
+        more = less(row, found["rows"].get(beside)) if name != beside else ""
+        lines.append([name, *cells, f"{beside}: {more}" if more else "", spent, size])
     return lines
 
 

@@ -61,7 +61,7 @@ class ResultError(Exception):
 SHORTER = "Measured when the schedule had 80 epochs, the first cosine 10 of them; the config has 96 and 12 now."
 SEEDS = "One process a seed, without a compilation cache."
 HELD_OUT = "Five of the nine rows of the script, the first with --runs=2. A row has one split; others differ widely."
-BESIDE = "Differences are over seeds, from `flows`, or from `flows_smaller` for rows of its size."
+BESIDE = "Differences are over seeds, from the row that is named: flows of the same size, or a linear map."
 SPEED = dict(ms=",.2f", samples_per_s=",.0f")
 SECTIONS: dict[str, Section] = {
     "seeds_v5_12": Section("v5.12", "seeds.py", SEEDS, seeds),

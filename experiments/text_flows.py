@@ -89,7 +89,7 @@ ROWS: dict[str, dict[str, Any]] = {
 OTHERS = ("level", "level_cube", "decoder", "compare")
 RANKS = ("recall_1", "recall_10", "reciprocal_rank", "median_rank", "cosine", "recall_1_of_all", "recall_10_of_all")
 SHOWN = (*RANKS, "pair_cosine", "dimensions", "collapsed")
-OF_CUBE = "perceptron of the size of cube, infonce"
+OF_CUBE = "perceptron of the size of cube, {}"  # and its loss
 LESS = ("median_rank", "pair_cosine", "collapsed")  # metrics of which less is better
 
 
@@ -151,8 +151,9 @@ def configured(name: str, given: Any, corpus: prepared.Prepared, changes: Mappin
     width, height = corpus.about["face"]
     size = {"data.pairs": given.pairs, "lattice.width": width, "lattice.height": height}
     variant = given.pairs if given.pairs in PACKAGED else "wiki"
-    file = f"{CUBE}:{variant}" if is_cube(name) else f"{FLOWS}:{'wiki' if variant == 'wiki' else 'fixture'}"
-    return load_config(file, {"runs": given.seeds} | size | ROWS[name] | dict(changes))
+    return load_config(
+        f"{CUBE if is_cube(name) else FLOWS}:{variant}", {"runs": given.seeds} | size | ROWS[name] | dict(changes)
+    )
 
 
 def is_cube(name: str) -> bool:
@@ -186,9 +187,10 @@ def level(corpus: prepared.Prepared, given: Any) -> dict[str, Any]:
 
 
 def level_cube(corpus: prepared.Prepared, given: Any) -> dict[str, Any]:
-    """What a perceptron of as many parameters as the row cube makes of the corpus, with its loss."""
-    units = as_large_as("cube", corpus, given)
-    return {OF_CUBE: perceptron(OF_CUBE, baselines.judge(corpus), units, "infonce", given)}
+    """What a perceptron of as many parameters as the row cube makes of the corpus, with both losses."""
+    units, judge = as_large_as("cube", corpus, given), baselines.judge(corpus)
+    names = {loss: OF_CUBE.format(loss) for loss in losses.KINDS}
+    return {name: perceptron(name, judge, units, loss, given) for loss, name in names.items()}
 
 
 def as_large_as(name: str, corpus: prepared.Prepared, given: Any) -> int:
@@ -219,7 +221,9 @@ def compared(rows: dict[str, Any]) -> str:
     """recall_1 of each row less that of the rows beside it, the mean over the seeds with its interval."""
     lines = [["row", "recall_1 less that of", "95 %"]]
     for name, row in rows.items():
-        others = [row.get("beside", "flows"), *[OF_CUBE, f"{name}_frozen"] * is_cube(name)]
+        beside = row.get("beside", "flows")
+        of_cube = OF_CUBE.format(beside.removeprefix("linear, "))
+        others = [beside, *[of_cube, f"{name}_frozen"] * is_cube(name)]
         lines += [[name, other, less(row, rows[other])] for other in others if other != name and other in rows]
     return columns(lines)
 

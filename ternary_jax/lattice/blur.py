@@ -1,9 +1,8 @@
 """A loss that sees how near a value came: the residual under a Gaussian filter, whose width falls to 0 in a training.
 
 A loss of single cells pays nothing for a value that is still on its way. A flow between two cells counts less than one
-on a cell, so it stays within three cells of its start; and of the values that have to pass through the cells of a cube,
-only those learn to whose way is short (`permutation_own_sharp` in docs/results.md). A blurred loss pays for every cell
-that a value comes nearer.
+on a cell, so it stays within three cells of its start; in a cube, only values with a short way are learned
+(`permutation_own_sharp` in experiments/cube.py). A blurred loss pays for every cell that a value comes nearer.
 """
 
 from typing import Any
@@ -26,9 +25,9 @@ KEYS: dict[str, Key] = {
 
 
 def falling(static: Any) -> dict[str, np.ndarray]:
-    """The schedule of the width, by name; it falls to 0 in `losses.blur.share` of the run."""
+    """The schedule of the width, by name; it falls to 0 in `losses.blur.share` of the run. {} without a width."""
     blur = static.losses.blur
-    return {"blur": schedules.falling(blur.width, blur.share, plan(static, None).total)}
+    return {"blur": schedules.falling(blur.width, blur.share, plan(static, None).total)} if blur.width else {}
 
 
 def fit(residual: Array, static: Any, context: Context) -> Array:

@@ -1,7 +1,8 @@
 """Maps of a face of values to one or two faces: what a lattice model is asked to learn, each with a known ceiling.
 
 Inputs are independent and uniform in -amplitude .. amplitude, for `parity` one of the two. All maps but `route`, `gate`
-and `parity` are linear. Those two need several inputs for each output, so nothing that only moves values can make them.
+and `parity` are linear. `gate` and `parity` need several inputs for each output: nothing that only moves values makes
+them.
 """
 
 from typing import Any, NamedTuple

@@ -20,14 +20,17 @@ def test_the_config_of_each_row_is_that_of_its_family(name):
 
 
 def test_a_cube_is_compared_with_a_linear_map_a_perceptron_and_its_frozen_row():
-    values = {"flows": 0.5, "flows_still": 0.4, "linear, infonce": 0.6, text_flows.OF_CUBE: 0.7, "cube": 0.8}
-    values |= {"cube_frozen": 0.1, "cube_shared": 0.3}
+    infonce, cosine = map(text_flows.OF_CUBE.format, ("infonce", "cosine"))
+    values = {"flows": 0.5, "flows_still": 0.4, "linear, infonce": 0.6, infonce: 0.7, cosine: 0.2, "cube": 0.8}
+    values |= {"cube_frozen": 0.1, "cube_shared": 0.3, "cube_cosine": 0.9}
     rows: dict = {name: {"metrics": {"recall_1": [x, x + 0.02]}} for name, x in values.items()}
     for name in ("cube", "cube_frozen", "cube_shared"):
         rows[name]["beside"] = "linear, infonce"
+    rows["cube_cosine"]["beside"] = "linear, cosine"
     lines = [re.split(" {2,}", line) for line in text_flows.compared(rows).splitlines()[1:]]
     found = {(row, other): difference.split()[0] for row, other, difference in lines}
-    others = {"linear, infonce": "+0.200", text_flows.OF_CUBE: "+0.100", "cube_frozen": "+0.700"}
+    others = {"linear, infonce": "+0.200", infonce: "+0.100", "cube_frozen": "+0.700"}
     assert {other: text for (row, other), text in found.items() if row == "cube"} == others
     assert found["flows_still", "flows"] == "-0.100"
+    assert {other: text for (row, other), text in found.items() if row == "cube_cosine"} == {cosine: "+0.700"}
     assert ("cube_shared", "cube_shared_frozen") not in found

@@ -94,6 +94,7 @@ def step(
     there = wall.there(static) if there is None else there
     if on is not None:
         given = jnp.where(on[None, :, None], given, 0)
+    before = states
     if not model.carry:
         states = states.at[:layer].add(given)
     own, shown = _shown(params, states, static, there)
@@ -101,10 +102,10 @@ def step(
     target = cell.update(params, own, seven, model, dtype, key_dropout)
     if model.carry:
         target = target + _carried(jnp.concatenate([given, states[:-layer]]), model)
-    change = target - states
-    if key_fire is not None and model.fire < 1:
-        change = jnp.where(jax.random.bernoulli(key_fire, model.fire, (*states.shape[:2], 1)), change, 0)
-    return wall.kept(states + model.leak * change, there)
+    after = states + model.leak * (target - states)
+    if key_fire is not None and model.fire < 1:  # a cell that rests does not take in the face either
+        after = jnp.where(jax.random.bernoulli(key_fire, model.fire, (*states.shape[:2], 1)), after, before)
+    return wall.kept(after, there)
 
 
 def run(

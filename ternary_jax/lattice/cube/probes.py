@@ -63,10 +63,10 @@ def after_noise(
     """(noises, 1 + updates): r2 at 2 T and after each further update, where at 2 T each state s becomes s + a r e.
 
     a is the noise, r^2 the mean square of all states of the sample, and e of a normal distribution with variance 1.
-    Null: the row of noise 0; a cube that does not return stays below it.
+    Null: r2 stays where the noise has put it. The row of noise 0 is the most that can return.
     """
     states = _settled(params, given, wanted, static)
-    drawn = _scale(states) * jax.random.normal(key, states.shape)
+    drawn = wall.kept(_scale(states) * jax.random.normal(key, states.shape), wall.there(static))
     return jax.lax.map(lambda a: _on(params, given, wanted, static, states + a * drawn, updates), jnp.asarray(noises))
 
 
@@ -219,8 +219,8 @@ def cone(static: Any, updates: int) -> np.ndarray:
 def front(found: Array, static: Any) -> Array:
     """(updates,): how far the cells are, along x, y and z, whose slope by a pixel is FRONT of the greatest, and more.
 
-    found: `slopes`. front / t is the effective speed in cells an update. Null: 1, that of the light cone; an untrained
-    cube is slower, as its slopes fall with the distance.
+    found: `slopes`. front / t is the effective speed in cells an update, 1 at most, that of the light cone. Null: an
+    untrained cube, which is slower, as its slopes fall with the distance.
     """
     width, height, depth = cube.size(static)
     z, y, x = np.indices((depth, height, width)).reshape(3, -1)

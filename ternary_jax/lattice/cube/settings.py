@@ -142,6 +142,11 @@ def _check_losses(config: Any) -> None:
             "config.losses.fit.on=False and config.losses.cosine.on=False leave no loss that depends on the target: "
             "give one of them True"
         )
+    if own.blur.width and not own.fit.on:
+        raise ConfigError(
+            f"config.losses.blur.width={own.blur.width} blurs the residual of config.losses.fit, and config.losses.fit."
+            "on=False leaves it out: give config.losses.blur.width=0.0, or config.losses.fit.on=True"
+        )
     if own.layers.on and config.lattice.depth == 1:
         raise ConfigError(
             "config.losses.layers.on=True compares adjacent layers, and config.lattice.depth=1 has one: give a greater "

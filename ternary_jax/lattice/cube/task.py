@@ -124,7 +124,7 @@ def _pool(static: Any) -> TaskState:
     """The pool, which gets the states of each step back."""
     updates, _ = drives.asked(static)
     return TaskState(
-        lambda key, hypers: pool.init(key, static),
+        lambda key, hypers: pool.init(jax.random.fold_in(key, 1), static),  # the engine's key may equal one of `init`
         lambda own, drawn, states: pool.put(own, drawn, states, updates),
     )
 

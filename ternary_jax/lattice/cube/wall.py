@@ -1,7 +1,7 @@
 """A wall across the cube: its middle layer, of which the cells of a square hole alone are there.
 
 A cell that is not there keeps a state of zeros, shows nothing and hands nothing on, so every value has to cross the
-layer through the hole. This is a matter of the cells, unlike the barrier of the flows, which stops what moves.
+layer through the hole. The wall removes cells; the barrier of the flows stops what moves.
 """
 
 from typing import Any
