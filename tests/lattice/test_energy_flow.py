@@ -187,7 +187,7 @@ def test_the_size_of_a_gpu_is_lowered_without_its_arrays():
 def loss_of(static, params, step=0):
     made = task.make_task(static)
     hypers = split(load_config(CONFIG, SMALL))[1]
-    signals = type("S", (), {"schedule": {"blur": made.schedules["blur"][step]}})
+    signals = type("S", (), {"schedule": {name: rows[step] for name, rows in made.schedules.items()}})
     nothing: Any = None
     context = Context(
         jnp.int32(0), jax.random.key(0), nothing, jax.tree.map(lambda a: a[0], hypers), made.data, (), signals
