@@ -22,7 +22,7 @@ import lab
 import lab_faces
 import numpy as np
 from lab_cube_rows import BARS, BY_TARGET, RATES, ROWS, SIDE, TARGETS, Row
-from lab_energy_flow import parser, reached, rounded, shown, train, with_rows
+from lab_lattice import asked, parser, reached, rounded, shown, train, with_rows
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config, split
@@ -39,10 +39,7 @@ UNSEEN = 1000  # first seed of `rates`, so that no seed of a row chose its rate
 
 def main() -> None:
     """Train and measure the named rows, print them and write the results."""
-    given = parser(__doc__, [*OTHERS, *ROWS]).parse_args()
-    if not given.rows:
-        print("\n".join([*OTHERS, *ROWS]))
-        return
+    given = asked(parser(__doc__, [*OTHERS, *ROWS]), [*OTHERS, *ROWS])
     for name in given.rows:
         if name == "baselines":
             found = {target: of_target(target, given.seeds) for target in TARGETS}

@@ -24,8 +24,8 @@ import jax.numpy as jnp
 import lab
 import lab_faces
 import numpy as np
-from lab_energy_flow import CONFIG, FREE, WIDTH, parser, reached, rounded, shown, train, with_rows
-from lab_energy_flow_rows import ROWS, Row
+from lab_energy_flow_rows import CONFIG, FREE, ROWS, WIDTH, Row
+from lab_lattice import asked, parser, reached, rounded, shown, train, with_rows
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config, split
@@ -47,10 +47,7 @@ STAYS = FREE | {
 
 def main() -> None:
     """Train and measure the named rows, print them and write the results."""
-    given = parser(__doc__, [*OTHERS, *ROWS]).parse_args()
-    if not given.rows:
-        print("\n".join([*OTHERS, *ROWS]))
-        return
+    given = asked(parser(__doc__, [*OTHERS, *ROWS]), [*OTHERS, *ROWS])
     for name in given.rows:
         if name == "picture":
             terminal.say(f"wrote {lab.save(picture(), 'energy_flow', given)}")

@@ -22,9 +22,9 @@ import jax
 import jax.numpy as jnp
 import lab
 import numpy as np
-from lab_energy_flow import CONFIG, FREE, WIDTH, Seeds, rounded, shown, train
+from lab_energy_flow_rows import CONFIG, FREE, WIDTH
+from lab_lattice import Probes, Seeds, rounded, run_probes, shown, train
 
-from ternary_jax import terminal
 from ternary_jax.config import load_config
 from ternary_jax.config.keys import typed
 from ternary_jax.lattice import metrics, targets
@@ -52,22 +52,12 @@ Rows = dict[str, Row]
 
 def main() -> None:
     """Run the named probes, print them and write the results."""
-    parser = lab.parser(__doc__, seeds=5)
-    parser.add_argument("probes", nargs="*", metavar="PROBE", choices=[*PROBES, "picture", []], help="see above")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change to all runs, to try")
-    given = parser.parse_args()
-    if not given.probes:
-        print("\n".join([*PROBES, "picture"]))
-        return
-    found = lab.read("energy_flow_probes", given)
-    for name in given.probes:
-        if name == "picture":
-            terminal.say(f"wrote {lab.save(picture(found), 'energy_flow_probes', given)}")
-            continue
-        found[name] = PROBES[name](given.seeds, tuple(given.set))
-        print(table(found[name]), flush=True)
-        if not given.set:  # after each probe, as a probe takes minutes
-            lab.write("energy_flow_probes", {key: found[key] for key in PROBES if key in found}, given)
+    run_probes(
+        __doc__,
+        "energy_flow_probes",
+        [*PROBES],
+        Probes(lambda name, seeds, changes: PROBES[name](seeds, changes), table, picture),
+    )
 
 
 # --- trained for the probe --------------------------------------------------------------------------------------------

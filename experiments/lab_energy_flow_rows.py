@@ -4,8 +4,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from lab_energy_flow import FREE
+import lab
 
+CONFIG = lab.CONFIGS / "energy_flow.py"
+WIDTH = 8  # of the faces of its config
+FREE: dict[str, Any] = {  # one way for all samples
+    "model.content": False,
+    "train.batch_size": 128,
+    "train.steps": 2000,
+    "train.learning_rate": 1.5e-3,
+}
 MIX = FREE | {
     "train.batch_size": 32,
     "train.learning_rate": 3e-3,

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import lab
 import numpy as np
-from lab_energy_flow import rounded
+from lab_lattice import rounded
 
 from ternary_jax import terminal
 from ternary_jax.errors import ConfigError
@@ -30,9 +30,9 @@ class Part(NamedTuple):
 def parts(corpus: prepared.Prepared) -> tuple[Part, Part, Part]:
     """(training, validation, test): both sides of the training pairs, and the right sides of the others.
 
-    A left side has the surface that it would have as a right side, so it is one more text with its surface. The split
-    keeps whole texts apart; of a text, the first LONGEST bytes are read here, and a training text with those of a
-    validation or test text is left out.
+    A left side has the surface that it would have as a right side, so it is one more text with its surface. Only the
+    first LONGEST bytes of a text are read here, and the split has kept only whole texts apart. So a training text is
+    left out if a validation or test text begins with the same bytes.
     """
     texts = (corpus.texts[0], bridge.bank_of(corpus).texts)
     faces = [projection.onto(corpus.back, vectors) for vectors in (corpus.meaning, corpus.right)]

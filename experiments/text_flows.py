@@ -42,8 +42,8 @@ import jax.numpy as jnp
 import lab
 import lab_text_decoder
 import numpy as np
-from lab_energy_flow import parser, shown, train, with_rows
 from lab_intervals import less
+from lab_lattice import asked, parser, shown, train, with_rows
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config
@@ -97,10 +97,7 @@ def main() -> None:
     """Train and measure the named rows, print them and write the results."""
     made = parser(__doc__, [*OTHERS, *ROWS])
     made.add_argument("--pairs", default="fixture", metavar="FILE", help="or synthetic_linear, synthetic_nonlinear")
-    given = made.parse_args()
-    if not given.rows:
-        print("\n".join([*OTHERS, *ROWS]))
-        return
+    given = asked(made, [*OTHERS, *ROWS])
     try:
         run(given)
     except ConfigError as e:

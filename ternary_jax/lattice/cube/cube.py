@@ -85,7 +85,7 @@ def step(
 ) -> Array:
     """All cells after one update by a face (B, height, width). key: of fire, noise and dropout; None: none of them.
 
-    on: (B,) bool, whether the face drives; where not, nothing does, neither w x nor d; None: it does
+    on: (B,) bool, the samples whose face drives; the others get neither w x nor d. None: all faces drive
     there: (N,) bool, the cells that are not removed; None: those that the wall of the config leaves
     """
     model, dtype, (width, height, _) = static.model, jnp.dtype(static.train.dtype), size(static)

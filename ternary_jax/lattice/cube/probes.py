@@ -217,7 +217,7 @@ def cone(static: Any, updates: int) -> np.ndarray:
 
 
 def front(found: Array, static: Any) -> Array:
-    """(updates,): how far the cells are, along x, y and z, whose slope by a pixel is FRONT of the greatest, and more.
+    """(updates,): the distance of the farthest cell whose slope by a pixel exceeds FRONT of the greatest slope.
 
     found: `slopes`. front / t is the effective speed in cells an update, 1 at most, that of the light cone. Null: an
     untrained cube, which is slower, as its slopes fall with the distance.

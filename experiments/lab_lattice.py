@@ -1,4 +1,4 @@
-"""What the experiments with the energy-flow lattice share: runs of all seeds in one program, and their figures."""
+"""What the experiments with lattices share: their arguments, runs of all seeds in one program, and their figures."""
 
 import argparse
 import statistics
@@ -11,15 +11,6 @@ import jax.numpy as jnp
 import lab
 
 from ternary_jax import terminal
-
-CONFIG = lab.CONFIGS / "energy_flow.py"
-FREE: dict[str, Any] = {  # one way for all samples
-    "model.content": False,
-    "train.batch_size": 128,
-    "train.steps": 2000,
-    "train.learning_rate": 1.5e-3,
-}
-WIDTH = 8
 
 
 class Seeds(NamedTuple):
@@ -42,12 +33,46 @@ class Seeds(NamedTuple):
     parameters: int
 
 
-def parser(doc: str | None, names: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of an experiment whose arguments are names of rows."""
+class Probes(NamedTuple):
+    """An experiment of probes.
+
+    measure: name, seeds, changes as KEY=VALUE -> rows by name; table: rows -> text; picture: probes by name -> a figure
+    """
+
+    measure: Callable[[str, int, tuple[str, ...]], dict[str, dict[str, Any]]]
+    table: Callable[[Any], str]
+    picture: Callable[[Any], Any]
+
+
+def parser(doc: str | None, names: Sequence[str], kind: str = "ROW") -> argparse.ArgumentParser:
+    """The parser of an experiment whose arguments are names of rows, or of probes."""
     made = lab.parser(doc, seeds=5)
-    made.add_argument("rows", nargs="*", metavar="ROW", choices=[*names, []], help="see above")
-    made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change to all rows, to try")
+    made.add_argument("rows", nargs="*", metavar=kind, choices=[*names, []], help="see above")
+    made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change to all runs, to try")
     return made
+
+
+def asked(made: argparse.ArgumentParser, names: Sequence[str]) -> argparse.Namespace:
+    """The arguments. Where no row is named, it prints their names and ends the process."""
+    given = made.parse_args()
+    if not given.rows:
+        print("\n".join(names))
+        raise SystemExit
+    return given
+
+
+def run_probes(doc: str | None, file: str, names: Sequence[str], of_experiment: Probes) -> None:
+    """Measure the named probes, print them, and keep each in results/FILE.json; `picture` draws what is kept there."""
+    given = asked(parser(doc, [*names, "picture"], "PROBE"), [*names, "picture"])
+    found = lab.read(file, given)
+    for name in given.rows:
+        if name == "picture":
+            terminal.say(f"wrote {lab.save(of_experiment.picture(found), file, given)}")
+            continue
+        found[name] = of_experiment.measure(name, given.seeds, tuple(given.set))
+        print(of_experiment.table(found[name]), flush=True)
+        if not given.set:  # after each probe, as a probe takes minutes
+            lab.write(file, {key: found[key] for key in names if key in found}, given)
 
 
 def train(config: Any, name: str, params: Any = None, watched: str = "r2") -> Seeds:
