@@ -136,25 +136,25 @@ SECTIONS: dict[str, Section] = {
     ),
     "text_chatterbot": Section(
         "Flows between texts: the small corpus of the package",
-        "text_flows.py level ROW...",
+        "text_lattices.py level ROW...",
         f"Of 128 pairs that were never trained on; chance of recall is 1 and 10 of 128, and of all 1 of 512. {BESIDE}",
         texts,
     ),
     "text_wiki": Section(
         "Flows between texts: the next sentence of Wikipedia",
-        "text_flows.py --pairs=wiki.npz level ROW...",
+        "text_lattices.py --pairs=wiki.npz level ROW...",
         f"3,680 pairs to train on, 1,000 to test; chance of recall is 1 and 10 of 1,000, of all 1 of 5,000. {BESIDE}",
         texts,
     ),
     "text_boolq": Section(
         "Flows between texts: the passage that answers a question",
-        "text_flows.py --pairs=boolq.npz level ROW...",
+        "text_lattices.py --pairs=boolq.npz level ROW...",
         f"BoolQ, 1,000 pairs to test; chance of recall is 1 and 10 of 1,000, of all 1 of 8,002. {BESIDE}",
         texts,
     ),
     "text_wiki_decoder": Section(
         "Texts from surfaces, byte by byte",
-        "text_flows.py --pairs=wiki.npz decoder",
+        "text_lattices.py --pairs=wiki.npz decoder",
         "By a decoder whose surface was four positions before the text, trained on the first 96 bytes of second "
         "sentences of Wikipedia; bits of 1,000 others, less is better. Below, sentences of our own and what the "
         "decoder of the first seed writes from their surfaces.",

@@ -1,4 +1,4 @@
-"""The decoder of experiments/text_flows.py: what a byte of a target costs, and texts written from surfaces."""
+"""The decoder of experiments/text_lattices.py: what a byte of a target costs, and texts written from surfaces."""
 
 import statistics
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""experiments/text_flows.py and lab_text_decoder.py: their parts, tables and comparisons, on a small corpus."""
+"""experiments/text_lattices.py and lab_text_decoder.py: their parts, tables and comparisons, on a small corpus."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import lab_result_rows
 import lab_text_decoder
 import numpy as np
-import text_flows
+import text_lattices
 from scipy import stats
 
 from ternary_jax.lattice.text import byte_texts, decoder, prepared, projection, splits
@@ -162,7 +162,7 @@ RECALLS = {"flows": [0.5, 0.4, 0.6], "flows_smaller": [0.3, 0.3, 0.2], "flows_co
 def test_rows_are_compared_with_the_flows_beside_them():
     rows: dict[str, Any] = {name: {"metrics": {"recall_1": values}} for name, values in RECALLS.items()}
     rows["flows_content"]["beside"] = rows["flows_smaller"]["beside"] = "flows_smaller"
-    found = [line.split(maxsplit=2) for line in text_flows.compared(rows).splitlines()[1:]]
+    found = [line.split(maxsplit=2) for line in text_lattices.compared(rows).splitlines()[1:]]
     assert found == [
         ["flows_content", "flows_smaller", t_test(RECALLS["flows_content"], RECALLS["flows_smaller"], ".3f")],
         ["mean", "flows", t_test([0.1] * 3, RECALLS["flows"], ".3f")],
@@ -174,7 +174,7 @@ def test_a_table_has_the_medians_and_the_worst_of_the_metrics_that_are_there():
         "flows": {"metrics": {"recall_1": [0.5, 0.3, 0.4], "median_rank": [3, 9, 2]}, "cpu_s": 7.4, "parameters": 1234},
         "mean": {"metrics": {"recall_1": [0.1]}},
     }
-    head, *lines = text_flows.table(rows).splitlines()
+    head, *lines = text_lattices.table(rows).splitlines()
     assert head.split("  ")[0] == "row"
     assert head.split() == ["row", "recall_1", "median_rank", "CPU", "s", "parameters"]
     assert [line.split() for line in lines] == [
@@ -182,22 +182,22 @@ def test_a_table_has_the_medians_and_the_worst_of_the_metrics_that_are_there():
         ["mean", "0.1000", "[0.1000]", "-", "0", "0"],
     ]
     tried = {"flows": {"metrics": {"validation_cosine": [0.2], "cosine": [0.1]}}}
-    assert "0.2000" in text_flows.table(tried, "validation_")
-    assert "0.1000" not in text_flows.table(tried, "validation_")
+    assert "0.2000" in text_lattices.table(tried, "validation_")
+    assert "0.1000" not in text_lattices.table(tried, "validation_")
 
 
 def test_a_corpus_on_another_face_has_a_file_of_its_own():
-    names = [text_flows.file_of(corpus(face=[side, side])) for side in (8, 15, 20)]
+    names = [text_lattices.file_of(corpus(face=[side, side])) for side in (8, 15, 20)]
     assert names == ["text_drawn", "text_drawn", "text_drawn_20"]
 
 
 def test_rows_of_another_preparation_are_not_kept(tmp_path):
     given, made = SimpleNamespace(out=tmp_path), corpus(face=[15, 15])
-    text_flows.keep(made, given, rows={"flows": 1, "mean": 2})
-    text_flows.keep(made, given, rows={"ridge": 3, "flows": 4})
-    assert text_flows.of_file(made, given)["rows"] == {"mean": 2, "ridge": 3, "flows": 4}
+    text_lattices.keep(made, given, rows={"flows": 1, "mean": 2})
+    text_lattices.keep(made, given, rows={"ridge": 3, "flows": 4})
+    assert text_lattices.of_file(made, given)["rows"] == {"mean": 2, "ridge": 3, "flows": 4}
     other = corpus(face=[15, 15], groups=9)
-    assert text_flows.of_file(other, given) == {}
-    text_flows.keep(other, given, rows={"flows": 5})
-    assert text_flows.of_file(other, given)["rows"] == {"flows": 5}
-    assert text_flows.of_file(made, given) == {}
+    assert text_lattices.of_file(other, given) == {}
+    text_lattices.keep(other, given, rows={"flows": 5})
+    assert text_lattices.of_file(other, given)["rows"] == {"flows": 5}
+    assert text_lattices.of_file(made, given) == {}

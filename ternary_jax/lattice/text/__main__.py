@@ -117,7 +117,7 @@ def prepared(given: argparse.Namespace) -> str:
         if not isinstance(pairs.left, list):
             _refuse(given, ("teacher", "inputs", "longest"), "the pairs are vectors already")
     own: dict[str, Any] = {
-        "name": given.corpus or given.pairs.stem,
+        "name": _name(given),
         "limit": LIMITS.get(given.corpus, DEFAULTS["limit"]),
     }
     teacher = weights.load(folder) if folder else None
@@ -136,6 +136,14 @@ def training(file: Path, face: tuple[int, int], corpus: str | None) -> str:
     if face not in sides:
         words += [f"--config.lattice.width={face[0]}", f"--config.lattice.height={face[1]}"]
     return shlex.join(words)
+
+
+def _name(given: argparse.Namespace) -> str:
+    """The name of the pairs; that of a corpus tells a limit of one's own, so that the results of both are kept."""
+    if not given.corpus:
+        return given.pairs.stem
+    own = given.limit is not None and given.limit != LIMITS[given.corpus]
+    return f"{given.corpus}_{given.limit or 'all'}" if own else given.corpus
 
 
 def _flags(given: argparse.Namespace) -> dict[str, Any]:

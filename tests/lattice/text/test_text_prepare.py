@@ -169,7 +169,8 @@ def test_a_corpus_has_a_limit_and_a_teacher_of_its_own(folder, tmp_path, calls, 
     found = prepared.read(tmp_path / "a.npz")
     assert (len(found.right), found.about["name"]) == (20, "wiki")
     command.main(["prepare", "--corpus=wiki", *rest, "--limit=0"])
-    assert len(prepared.read(tmp_path / "a.npz").right) == N - 1
+    found = prepared.read(tmp_path / "a.npz")
+    assert (len(found.right), found.about["name"]) == (N - 1, "wiki_all")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """How often does a lattice find the next sentence, or the passage that answers a question, beside other models?
 
-    python experiments/text_flows.py --pairs=wiki.npz                   the names of all rows
-    python experiments/text_flows.py --pairs=wiki.npz ROW... [--seeds=5]
+    python experiments/text_lattices.py --pairs=wiki.npz                   the names of all rows
+    python experiments/text_lattices.py --pairs=wiki.npz ROW... [--seeds=5]
 
 wiki.npz is of `python -m ternary_jax.lattice.text prepare`; the default is the small corpus of the package, and
 --pairs=synthetic_linear or synthetic_nonlinear are drawn pairs with a known ceiling. `level` is the models to compare
