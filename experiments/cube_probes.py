@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import lab
+import lab_faces
 import numpy as np
 from lab_lattice import Probes, rounded, run_probes, shown, train
 
@@ -111,14 +112,7 @@ def cube(name: str, seeds: int, changes: tuple[str, ...]) -> Cube:
     task, static, hypers = lab.assemble(config)
     untrained = jax.vmap(lambda h: task.init(lab.prng_keys(h)[0], h))(jax.device_put(hypers))
     given = jnp.asarray(task.data["evaluated"])
-    return Cube(static, train(config, name).params, untrained, given, wanted(static, given))
-
-
-def wanted(static: Any, given: Any) -> Any:
-    """What a cube of this config should show of faces."""
-    lattice, data = static.lattice, static.data
-    target = targets.make(data.target, lattice.width, lattice.height, data.shift, data.maps)
-    return target.apply(jnp.asarray(target.table[0]), given)[:, 0]
+    return Cube(static, train(config, name).params, untrained, given, lab_faces.wanted(static, given))
 
 
 def over(f: Callable[[Any], Any], params: Any) -> Any:
@@ -299,7 +293,9 @@ def larger(make: Make) -> Rows:
             t = of.static.model.updates * depth // DEPTH
             static = probes.enlarged(of.static, width, height, depth, t)
             given = jnp.asarray(targets.evaluated(data.evaluated, width, height, data.amplitude))
-            f = functools.partial(probes.r2_by_update, given=given, wanted=wanted(static, given), static=static)
+            f = functools.partial(
+                probes.r2_by_update, given=given, wanted=lab_faces.wanted(static, given), static=static
+            )
             r2 = over(lambda p, f=f, t=t: f(p, updates=2 * t)[0], params)
             rows[f", {width} x {height} x {depth}"] = {f"{k} T": rounded(r2[:, k * t - 1]) for k in (1, 2)}
         return rows
@@ -362,7 +358,8 @@ def picture(found: dict[str, Rows]) -> Any:
     panels[3].set(xlabel="share of removed cells", ylabel="r2")
     for panel in panels:
         panel.set_ylim(-0.03, 1.03)
-        panel.legend(fontsize="small")
+        if panel.get_lines():
+            panel.legend(fontsize="small")
     return figure
 
 

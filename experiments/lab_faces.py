@@ -30,6 +30,13 @@ def drawing(made: targets.Target, side: int, amplitude: float) -> Draw:
     return draw
 
 
+def wanted(static: Any, given: Any, number: int = 0) -> Any:
+    """What should be shown of faces (B, height, width). number: data.map"""
+    lattice, data = static.lattice, static.data
+    target = targets.make(data.target, lattice.width, lattice.height, data.shift, data.maps)
+    return target.apply(jnp.asarray(target.table[number % len(target.table)]), given)[:, 0]
+
+
 def fit_and_fresh(draw: Draw) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Faces and targets (n, S) to fit a closed form, and others to measure, float64."""
     fit, fresh = ([np.asarray(a, float) for a in draw(jax.random.key(part), SAMPLES)] for part in PARTS)

@@ -21,7 +21,7 @@ class Cell(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.norm, self.first, self.double = nn.LayerNorm(SEEN), nn.Linear(SEEN, HIDDEN), nn.Linear(HIDDEN, 2 * HIDDEN)
+        self.norm, self.first, self.split = nn.LayerNorm(SEEN), nn.Linear(SEEN, HIDDEN), nn.Linear(HIDDEN, 2 * HIDDEN)
         self.gate_norm, self.rows = nn.LayerNorm(HIDDEN), NEIGHBOURS + 1
         self.mix, self.offset = nn.Parameter(1e-3 * torch.randn(7, 7)), nn.Parameter(torch.ones(7))
         self.wide, self.narrow = nn.Linear(HIDDEN, 2 * HIDDEN), nn.Linear(2 * HIDDEN, HIDDEN)
@@ -34,7 +34,7 @@ class Cell(nn.Module):
         """One update."""
         batch = len(own)
         seen = torch.cat([neighbours.flatten(1), own, own.new_zeros(batch, EXTERNAL)], 1)
-        doubled = F.gelu(self.double(self.first(self.norm(seen))))
+        doubled = F.gelu(self.split(self.first(self.norm(seen))))
         u, v = doubled[:, None].expand(-1, self.rows, -1).chunk(2, -1)
         mixed = torch.einsum("jk,bkh->bjh", self.mix, self.gate_norm(v)) + self.offset[None, :, None]
         x = (u * mixed).mean(1)

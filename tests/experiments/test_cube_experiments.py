@@ -1,0 +1,155 @@
+"""experiments/cube.py, cube_probes.py and bench_cube.py: their rows, ceilings, verdicts, tables and figures."""
+
+import bench_cube
+import cube as experiment
+import cube_probes
+import jax
+import lab
+import lab_cube_rows
+import numpy as np
+import pytest
+from small_cube import wires
+
+from ternary_jax.config import load_config, split
+from ternary_jax.lattice.cube import task
+
+pytestmark = pytest.mark.usefixtures("compiled_soon")
+
+LIKE_WIRES = {"model.channels": 4, "model.hidden": 3, "data.evaluated": 32, "losses.blur.width": 0.0}
+
+
+def configured(name, **changes):
+    row = lab_cube_rows.ROWS[name]
+    given = row.changes | {key.replace("__", "."): value for key, value in changes.items()}
+    return load_config(f"{experiment.CONFIG}:{row.target}", given)
+
+
+def wired(config):
+    """Parameters of two runs of cells that hand each pixel on through its column, unchanged."""
+    return jax.tree.map(lambda x: np.stack([x, x]), wires(split(config)[0]))
+
+
+def test_every_row_is_a_config_of_its_target_and_weights():
+    for name, row in lab_cube_rows.ROWS.items():
+        config = configured(name)
+        assert name.startswith(row.target)
+        assert f"_{config.model.weights}" in name
+        assert name.endswith("_8") == ((config.lattice.width, config.lattice.height, config.lattice.depth) == (8, 8, 6))
+        assert row.bar in ("", *lab_cube_rows.BARS)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("mirror_own_all_t4", 1 / 5),  # only the middle column stays where it is
+        ("mirror_own_all_t6", 3 / 5),  # and two columns have two cells to go
+        ("mirror_own_all_t8", 1.0),
+        ("mirror_own", 1.0),
+        ("gate_own", None),
+        ("recall_own", None),
+        ("erase_own", None),
+    ],
+)
+def test_the_ceiling_is_that_of_the_cells_that_a_value_can_reach(name, wanted):
+    found = experiment.ceiling(configured(name))
+    assert found == ({} if wanted is None else {"ceiling": pytest.approx(wanted, abs=1e-5)})
+
+
+def test_the_ceiling_is_that_of_the_map_of_the_run():
+    few = {"model__schedule": "all", "model__updates": 4}
+    found = [experiment.ceiling(configured("permutation_own", data__map=k, **few))["ceiling"] for k in range(8)]
+    assert len(set(found)) > 1
+    assert max(found) < 0.3
+
+
+def test_nothing_of_a_face_is_read_one_update_short_and_all_of_it_after_that(monkeypatch):
+    config = configured("identity_own_all", model__leak=1.0, **{k.replace(".", "__"): v for k, v in LIKE_WIRES.items()})
+    short = experiment.one_update_short(config, wired(config))
+    assert len(short) == 2
+    assert max(short) <= 0
+    real = experiment.probes.r2_by_update
+    monkeypatch.setattr(experiment.probes, "r2_by_update", lambda p, x, y, static, n: real(p, x, y, static, n + 1))
+    np.testing.assert_allclose(experiment.one_update_short(config, wired(config)), 1, atol=1e-5)
+
+
+def test_columns_that_come_from_the_other_side_are_told_apart(monkeypatch):
+    def outputs(static, params, face, updates):
+        moved = jax.numpy.roll(face, static.data.shift, 2)
+        return moved.at[..., : static.data.shift].set(0)[None], None, {}
+
+    monkeypatch.setattr(task, "outputs", outputs)
+    config = configured("shift_wrapped_own")
+    found = experiment.apart(config, {"any": np.zeros(2)})
+    np.testing.assert_allclose(found["r2_others"], 1)
+    np.testing.assert_allclose(found["r2_wrapped"], 0, atol=1e-2)
+
+
+def test_a_verdict_names_each_bar_that_is_missed():
+    def row(r2, cpu_s, **more):
+        return {"metrics": {"r2": r2} | more, "cpu_s": cpu_s}
+
+    rows = lab_cube_rows.ROWS
+    assert experiment.verdict(rows["mirror_own"], row([0.99, 0.995, 0.97], 30)) == "met"
+    assert experiment.verdict(rows["mirror_own"], row([0.98, 0.995, 0.96], 31)) == (
+        "MISSED: r2 < 0.99, worst r2 < 0.97, more than 30 s"
+    )
+    recalled = row([0.99] * 3, 9, r2_after_10=[0.96] * 3, r2_after_100=[0.8, 0.95, 0.89])
+    assert experiment.verdict(rows["recall_own"], recalled) == "MISSED: r2_after_100 < 0.9"
+    assert experiment.verdict(rows["mirror_shared"], row([0.1], 9)) == "-"
+
+
+def test_a_probe_has_figures_at_multiples_of_t_with_and_without_training(monkeypatch):
+    config = load_config(cube_probes.CONFIG, cube_probes.BASE | {"runs": 2})
+    curves = np.stack([np.arange(1, cube_probes.LONG + 1), 2 * np.arange(1, cube_probes.LONG + 1)])
+    monkeypatch.setattr(cube_probes, "over", lambda f, params: params * curves)
+    found = cube_probes.attractor(lambda name: cube_probes.Cube(split(config)[0], 1.0, 0.5, None, None))
+    t = config.model.updates
+    assert found["end"]["10 T"] == [10 * t, 20 * t]
+    assert found["end, untrained"]["1 T"] == [t / 2, t]
+    assert found["pool"]["1,000"] == [1000, 2000]
+    assert len(found) == 2 * len(cube_probes.CUBES)
+    assert "pool, untrained" in cube_probes.table(found)
+
+
+def test_every_probed_cube_is_a_config_and_its_picture_shows_what_was_measured():
+    for name, changes in cube_probes.CUBES.items():
+        assert load_config(cube_probes.CONFIG, cube_probes.BASE | changes).model.schedule == "all", name
+    rows = {"end": {"curve": [0.1, 0.2, 0.3]}, "end, untrained": {"curve": [0.0] * 3}}
+    lesion = {"end": {share: [0.5] for share in map(str, cube_probes.probes.SHARES)}}
+    figure = cube_probes.picture({"attractor": rows, "lesion": lesion})
+    drawn = [line.get_ydata() for line in figure.axes[0].get_lines()]
+    np.testing.assert_allclose(drawn, [[0.1, 0.2, 0.3]])
+    assert len(figure.axes[3].get_lines()) == 1
+    assert not figure.axes[1].get_lines()
+
+
+def test_the_floating_point_operations_of_a_step_are_those_of_its_products():
+    config = load_config(lab.CONFIGS / "cube.py", bench_cube.ROWS["full, all, gated"][0])
+    # 32 x 480 into the units and 240 x 32 out of them, forward and twice backward, of 2,475 cells, 8 faces, 11 updates
+    assert bench_cube.flop(config) == 6 * (32 * 480 + 240 * 32) * 2475 * 8 * 11
+    assert bench_cube.shape_of_product(config) == (2475, 8, 32, 480)
+
+
+def test_the_bars_of_the_benchmark_are_figures_of_its_rows():
+    names = (*bench_cube.ROWS, bench_cube.ORIGINAL)
+    rows = {name: {"seconds": 2.0 + k, "gib": 1.5, "parameters": 7} for k, name in enumerate(names)}
+    for row in rows.values():
+        row |= {"flops": 4e9, "products": {"jax": 5e9, "numpy": 8e9}}
+    found = bench_cube.measured(rows)
+    assert (found["small"], found["cost_of_8_runs"], found["all_s"]) == (0.5, 1.5, 4.0)
+    assert found["share_of_products"] == 0.5
+    assert found.keys() == bench_cube.BARS.keys()
+    assert "GFLOP/s" in bench_cube.table(rows)
+
+
+def test_the_cell_of_the_original_has_its_number_of_parameters_and_every_cell_a_gradient():
+    pytest.importorskip("torch", reason="the bench extra is not installed")
+    import lab_torch_cube
+
+    small = {"lattice.width": 3, "lattice.height": 2, "lattice.depth": 2, "train.batch_size": 2}
+    trainer = lab_torch_cube.Trainer(load_config(lab.CONFIGS / "cube.py", small), 1)
+    assert trainer.parameters() == 12 * 29_462
+    before = [p.detach().clone() for p in trainer.model.parameters()]
+    trainer.step()
+    changed = [bool((p != old).any()) for p, old in zip(trainer.model.parameters(), before, strict=True)]
+    assert sum(changed) > 0.8 * len(changed)
