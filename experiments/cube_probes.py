@@ -12,8 +12,9 @@ greatest slope outside of the light cone. `asynchronous`: r2 where each cell is 
 
 The cubes of 5 x 5 x 4 cells learn a mirror, and to recall a face: asked for one moment (`end`), for a window, and with
 a pool of states, also with damage. A row of an untrained cube is beside each. A probe trains all seeds of a cube in one
-program, and prints the median over the seeds and in brackets the worst, on fresh faces. Writes
-results/cube_probes.json; probes that are not named keep their values. Nothing else may run beside it.
+program, and prints the median over the seeds and in brackets the worst, on fresh faces. Writes these to
+results/cube_probes.json, and those of cells and layers to results/cube_probes_cells.json; probes that are not named
+keep their values. All seeds and curves go to results/raw/, and `picture` needs them. Nothing else may run beside it.
 """
 
 import functools
@@ -61,6 +62,7 @@ CUBES: dict[str, dict[str, Any]] = {
 }
 MIRROR = ("end", "window", "pool", "pool, damage")
 HELD = ("pool", "pool, damage", "recall", "recall, damage")
+OF_STATES = ("attractor", "noise", "damage", "asynchronous")  # probes; the others are of cells and layers
 LONG, AFTER = 1000, 40  # updates
 SIDE, DEPTH = 5, 4  # of the config
 PLACES = {"front": 0, "middle": 1, "back": 2}  # the least z of a block of 2 x 2 x 2 cells
@@ -77,11 +79,12 @@ def main() -> None:
     run_probes(
         __doc__,
         "cube_probes",
-        [*PROBES],
         Probes(
             lambda name, seeds, changes: PROBES[name](functools.partial(cube, seeds=seeds, changes=changes)),
             table,
             picture,
+            {name: "cube_probes" if name in OF_STATES else "cube_probes_cells" for name in PROBES},
+            summary,
         ),
     )
 
@@ -120,16 +123,18 @@ def over(f: Callable[[Any], Any], params: Any) -> Any:
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(f))(params))
 
 
-def each(make: Make, names: Iterable[str], measure: Callable[[Cube, Any], Rows]) -> Rows:
+def each(make: Make, names: Iterable[str], measure: Callable[[Cube, Any], Rows], null: str = "") -> Rows:
     """The rows of these cubes, trained and not.
 
     measure: a cube, parameters of its runs -> rows by the end of their names
+    null: the end of the name of the one row that untrained cubes have; "": all
     """
     rows = {}
     for name in names:
         of = make(name)
-        for more, params in (("", of.params), (", untrained", of.untrained)):
-            rows |= {f"{name}{more}{end}": row for end, row in measure(of, params).items()}
+        rows |= {f"{name}{end}": row for end, row in measure(of, of.params).items()}
+        untrained = measure(of, of.untrained)
+        rows |= {f"{name}, untrained{end}": row for end, row in untrained.items() if null in ("", end)}
     return rows
 
 
@@ -161,10 +166,10 @@ def noise(make: Make) -> Rows:
         r2 = over(lambda p: probes.after_noise(p, of.given, of.wanted, of.static, key, AFTER), params)
         rows = {}
         for k, a in enumerate((0.0, *probes.NOISES)):
-            rows[f", {a:.0%}"] = {f"+{n}": rounded(r2[:, k, n]) for n in (0, 5, 10, AFTER)} | {"curve": curve(r2[:, k])}
+            rows[f", {a:.0%}"] = {f"+{n}": rounded(r2[:, k, n]) for n in (0, 10, AFTER)} | {"curve": curve(r2[:, k])}
         return rows
 
-    return each(make, HELD, measure)
+    return each(make, HELD, measure, ", 100%")
 
 
 def damage(make: Make) -> Rows:
@@ -192,7 +197,7 @@ def damage(make: Make) -> Rows:
             }
         return rows
 
-    return each(make, ("window", *HELD), measure)
+    return each(make, ("window", *HELD), measure, ", 2^3 middle")
 
 
 def asynchronous(make: Make) -> Rows:
@@ -326,11 +331,26 @@ def table(rows: Rows) -> str:
     return columns([["", *keys], *([name, *(value(one.get(key), key) for key in keys)] for name, one in rows.items())])
 
 
-def value(figures: Any, key: str) -> str:
-    """A figure, or the median and the worst of several; of updates and slopes, the most are the worst."""
-    if figures is None or isinstance(figures, Sequence):
-        return shown(figures, max if key in ("updates", "outside") else min)
-    return f"{figures:.4g}"
+def value(figures: Sequence[float] | None, key: str) -> str:
+    """The median and the worst of the seeds."""
+    return shown(figures, worst(key))
+
+
+def worst(key: str) -> Callable[..., Any]:
+    """Of updates and slopes, the most are the worst."""
+    return max if key in ("updates", "outside") else min
+
+
+def summary(rows: Rows) -> Rows:
+    """[median, worst] of each figure, without the curves, as all of it would be too much for a file on record."""
+    return {
+        name: {
+            key: [round(statistics.median(figures), 4), round(worst(key)(figures), 4)]
+            for key, figures in row.items()
+            if key != "curve"
+        }
+        for name, row in rows.items()
+    }
 
 
 def picture(found: dict[str, Rows]) -> Any:

@@ -55,8 +55,12 @@ def main() -> None:
     run_probes(
         __doc__,
         "energy_flow_probes",
-        [*PROBES],
-        Probes(lambda name, seeds, changes: PROBES[name](seeds, changes), table, picture),
+        Probes(
+            lambda name, seeds, changes: PROBES[name](seeds, changes),
+            table,
+            picture,
+            dict.fromkeys(PROBES, "energy_flow_probes"),
+        ),
     )
 
 

@@ -6,7 +6,7 @@ from ternary_jax.lattice.cube.cell import WEIGHTS
 
 TARGETS = ("identity", "blur", "shift", "shift_wrapped", "mirror", "permutation", "dense", "gate", "parity")
 SIDE, DEPTH = 5, 4  # of the config
-RATES: dict[str, tuple[float, ...]] = dict.fromkeys(WEIGHTS, (0.001, 0.002, 0.004, 0.008))  # tried by `rates`
+RATES: dict[str, tuple[float, ...]] = dict.fromkeys(WEIGHTS, (0.004, 0.008, 0.016, 0.032))  # tried by `rates`
 BY_TARGET: dict[str, dict[str, Any]] = {weights: {"model.weights": weights} for weights in RATES}
 LARGE = {"lattice.width": 8, "lattice.height": 8, "lattice.depth": 6, "train.steps": 1000}
 BFLOAT16 = ("identity", "shift_wrapped", "permutation", "dense")

@@ -3,7 +3,7 @@
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -37,11 +37,14 @@ class Probes(NamedTuple):
     """An experiment of probes.
 
     measure: name, seeds, changes as KEY=VALUE -> rows by name; table: rows -> text; picture: probes by name -> a figure
+    files: name -> the result file that keeps its rows; summary: rows -> what is kept there
     """
 
     measure: Callable[[str, int, tuple[str, ...]], dict[str, dict[str, Any]]]
     table: Callable[[Any], str]
     picture: Callable[[Any], Any]
+    files: Mapping[str, str]
+    summary: Callable[[Any], Any] = lambda rows: rows
 
 
 def parser(doc: str | None, names: Sequence[str], kind: str = "ROW") -> argparse.ArgumentParser:
@@ -61,18 +64,26 @@ def asked(made: argparse.ArgumentParser, names: Sequence[str]) -> argparse.Names
     return given
 
 
-def run_probes(doc: str | None, file: str, names: Sequence[str], of_experiment: Probes) -> None:
-    """Measure the named probes, print them, and keep each in results/FILE.json; `picture` draws what is kept there."""
+def run_probes(doc: str | None, file: str, probes: Probes) -> None:
+    """Measure the named probes, print them, and keep each in its result file; `picture` draws what was kept.
+
+    file: the name of the picture, and in results/raw/ that of all rows with their curves
+    """
+    names = [*probes.files]
     given = asked(parser(doc, [*names, "picture"], "PROBE"), [*names, "picture"])
-    found = lab.read(file, given)
+    found = {key: rows for kept in dict.fromkeys(probes.files.values()) for key, rows in lab.read(kept, given).items()}
+    found |= lab.read(f"raw/{file}", given)
     for name in given.rows:
         if name == "picture":
-            terminal.say(f"wrote {lab.save(of_experiment.picture(found), file, given)}")
+            terminal.say(f"wrote {lab.save(probes.picture(found), file, given)}")
             continue
-        found[name] = of_experiment.measure(name, given.seeds, tuple(given.set))
-        print(of_experiment.table(found[name]), flush=True)
+        found[name] = probes.measure(name, given.seeds, tuple(given.set))
+        print(probes.table(found[name]), flush=True)
         if not given.set:  # after each probe, as a probe takes minutes
-            lab.write(file, {key: found[key] for key in names if key in found}, given)
+            lab.write(f"raw/{file}", found, given)
+            kept = lab.read(probes.files[name], given) | {name: probes.summary(found[name])}
+            ordered = {key: kept[key] for key in names if key in kept}
+            lab.write(probes.files[name], ordered, given)
 
 
 def train(config: Any, name: str, params: Any = None, watched: str = "r2") -> Seeds:

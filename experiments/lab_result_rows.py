@@ -323,6 +323,32 @@ def probes(found: Mapping[str, Any]) -> list[Row]:
     return lines
 
 
+def of_probes(*names: str) -> Callable[[Mapping[str, Any]], list[Row]]:
+    """The figures of each row of these probes of the cube, each a median and the worst seed."""
+
+    def lines(found: Mapping[str, Any]) -> list[Row]:
+        made: list[Row] = [["probe", "row", "median (worst) of each figure"]]
+        for name in names:
+            for row, figures in found[name].items():
+                cells = (f"{key} {middle:.4g} ({worst:.4g})" for key, (middle, worst) in figures.items())
+                made.append([name, row, ", ".join(cells)])
+        return made
+
+    return lines
+
+
+def cube_speed(found: Mapping[str, Any]) -> list[Row]:
+    """The speed and memory of training steps, then the bars."""
+    lines: list[Row] = [["", "seconds", "GiB", "parameters", "GFLOP/s", "of plain products"]]
+    for name, row in found["rows"].items():
+        rates = [row["flops"], max(row["products"].values())] if "flops" in row else []
+        cells = [f"{row['seconds']:.3f}", f"{row['gib']:.2f}", f"{row['parameters']:,}"]
+        lines.append([name, *cells, *(f"{rate / 1e9:.0f}" for rate in rates), *[""] * (2 - len(rates))])
+    for name, x in found["bars"].items():
+        lines.append([f"{name}, wanted {found['wanted'][name]}", f"{x:.3f}", *[""] * 4])
+    return lines
+
+
 def two(values: Sequence[float] | None, worst_of: Callable = min) -> str:
     """Median and worst of a metric of which more is better; worst_of: `max` where less is."""
     return "-" if values is None else f"{median(values):.4f} ({worst_of(values):.4f})"

@@ -111,6 +111,22 @@ def test_a_probe_has_figures_at_multiples_of_t_with_and_without_training(monkeyp
     assert "pool, untrained" in cube_probes.table(found)
 
 
+def test_the_file_keeps_the_median_and_the_worst_seed_and_no_curve():
+    rows = {"end": {"1 T": [0.5, 0.9, 0.7], "updates": [1, 5, 3], "outside": [0.0, 0.0, 0.0], "curve": [0.1] * 41}}
+    assert cube_probes.summary(rows) == {"end": {"1 T": [0.7, 0.5], "updates": [3, 5], "outside": [0, 0]}}
+
+
+def test_untrained_cubes_have_every_row_or_the_one_that_is_the_null():
+    made = cube_probes.Cube(None, 1.0, 0.5, None, None)
+    both = [
+        cube_probes.each(lambda name: made, ("pool",), lambda of, p: {", a": {"x": [p]}, ", b": {"x": [p]}}, null)
+        for null in ("", ", b")
+    ]
+    assert [*both[0]] == ["pool, a", "pool, b", "pool, untrained, a", "pool, untrained, b"]
+    assert [*both[1]] == ["pool, a", "pool, b", "pool, untrained, b"]
+    assert both[1]["pool, untrained, b"] == {"x": [0.5]}
+
+
 def test_every_probed_cube_is_a_config_and_its_picture_shows_what_was_measured():
     for name, changes in cube_probes.CUBES.items():
         assert load_config(cube_probes.CONFIG, cube_probes.BASE | changes).model.schedule == "all", name
