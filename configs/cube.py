@@ -11,12 +11,14 @@ Every cell sees its six neighbours alone; see docs/cube.md.
 """
 
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from ternary_jax.config import check_variant, read
 
-VARIANTS = ("permutation", "identity", "shift", "shift_wrapped", "mirror", "blur", "dense", "gate", "parity", "document")
+TARGETS = ("permutation", "identity", "shift", "shift_wrapped", "mirror", "blur", "dense", "gate", "parity")
+VARIANTS = (*TARGETS, "document")
 MOVED = (
     "permutation",
     "shift",
@@ -59,7 +61,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
 
     config.data = ConfigDict()
     # The map to learn: see ternary_jax/lattice/targets.py.
-    config.data.target = "identity" if arg in (*DRIVES, "document") else arg
+    config.data.target = arg if arg in TARGETS else "identity"
     config.data.shift = 2  # cells by which "shift" and "shift_wrapped" move the face along x
     config.data.maps = 8  # number of random permutations or dense matrices that are made; other targets have one
     config.data.map = 0  # the one of this run, below data.maps; a tuple gives one per run
@@ -137,12 +139,12 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     return config.lock()
 
 
-def _document(config: ConfigDict) -> None:
-    """The values of the documents, as far as keys have them. "theirs" is what they or their code have where ours differs.
+def _document(config: Any) -> None:
+    """The values of the documents, as far as keys have them. Comments say what theirs are where ours differ.
 
-    Three things of theirs are not here: a memory in each cell, a recurrent unit of 16 numbers; weights of losses that
-    are learned, and begin near those below; and a second target. Their surface loss asks for the face that went in, as
-    this target does, and their dialogue loss for the face of an answer, for which there is cube_text.py:wiki.
+    Their code also has a memory in each cell, a recurrent unit of 16 numbers; noise on the states of the first layer;
+    and weights of losses that are learned and begin near those below. Its surface loss asks for the face that went in,
+    as this target does; its dialogue loss asks for the face of an answer, for which there is cube_text.py:wiki.
     """
     config.train.steps = 100  # theirs: 15 epochs, without a size; 100 consecutive steps are one of their goals
     config.train.batch_size = 8
@@ -152,7 +154,6 @@ def _document(config: ConfigDict) -> None:
     config.train.warmup_epochs = 0  # theirs: 3, which delay a printout and leave the rate as it is
     config.evaluate.cheap_every = 10
     config.checkpoint.every = 50
-    config.data.evaluated = 32  # an evaluation of 256 faces would have 32 batches at once
 
     config.lattice.width = config.lattice.height = 15
     config.lattice.depth = 11

@@ -37,7 +37,7 @@ def test_the_parameters_are_those_that_the_documents_promise(file, of_a_cell, of
 
 @pytest.mark.slow
 def test_three_steps_of_the_full_cube_are_finite_and_the_second_changes_every_array():
-    """In the code of the documents, the second step failed: its gradient went back into the graph of the first."""
+    """In the code of the documents, a second step failed: its gradient went back into the graph of the first."""
     task, static, hypers = assembly.assemble(load_config(FULL, SMALL_BATCH))
     init, chunk = program.make_train(task, static)
     state, losses, after = init(hypers), [], []
@@ -45,9 +45,10 @@ def test_three_steps_of_the_full_cube_are_finite_and_the_second_changes_every_ar
     for step in range(3):
         state, report = chunk(state, step, hypers)
         losses.append(float(report.info.loss[0]))
-        after.append(jax.device_get(state.params) if step < 2 else None)
+        after += [jax.device_get(state.params)] if step < 2 else []
     assert np.isfinite(losses).all()
     assert len(set(losses)) == 3  # they need not fall: the pool asks states of other ages in each step
-    for (path, one), other in zip(jax.tree_util.tree_leaves_with_path(after[0]), jax.tree.leaves(after[1]), strict=True):
+    first, second = (jax.tree_util.tree_leaves_with_path(params) for params in after)
+    for (path, one), (_, other) in zip(first, second, strict=True):
         assert np.isfinite(other).all(), path
         assert np.mean(one != other) > 0.5, path
