@@ -88,6 +88,9 @@ def main() -> None:
     for name in QUICK if given.quick else [*ROWS, ORIGINAL]:
         terminal.say(f"{name}: a process of its own ...")
         found["rows"] |= in_a_process(name, found["rounds"])
+        terminal.say(
+            ", ".join(f"{row['seconds']:.3f} s, {row['gib']:.2f} GiB" for row in [*found["rows"].values()][-1:])
+        )
     print(table(found["rows"]), end="\n\n")
     found["bars"] = measured(found["rows"])
     print(lab.show_bars({name: bar for name, bar in BARS.items() if name in found["bars"]}, found["bars"]))
@@ -181,7 +184,7 @@ def table(rows: dict[str, Any]) -> str:
     for name, row in rows.items():
         rates = [row["flops"], max(row["products"].values())] if "flops" in row else []
         cells = [f"{row['seconds']:.3f}", f"{row['gib']:.2f}", f"{row['parameters']:,}"]
-        lines.append([name, *cells, *(f"{x / 1e9:.0f}" for x in rates)])
+        lines.append([name, *cells, *(f"{x / 1e9:.0f}" for x in rates)] + ["-"] * (2 - len(rates)))
     return columns(lines)
 
 

@@ -4,12 +4,13 @@
     python experiments/cube.py ROW... [--seeds=5]
 
 A row TARGET_WEIGHTS trains all seeds in one program, on 5 x 5 x 4 cells, by a sweep; TARGET_WEIGHTS_8 on 8 x 8 x 6. It
-prints, over the seeds, the median and in brackets the worst of r2 on fresh faces, and the CPU seconds of a seed,
-without compiling: until the end, and until r2 was .95 and .99. `rates` trains each kind of weights with several
-learning rates, on other seeds; all rows have the rate of the config. `baselines` prints what the mean, the input,
-linear maps of all pixels and of those near, a perceptron, a transformer and frozen cells make of every target, and what
-no cube of that size can exceed. Writes results/cube.json; rows that are not named keep their values. Nothing else may
-run beside it.
+prints, over the seeds, the median and in brackets the worst of r2 on fresh faces, beside the ceiling, which no cube of
+that size and length can exceed, and the CPU seconds of a seed, without compiling: until the end, and until r2 was .95
+and .99. r2_short is read one update before anything of the face can be there. `rates` trains each kind of weights with
+several learning rates, on other seeds; each kind has the best of them in its rows. `baselines` prints what the mean,
+the input, linear maps of all pixels and of those near, a perceptron, a transformer and frozen cells make of every
+target, beside the ceiling. Writes results/cube.json, and for rates and shared weights results/cube_weights.json; rows
+that are not named keep their values. Nothing else may run beside it.
 """
 
 import statistics
@@ -21,7 +22,7 @@ import jax.numpy as jnp
 import lab
 import lab_faces
 import numpy as np
-from lab_cube_rows import BARS, BY_TARGET, RATES, ROWS, SIDE, TARGETS, Row
+from lab_cube_rows import BARS, KINDS, RATES, ROWS, SIDE, TARGETS, Row
 from lab_lattice import asked, parser, reached, rounded, shown, train, with_rows
 
 from ternary_jax import terminal
@@ -34,6 +35,7 @@ from ternary_jax.tables import columns
 CONFIG = lab.CONFIGS / "cube.py"
 AMPLITUDE = 1.7
 OTHERS = ("rates", "baselines")
+OF_WEIGHTS = "cube_weights"  # the result file of rates, and of rows whose cells share weights
 UNSEEN = 1000  # first seed of `rates`, so that no seed of a row chose its rate
 
 
@@ -44,21 +46,22 @@ def main() -> None:
         if name == "baselines":
             found = {target: of_target(target, given.seeds) for target in TARGETS}
             print(table_of_baselines(found))
-            keep(given, baselines=found)
+            keep(given, "cube", baselines=found)
         elif name == "rates":
             found = {weights: by_rate(weights, given.set) for weights in RATES}
             print(table_of_rates(found))
-            keep(given, rates=found)
+            keep(given, OF_WEIGHTS, rates=found)
         else:
             rows = {name: trained(ROWS[name], name, given)}
             print(table(rows), flush=True)
             if not given.set:  # after each row
-                keep(given, rows=rows)
+                own = ROWS[name].changes.get("model.weights", "own") == "own"
+                keep(given, "cube" if own else OF_WEIGHTS, rows=rows)
 
 
-def keep(given: Any, **parts: Any) -> None:
-    """Write parts of the result file; other rows and parts that it has keep their values."""
-    lab.write("cube", with_rows(lab.read("cube", given), parts, ROWS), given)
+def keep(given: Any, file: str, **parts: Any) -> None:
+    """Write parts of a result file; other rows and parts that it has keep their values."""
+    lab.write(file, with_rows(lab.read(file, given), parts, ROWS), given)
 
 
 def trained(row: Row, name: str, given: Any) -> dict[str, Any]:
@@ -172,7 +175,7 @@ def by_rate(weights: str, changes: list[str]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     rates = RATES[weights]
     for target in ("permutation", "dense"):
-        given = BY_TARGET[weights] | {"runs": len(rates), "seed": (UNSEEN,) * len(rates), "train.learning_rate": rates}
+        given = KINDS[weights] | {"runs": len(rates), "seed": (UNSEEN,) * len(rates), "train.learning_rate": rates}
         runs = train(load_config(f"{CONFIG}:{target}", given | typed(changes)), f"rates of {weights}, {target}")
         found[target] = {f"{rate:g}": r2 for rate, r2 in zip(rates, runs.metrics["r2"], strict=True)}
     terminal.progress()

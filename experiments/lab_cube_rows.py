@@ -7,7 +7,8 @@ from ternary_jax.lattice.cube.cell import WEIGHTS
 TARGETS = ("identity", "blur", "shift", "shift_wrapped", "mirror", "permutation", "dense", "gate", "parity")
 SIDE, DEPTH = 5, 4  # of the config
 RATES: dict[str, tuple[float, ...]] = dict.fromkeys(WEIGHTS, (0.004, 0.008, 0.016, 0.032))  # tried by `rates`
-BY_TARGET: dict[str, dict[str, Any]] = {weights: {"model.weights": weights} for weights in RATES}
+TUNED = {"own": 0.016, "shared": 0.032, "code": 0.032, "prototypes": 0.032, "rank": 0.016}  # the best of `rates`
+KINDS = {weights: {"model.weights": weights, "train.learning_rate": rate} for weights, rate in TUNED.items()}
 LARGE = {"lattice.width": 8, "lattice.height": 8, "lattice.depth": 6, "train.steps": 1000}
 BFLOAT16 = ("identity", "shift_wrapped", "permutation", "dense")
 ALL = {"model.schedule": "all"}
@@ -38,21 +39,24 @@ class Row(NamedTuple):
 
 
 ROWS = {
-    f"{target}_{weights}": Row(target, BY_TARGET[weights], "small" * (weights == "own"))
+    f"{target}_{weights}": Row(target, KINDS[weights], "small" * (weights == "own"))
     for target in TARGETS
     for weights in RATES
 }
 ROWS |= {
-    f"{target}_own_8": Row(target, BY_TARGET["own"] | LARGE, "large")
+    f"{target}_own_8": Row(target, KINDS["own"] | LARGE, "large")
     for target in ("permutation", "dense", "gate", "mirror", "parity")
+}
+ROWS |= {
+    f"permutation_{weights}_8": Row("permutation", KINDS[weights] | LARGE) for weights in KINDS if weights != "own"
 }
 ROWS |= {  # other permutations: of permutation_2, two values have seven cells to go
     f"permutation_{number}_own": Row("permutation", {"data.map": number}, "small") for number in (1, 2)
 }
 ROWS |= {  # a memory, a state machine, a bottleneck: all cells are updated
-    "recall_own": Row("recall", {}, "recall"),
-    "parity_in_time_own": Row("parity_in_time", {}, "stream"),
-    "erase_own": Row("erase", {}),
+    f"{target}_{weights}": Row(target, {"model.weights": weights}, bar * (weights == "own"))
+    for target, bar in (("recall", "recall"), ("parity_in_time", "stream"), ("erase", ""))
+    for weights in WEIGHTS
 }
 ROWS |= {  # other ways to train, and nulls
     **{f"{target}_own_gated": Row(target, {"model.cell": "gated"}) for target in TARGETS},
