@@ -22,7 +22,6 @@ def get_config() -> ConfigDict:
     config.train.batch_size = 64
     config.train.learning_rate = 1e-3  # that of the documents; that of smaller cubes is 16 times greater
     config.train.dtype = "bfloat16"  # of the products; states, sums and weights are float32
-    config.train.remat = True  # of each of the 48 updates, the states alone are kept for the backward pass: 20 MB
     config.evaluate.cheap_every = 100
     config.checkpoint.every = 1000  # a checkpoint has 1.1 GB
 

@@ -339,11 +339,11 @@ def of_probes(*names: str) -> Callable[[Mapping[str, Any]], list[Row]]:
 
 def cube_speed(found: Mapping[str, Any]) -> list[Row]:
     """The speed and memory of training steps, then the bars."""
-    lines: list[Row] = [["", "seconds", "GiB", "parameters", "GFLOP/s", "of plain products"]]
+    lines: list[Row] = [["", "seconds", "GiB", "parameters", "GFLOP/s", "plain products, seconds"]]
     for name, row in found["rows"].items():
-        rates = [row["flops"], max(row["products"].values())] if "flops" in row else []
         cells = [f"{row['seconds']:.3f}", f"{row['gib']:.2f}", f"{row['parameters']:,}"]
-        lines.append([name, *cells, *(f"{rate / 1e9:.0f}" for rate in rates), *[""] * (2 - len(rates))])
+        ours = [f"{row['flops'] / 1e9:.0f}", f"{row['plain_s']:.3f}"] if "flops" in row else ["", ""]
+        lines.append([name, *cells, *ours])
     for name, x in found["bars"].items():
         lines.append([f"{name}, wanted {found['wanted'][name]}", f"{x:.3f}", *[""] * 4])
     return lines
