@@ -102,7 +102,7 @@ def test_each_kind_of_noise_is_drawn_in_training_and_off_in_an_evaluation(schedu
 
 @pytest.mark.parametrize("schedule", ["all", "sweep"])
 def test_remat_gives_equal_gradients(schedule):
-    static = setting(model__schedule=schedule)
+    static = setting(model__schedule=schedule, train__remat=False)
     params, face = drawn(static), jnp.asarray(RNG.normal(size=(2, 2, 3)), "float32")
 
     def slope(static):
@@ -111,7 +111,7 @@ def test_remat_gives_equal_gradients(schedule):
     kept = static._replace(train=static.train._replace(remat=True))
     assert ["remat" in str(jax.make_jaxpr(slope(one))(params)) for one in (static, kept)] == [False, True]
     found, expected = (jax.jit(slope(one))(params) for one in (kept, static))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
 
 
 def blurred(residual, width, frame=4):
