@@ -239,33 +239,40 @@ def commits(found: Mapping[str, Any]) -> list[Row]:
     return lines
 
 
-def flows(found: Mapping[str, Any]) -> list[Row]:
-    """Rows of the energy-flow lattice."""
-    return lattice(found, "landing", "coverage")
-
-
 def cubes(found: Mapping[str, Any]) -> list[Row]:
-    """Rows of the cube and the baselines, then r2 of each learning rate that was tried."""
-    lines = lattice(found, "r2_held", "r2_wrapped", "r2_others")
+    """Median and worst seed of each row of the cube, beside what none exceeds; the baselines; and the rates tried."""
+    lines: list[Row] = [["row", "r2: median (worst)", "ceiling", "also", "steps", "CPU s of a seed", "parameters"]]
+    for name, row in found.get("rows", {}).items():
+        also = ", ".join(f"{key} {two(values)}" for key, values in row["metrics"].items() if key != "r2")
+        most, sizes = number(row.get("ceiling"), ".4f"), (f"{row['cpu_s']:.0f}", f"{row['parameters']:,}")
+        lines.append([f"`{name}`", two(row["metrics"]["r2"]), most, also, f"{row['steps']:,}", *sizes])
+    lines += of_baselines(found, len(lines[0]))
     for weights, targets in found.get("rates", {}).items():
         for target, scores in targets.items():
-            for rate, r2 in scores.items():
-                lines.append([f"{target}, {weights}, rate {rate}", f"{r2:.4f}", *[""] * (len(lines[0]) - 2)])
+            tried = ", ".join(f"{rate}: {r2:.4f}" for rate, r2 in scores.items())
+            lines.append([f"{target}, {weights}, by learning rate", "", "", tried, *[""] * 3])
     return lines
 
 
-def lattice(found: Mapping[str, Any], *metrics: str) -> list[Row]:
-    """Median and worst seed of each row of a lattice, with these further metrics, then the baselines of each target."""
+def flows(found: Mapping[str, Any]) -> list[Row]:
+    """Median and worst seed of each row of the flows, then the baselines of each target."""
+    metrics = ("landing", "coverage")
     lines: list[Row] = [["row", "r2: median (worst)", *metrics, "steps", "CPU s of a seed", "parameters"]]
     for name, row in found["rows"].items():
         cells = [two(row["metrics"].get(key)) for key in ("r2", *metrics)]
         lines.append([f"`{name}`", *cells, f"{row['steps']:,}", f"{row['cpu_s']:.0f}", f"{row['parameters']:,}"])
+    return lines + of_baselines(found, len(lines[0]))
+
+
+def of_baselines(found: Mapping[str, Any], width: int) -> list[Row]:
+    """Lines of `width` cells: r2 of each baseline of each target in the second one, its parameters in the last."""
+    lines: list[Row] = []
     for target, scores in found.get("baselines", {}).items():
         for name, score in scores.items():
             if not name.endswith("parameters"):
                 size = scores.get(f"{name}, parameters")
-                blank = [""] * (len(metrics) + 2)
-                lines.append([f"{target}: {name}", f"{score:.4f}", *blank, f"{size:,.0f}" if size else ""])
+                size = f"{size:,.0f}" if size else ""
+                lines.append([f"{target}: {name}", f"{score:.4f}", *[""] * (width - 3), size])
     return lines
 
 

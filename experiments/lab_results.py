@@ -17,6 +17,7 @@ from lab_result_rows import (
     accuracy,
     clusters,
     commits,
+    cube_speed,
     cubes,
     decoded,
     detector,
@@ -28,6 +29,7 @@ from lab_result_rows import (
     held_out,
     homeostasis,
     named,
+    of_probes,
     probes,
     recovery,
     seeds,
@@ -131,8 +133,38 @@ SECTIONS: dict[str, Section] = {
         "The emergent cube",
         "cube.py ROW",
         "r2 is of fresh faces; several seeds are trained in one program, on one matrix or permutation for all, and "
-        "CPU seconds are those of one of them. Weights are after the target; 5 x 5 x 4 cells, with _8 8 x 8 x 6.",
+        "CPU seconds are those of one of them. Weights are after the target; 5 x 5 x 4 cells, with _8 8 x 8 x 6. "
+        "No cube of that size and length exceeds the ceiling; r2_short is read before anything of a face can be there.",
         cubes,
+    ),
+    "cube_weights": Section(
+        "Shared weights and weights of each cell",
+        "cube.py ROW",
+        "As above, for cells that share weights; rows of weights of each cell (own) are above. Each kind has the best "
+        "of the learning rates at the end of the table, which are of another seed.",
+        cubes,
+    ),
+    "cube_probes": Section(
+        "Probes of the states of a cube",
+        "cube_probes.py attractor noise damage asynchronous",
+        "r2 after so many updates; T = 12. +n: n updates after the noise. updates: until 99 % of the former r2 are "
+        "back, 41 where they are not after 40, or there was none.",
+        of_probes("attractor", "noise", "damage", "asynchronous"),
+    ),
+    "cube_probes_cells": Section(
+        "Probes of the cells of a cube",
+        "cube_probes.py lesion layers swap rule speed larger",
+        "r2 of cubes without a share of their cells, without a layer, or with two cells that have each other's "
+        "weights; the share of the updates that one rule for all cells explains; how many cells away a slope of 1 % "
+        "is.",
+        of_probes("lesion", "layers", "swap", "rule", "speed", "larger"),
+    ),
+    "bench_cube": Section(
+        "The speed of the cube",
+        "bench_cube.py",
+        "Whole training steps, each row in a process of its own; a step of the original is one update of each cell, a "
+        "step of ours with all cells is eleven. Plain products are those of a step, each alone.",
+        cube_speed,
     ),
     "text_chatterbot": Section(
         "Flows between texts: the small corpus of the package",
