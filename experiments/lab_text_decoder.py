@@ -16,7 +16,7 @@ from ternary_jax.lattice.text import bridge, byte_texts, corpora, decoder, prepa
 from ternary_jax.tables import columns
 
 LONGEST = 96  # bytes of a text that are read and written
-RECIPE = decoder.Recipe(width=96, steps=1200)
+RECIPE = decoder.Recipe(width=96, steps=1200, rate=4e-3)  # of rates 2e-3 and 4e-3, by validation texts
 SENTENCES = Path(__file__).with_name("text_sentences.txt")  # of our own, as the texts of a corpus may not be ours
 
 
