@@ -135,6 +135,9 @@ def get_config(arg: str = "permutation") -> ConfigDict:
         config.model.schedule, config.losses.window = "all", "mean"
         config.model.updates = {"recall": 12, "parity_in_time": 27, "erase": 20}[arg]  # 27: eight bits
         config.pool.on, config.wall.on = arg == "recall", arg == "erase"
+    if arg == "recall":
+        config.train.steps, config.train.learning_rate = 2000, 8e-3  # r2_after_100 rises long after r2 has settled
+        config.data.shown, config.model.leak, config.pool.fresh = 3, 0.3, 0.15  # forgets more slowly than with 1 and .5
     if arg == "document":
         _document(config)
     return config.lock()
