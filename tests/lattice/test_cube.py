@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import lab
 import numpy as np
 import pytest
 from reference import cube as reference
@@ -112,6 +113,20 @@ def test_remat_gives_equal_gradients(schedule):
     assert ["remat" in str(jax.make_jaxpr(slope(one))(params)) for one in (static, kept)] == [False, True]
     found, expected = (jax.jit(slope(one))(params) for one in (kept, static))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
+
+
+def test_four_microbatches_are_one_batch():
+    """The mean gradient, as the first moment of two steps of Adam has it; without noise, dropout and clipping."""
+    short = {"train.steps": 2, "evaluate.cheap_every": 2, "checkpoint.every": 2, "train.batch_size": 8}
+    short |= {"train.schedule": "constant", "train.warmup_epochs": 0, "train.clip_norm": 0.0}
+    found = []
+    for parts in (1, 4):
+        chunk = lab.Chunk(load_config(CONFIG, SMALL | short | {"train.microbatches": parts}))
+        state = chunk.step(chunk.init(chunk.hypers), 0)
+        found.append({name: np.asarray(own.mu) for name, own in state.opt_state.items()})
+    for name, moments in found[0].items():
+        assert np.abs(moments).max() > 0.1, name
+        np.testing.assert_allclose(found[1][name], moments, atol=1e-6)
 
 
 def blurred(residual, width, frame=4):
