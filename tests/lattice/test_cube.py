@@ -115,6 +115,7 @@ def test_remat_gives_equal_gradients(schedule):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
 
 
+@pytest.mark.slow
 def test_four_microbatches_are_one_batch():
     """The mean gradient, as the first moment of two steps of Adam has it; without noise, dropout and clipping."""
     short = {"train.steps": 2, "evaluate.cheap_every": 2, "checkpoint.every": 2, "train.batch_size": 8}
