@@ -7,7 +7,7 @@ had: of the small cube, of eight of its runs at once, and of 15 x 15 x 11 cells 
 cells updated or by a sweep. Then it times the batched products of its step alone, forward and of both gradients, each
 by jax and by numpy, of which the faster counts.
 `original` is a loop over the cells of the original in PyTorch (experiments/lab_torch_cube.py, the `bench` extra;
-without torch the rest is measured); a pass of it is one update of each cell, a step of ours with all cells is eleven.
+without torch the rest is measured); a step of it is one update of each cell, one of `full, all` is eleven.
 
 Needs an idle machine. Writes results/bench_cube.json.
 """
@@ -88,14 +88,16 @@ def main() -> None:
     found: dict[str, Any] = {"quick": given.quick, "rounds": 1 if given.quick else given.rounds, "rows": {}}
     for name in QUICK if given.quick else [*ROWS, ORIGINAL]:
         terminal.say(f"{name}: a process of its own ...")
-        found["rows"] |= in_a_process(name, found["rounds"])
-        terminal.say(
-            ", ".join(f"{row['seconds']:.3f} s, {row['gib']:.2f} GiB" for row in [*found["rows"].values()][-1:])
-        )
+        one = in_a_process(name, found["rounds"])
+        found["rows"] |= one
+        terminal.say(", ".join(f"{row['seconds']:.3f} s, {row['gib']:.2f} GiB" for row in one.values()))
     print(table(found["rows"]), end="\n\n")
-    found["bars"] = measured(found["rows"])
-    print(lab.show_bars({name: bar for name, bar in BARS.items() if name in found["bars"]}, found["bars"]))
-    found["wanted"] = {name: f"{bar.sign} {bar.wanted:{bar.form}}" for name, bar in BARS.items()}
+    figures = measured(found["rows"])
+    bars = {name: bar for name, bar in BARS.items() if name in figures}
+    print(lab.show_bars(bars, figures))
+    found["bars"] = {
+        bar.text: [f"{figures[name]:{bar.form}}", f"{bar.sign} {bar.wanted:{bar.form}}"] for name, bar in bars.items()
+    }
     lab.write("bench_cube", found, given)
 
 
@@ -112,7 +114,7 @@ def in_a_process(name: str, rounds: int) -> dict[str, Any]:
 
 
 def of_row(name: str, rounds: int) -> dict[str, Any]:
-    """Seconds of a step, parameters, the rate of its products and of plain ones, and the memory of this process."""
+    """Seconds of a step and of its products alone, parameters, FLOP a second, and the memory of this process."""
     changes, length = ROWS[name]
     config = load_config(CONFIG, changes)
     step = lab.Scan(config, length)
@@ -132,8 +134,8 @@ def of_row(name: str, rounds: int) -> dict[str, Any]:
 def flop(config: Any) -> float:
     """FLOP of the products with weights in a step of one run: 2 for each forward, 4 backward; no recomputed ones."""
     cells, batch = size_of(config)
-    weights = sum(inputs * outputs for inputs, outputs in cell.widths(config.model).values())
-    return 6.0 * weights * cells * batch * times(config)
+    widths = cell.widths(config.model)
+    return sum(6.0 * np.prod(widths[name]) * cells * batch * number for name, number in times(config).items())
 
 
 def size_of(config: Any) -> tuple[int, int]:
@@ -142,26 +144,30 @@ def size_of(config: Any) -> tuple[int, int]:
     return lattice.width * lattice.height * lattice.depth, config.train.batch_size
 
 
-def times(config: Any) -> int:
-    """Updates of each cell in a step."""
-    return config.model.updates if config.model.schedule == "all" else config.model.repeats
+def times(config: Any) -> dict[str, int]:
+    """How often a step multiplies by each weight of a cell; in a sweep, gated ones show once more to the next layer."""
+    model = config.model
+    if model.schedule == "all":
+        return {"in": model.updates, "out": model.updates}
+    return {"in": model.repeats + (model.cell == "gated"), "out": model.repeats}
 
 
 def plain_products(config: Any, rounds: int) -> float:
     """Seconds of all products with weights of a step of one run, each alone: forward, and for both gradients.
 
-    Each is the best of the rounds, and the faster of jax and numpy. Products that remat makes again do not count.
+    Each is the best of the rounds, in float32, and the faster of jax and numpy. What remat makes again does not count.
     """
     cells, batch = size_of(config)
     rng, seconds = np.random.default_rng(0), 0.0
-    for inputs, outputs in cell.widths(config.model).values():
+    for name, (inputs, outputs) in cell.widths(config.model).items():
         x, w, g = (
             rng.normal(size=(cells, *shape)).astype(np.float32)
             for shape in ((batch, inputs), (inputs, outputs), (batch, outputs))
         )
         for a, b in ((x, w), (g, w.swapaxes(1, 2)), (x.swapaxes(1, 2), g)):
-            seconds += min(f() for _ in range(rounds) for f in timed(a, b))
-    return times(config) * seconds
+            ways = timed(a, b)
+            seconds += times(config)[name] * min(f() for _ in range(rounds) for f in ways)
+    return seconds
 
 
 def timed(a: np.ndarray, b: np.ndarray) -> list[Callable[[], float]]:

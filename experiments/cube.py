@@ -3,14 +3,15 @@
     python experiments/cube.py                  the names of all rows
     python experiments/cube.py ROW... [--seeds=5]
 
-A row TARGET_WEIGHTS trains all seeds in one program, on 5 x 5 x 4 cells, by a sweep; TARGET_WEIGHTS_8 on 8 x 8 x 6. It
-prints, over the seeds, the median and in brackets the worst of r2 on fresh faces, beside the ceiling, which no cube of
-that size and length can exceed, and the CPU seconds of a seed, without compiling: until the end, and until r2 was .95
-and .99. r2_short is read one update before anything of the face can be there. `rates` trains each kind of weights with
-several learning rates, on other seeds; each kind has the best of them in its rows. `baselines` prints what the mean,
-the input, linear maps of all pixels and of those near, a perceptron, a transformer and frozen cells make of every
-target, beside the ceiling. Writes results/cube.json, and for rates and shared weights results/cube_weights.json; rows
-that are not named keep their values. Nothing else may run beside it.
+A row TARGET_WEIGHTS trains all seeds in one program, on 5 x 5 x 4 cells, by a sweep unless all cells are updated (_all,
+recall, parity_in_time, erase); TARGET_WEIGHTS_8 on 8 x 8 x 6. It prints, over the seeds, the median and in brackets the
+worst of r2 on fresh faces, beside the ceiling, which no cube of that size and length can exceed, and the CPU seconds of
+a seed, without compiling: until the end, and until r2 was .95 and .99. r2_short is read one update before anything of
+the face can be there. `rates` trains each kind of weights with several learning rates, of another seed; in rows of a
+sweep each kind has the best of them. `baselines` prints what the mean, the input, linear maps of all pixels and of
+those near, a perceptron, a transformer and frozen cells make of every target, beside the ceiling. Writes
+results/cube.json, and for rates and shared weights results/cube_weights.json; rows that are not named keep their
+values. Nothing else may run beside it.
 """
 
 import statistics
@@ -42,6 +43,8 @@ UNSEEN = 1000  # first seed of `rates`, so that no seed of a row chose its rate
 def main() -> None:
     """Train and measure the named rows, print them and write the results."""
     given = asked(parser(__doc__, [*OTHERS, *ROWS]), [*OTHERS, *ROWS])
+    if given.set and "baselines" in given.rows:
+        raise SystemExit("--set changes a cube, and baselines are other models: leave one of them out")
     for name in given.rows:
         if name == "baselines":
             found = {target: of_target(target, given.seeds) for target in TARGETS}
@@ -50,7 +53,8 @@ def main() -> None:
         elif name == "rates":
             found = {weights: by_rate(weights, given.set) for weights in RATES}
             print(table_of_rates(found))
-            keep(given, OF_WEIGHTS, rates=found)
+            if not given.set:
+                keep(given, OF_WEIGHTS, rates=found)
         else:
             rows = {name: trained(ROWS[name], name, given)}
             print(table(rows), flush=True)
@@ -71,7 +75,7 @@ def trained(row: Row, name: str, given: Any) -> dict[str, Any]:
     found = {key: values for key, values in runs.metrics.items() if key != "state_rms"}
     if row.target == "shift_wrapped":
         found |= apart(config, runs.params)
-    if config.model.schedule == "all" and config.data.drive == "held":
+    if config.model.schedule == "all" and config.data.drive == "held" and config.lattice.depth > 2:
         found |= {"r2_short": one_update_short(config, runs.params)}
     return ceiling(config) | {
         "metrics": found,
@@ -84,9 +88,10 @@ def trained(row: Row, name: str, given: Any) -> dict[str, Any]:
 
 
 def ceiling(config: Any) -> dict[str, float]:
-    """{"ceiling": the r2 that no cube of this size and length exceeds}; {} where the target is no linear map."""
+    """{"ceiling": the r2 that no cube of this size exceeds at T, or after a sweep}; {} where the map is not linear."""
     static = split(config)[0]
-    if static.data.target in targets.PRODUCTS or static.data.drive != "held" or static.wall.on:
+    data = static.data
+    if data.target in targets.PRODUCTS or data.drive != "held" or data.shuffled or static.wall.on:
         return {}
     (width, height, depth), model = cube.size(static), static.model
     faces = jnp.eye(width * height).reshape(-1, height, width)
@@ -99,7 +104,7 @@ def apart(config: Any, params: Any) -> dict[str, list[float]]:
     """r2 of the columns that come from the other side of the face, and of the others."""
     static, made = split(config)[0], lab.assemble(config)[0]
     inputs = jnp.asarray(made.data["evaluated"])
-    wanted = jnp.roll(inputs, config.data.shift, 2)
+    wanted = lab_faces.wanted(static, inputs)
 
     def of_run(params):
         read = task.outputs(static, params, inputs, static.model.updates)[0][-1]
@@ -111,11 +116,12 @@ def apart(config: Any, params: Any) -> dict[str, list[float]]:
 
 
 def one_update_short(config: Any, params: Any) -> list[float]:
-    """r2 after depth - 1 updates, before anything of the face can be read: above 0, the cube would leak."""
+    """r2 one update before anything of the face can be read: above 0, the cube would leak."""
     static, made = split(config)[0], lab.assemble(config)[0]
     given = jnp.asarray(made.data["evaluated"])
     wanted = lab_faces.wanted(static, given, config.data.map)
-    r2 = jax.jit(jax.vmap(lambda p: probes.r2_by_update(p, given, wanted, static, static.lattice.depth - 1)[0]))(params)
+    updates = cube.least_updates(static.model, static.lattice.depth) - 1
+    r2 = jax.jit(jax.vmap(lambda p: probes.r2_by_update(p, given, wanted, static, updates)[0]))(params)
     return rounded(r2[:, -1])
 
 

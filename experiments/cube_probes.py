@@ -8,13 +8,14 @@ lost its states, by its size and place, and the updates until it is back. `lesio
 beside straight columns. `layers`: r2 without a layer. `swap`: r2 where two cells have each other's weights. `rule`: the
 share of the updates that one rule for all cells explains. `speed`: how far a slope of 1 % is after t updates, and the
 greatest slope outside of the light cone. `asynchronous`: r2 where each cell is updated in half of the updates.
-`larger`: r2 of shared rules in larger cubes. `picture` draws the curves that are in the result file.
+`larger`: r2 of shared rules in larger cubes. `picture` draws the curves.
 
 The cubes of 5 x 5 x 4 cells learn a mirror, and to recall a face: asked for one moment (`end`), for a window, and with
-a pool of states, also with damage. A row of an untrained cube is beside each. A probe trains all seeds of a cube in one
-program, and prints the median over the seeds and in brackets the worst, on fresh faces. Writes these to
-results/cube_probes.json, and those of cells and layers to results/cube_probes_cells.json; probes that are not named
-keep their values. All seeds and curves go to results/raw/, and `picture` needs them. Nothing else may run beside it.
+a pool of states, also with damage. A row of an untrained cube is beside each, or beside one row of each cube. A probe
+trains all seeds of a cube in one program, and prints the median over the seeds and in brackets the worst, on fresh
+faces. Writes these to results/cube_probes.json, and those of cells and layers to results/cube_probes_cells.json; probes
+that are not named keep their values. All seeds and curves go to results/raw/, and `picture` needs them. Nothing else
+may run beside it.
 """
 
 import functools
@@ -106,6 +107,7 @@ class Cube(NamedTuple):
 
 
 Make = Callable[[str], Cube]
+Measure = Callable[[Cube, Any], Rows]
 
 
 @functools.cache
@@ -123,18 +125,17 @@ def over(f: Callable[[Any], Any], params: Any) -> Any:
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(f))(params))
 
 
-def each(make: Make, names: Iterable[str], measure: Callable[[Cube, Any], Rows], null: str = "") -> Rows:
+def each(make: Make, names: Iterable[str], measure: Measure, null: Measure | None = None) -> Rows:
     """The rows of these cubes, trained and not.
 
     measure: a cube, parameters of its runs -> rows by the end of their names
-    null: the end of the name of the one row that untrained cubes have; "": all
+    null: the same for untrained cubes, with fewer rows; None: all
     """
     rows = {}
     for name in names:
         of = make(name)
         rows |= {f"{name}{end}": row for end, row in measure(of, of.params).items()}
-        untrained = measure(of, of.untrained)
-        rows |= {f"{name}, untrained{end}": row for end, row in untrained.items() if null in ("", end)}
+        rows |= {f"{name}, untrained{end}": row for end, row in (null or measure)(of, of.untrained).items()}
     return rows
 
 
@@ -160,16 +161,19 @@ def attractor(make: Make) -> Rows:
 
 def noise(make: Make) -> Rows:
     """r2 of the updates after noise on all states at 2 T."""
+    shares = (0.0, *probes.NOISES)
 
-    def measure(of, params):
+    def measure(of, params, shown=shares):
         key = jax.random.key(0)
         r2 = over(lambda p: probes.after_noise(p, of.given, of.wanted, of.static, key, AFTER), params)
         rows = {}
-        for k, a in enumerate((0.0, *probes.NOISES)):
-            rows[f", {a:.0%}"] = {f"+{n}": rounded(r2[:, k, n]) for n in (0, 10, AFTER)} | {"curve": curve(r2[:, k])}
+        for share in shown:
+            of_share = r2[:, shares.index(share)]
+            figures = {f"+{n}": rounded(of_share[:, n]) for n in (0, 10, AFTER)}
+            rows[f", {share:.0%}"] = figures | {"curve": curve(of_share)}
         return rows
 
-    return each(make, HELD, measure, ", 100%")
+    return each(make, HELD, measure, functools.partial(measure, shown=(1.0,)))
 
 
 def damage(make: Make) -> Rows:
@@ -177,9 +181,10 @@ def damage(make: Make) -> Rows:
 
     `updates`: until 99 % of the former r2 are back; AFTER + 1 where they are not after AFTER, or there was none.
     """
-    blocks = [(2, place, False) for place in PLACES] + [(2, "middle", True), (3, "middle", False), (4, "front", False)]
+    middle = (2, "middle", False)
+    blocks = (middle, (2, "front", False), (2, "back", False), (2, "middle", True), (3, "middle", False))
 
-    def measure(of, params):
+    def measure(of, params, blocks=(*blocks, (4, "front", False))):
         rows = {}
         for side, place, random in blocks:
             corner = jnp.array([side < 4, side < 4, PLACES[place]], int)
@@ -197,7 +202,7 @@ def damage(make: Make) -> Rows:
             }
         return rows
 
-    return each(make, ("window", *HELD), measure, ", 2^3 middle")
+    return each(make, ("window", *HELD), measure, functools.partial(measure, blocks=(middle,)))
 
 
 def asynchronous(make: Make) -> Rows:
@@ -284,7 +289,8 @@ def speed(make: Make) -> Rows:
             return probes.front(found, of.static), jnp.max(jnp.where(cone, 0, found))
 
         front, outside = over(of_run, params)
-        return {"": {f"t = {n}": rounded(front[:, n - 1]) for n in (2, 4, 6, 8, t)} | {"outside": rounded(outside)}}
+        fronts = {f"t = {n}": rounded(front[:, n - 1]) for n in (2, 4, 6, 8, t)}
+        return {"": fronts | {"outside": [float(x) for x in outside]}}  # all digits, as it has to be 0
 
     return each(make, MIRROR, measure)
 
@@ -345,7 +351,7 @@ def summary(rows: Rows) -> Rows:
     """[median, worst] of each figure, without the curves, as all of it would be too much for a file on record."""
     return {
         name: {
-            key: [round(statistics.median(figures), 4), round(worst(key)(figures), 4)]
+            key: [float(f"{x:.4g}") for x in (statistics.median(figures), worst(key)(figures))]
             for key, figures in row.items()
             if key != "curve"
         }

@@ -5,9 +5,15 @@ from typing import Any, NamedTuple
 from ternary_jax.lattice.cube.cell import WEIGHTS
 
 TARGETS = ("identity", "blur", "shift", "shift_wrapped", "mirror", "permutation", "dense", "gate", "parity")
-SIDE, DEPTH = 5, 4  # of the config
+SIDE = 5  # of the config
 RATES: dict[str, tuple[float, ...]] = dict.fromkeys(WEIGHTS, (0.004, 0.008, 0.016, 0.032))  # tried by `rates`
-TUNED = {"own": 0.016, "shared": 0.032, "code": 0.032, "prototypes": 0.032, "rank": 0.016}  # the best of `rates`
+TUNED = {
+    "own": 0.016,
+    "shared": 0.032,
+    "code": 0.032,
+    "prototypes": 0.032,
+    "rank": 0.016,
+}  # the best of `rates`, of three at its edge
 KINDS = {weights: {"model.weights": weights, "train.learning_rate": rate} for weights, rate in TUNED.items()}
 LARGE = {"lattice.width": 8, "lattice.height": 8, "lattice.depth": 6, "train.steps": 1000}
 BFLOAT16 = ("identity", "shift_wrapped", "permutation", "dense")

@@ -37,14 +37,14 @@ class Probes(NamedTuple):
     """An experiment of probes.
 
     measure: name, seeds, changes as KEY=VALUE -> rows by name; table: rows -> text; picture: probes by name -> a figure
-    files: name -> the result file that keeps its rows; summary: rows -> what is kept there
+    files: name -> the result file that keeps its rows; summary: rows -> what is kept there; None: all
     """
 
     measure: Callable[[str, int, tuple[str, ...]], dict[str, dict[str, Any]]]
     table: Callable[[Any], str]
     picture: Callable[[Any], Any]
     files: Mapping[str, str]
-    summary: Callable[[Any], Any] = lambda rows: rows
+    summary: Callable[[Any], Any] | None = None
 
 
 def parser(doc: str | None, names: Sequence[str], kind: str = "ROW") -> argparse.ArgumentParser:
@@ -65,25 +65,37 @@ def asked(made: argparse.ArgumentParser, names: Sequence[str]) -> argparse.Names
 
 
 def run_probes(doc: str | None, file: str, probes: Probes) -> None:
-    """Measure the named probes, print them, and keep each in its result file; `picture` draws what was kept.
+    """Measure the named probes, print them, and keep each in its result file; `picture` draws what was measured.
 
-    file: the name of the picture, and in results/raw/ that of all rows with their curves
+    file: the name of the picture, and of the rows in results/raw/, which are kept where a summary leaves some out
     """
     names = [*probes.files]
     given = asked(parser(doc, [*names, "picture"], "PROBE"), [*names, "picture"])
-    found = {key: rows for kept in dict.fromkeys(probes.files.values()) for key, rows in lab.read(kept, given).items()}
-    found |= lab.read(f"raw/{file}", given)
     for name in given.rows:
         if name == "picture":
-            terminal.say(f"wrote {lab.save(probes.picture(found), file, given)}")
+            terminal.say(f"wrote {lab.save(probes.picture(measured(file, probes, given)), file, given)}")
             continue
-        found[name] = probes.measure(name, given.seeds, tuple(given.set))
-        print(probes.table(found[name]), flush=True)
+        found = probes.measure(name, given.seeds, tuple(given.set))
+        print(probes.table(found), flush=True)
         if not given.set:  # after each probe, as a probe takes minutes
-            lab.write(f"raw/{file}", found, given)
-            kept = lab.read(probes.files[name], given) | {name: probes.summary(found[name])}
-            ordered = {key: kept[key] for key in names if key in kept}
-            lab.write(probes.files[name], ordered, given)
+            if probes.summary:
+                keep_probe(f"raw/{file}", name, found, names, given)
+            keep_probe(probes.files[name], name, probes.summary(found) if probes.summary else found, names, given)
+
+
+def measured(file: str, probes: Probes, given: argparse.Namespace) -> dict[str, Any]:
+    """The rows of all probes that were measured here, or are on file; the process ends where there are none."""
+    kept = [f"raw/{file}"] if probes.summary else [*dict.fromkeys(probes.files.values())]
+    found = {key: rows for one in kept for key, rows in lab.read(one, given).items() if key in probes.files}
+    if not found:
+        raise SystemExit(f"{lab.folder(given) / kept[0]}.json has no rows to draw: name the probes before `picture`")
+    return found
+
+
+def keep_probe(file: str, name: str, rows: Any, order: Sequence[str], given: argparse.Namespace) -> None:
+    """Write the rows of a probe to a result file, whose other probes stay."""
+    kept = lab.read(file, given) | {name: rows}
+    lab.write(file, {key: kept[key] for key in order if key in kept}, given)
 
 
 def train(config: Any, name: str, params: Any = None, watched: str = "r2") -> Seeds:

@@ -335,7 +335,7 @@ def of_probes(*names: str) -> Callable[[Mapping[str, Any]], list[Row]]:
 
     def lines(found: Mapping[str, Any]) -> list[Row]:
         made: list[Row] = [["probe", "row", "median (worst) of each figure"]]
-        for name in names:
+        for name in (name for name in names if name in found):
             for row, figures in found[name].items():
                 cells = (f"{key} {middle:.4g} ({worst:.4g})" for key, (middle, worst) in figures.items())
                 made.append([name, row, ", ".join(cells)])
@@ -351,8 +351,7 @@ def cube_speed(found: Mapping[str, Any]) -> list[Row]:
         cells = [f"{row['seconds']:.3f}", f"{row['gib']:.2f}", f"{row['parameters']:,}"]
         ours = [f"{row['flops'] / 1e9:.0f}", f"{row['plain_s']:.3f}"] if "flops" in row else ["", ""]
         lines.append([name, *cells, *ours])
-    for name, x in found["bars"].items():
-        lines.append([f"{name}, wanted {found['wanted'][name]}", f"{x:.3f}", *[""] * 4])
+    lines += [[f"{text}: {x}, wanted {wanted}", *[""] * 5] for text, (x, wanted) in found["bars"].items()]
     return lines
 
 

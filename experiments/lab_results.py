@@ -29,7 +29,6 @@ from lab_result_rows import (
     held_out,
     homeostasis,
     named,
-    of_probes,
     probes,
     recovery,
     seeds,
@@ -138,32 +137,17 @@ SECTIONS: dict[str, Section] = {
         cubes,
     ),
     "cube_weights": Section(
-        "Shared weights and weights of each cell",
+        "Cells that share weights",
         "cube.py ROW",
         "As above, for cells that share weights; rows of weights of each cell (own) are above. Each kind has the best "
         "of the learning rates at the end of the table, which are of another seed.",
         cubes,
     ),
-    "cube_probes": Section(
-        "Probes of the states of a cube",
-        "cube_probes.py attractor noise damage asynchronous",
-        "r2 after so many updates; T = 12. +n: n updates after the noise. updates: until 99 % of the former r2 are "
-        "back, 41 where they are not after 40, or there was none.",
-        of_probes("attractor", "noise", "damage", "asynchronous"),
-    ),
-    "cube_probes_cells": Section(
-        "Probes of the cells of a cube",
-        "cube_probes.py lesion layers swap rule speed larger",
-        "r2 of cubes without a share of their cells, without a layer, or with two cells that have each other's "
-        "weights; the share of the updates that one rule for all cells explains; how many cells away a slope of 1 % "
-        "is.",
-        of_probes("lesion", "layers", "swap", "rule", "speed", "larger"),
-    ),
     "bench_cube": Section(
         "The speed of the cube",
         "bench_cube.py",
         "Whole training steps, each row in a process of its own; a step of the original is one update of each cell, a "
-        "step of ours with all cells is eleven. Plain products are those of a step, each alone.",
+        "step of full, all is eleven. Plain products are those of a step, each alone.",
         cube_speed,
     ),
     "text_chatterbot": Section(
@@ -184,12 +168,18 @@ SECTIONS: dict[str, Section] = {
         f"BoolQ, 1,000 pairs to test; chance of recall is 1 and 10 of 1,000, of all 1 of 8,002. {BESIDE}",
         texts,
     ),
-    "text_wiki_decoder": Section(
+    "text_wiki_20": Section(
+        "Flows between texts: the next sentence of Wikipedia, on 20 x 20",
+        "text_lattices.py --pairs=wiki_20.npz level ROW...",
+        f"The same pairs on a face of 400 cells, which holds all 384 numbers of a vector. {BESIDE}",
+        texts,
+    ),
+    "text_wiki_all_decoder": Section(
         "Texts from surfaces, byte by byte",
-        "text_lattices.py --pairs=wiki.npz decoder",
-        "By a decoder whose surface was four positions before the text, trained on the first 96 bytes of second "
-        "sentences of Wikipedia; bits of 1,000 others, less is better. Below, sentences of our own and what the "
-        "decoder of the first seed writes from their surfaces.",
+        "text_lattices.py --pairs=wiki_all.npz decoder",
+        "Trained on the first 96 bytes of both sides of the training pairs of the whole corpus, 15,159 texts; bits of "
+        "1,000 second sentences of other articles, less is better. no surface is a decoder that never saw one. Below, "
+        "sentences of our own and what the decoder of the first seed writes from their surfaces.",
         decoded,
     ),
     "energy_flow_probes": Section(

@@ -143,7 +143,7 @@ def _name(given: argparse.Namespace) -> str:
     if not given.corpus:
         return given.pairs.stem
     own = given.limit is not None and given.limit != LIMITS[given.corpus]
-    return f"{given.corpus}_{given.limit or 'all'}" if own else given.corpus
+    return given.corpus + (f"_first_{given.limit}" if given.limit else "_all") * own
 
 
 def _flags(given: argparse.Namespace) -> dict[str, Any]:
