@@ -20,7 +20,7 @@ may run beside it.
 
 import functools
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -38,28 +38,25 @@ from ternary_jax.tables import columns
 
 CONFIG = lab.CONFIGS / "cube.py"
 BASE: dict[str, Any] = {
-    "data.target": "mirror",
     "model.schedule": "all",
-    "train.batch_size": 32,
     "train.steps": 300,
-    "train.learning_rate": 2e-3,
     "data.evaluated": 128,  # 1,000 updates of more faces would take longer than a training
     "evaluate.cheap_every": 100,
     "checkpoint.every": 300,
 }
+LONGER = {"train.steps": 1200, "checkpoint.every": 600}  # what recall needs; the variant itself has 2,000
 WINDOW = {"losses.window": "mean"}
 POOL = WINDOW | {"pool.on": True}
 DAMAGE = POOL | {"pool.damage": 0.5}
-RECALL = {"data.target": "identity", "data.drive": "pulse", "losses.blur.width": 0.0}
-SHARED = {"data.target": "identity", "model.weights": "shared", "model.readout": "shared", "losses.blur.width": 0.0}
-CUBES: dict[str, dict[str, Any]] = {
-    "end": {},
-    "window": WINDOW,
-    "pool": POOL,
-    "pool, damage": DAMAGE,
-    "recall": RECALL | POOL,
-    "recall, damage": RECALL | DAMAGE,
-    "shared": SHARED | POOL,
+SHARED = {"model.weights": "shared", "model.readout": "shared"}  # a rule for cubes of any size
+CUBES: dict[str, tuple[str, dict[str, Any]]] = {  # variant of the config, changes to it
+    "end": ("mirror", {}),
+    "window": ("mirror", WINDOW),
+    "pool": ("mirror", POOL),
+    "pool, damage": ("mirror", DAMAGE),
+    "recall": ("recall", LONGER),
+    "recall, damage": ("recall", LONGER | DAMAGE),
+    "shared": ("identity", SHARED | POOL),
 }
 MIRROR = ("end", "window", "pool", "pool, damage")
 HELD = ("pool", "pool, damage", "recall", "recall, damage")
@@ -110,10 +107,16 @@ Make = Callable[[str], Cube]
 Measure = Callable[[Cube, Any], Rows]
 
 
+def configured(name: str, more: Mapping[str, Any]) -> Any:
+    """The config of one of CUBES, with further changes."""
+    variant, changes = CUBES[name]
+    return load_config(f"{CONFIG}:{variant}", BASE | changes | dict(more))
+
+
 @functools.cache
 def cube(name: str, seeds: int, changes: tuple[str, ...]) -> Cube:
     """Trained once for all probes of a call."""
-    config = load_config(CONFIG, {"runs": seeds} | BASE | CUBES[name] | typed(changes))
+    config = configured(name, {"runs": seeds} | typed(changes))
     task, static, hypers = lab.assemble(config)
     untrained = jax.vmap(lambda h: task.init(lab.prng_keys(h)[0], h))(jax.device_put(hypers))
     given = jnp.asarray(task.data["evaluated"])

@@ -104,7 +104,7 @@ def test_a_verdict_names_each_bar_that_is_missed():
 
 
 def test_a_probe_has_figures_at_multiples_of_t_with_and_without_training(monkeypatch):
-    config = load_config(cube_probes.CONFIG, cube_probes.BASE | {"runs": 2})
+    config = cube_probes.configured("end", {"runs": 2})
     curves = np.stack([np.arange(1, cube_probes.LONG + 1), 2 * np.arange(1, cube_probes.LONG + 1)])
     monkeypatch.setattr(cube_probes, "over", lambda f, params: params * curves)
     found = cube_probes.attractor(lambda name: cube_probes.Cube(split(config)[0], 1.0, 0.5, None, None))
@@ -194,8 +194,11 @@ def test_the_pages_have_every_row_ceiling_baseline_rate_probe_and_bar():
 
 
 def test_every_probed_cube_is_a_config_and_its_picture_shows_what_was_measured():
-    for name, changes in cube_probes.CUBES.items():
-        assert load_config(cube_probes.CONFIG, cube_probes.BASE | changes).model.schedule == "all", name
+    for name in cube_probes.CUBES:
+        config = cube_probes.configured(name, {})
+        assert config.model.schedule == "all"
+        assert (config.data.drive == "pulse") == name.startswith("recall")
+        assert config.pool.damage == 0.5 * ("damage" in name)
     rows = {"end": {"curve": [0.1, 0.2, 0.3]}, "end, untrained": {"curve": [0.0] * 3}}
     lesion = {"end": {share: [0.5] for share in map(str, cube_probes.probes.SHARES)}}
     figure = cube_probes.picture({"attractor": rows, "lesion": lesion})

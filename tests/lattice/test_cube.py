@@ -67,15 +67,6 @@ def test_a_value_moves_by_one_cell_in_an_update_and_no_farther(cell, carry):
         np.testing.assert_array_equal(reached, np.abs(x - pixel) + z + carry <= updates)
 
 
-def test_a_large_cube_has_its_closed_number_of_parameters():
-    size = {"lattice.width": 15, "lattice.height": 15, "lattice.depth": 11, "model.channels": 32, "model.hidden": 240}
-    static = split(load_config(CONFIG, size | {"model.cell": "gated"}))[0]
-    shapes = jax.eval_shape(lambda: cube.init(jax.random.key(0), static))
-    counts = {group: sum(leaf.size for leaf in jax.tree.leaves(tree)) for group, tree in shapes.items()}
-    assert counts["cells"] + counts["start"] == 2475 * (240 * (3 * 32 + 9) + 2 * 32) == 62_528_400
-    assert counts["drive"] + counts["readout"] == 2 * 32 + 225 * 33
-
-
 def test_samples_are_independent():
     static = setting(model__schedule="all", model__private=1)
     params, faces = drawn(static), jnp.asarray(RNG.normal(size=(4, 2, 3)), "float32")

@@ -29,7 +29,7 @@ def test_the_parameters_are_those_that_the_documents_promise(file, of_a_cell, of
     static = split(load_config(file))[0]
     shapes = jax.eval_shape(lambda: cube.init(jax.random.key(0), static))
     counts = {group: sum(leaf.size for leaf in jax.tree.leaves(tree)) for group, tree in shapes.items()}
-    assert counts["cells"] + counts["start"] == CELLS * of_a_cell
+    assert counts["cells"] + counts["start"] == CELLS * of_a_cell  # 62,528,400 of cube_full
     assert (counts["drive"], counts["readout"]) == (2 * 32, of_readout)
     assert of_a_cell == pytest.approx(25_000, rel=0.02)
     assert sum(counts.values()) == pytest.approx(61e6, rel=0.03)

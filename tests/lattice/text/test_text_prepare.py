@@ -171,6 +171,8 @@ def test_a_corpus_has_a_limit_and_a_teacher_of_its_own(folder, tmp_path, calls, 
     command.main(["prepare", "--corpus=wiki", *rest, "--limit=0"])
     found = prepared.read(tmp_path / "a.npz")
     assert (len(found.right), found.about["name"]) == (N - 1, "wiki_all")
+    command.main(["prepare", "--corpus=wiki", *rest, "--limit=21"])
+    assert prepared.read(tmp_path / "a.npz").about["name"] == "wiki_first_21"  # wiki_20 has a face of 20 x 20
 
 
 @pytest.mark.parametrize(
