@@ -12,7 +12,7 @@ from reference import cube as reference
 from small_cube import CONFIG, SMALL, drawn, setting
 
 from ternary_jax import workdir
-from ternary_jax.config import load_config, split
+from ternary_jax.config import load_config
 from ternary_jax.engine import assembly, host
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
