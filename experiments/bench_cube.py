@@ -145,7 +145,7 @@ def size_of(config: Any) -> tuple[int, int]:
 
 
 def times(config: Any) -> dict[str, int]:
-    """How often a step multiplies by each weight of a cell; in a sweep, gated ones show once more to the next layer."""
+    """How often a step uses the weights of each product; a gated cell multiplies again to show the next layer of a sweep."""
     model = config.model
     if model.schedule == "all":
         return {"in": model.updates, "out": model.updates}

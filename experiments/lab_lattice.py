@@ -67,7 +67,7 @@ def asked(made: argparse.ArgumentParser, names: Sequence[str]) -> argparse.Names
 def run_probes(doc: str | None, file: str, probes: Probes) -> None:
     """Measure the named probes, print them, and keep each in its result file; `picture` draws what was measured.
 
-    file: the name of the picture, and of the rows in results/raw/, which are kept where a summary leaves some out
+    file: the name of the picture; where a summary leaves rows out, all of them go to results/raw/FILE.json
     """
     names = [*probes.files]
     given = asked(parser(doc, [*names, "picture"], "PROBE"), [*names, "picture"])
@@ -84,7 +84,7 @@ def run_probes(doc: str | None, file: str, probes: Probes) -> None:
 
 
 def measured(file: str, probes: Probes, given: argparse.Namespace) -> dict[str, Any]:
-    """The rows of all probes that were measured here, or are on file; the process ends where there are none."""
+    """All rows that there are to draw. Where there are none, it says so and ends the process."""
     kept = [f"raw/{file}"] if probes.summary else [*dict.fromkeys(probes.files.values())]
     found = {key: rows for one in kept for key, rows in lab.read(one, given).items() if key in probes.files}
     if not found:

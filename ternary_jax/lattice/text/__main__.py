@@ -139,7 +139,7 @@ def training(file: Path, face: tuple[int, int], corpus: str | None) -> str:
 
 
 def _name(given: argparse.Namespace) -> str:
-    """The name of the pairs; that of a corpus tells a limit of one's own, so that the results of both are kept."""
+    """The stem of the file, or the corpus. A limit that is not the default is added, as its results are others."""
     if not given.corpus:
         return given.pairs.stem
     own = given.limit is not None and given.limit != LIMITS[given.corpus]
