@@ -145,7 +145,7 @@ def size_of(config: Any) -> tuple[int, int]:
 
 
 def times(config: Any) -> dict[str, int]:
-    """How often a step uses the weights of each product; a gated cell multiplies again to show the next layer of a sweep."""
+    """How often a step makes each product; in a sweep, a gated cell makes one more to show the next layer."""
     model = config.model
     if model.schedule == "all":
         return {"in": model.updates, "out": model.updates}
