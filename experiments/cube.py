@@ -30,7 +30,7 @@ from ternary_jax import terminal
 from ternary_jax.config import load_config, split
 from ternary_jax.config.keys import typed
 from ternary_jax.lattice import baselines, metrics, targets
-from ternary_jax.lattice.cube import cube, probes, task
+from ternary_jax.lattice.cube import cube, drives, probes, task
 from ternary_jax.tables import columns
 
 CONFIG = lab.CONFIGS / "cube.py"
@@ -75,7 +75,7 @@ def trained(row: Row, name: str, given: Any) -> dict[str, Any]:
     found = {key: values for key, values in runs.metrics.items() if key != "state_rms"}
     if row.target == "shift_wrapped":
         found |= apart(config, runs.params)
-    if config.model.schedule == "all" and config.data.drive == "held" and config.lattice.depth > 2:
+    if config.model.schedule == "all" and config.data.drive == "held":
         found |= {"r2_short": one_update_short(config, runs.params)}
     return ceiling(config) | {
         "metrics": found,
@@ -102,12 +102,10 @@ def ceiling(config: Any) -> dict[str, float]:
 
 def apart(config: Any, params: Any) -> dict[str, list[float]]:
     """r2 of the columns that come from the other side of the face, and of the others."""
-    static, made = split(config)[0], lab.assemble(config)[0]
-    inputs = jnp.asarray(made.data["evaluated"])
-    wanted = lab_faces.wanted(static, inputs)
+    static, given, wanted = evaluated(config)
 
     def of_run(params):
-        read = task.outputs(static, params, inputs, static.model.updates)[0][-1]
+        read = task.outputs(static, params, given, static.model.updates)[0][-1]
         parts = slice(None, config.data.shift), slice(config.data.shift, None)
         return [metrics.r2(read[..., part], wanted[..., part]) for part in parts]
 
@@ -117,12 +115,17 @@ def apart(config: Any, params: Any) -> dict[str, list[float]]:
 
 def one_update_short(config: Any, params: Any) -> list[float]:
     """r2 one update before anything of the face can be read: above 0, the cube would leak."""
-    static, made = split(config)[0], lab.assemble(config)[0]
-    given = jnp.asarray(made.data["evaluated"])
-    wanted = lab_faces.wanted(static, given, config.data.map)
-    updates = cube.least_updates(static.model, static.lattice.depth) - 1
+    static, given, wanted = evaluated(config)
+    updates = cube.least_updates(static.model, static.lattice.depth) - 1  # 2 or more in all rows
     r2 = jax.jit(jax.vmap(lambda p: probes.r2_by_update(p, given, wanted, static, updates)[0]))(params)
     return rounded(r2[:, -1])
+
+
+def evaluated(config: Any) -> tuple[Any, Any, Any]:
+    """(static values, the faces of all evaluations, what should be shown of them)."""
+    static = split(config)[0]
+    given = jnp.asarray(drives.evaluated(static))
+    return static, given, lab_faces.wanted(static, given, config.data.map)
 
 
 def table(rows: Mapping[str, Any]) -> str:
