@@ -215,6 +215,13 @@ def test_the_floating_point_operations_of_a_step_are_those_of_its_products():
     assert bench_cube.size_of(config) == (2475, 8)
 
 
+@pytest.mark.parametrize("row", ["small", "full, sweep", "full, all, gated"])
+def test_the_plain_products_of_a_step_are_those_whose_flop_are_counted(monkeypatch, row):
+    monkeypatch.setattr(bench_cube, "timed", lambda a, b: [lambda: 2.0 * a.size * b.shape[-1]])  # a second for a FLOP
+    config = load_config(lab.CONFIGS / "cube.py", bench_cube.ROWS[row][0] | {"lattice.depth": 2})
+    assert bench_cube.plain_products(config, 1) == bench_cube.flop(config)
+
+
 def test_the_bars_of_the_benchmark_are_figures_of_its_rows():
     names = (*bench_cube.ROWS, bench_cube.ORIGINAL)
     rows = {name: {"seconds": 2.0 + k, "gib": 1.5, "parameters": 7} for k, name in enumerate(names)}
