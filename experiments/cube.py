@@ -9,7 +9,8 @@ worst of r2 on fresh faces, beside the ceiling, which no cube of that size and l
 a seed, without compiling: until the end, and until r2 was .95 and .99. r2_short is read one update before anything of
 the face can be there. `rates` trains each kind of weights with several learning rates, of another seed; in rows of a
 sweep each kind has the best of them. `baselines` prints what the mean, the input, linear maps of all pixels and of
-those near, a perceptron, a transformer and frozen cells make of every target, beside the ceiling. Writes
+those near, a perceptron of as many parameters, a transformer of one layer and frozen cells make of every target, beside
+the ceiling; `each cell affine` is a cube without an update, which drives and reads a pixel at one cell. Writes
 results/cube.json, and for rates and shared weights results/cube_weights.json; rows that are not named keep their
 values. Nothing else may run beside it.
 """
@@ -29,7 +30,7 @@ from lab_lattice import asked, parser, reached, rounded, shown, train, with_rows
 from ternary_jax import terminal
 from ternary_jax.config import load_config, split
 from ternary_jax.config.keys import typed
-from ternary_jax.lattice import baselines, metrics, targets
+from ternary_jax.lattice import baselines, metrics, models, targets
 from ternary_jax.lattice.cube import cube, drives, probes, task
 from ternary_jax.tables import columns
 
@@ -37,6 +38,11 @@ CONFIG = lab.CONFIGS / "cube.py"
 AMPLITUDE = 1.7
 OTHERS = ("rates", "baselines")
 OF_WEIGHTS = "cube_weights"  # the result file of rates, and of rows whose cells share weights
+CELLS = 584_457  # parameters of a row with weights of each cell
+NETWORKS: lab_faces.Networks = {  # as many steps and faces as a row
+    "perceptron of the size of own": (lambda planes, n: models.Perceptron((CELLS - n) // (2 * n + 1), n), 800, 32),
+    "transformer of one layer": (lambda planes, n: models.Transformer(36, 4, 1, planes), 800, 32),
+}
 UNSEEN = 1000  # first seed of `rates`, so that no seed of a row chose its rate
 
 
@@ -164,7 +170,7 @@ def of_target(target: str, seeds: int) -> dict[str, float]:
     found["copy"] = baselines.score(fresh[0], fresh[1])
     matrix, offset = baselines.near(*fit, width=SIDE, reach=1)
     found["five pixels"] = baselines.score(fresh[0] @ matrix + offset, fresh[1])
-    found |= lab_faces.networks(draw, made.planes, seeds, target)
+    found |= lab_faces.networks(draw, made.planes, seeds, target, NETWORKS)
     frozen = load_config(f"{CONFIG}:{target}", {"runs": seeds, "start.frozen": ("cells", "start")})
     found["frozen cells"] = statistics.median(train(frozen, f"{target}, frozen").metrics["r2"])
     return {key: round(value, 5) for key, value in found.items()} | ceiling(frozen)

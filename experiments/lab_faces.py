@@ -13,7 +13,8 @@ from ternary_jax.lattice import baselines, models, targets
 
 SAMPLES = 4096  # faces for the fit of closed forms, and as many to measure
 PARTS = 10_000, 10_001  # seeds of the two
-NETWORKS: dict[str, tuple[Callable[[int, int], Any], int, int]] = {  # (planes, cells) -> network; steps, batch
+Networks = dict[str, tuple[Callable[[int, int], Any], int, int]]  # (planes, cells) -> network; steps, batch
+NETWORKS: Networks = {
     "perceptron": (lambda planes, cells: models.Perceptron(256, cells * planes), 3000, 256),
     "transformer": (lambda planes, cells: models.Transformer(36, 4, 3, planes), 1500, 32),
 }
@@ -56,10 +57,10 @@ def closed_forms(draw: Draw) -> dict[str, float]:
     }
 
 
-def networks(draw: Draw, planes: int, seeds: int, name: str) -> dict[str, float]:
+def networks(draw: Draw, planes: int, seeds: int, name: str, kinds: Networks = NETWORKS) -> dict[str, float]:
     """The median r2 of each network, at most three seeds, and its parameters; name: of the target, for the progress."""
     (_, fresh), found = fit_and_fresh(draw), {}
-    for kind, (make, steps, batch) in NETWORKS.items():
+    for kind, (make, steps, batch) in kinds.items():
         network, scores, parameters = make(planes, fresh[0].shape[1]), [], 0
         run = jax.jit(
             lambda key, n=network, s=steps, b=batch: baselines.train(n, lambda key: draw(key, b), key, s, 3e-3)
