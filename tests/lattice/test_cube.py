@@ -93,17 +93,20 @@ def test_each_kind_of_noise_is_drawn_in_training_and_off_in_an_evaluation(schedu
 
 
 @pytest.mark.parametrize("schedule", ["all", "sweep"])
-def test_remat_gives_equal_gradients(schedule):
+def test_remat_gives_equal_gradients_and_products_in_bfloat16_near_ones(schedule):
     static = setting(model__schedule=schedule, train__remat=False)
     params, face = drawn(static), jnp.asarray(RNG.normal(size=(2, 2, 3)), "float32")
 
     def slope(static):
         return jax.grad(lambda params: jnp.mean(jnp.square(task.outputs(static, params, face, 5)[0])))
 
-    kept = static._replace(train=static.train._replace(remat=True))
+    kept, short = (static._replace(train=static.train._replace(**k)) for k in ({"remat": True}, {"dtype": "bfloat16"}))
     assert ["remat" in str(jax.make_jaxpr(slope(one))(params)) for one in (static, kept)] == [False, True]
-    found, expected = (jax.jit(slope(one))(params) for one in (kept, static))
+    found, expected, rounded = (jax.jit(slope(one))(params) for one in (kept, static, short))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
+    for group, exact in expected.items():
+        exact, other = (np.concatenate([np.ravel(x) for x in jax.tree.leaves(g)]) for g in (exact, rounded[group]))
+        assert 1e-5 < np.linalg.norm(other - exact) / np.linalg.norm(exact) < 0.1, group
 
 
 @pytest.mark.slow
