@@ -4,6 +4,7 @@ import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as the package does, and says why; jax reads it when imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers take all cores; numpy reads it when imported
 
 import hypothesis
 import jax
