@@ -149,7 +149,9 @@ def test_a_relu_network_is_counted_as_a_loop_over_its_vertices_does(radius):
         return {"first": first, "second": jax.nn.relu(first) @ layers[1][0].astype("f4") + layers[1][1].astype("f4")}
 
     with jax.numpy_rank_promotion("allow"):
-        found = jax.jit(lambda x, key: emergence.local_complexity(network, x, key, radius, 3))(points, jax.random.key(0))
+        found = jax.jit(lambda x, key: emergence.local_complexity(network, x, key, radius, 3))(
+            points, jax.random.key(0)
+        )
     counts = np.zeros(2)
     for vertices in asked_at(points, radius, 3):
         active = [[set() for _ in b] for _, b in layers]
