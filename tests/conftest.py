@@ -29,7 +29,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish():
-    """Let Python look for garbage less often: it took a tenth of the time, as tracing makes many objects that live."""
+    """Let Python look for garbage less often: tracing makes many objects, and most of them live on in caches."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 
