@@ -1,10 +1,15 @@
 """Strict by default: what jax, numpy or pytest would quietly repair or only warn of is an error here."""
 
+import gc
 import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as the package does, and says why; jax reads it when imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers take all cores; numpy reads it when imported
 
 import hypothesis
 import jax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", True)
@@ -19,7 +24,31 @@ def pytest_configure(config):
     """
     if config.getoption("markexpr") == "not slow" and jax.__version_info__[:2] == (0, 10):
         quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        quick += " --xla_cpu_parallel_codegen_split_count=1"  # the workers take all cores: parts cost, and save no time
         os.environ.setdefault("XLA_FLAGS", f"{quick} --xla_cpu_use_fusion_emitters=false")
+
+
+def pytest_collection_finish():
+    """Let Python look for garbage less often: tracing makes many objects, and most of them live on in caches."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_programs(tmp_path_factory):
+    """One cache of compiled programs for a session: for all workers, all modules, and child processes.
+
+    jax decides at its first program whether it has a cache, and modules have compiled some when they were imported.
+    """
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if root.name.startswith("popen") else root) / "programs"
+    settings = {"jax_compilation_cache_dir": str(folder), "jax_persistent_cache_min_compile_time_secs": 0.05}
+    compilation_cache.reset_cache()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            jax.config.update(name, value)
+            patch.setenv(name.upper(), str(value))
+        yield
 
 
 # Compilation makes the first example slow, so no deadline; the same examples every time, so a failure is the code's.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ternary_jax.config import load_config, split
 from ternary_jax.control.chain import Controls
@@ -30,10 +31,9 @@ def setting(**changes):
 
 def drawn(static, key=0):
     """Parameters of which none is 0, as some are at the start of a training."""
-    params = cube.init(jax.random.key(key), static)
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(key + 1), len(leaves))
-    return tree.unflatten([x + 0.3 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)])
+    params, rng = cube.init(jax.random.key(key), static), np.random.default_rng(key)
+    # By numpy: jax would compile a program for each shape.
+    return jax.tree.map(lambda x: jnp.asarray(x + 0.3 * rng.normal(size=x.shape), x.dtype), jax.device_get(params))
 
 
 def context(made, hypers, key=None, state=()):

@@ -40,6 +40,7 @@ FACES: Any = np.random.default_rng(2).uniform(-0.8, 0.8, (2, 4, 5)).astype(np.fl
 
 
 run, init = jax.jit(flow.run, static_argnums=(2, 3)), jax.jit(flow.init, static_argnums=1)
+outputs = jax.jit(flow.outputs, static_argnums=1)
 
 
 @functools.cache

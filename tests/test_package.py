@@ -140,9 +140,14 @@ def test_the_package_imports_in_the_time_of_its_libraries():
         clock = "import time; start = time.perf_counter()"
         return float(in_a_fresh_process(f"{clock}; {statement}; print(time.perf_counter() - start)"))
 
-    # The round with the least ratio: a heavy import is in every round, what else the machine does is not.
-    rounds = [(seconds(IMPORT_PACKAGE), seconds("import jax, flax, optax")) for _ in range(3)]
-    package, libraries = min(rounds, key=lambda pair: pair[0] / pair[1])
+    def one_round():
+        return seconds(IMPORT_PACKAGE), seconds("import jax, flax, optax")
+
+    # One round of three is enough: a heavy import is in every round, what else the machine does is not.
+    package, libraries = one_round()
+    for _ in range(2):
+        if package >= 1.5 * libraries:
+            package, libraries = one_round()
     assert package < 1.5 * libraries, (
         f"importing ternary_jax takes {package:.2f} s, jax, flax and optax alone {libraries:.2f} s: "
         "see `python -X importtime -c 'import ternary_jax.main'` for what is heavy, and import it where it is used"

@@ -165,17 +165,15 @@ def test_pairs_cost_no_float64():
 
 
 def test_coincident_points_are_at_distance_exactly_zero_with_gradient_zero():
-    rng = np.random.default_rng(0)
-    for c in CURVATURES:
-        for norm in (0.0, *NORMS):
-            x = rng.normal(size=3)
-            x = (norm / np.sqrt(c) * x / np.linalg.norm(x)).astype(np.float32)
-            for f in (poincare.dist, poincare.squared_dist, jax.jit(poincare.dist)):
-                value, gradients = jax.value_and_grad(f, (0, 1, 2))(x, x, np.float32(c))
-                assert value == 0
-                assert all((g == 0).all() for g in gradients)
-            np.testing.assert_array_equal(poincare.mobius_add(-x, x, c), np.zeros(3))
-            np.testing.assert_array_equal(poincare.log(x, x, c), np.zeros(3))
+    c, norm = (a.ravel().astype(np.float32) for a in np.meshgrid(CURVATURES, (0.0, *NORMS)))
+    x = np.random.default_rng(0).normal(size=(len(c), 3))
+    x = ((norm / np.sqrt(c))[:, None] * x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    for f in (poincare.dist, poincare.squared_dist, jax.jit(poincare.dist)):
+        value, gradients = jax.vmap(jax.value_and_grad(f, (0, 1, 2)))(x, x, c)
+        assert (value == 0).all()
+        assert all((g == 0).all() for g in gradients)
+    np.testing.assert_array_equal(jax.vmap(poincare.mobius_add)(-x, x, c), np.zeros(x.shape))
+    np.testing.assert_array_equal(jax.vmap(poincare.log)(x, x, c), np.zeros(x.shape))
     value, gradients = jax.value_and_grad(poincare.dist0, (0, 1))(np.zeros(3, np.float32), 2.0)
     assert value == 0
     assert all((g == 0).all() for g in gradients)

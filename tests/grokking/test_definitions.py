@@ -22,6 +22,8 @@ METRICS = (Watched("a", 1, 1.0), Watched("b", 1, 0.8), Watched("c", -1, 2.0))
 
 
 LENGTHS = ("memory", "within", "kept", "together")  # static: they decide shapes
+# A program here runs for longer than it compiles, and these take no longer to compile than the fast tier's flags.
+OPTIMISED = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": False}
 
 
 @functools.cache
@@ -33,7 +35,7 @@ def program(metrics, **lengths):
         start = definitions.begin(thresholds, len(metrics), history.controls.shape[-1], history.frozen.shape[-1])
         return jax.lax.scan(lambda m, seen: definitions.observe(m, seen, metrics, thresholds), start, history)
 
-    return jax.jit(jax.vmap(one, (0, None)), compiler_options={"xla_backend_optimization_level": 0})
+    return jax.jit(jax.vmap(one, (0, None)), compiler_options=OPTIMISED)
 
 
 def run(history, thresholds=STANDARD, metrics=METRICS):

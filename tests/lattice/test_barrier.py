@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_flows
 from jax.test_util import check_grads
 from jaxprs import equations
 from small_flows import CONFIG, FACES, SMALL, init, model, plain_loop, run, settings
@@ -32,7 +33,7 @@ def steps(n) -> Any:
 def test_flows_at_a_barrier_are_those_of_a_plain_float64_loop():
     static, params = settings(**ON), model()[1]
     flows, _, path = run(params, FACES, static, 3)
-    outputs = flow.outputs(flows, static)
+    outputs = small_flows.outputs(flows, static)
     for sample, face in enumerate(FACES):
         expected, points = plain_loop(static, params, face, barrier=(1.5, 1, 2))
         np.testing.assert_allclose(outputs[sample], expected, atol=1e-5)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_flows
 from jaxprs import equations
 from small_flows import CONFIG, FACES, SMALL, init, model, plain_loop, run, settings
 
@@ -40,7 +41,7 @@ def slow_model():
 def test_outputs_are_those_of_a_plain_float64_loop(changes):
     static, params = model(**changes)
     flows, _, path = run(params, FACES, static, 3)
-    outputs = flow.outputs(flows, static)
+    outputs = small_flows.outputs(flows, static)
     given = static.model
     assert path.shape == (3, 2 if given.content else 1, 20, 3)
     for sample, face in enumerate(FACES):

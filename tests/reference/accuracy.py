@@ -45,6 +45,7 @@ def draw(name, rng, norm, c, near, n, dim):
 
 
 @functools.cache
+@functools.cache
 def pullbacks(f: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """(jitted, eager): from (c, cotangents, *arguments) to the values of f and their gradients in every argument."""
 

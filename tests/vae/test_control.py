@@ -101,8 +101,16 @@ def test_a_knob_is_in_the_gradient_of_what_it_names_and_of_nothing_else(name):
     assert (moved >= MOVES[name]) if name.startswith("temperature") else (moved == MOVES[name])
 
 
+@functools.cache
+def with_schedules():
+    """Steps of a run under the schedules, the homeostat of the prior and the curriculum, each of other knobs."""
+    homeostat = dict(prior__homeostat=True, prior__decay=0.5, prior__c_rate=0.5, prior__sigma_rate=0.5)
+    curriculum = dict(curriculum__on=True, curriculum__rate=0.05, curriculum__aim=0.2)
+    return small.steps(**BOTH, **homeostat, **curriculum, control="schedules", train__epochs=10)
+
+
 def test_the_schedules_are_followed_and_are_the_rows_of_the_run():
-    steps = small.steps(**BOTH, prior__homeostat=True, control="schedules", train__epochs=10)
+    steps = with_schedules()
     assert set(exploration.KNOBS) <= set(steps.rows)
     _, info = steps.step(steps.state, 25)
     for name in exploration.KNOBS:
@@ -113,7 +121,7 @@ def test_the_schedules_are_followed_and_are_the_rows_of_the_run():
 
 
 def test_the_homeostat_moves_sigma_and_c_and_what_is_measured_sees_them():
-    steps = small.steps(**BOTH, prior__homeostat=True, prior__decay=0.5, prior__c_rate=0.5, prior__sigma_rate=0.5)
+    steps = with_schedules()
     state, info = steps.step(steps.state)
     for number in range(1, 8):
         state, info = steps.step(state, number)
@@ -270,8 +278,7 @@ def test_it_learns_by_the_gradient_of_differences_one_step_ahead(compiled_soon):
 
 
 def test_the_curriculum_moves_tau_by_the_radial_loss_of_the_last_step():
-    given = {"control": "schedules", "curriculum__on": True, "curriculum__rate": 0.05, "curriculum__aim": 0.2}
-    steps = small.steps(**BOTH | given | {"model__curvature": "fixed"})
+    steps = with_schedules()
     state, tau, losses = steps.state, [], []
     for number in range(4):
         state, info = steps.step(state, number)
