@@ -51,6 +51,7 @@ ROOMS = {
     "engine": {"config", "workdir", "control"},
     "grokking": {"config", "workdir", "control", "engine"},
     "analysis": {"config", "workdir", "grokking"},
+    "sweeps": {"config", "workdir", "engine"},
     "vae": {"config", "workdir", "control", "engine"},
     "addition": {"config", "workdir", "control", "engine"},
     "lattice": {"config", "workdir", "control", "engine"},
