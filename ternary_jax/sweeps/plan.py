@@ -43,7 +43,7 @@ class Group(NamedTuple):
     """
 
     static: dict[str, Any]
-    config: ConfigDict
+    config: Any
     runs: tuple[PlannedRun, ...]
     steps: int
 
@@ -110,7 +110,7 @@ def plan(
     return SweepPlan(configs.config_name(path), tuple(key for key in keys if key != "seed"), by_seed, tuple(groups))
 
 
-def config_of(group: Group, members: Sequence[int]) -> ConfigDict:
+def config_of(group: Group, members: Sequence[int]) -> Any:
     """The config of some runs of a group, by their places in it."""
     table, _ = configs.keys_of(group.config.task)
     values = {
@@ -153,7 +153,7 @@ class _Maker(NamedTuple):
     table: Mapping[str, Key]
     where: str
 
-    def config(self, settings: Mapping[str, Any]) -> ConfigDict:
+    def config(self, settings: Mapping[str, Any]) -> Any:
         """The config with these settings; a ConfigError where one cannot be trained."""
         config = configs.load_config(self.path, {**self.changes, **settings})
         task, static, _ = assemble(config)
@@ -187,8 +187,8 @@ def _refuse_contradiction(made: _Maker, settings: Mapping[str, Any]) -> None:
     """Raise the ConfigError of these settings, if they have one; it names the fewest that have it together."""
     if not (error := _error(made, settings)):
         return
-    fewest = fewest_that(lambda some: bool(_error(made, some)), settings)
-    error = _error(made, fewest) or error
+    # With the same sentence: without a setting, another value may take its place in the sentence, and be wrong too.
+    fewest = fewest_that(lambda some: _error(made, some) == error, settings)
     if not fewest:
         raise ConfigError(error)
     what = label(fewest)

@@ -81,7 +81,7 @@ def test_a_wrong_grid_is_one_sentence_that_names_the_key(typed, words):
 
 
 def test_a_wrong_mapping_is_one_sentence_too():
-    cases: tuple[tuple[Any, str], ...] = (
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"rate": 0.1}, "is no list of values"),
         ({"rate": []}, "has no values: give at least one"),
     )
