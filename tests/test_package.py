@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "flax": ["*/models.py"],  # the files that define networks
     "orbax": ["workdir/checkpoint.py"],
     "tensorboardX": ["workdir/tensorboard.py"],
-    "matplotlib": ["analysis/figures.py"],
+    "matplotlib": ["analysis/figures.py", "analysis/sweep_figures.py"],
     "pynvml": ["engine/performance.py"],
     "safetensors": ["lattice/text/weights.py"],
     "tokenizers": ["lattice/text/weights.py"],
