@@ -19,8 +19,6 @@ from ternary_jax.sweeps import grid as grids
 from ternary_jax.tables import columns
 from ternary_jax.workdir.rows import MOST_RUNS
 
-ASKS_FROM = 64  # a sweep of more runs has to be confirmed at a terminal
-
 
 class PlannedRun(NamedTuple):
     """A run of a sweep.

@@ -4,7 +4,9 @@ What is done stands in the workdirs and in index.json. A sweep that is started a
 loses no run and repeats none: a batch that was under way goes on from its checkpoint.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +24,8 @@ from ternary_jax.workdir import claim, files, safe_files, sweep, sweep_table
 # Share of the free memory that a program may take: beside it there are the copy of a state for a checkpoint, the
 # compiler at work on the next group, and other processes.
 SHARE = 0.6
+Programs = dict[int, compiling.Compiled]  # by the number of runs
+
 SHOWN = 5  # values of a key that a message names
 
 
@@ -57,11 +61,7 @@ def run(
     if any(group.config.compilation_cache for group in plan.groups):
         session.keep_compiled_programs()
     with claim.lock(about.workdir):
-        index = _written(about.workdir, index)
-        for g in range(len(plan.groups)):
-            if _waiting(about.workdir, index, g) and not (index := _trained(about, index, g)):
-                return False
-    return True
+        return _trained(about, _written(about.workdir, index))
 
 
 def begun(workdir: Path, plan: SweepPlan) -> dict[str, Any]:
@@ -151,20 +151,34 @@ def _waiting(workdir: Path, index: Mapping[str, Any], g: int) -> bool:
     return not batches or not all(sweep.has_ended(workdir, batch) for batch in batches)
 
 
-def _trained(about: Sweeping, index: dict[str, Any], g: int) -> dict[str, Any] | None:
+def _trained(about: Sweeping, index: dict[str, Any]) -> bool:
+    """Train the groups one after the other; a thread compiles the next one meanwhile. -> False: it was interrupted.
+
+    The compiler takes a part of the processors from the training. It is done long before the training, in most cases.
+    """
+    waiting = [g for g in range(len(about.plan.groups)) if _waiting(about.workdir, index, g)]
+    with ThreadPoolExecutor(1) as thread:
+        ahead = [thread.submit(_ahead, about, index, g) for g in waiting[:1]]
+        for g, following in itertools.zip_longest(waiting, waiting[1:]):
+            if not ahead[0].done():
+                terminal.say(f"compiling group {g + 1} of {len(about.plan.groups)} ...")
+            programs, most = _fitting(about.plan.groups[g], about.at_once, ahead[0].result())
+            if not index["groups"][g]["batches"]:
+                index["groups"][g]["batches"] = batches_of(g, index, most)
+                index = _written(about.workdir, index)
+            ahead = [thread.submit(_ahead, about, index, following)] if following is not None else []
+            if (reached := _train_group(about, index, g, programs)) is None:
+                return False
+            index = reached
+    return True
+
+
+def _train_group(about: Sweeping, index: dict[str, Any], g: int, programs: Programs) -> dict[str, Any] | None:
     """Train the batches of a group that have not ended; -> the index, None where it was interrupted."""
     group = about.plan.groups[g]
-    programs: dict[int, compiling.Compiled] = {}
-    if not index["groups"][g]["batches"]:
-        most, programs = _most(group, about.at_once)
-        index["groups"][g]["batches"] = batches_of(g, index, most)
-        index = _written(about.workdir, index)
-    places = {run.run: k for k, run in enumerate(group.runs)}
-    for batch in index["groups"][g]["batches"]:
-        if sweep.has_ended(about.workdir, batch):
-            continue
-        config = config_of(group, [places[run] for run in batch["runs"]])
-        if config.runs not in programs:
+    for batch in _not_ended(about.workdir, index, g):
+        config = _config(group, batch["runs"])
+        if config.runs not in programs:  # the last batch of a group may be smaller
             programs = {config.runs: compiling.ahead(config)}
         _say(about, g, batch, programs[config.runs])
         within = Within(f"group {g + 1}/{len(about.plan.groups)}", _later(about, index, batch))
@@ -173,6 +187,23 @@ def _trained(about: Sweeping, index: dict[str, Any], g: int) -> dict[str, Any] |
         if not finished:
             return None
     return index
+
+
+def _ahead(about: Sweeping, index: Mapping[str, Any], g: int) -> Programs:
+    """The programs of the first batch of a group that has not ended; of all its runs, while it has no batches yet."""
+    group = about.plan.groups[g]
+    batches = _not_ended(about.workdir, index, g) or batches_of(g, index, about.at_once or len(group.runs))
+    config = _config(group, batches[0]["runs"])
+    return {config.runs: compiling.ahead(config)}
+
+
+def _not_ended(workdir: Path, index: Mapping[str, Any], g: int) -> list[dict[str, Any]]:
+    return [batch for batch in index["groups"][g]["batches"] if not sweep.has_ended(workdir, batch)]
+
+
+def _config(group: Group, runs: Sequence[int]) -> Any:
+    """The config of some runs of a group, by their numbers in the sweep."""
+    return config_of(group, [run - group.runs[0].run for run in runs])
 
 
 def _train_batch(about, config, batch, programs, within) -> bool:
@@ -194,7 +225,8 @@ def batches_of(g: int, index: Mapping[str, Any], most: int) -> list[dict[str, An
     runs = runs_of(g, index)
     if most >= len(runs):
         return [{"folder": f"group_{g:03d}", "runs": runs}]
-    parts = [runs[k : k + most] for k in range(0, len(runs), most)]
+    of_batch = most_at_once(len(runs), most)
+    parts = [runs[k : k + of_batch] for k in range(0, len(runs), of_batch)]
     return [{"folder": f"group_{g:03d}_part_{k:02d}", "runs": part} for k, part in enumerate(parts)]
 
 
@@ -204,21 +236,18 @@ def runs_of(g: int, index: Mapping[str, Any]) -> list[int]:
     return list(range(sum(counts[:g]), sum(counts[: g + 1])))
 
 
-def _most(group: Group, at_once: int | None) -> tuple[int, dict[int, compiling.Compiled]]:
-    """(size of the batches of a group, {a number of runs: its programs} as far as they were compiled for that)."""
-    n = len(group.runs)
-    if at_once is not None:
-        return most_at_once(n, at_once), {}
-    terminal.say(
-        f"compiling the program of {n} run{'s' * (n > 1)}{', ' + label(group.static) if group.static else ''} ..."
-    )
-    made = compiling.ahead(group.config)
-    needed, free = compiling.peak_bytes(made), performance.free_bytes(jax.local_devices()[0])
-    if needed is None or free is None or needed <= SHARE * free:
-        return n, {n: made}
+def _fitting(group: Group, at_once: int | None, made: Programs) -> tuple[Programs, int]:
+    """(programs, most runs of a batch): those that are compiled, unless they need more memory than is free.
+
+    Where --at-once says the size, its word is taken.
+    """
+    ((n, one),) = made.items()
+    needed, free = compiling.peak_bytes(one), performance.free_bytes(jax.local_devices()[0])
+    if at_once is not None or needed is None or free is None or needed <= SHARE * free:
+        return made, at_once or len(group.runs)
     fits = max(1, int(n * SHARE * free / needed))
     terminal.say(f"{n} runs at once need {size(needed)}, and {size(free)} are free: {fits} at once")
-    return most_at_once(n, fits), {}
+    return {}, fits
 
 
 def _say(about: Sweeping, g: int, batch: Mapping[str, Any], made: compiling.Compiled) -> None:

@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import shutil
+import threading
+import types
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +14,10 @@ import pytest
 
 from ternary_jax import sweep, workdir
 from ternary_jax.config import load_config
-from ternary_jax.engine import host
+from ternary_jax.engine import compiling, host, performance
 from ternary_jax.errors import ConfigError, RunError
+from ternary_jax.sweeps import plan as plans
+from ternary_jax.sweeps import report
 from ternary_jax.workdir import claim
 
 pytestmark = pytest.mark.usefixtures("compiled_soon")
@@ -163,3 +168,57 @@ def test_a_folder_that_is_no_sweep_is_refused(trained, tmp_path):
 def test_a_sweep_is_trained_by_one_process_at_a_time(tmp_path):
     with claim.lock(tmp_path / "one"), pytest.raises(RunError, match="another process is at work"):
         sweep.run(TOY, GRID, 2, tmp_path / "one", SHORT)
+
+
+class Fake(NamedTuple):
+    """Programs and trainings that do nothing. events: "compile N runs" and "train FOLDER", in order"""
+
+    events: list[str]
+    compiling: threading.Event
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    found = Fake([], threading.Event())
+
+    def ahead(config):
+        found.events.append(f"compile {config.runs} of {config.train.batch_size}")
+        if len(found.events) > 1:
+            found.compiling.set()
+        of_state = dict(argument_size_in_bytes=60 * config.runs, alias_size_in_bytes=60 * config.runs)
+        sizes = types.SimpleNamespace(output_size_in_bytes=60 * config.runs, temp_size_in_bytes=0, **of_state)
+        program = types.SimpleNamespace(memory_analysis=lambda: sizes)
+        return types.SimpleNamespace(chunk=types.SimpleNamespace(program=program))
+
+    def train(config, folder, *args):
+        assert found.compiling.wait(20)  # before the first training ends
+        found.events.append(f"train {folder.name}")
+        return {"finished": True}
+
+    monkeypatch.setattr(compiling, "ahead", ahead)
+    monkeypatch.setattr(host, "run", train)
+    monkeypatch.setattr(performance, "free_bytes", lambda device: 1000)
+    return found
+
+
+def test_the_next_group_is_compiled_while_one_trains(tmp_path, fake):
+    sweep.run(TOY, GRID, 1, tmp_path / "one", SHORT)
+    assert fake.events == ["compile 2 of 16", "compile 2 of 32", "train group_000", "train group_001"]
+
+
+def test_a_group_that_does_not_fit_is_trained_in_batches_that_do(tmp_path, fake, capsys):
+    """60 % of 1000 bytes are 10 runs of 60; of 16 runs, 8 are half."""
+    sweep.run(TOY, {"train.learning_rate": (0.1, 0.2)}, 8, tmp_path / "one", SHORT)
+    assert fake.events[:2] == ["compile 16 of 16", "compile 8 of 16"]
+    assert fake.events[2:] == ["train group_000_part_00", "train group_000_part_01"]
+    assert "16 runs at once need 960 B, and 1 kB are free: 10 at once" in capsys.readouterr().err
+
+
+def test_the_free_memory_is_known_on_this_machine_and_less_than_all():
+    free = performance.free_bytes(jax.devices()[0])
+    assert free is not None
+    assert 0 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_the_time_of_a_sweep_is_estimated_by_one_run():
+    assert 0 < report.estimate(plans.plan(TOY, {"toy.noise": (0.1, 0.2)}, SHORT, 3)) < 60

@@ -7,7 +7,7 @@ import pytest
 
 from ternary_jax import sweep
 from ternary_jax.engine import compiling
-from ternary_jax.sweeps import running
+from ternary_jax.sweeps import report, running
 
 TOY = Path(__file__).parents[1] / "toy_config.py"
 CONFIG = f"--config={TOY}"
@@ -81,6 +81,14 @@ def test_a_large_sweep_asks_for_yes_at_a_terminal_only(capsys, monkeypatch):
     (_, workdir, again, at_once), _ = started
     assert (workdir, at_once) == ("there", None)
     assert again == f"python -m ternary_jax.sweep {CONFIG} {GRID} --seeds=33 --workdir=there"
+
+
+def test_a_long_sweep_asks_too(capsys, monkeypatch):
+    monkeypatch.setattr(report, "estimate", lambda plan: 8000.0)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    status, _, err = answer(capsys, CONFIG, GRID, "--seeds=2", "--workdir=there")
+    said = "this sweep takes about 2.2 h, by the time of one run: to train it, type --yes too"
+    assert (status, err.splitlines()[-1]) == (2, said)
 
 
 def test_without_a_grid_the_settings_are_those_of_the_file(capsys, elsewhere):
