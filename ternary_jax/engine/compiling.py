@@ -22,6 +22,7 @@ class Compiled(NamedTuple):
 
     begin: hypers on the device -> the state before the first step
     chunk: with its program compiled
+    program: that of the chunk before compiling, a jitted function, for another number of runs
     abstract: shapes of the state
     info: shapes of what a chunk reports of its steps
     observables: names of the values that have to be finite, as in `Training`
@@ -30,6 +31,7 @@ class Compiled(NamedTuple):
 
     begin: Callable[[Any], TrainState]
     chunk: Chunk
+    program: Any
     abstract: TrainState
     info: StepInfo
     observables: list[str]
@@ -50,7 +52,9 @@ def compiled(begin: Any, chunk: Chunk, lowered: Any, abstract: TrainState, since
     """The programs of a training whose chunk is lowered. since: unix seconds before the lowering."""
     info, program = lowered.out_info[1].info, lowered.compile(CHUNK_COMPILER_OPTIONS)
     seconds = time.time() - since
-    return Compiled(begin, chunk._replace(program=program), abstract, info, [*observables(info)], seconds)
+    return Compiled(
+        begin, chunk._replace(program=program), chunk.program, abstract, info, [*observables(info)], seconds
+    )
 
 
 def ahead(config: Any) -> Compiled:

@@ -16,7 +16,18 @@ import numpy as np
 from ternary_jax import terminal
 from ternary_jax.config.checks import unit
 from ternary_jax.config.validate import validated_again
-from ternary_jax.engine import compiling, endings, longer, results, resuming, rows, saving, session, stopping
+from ternary_jax.engine import (
+    compaction,
+    compiling,
+    endings,
+    longer,
+    results,
+    resuming,
+    rows,
+    saving,
+    session,
+    stopping,
+)
 from ternary_jax.engine.assembly import assemble
 from ternary_jax.engine.host_context import Clock, Training, Within
 from ternary_jax.engine.plan import plan
@@ -134,7 +145,8 @@ def _train(
             claim.lengthen(training.workdir, training.config)
         interrupts.at_once.clear()
         board = rows.open_log(training, first)
-        chunks = _chunks(chunk, state, first, stop, hypers, steps, interrupts.asked)
+        fit = compaction.fitting(made, hypers, steps) if training.within and training.static.runs > 1 else None
+        chunks = _chunks(chunk, state, first, stop, hypers, steps, interrupts.asked, fit)
         with jax.transfer_guard("disallow"):
             clock, state, stop, end = _record(training, store, board, chunks, (window, clock, state, stop))
         return _conclude(training, store, board, clock, state, stop, end)
@@ -165,13 +177,15 @@ def _record(training, store, board, chunks, at_first):
     return clock, state, stop, end
 
 
-def _chunks(chunk, state, begin, stop, hypers, steps, interrupted):
+def _chunks(chunk, state, begin, stop, hypers, steps, interrupted, fit=None):
     """Yield (end, report, state or None) of every chunk, after the next one is dispatched; the last with its state.
 
     The first item is (begin, None, None), once the first chunk is dispatched. After a rollback, chunks start again at
     the step of the run that is furthest behind; runs at a later step are held until the chunks reach them. No chunk is
     dispatched once `interrupted` is set and all running runs are at the same step, of which a checkpoint can be made.
     A state that is due for a checkpoint is copied, because the next chunk donates its arrays.
+
+    fit: as `compaction.fitting` returns it; None: every chunk trains all runs
     """
     copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # a copy leaf by leaf would wait for the running chunk
     behind, abreast, first = None, True, True
@@ -181,7 +195,7 @@ def _chunks(chunk, state, begin, stop, hypers, steps, interrupted):
         if begin < steps.total and not halted:
             end = begin + steps.chunk
             with jax.profiler.StepTraceAnnotation("chunk", step_num=begin):
-                state, report = chunk(state, begin, hypers)
+                state, report = (fit(stop, begin) if fit else chunk)(state, begin, hypers)
             if first:
                 first = False
                 yield begin, None, None
