@@ -110,6 +110,8 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
             return f"config.{key} is {_shown(one[key])} there and {_shown(other[key])} here"
     if [_place(run) for run in there["runs"]] != [_place(run) for run in here["runs"]]:
         return "its runs have the same values in other combinations"
+    if [group["static"] for group in there["groups"]] != [group["static"] for group in here["groups"]]:
+        return "its runs are grouped by other keys, as by an earlier version of this program"
     for old, new in zip(there["groups"], here["groups"], strict=True):
         if differing := configs.differences(old["config"], new["config"]):
             return differing[0]

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from ternary_jax import analyze
-from ternary_jax.analysis import means
+from ternary_jax.analysis import intervals, means
 from ternary_jax.metric import Metric
 
 SCORE = {"score": Metric("score", 1, 1.0, 0.0, 0.0), "error": Metric("error", -1, 0.0, float("nan"), 1.0)}
@@ -40,6 +40,12 @@ def test_the_best_is_found_by_pairs_where_the_seeds_differ_more_than_the_setting
         verdict = paired["verdicts"][name]
         assert (verdict["lead"], verdict["best"]) == (1, True)
         assert all(one["paired"] for one in verdict["differences"])
+    lead, other = (
+        {run.seed: run.final["score"] or 0.0 for run in runs([0, 0.2, 0.1]) if run.setting["rate"] == k} for k in (1, 2)
+    )
+    together = intervals.difference(lead, other, 1 - 0.05 / 2)  # of two differences
+    found = paired["verdicts"]["score"]["differences"][1]
+    assert (found["setting"], found["low"], found["high"]) == (2, together.low, together.high)
     moved = [run._replace(seed=run.seed + 100 * run.setting["rate"]) for run in runs([0, 0.2, 0.1])]
     verdict = means.analyse(moved, SCORE)["verdicts"]["score"]
     assert (verdict["lead"], verdict["best"]) == (1, False)
