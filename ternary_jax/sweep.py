@@ -102,7 +102,7 @@ def train(plan: Any, workdir: str, again: str, at_once: int | None, yes: bool, d
             command_line.show(report.dry_run(plan, compiled=dry_run == "compile", at_once=at_once))
             return
         running.begun(Path(workdir), plan)
-        command_line.show(report.plan(plan))
+        command_line.show(f"{report.plan(plan)}\nin {workdir}")
         if not yes and sys.stdin is not None and sys.stdin.isatty() and (reason := report.asks(plan)):
             command_line.fail(f"{reason}: to train it, type --yes too")
         finished = running.run(plan, workdir, again, at_once, exit_at_once=True)
@@ -131,8 +131,12 @@ def _count(values: Mapping[str, str], flag: str) -> int | None:
 
 def command() -> None:
     """`python -m ternary_jax.sweep`: answer signals from the first moment, then run."""
-    if not sys.flags.safe_path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        command_line.fail("the current folder has been deleted: change to one that exists, with cd")
+    if not sys.flags.safe_path and here not in sys.path:
+        sys.path.insert(0, here)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _exit_between_trainings)
     main(sys.argv[1:])

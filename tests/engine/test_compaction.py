@@ -51,6 +51,7 @@ def at_once(monkeypatch):
     return sizes
 
 
+@pytest.mark.slow
 def test_a_chunk_of_some_runs_is_that_of_all(made):
     programs, hypers = made
     chunk = 8
