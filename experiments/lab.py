@@ -29,7 +29,7 @@ from lab_intervals import interval as interval
 from ternary_jax import terminal, workdir
 from ternary_jax.config import keys_of, load_config
 from ternary_jax.control.chain import Control, Controls
-from ternary_jax.engine import host, program, saving, session, step
+from ternary_jax.engine import compiling, host, program, saving, session, step
 from ternary_jax.engine import plan as plan_module
 from ternary_jax.engine.assembly import assemble as assemble
 from ternary_jax.engine.optimizer import adamw_by_group
@@ -135,7 +135,7 @@ class Chunk:
 
     def compile(self) -> Any:
         """The compiled program."""
-        self.compiled = self.compiled or self.lowered.compile(host.CHUNK_COMPILER_OPTIONS)
+        self.compiled = self.compiled or self.lowered.compile(compiling.CHUNK_COMPILER_OPTIONS)
         return self.compiled
 
     def advance(self, state: Any, k: int) -> tuple[Any, program.Report]:
@@ -189,7 +189,7 @@ class Scan:
         f = jax.vmap(steps, (0, 0, None, None)) if mapped else steps
         self.args = (hypers, rows, data)
         lowered: Any = jax.jit(f, donate_argnums=0).lower(self.carry, *self.args)
-        self.compiled = lowered.compile(host.CHUNK_COMPILER_OPTIONS)
+        self.compiled = lowered.compile(compiling.CHUNK_COMPILER_OPTIONS)
         self.time()
 
     def time(self) -> float:

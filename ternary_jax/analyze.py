@@ -20,6 +20,10 @@ Of several workdirs of one task it prints a table alone, and writes nothing: a r
 the config keys in which they differ, and the metrics that all of them measure, or those in --metrics. A workdir that is
 given twice has its rows once; alone, it is refused.
 
+Of a sweep, the DIR of `python -m ternary_jax.sweep`, or of several, it prints a row for each setting: the mean of each
+metric over its seeds with a 95 % interval by Student's t, and for each metric which setting is best, if its differences
+to all others say so: paired by seed where the seeds are the same. Of one sweep it writes DIR/analysis.json and .png.
+
 Exit status: 0, also where the workdir cannot be written; 1 where stdout cannot be written; 2 where there is nothing to
 analyse or an argument is wrong, with a sentence on the fix; 130 after Ctrl-C.
 """
@@ -70,9 +74,12 @@ def main(argv: Sequence[str], written: list[str] | None = None) -> None:
     metrics = tuple(filter(None, map(str.strip, given.metrics.split(","))))
     try:
         runs = _opened(_distinct(given.workdirs), given.task)
-        output = (
-            _compared(runs, metrics) if len(runs) > 1 else _analysed(runs[0], metrics, not given.no_figures, written)
-        )
+        if any(map(_is_sweep, runs)):
+            output = _swept(runs, metrics, not given.no_figures)
+        elif len(runs) > 1:
+            output = _compared(runs, metrics)
+        else:
+            output = _analysed(runs[0], metrics, not given.no_figures, written)
     except (ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e))
     command_line.show(output)
@@ -103,7 +110,8 @@ def _opened(paths: Sequence[str], task: str | None) -> list[Any]:
     runs = [workdir.open(path, task or "") for path in paths]
     if task is not None:
         for run in runs:
-            _check_task(run, task)
+            if not _is_sweep(run):
+                _check_task(run, task)
     return runs
 
 
@@ -142,6 +150,24 @@ def _analysed(run: Any, metrics: Sequence[str], draw: bool, written: list[str]) 
             raise
         ending = f"nothing, or not all, was written ({e.__cause__.strerror}); to have the files, copy the workdir"
     return f"{text.text(found)}\n\nin {run.path}: {ending}"
+
+
+def _is_sweep(opened: Any) -> bool:
+    from ternary_jax.workdir import Sweep
+
+    return isinstance(opened, Sweep)
+
+
+def _swept(opened: Sequence[Any], metrics: Sequence[str], draw: bool) -> str:
+    """The settings of sweeps as text, after the files of a single one are written."""
+    from ternary_jax.analysis import sweeps
+
+    if single := [one for one in opened if not _is_sweep(one)]:
+        raise WorkdirError(
+            f"{single[0].path} is the workdir of a single training, and others are sweeps: give sweeps alone, or "
+            "workdirs alone, such as the group_000 of a sweep"
+        )
+    return sweeps.text(opened, metrics, draw)
 
 
 def _compared(runs: Sequence[Any], metrics: Sequence[str]) -> str:

@@ -5,19 +5,39 @@ A value follows its flag after = or after a space.
 
 import os
 import re
+import shlex
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
 from ternary_jax import terminal
 
-PLACEHOLDERS = {"--config": "FILE", "--workdir": "DIR", "--keys": "PATTERN", "--dry-run": "compile"}
-USAGE = "what can be given is --config=FILE, --config.KEY=VALUE, --workdir=DIR, --sweep, --keys and --dry-run"
-TAKES_VALUE = re.compile(r"--?(config(\.[^=]+)?|workdir|keys|dry-run)")
-ALONE = ("--sweep", "--keys", "--dry-run")  # flags that can be given without a value
 IS_FLAG = re.compile(r"--?[A-Za-z]")  # does not match a negative number
+
+
+class Flags(NamedTuple):
+    """The flags of a command.
+
+    module: of the command, as in `python -m ternary_jax.main`
+    values: flags with a value, and the placeholder of the value in a message
+    alone: flags that can be given without a value
+    repeated: flags that may be given several times, each with another value
+    """
+
+    module: str
+    values: Mapping[str, str]
+    alone: Sequence[str]
+    repeated: Sequence[str] = ()
+
+
+MAIN = Flags(
+    "ternary_jax.main",
+    {"--config": "FILE", "--workdir": "DIR", "--keys": "PATTERN", "--dry-run": "compile"},
+    ("--sweep", "--yes", "--keys", "--dry-run"),
+)
 
 
 class Given(NamedTuple):
@@ -29,6 +49,7 @@ class Given(NamedTuple):
     sweep: whether the runs are those of sweep(add)
     keys: the pattern of the keys to list, "" for all; None: not asked for
     dry_run: "" or "compile"; None: not asked for
+    yes: whether a large sweep is confirmed
     """
 
     config_path: str
@@ -37,59 +58,92 @@ class Given(NamedTuple):
     sweep: bool
     keys: str | None
     dry_run: str | None
+    yes: bool
 
 
-def program() -> list[str]:
-    """The words that start this program: `ternary-jax` if that was typed, else `python -m ternary_jax.main`."""
-    if os.path.basename(sys.argv[0]) == "ternary-jax":
+def program(flags: Flags = MAIN) -> list[str]:
+    """The words that start this program: `ternary-jax` if that was typed, else `python -m` and its module."""
+    if flags is MAIN and os.path.basename(sys.argv[0]) == "ternary-jax":
         return ["ternary-jax"]
-    return ["python", "-m", "ternary_jax.main"]
+    return ["python", "-m", flags.module]
 
 
-def joined(argv: Sequence[str]) -> list[str]:
+def joined(argv: Sequence[str], flags: Flags = MAIN) -> list[str]:
     """One argument for each flag and its value: `--config FILE` becomes `--config=FILE`.
 
     An argument that begins like a flag is never a value: in `--config --sweep`, --config has no value.
     """
+    takes_value = re.compile(f"--?(config\\.[^=]+|{'|'.join(name[2:] for name in flags.values)})")
     out, rest = [], list(argv)
     while rest:
         arg = rest.pop(0)
-        if rest and TAKES_VALUE.fullmatch(arg) and not IS_FLAG.match(rest[0]):
+        if rest and takes_value.fullmatch(arg) and not IS_FLAG.match(rest[0]):
             arg = f"{arg}={rest.pop(0)}"
         out.append(arg)
     return out
 
 
-def parse(argv: Sequence[str], text: str) -> Given:
-    """The arguments that follow the program's name, or one sentence on what is wrong, and exit.
+def workdir_and_again(argv: Sequence[str], config: str, workdir: str | None, flags: Flags) -> tuple[str, str]:
+    """(the workdir, by default a new one below runs/; the command that goes on in it)."""
+    from ternary_jax.config import config_name
 
-    --help prints the text. Of a flag that is given twice, the last one holds.
+    workdir = workdir or f"runs/{config_name(config)}/{time.strftime('%Y%m%d-%H%M%S')}"
+    typed = [arg for arg in joined(argv, flags) if not arg.lstrip("-").startswith("workdir=")]
+    return workdir, shlex.join([*program(flags), *typed, f"--workdir={workdir}"])
+
+
+def parse(argv: Sequence[str], text: str) -> Given:
+    """The arguments of main that follow the program's name, or one sentence on what is wrong, and exit."""
+    values, overrides, _ = parse_flags(argv, text, MAIN)
+    keys, dry_run = values.get("--keys"), checked_dry_run(values)
+    if None not in (keys, dry_run):
+        fail("--keys and --dry-run are both given, and each prints something else: leave one of them out")
+    sweep, yes = (flag in values for flag in ("--sweep", "--yes"))
+    return Given(values["--config"], tuple(overrides), values.get("--workdir"), sweep, keys, dry_run, yes)
+
+
+def parse_flags(argv: Sequence[str], text: str, flags: Flags) -> tuple[dict[str, str], list[str], list[str]]:
+    """({flag: value}, overrides of the config, values of repeated flags), or one sentence on what is wrong, and exit.
+
+    --help prints the text. Of a flag that is given twice, the last one holds, unless it may be repeated.
     """
     if {"-h", "-help", "--help"} & set(argv):
         show(text.strip())
         sys.exit(0)
-    values, overrides = {}, []
-    for arg in joined(argv):
+    values, overrides, repeated = {}, [], []
+    for arg in joined(argv, flags):
         name, equals, value = re.sub("^--?", "--", arg).partition("=")
         name, value = name.rstrip(), value.strip() if name.startswith("--config.") else value
-        if name in ALONE and not equals:
+        if name in flags.alone and not equals:
             values[name] = ""
-        elif name not in PLACEHOLDERS and not name.startswith("--config."):
-            fail(f"{arg!r} is no flag{_what_was_meant(name)}; {USAGE}")
+        elif name not in flags.values and not name.startswith("--config."):
+            fail(f"{arg!r} is no flag{_what_was_meant(name)}; {_usage(flags)}")
         elif not value:
-            fail(f"{name} has no value: type {name}={PLACEHOLDERS.get(name, 'VALUE')}")
+            fail(f"{name} has no value: type {name}={flags.values.get(name, 'VALUE')}")
         elif name.startswith("--config."):
             overrides.append(f"{name.removeprefix('--config.')}={value}")
+        elif name in flags.repeated:
+            repeated.append(value)
         else:
             values[name] = value
     if "--config" not in values:
-        fail(f"no --config; type: {' '.join(program())} --config=v5_12")
-    keys, dry_run = values.get("--keys"), values.get("--dry-run")
+        fail(f"no --config; type: {' '.join(program(flags))} --config=v5_12")
+    return values, overrides, repeated
+
+
+def checked_dry_run(values: Mapping[str, str]) -> str | None:
+    """The value of --dry-run, "" or "compile"; None where it is not given."""
+    dry_run = values.get("--dry-run")
     if dry_run not in (None, "", "compile"):
         fail(f"--dry-run={dry_run} is not allowed: type --dry-run, or --dry-run=compile")
-    if None not in (keys, dry_run):
-        fail("--keys and --dry-run are both given, and each prints something else: leave one of them out")
-    return Given(values["--config"], tuple(overrides), values.get("--workdir"), "--sweep" in values, keys, dry_run)
+    return dry_run
+
+
+def _usage(flags: Flags) -> str:
+    """The flags of a command: those with a value that they need, first --config; then the others."""
+    needed = [f"{name}={value}" for name, value in flags.values.items() if name not in flags.alone]
+    names = [needed[0], "--config.KEY=VALUE", *needed[1:], *flags.alone]
+    return f"what can be given is {', '.join(names[:-1])} and {names[-1]}"
 
 
 def _what_was_meant(name: str) -> str:

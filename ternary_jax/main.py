@@ -8,7 +8,8 @@
 --config=NAME        a config that comes with the package, such as v5_12 or v5_10:all, from any folder
 --config.KEY=VALUE   another value for one key of it; keys inside a group are written with a dot
 --workdir=DIR        where a training keeps all it writes; runs/CONFIG/TIME if it is not given
---sweep              train the runs that sweep(add) of the file adds, all at once
+--sweep              train the runs that sweep(add) of the file adds, as `python -m ternary_jax.sweep` does
+--yes                with --sweep: train more than 64 runs, or more than an hour, without being asked at a terminal
 --keys[=PATTERN]     list the keys of --config with their values, ranges and meanings; --keys=learning, --keys='train.*'
 --dry-run            print what would be trained: changed values, steps, chunks, evaluations, parameters; write nothing
 --dry-run=compile    print also the memory and the FLOPs of the compiled program
@@ -27,10 +28,8 @@ disk is full ...); 2 when the config is not valid; 130 when it was interrupted b
 """
 
 import os
-import shlex
 import signal
 import sys
-import time
 from collections.abc import Sequence
 
 from ternary_jax import command_line, terminal
@@ -44,7 +43,10 @@ def main(argv: Sequence[str]) -> None:
     from ternary_jax.config import checks, listing
 
     try:
-        settings = config.load_config(given.config_path, given.overrides, given.sweep)
+        if given.sweep and given.keys is None:
+            _sweep(argv, given)
+            return
+        settings = config.load_config(given.config_path, given.overrides)
         if given.keys is not None:
             command_line.show(listing.keys(given.config_path, settings, given.keys))
             return
@@ -63,9 +65,7 @@ def main(argv: Sequence[str]) -> None:
     from ternary_jax.errors import RunError, WorkdirError
     from ternary_jax.provenance import process_start
 
-    workdir = given.workdir or f"runs/{config.config_name(given.config_path)}/{time.strftime('%Y%m%d-%H%M%S')}"
-    typed = [arg for arg in command_line.joined(argv) if not arg.lstrip("-").startswith("workdir=")]
-    again = shlex.join([*command_line.program(), *typed, f"--workdir={workdir}"])
+    workdir, again = command_line.workdir_and_again(argv, given.config_path, given.workdir, command_line.MAIN)
     if about_runs := checks.about_runs(settings, table):
         terminal.say(about_runs)
     try:
@@ -77,6 +77,17 @@ def main(argv: Sequence[str]) -> None:
         command_line.show(f"{summary_table.text(summary)}\n\n{summary_table.next_steps(workdir)}")
     except (config.ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
+
+
+def _sweep(argv: Sequence[str], given: command_line.Given) -> None:
+    """Train the runs that sweep(add) of the config file adds, one for each: a list has the seeds that are meant."""
+    from ternary_jax import config, sweep
+    from ternary_jax.sweeps.plan import plan
+
+    rows = config.listed_runs(given.config_path)
+    found = plan(given.config_path, {}, given.overrides, rows=rows)
+    workdir, again = command_line.workdir_and_again(argv, given.config_path, given.workdir, command_line.MAIN)
+    sweep.train(found, workdir, again, None, given.yes, given.dry_run)
 
 
 def exit_on_early_signal(number: int, _: object) -> None:

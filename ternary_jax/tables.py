@@ -23,3 +23,12 @@ def reference_cell(value: float | None) -> str:
 def span(s: float | None) -> str:
     """A duration in seconds, minutes or hours; "-" for None."""
     return "-" if s is None else f"{s:.1f} s" if s < 120 else f"{s / 60:.0f} min" if s < 7200 else f"{s / 3600:.1f} h"
+
+
+def size(n: float) -> str:
+    """A number of bytes, of at most three digits, with its unit."""
+    for name in ("B", "kB", "MB"):
+        if n < 1000:
+            return f"{n:.3g} {name}"
+        n /= 1000
+    return f"{n:.3g} GB"

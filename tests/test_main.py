@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ternary_jax import main
+from ternary_jax import main, sweep
 from ternary_jax.analysis import summary_table
 from ternary_jax.config import ConfigError
 from ternary_jax.engine import host
@@ -224,9 +224,6 @@ def get_config():
     config = read({str(ROOT / "configs" / "defaults.py")!r})
     config.task = "a_training"
     return config
-def sweep(add):
-    add({{"seed": 4}})
-    add({{"seed": 2}})
 """)
     calls.config = f"--config={path}"
     return calls
@@ -238,8 +235,7 @@ def test_a_training_gets_its_config_and_a_workdir(engine, capsys, monkeypatch):
         f"the table of the summary\n\n{summary_table.next_steps(engine.given[-1][1])}\n",
         "",
     )
-    assert answer(capsys, engine.config, "--sweep", "--workdir=there")[0] == 0
-    (one, default, again), (swept, workdir, swept_again) = engine.given
+    ((one, default, again),) = engine.given
     assert answer(capsys, *engine.config.split("="), "--workdir", "there")[0] == 0
     assert engine.given[-1][2] == f"python -m ternary_jax.main {engine.config} --workdir=there"
     monkeypatch.setattr(sys, "argv", ["bin/ternary-jax"])
@@ -249,15 +245,33 @@ def test_a_training_gets_its_config_and_a_workdir(engine, capsys, monkeypatch):
     assert re.fullmatch(r"runs/mine/\d{8}-\d{6}", default)
     command = f"python -m ternary_jax.main {engine.config}"
     assert again == f"{command} --config.train.epochs=3 --workdir={default}"
-    assert (swept.seed, workdir) == ((4, 2), "there")
-    assert swept_again == f"{command} --sweep --workdir=there"
+
+
+def test_a_sweep_gets_the_runs_of_the_file_and_a_folder(capsys, monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr(sweep, "train", lambda *args: given.append(args))
+    path = tmp_path / "mine.py"
+    toy_config = ROOT / "tests" / "toy_config.py"
+    path.write_text(
+        f"get_config = __import__('runpy').run_path({str(toy_config)!r})['get_config']\n"
+        "def sweep(add):\n    for size in (16, 32): add({'train.batch_size': size, 'seed': 4})"
+    )
+    assert answer(capsys, f"--config={path}", "--sweep", "--config.train.epochs=8", "--workdir=there") == (0, "", "")
+    ((plan, workdir, again, at_once, yes, dry_run),) = given
+    command = f"python -m ternary_jax.main --config={path} --sweep --config.train.epochs=8 --workdir=there"
+    assert (workdir, again, at_once, yes, dry_run) == ("there", command, None, False, None)
+    assert [(group.static, group.config.train.epochs) for group in plan.groups] == [
+        ({"train.batch_size": 16}, 8),
+        ({"train.batch_size": 32}, 8),
+    ]
+    assert [run.seed for run in plan.runs] == [4, 4]
 
 
 def test_runs_by_the_number_of_values_are_said(engine, capsys):
     said = "2 runs, one per value of train.learning_rate (0.001, 0.002)\n"
     assert answer(capsys, engine.config, "--config.train.learning_rate=1e-3,2e-3")[2] == said
     assert engine.given[-1][0].runs == 2
-    assert answer(capsys, engine.config, "--sweep")[2] == "2 runs, one per value of seed (4, 2)\n"
+    assert answer(capsys, engine.config, "--config.seed=4,2")[2] == "2 runs, one per value of seed (4, 2)\n"
     assert answer(capsys, engine.config, "--config.runs=2")[2] == ""
 
 

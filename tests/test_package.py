@@ -21,12 +21,12 @@ MAY_IMPORT = {
     "flax": ["*/models.py"],  # the files that define networks
     "orbax": ["workdir/checkpoint.py"],
     "tensorboardX": ["workdir/tensorboard.py"],
-    "matplotlib": ["analysis/figures.py"],
+    "matplotlib": ["analysis/figures.py", "analysis/sweep_figures.py"],
     "pynvml": ["engine/performance.py"],
     "safetensors": ["lattice/text/weights.py"],
     "tokenizers": ["lattice/text/weights.py"],
     "huggingface_hub": ["lattice/text/weights.py"],
-    "pyarrow": ["lattice/text/pairs.py"],
+    "pyarrow": ["lattice/text/pairs.py", "workdir/sweep_table.py"],
 }
 # Libraries that are used where they are installed, and required nowhere.
 OPTIONAL = {"pynvml", "safetensors", "tokenizers", "huggingface_hub", "pyarrow"}
@@ -51,11 +51,12 @@ ROOMS = {
     "engine": {"config", "workdir", "control"},
     "grokking": {"config", "workdir", "control", "engine"},
     "analysis": {"config", "workdir", "grokking"},
+    "sweeps": {"config", "workdir", "engine"},
     "vae": {"config", "workdir", "control", "engine"},
     "addition": {"config", "workdir", "control", "engine"},
     "lattice": {"config", "workdir", "control", "engine"},
 }
-COMMANDS = {"__init__", "main", "analyze", "command_line"}
+COMMANDS = {"__init__", "main", "sweep", "analyze", "command_line"}
 # workdir/ returns a model that is ready for the functions of its task, so it makes their Context; a command is a
 # command also where it stands in a room.
 UPWARDS = {"workdir/run.py": {"control", "engine"}, "lattice/text/__main__.py": {"command_line"}}

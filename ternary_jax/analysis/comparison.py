@@ -1,14 +1,15 @@
-"""Workdirs side by side: a row for each workdir and setting. Nothing is called best: that needs intervals."""
+"""Workdirs side by side: a row for each workdir and setting; and means with intervals, where settings have seeds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ternary_jax.analysis import data, settings
+from ternary_jax.analysis import data, means, settings
 from ternary_jax.config import ConfigError, stored
 from ternary_jax.errors import WorkdirError
 from ternary_jax.grokking import history
 from ternary_jax.metric import Metric
 from ternary_jax.workdir import Run
+from ternary_jax.workdir import rows as log
 
 COUNTS = ("runs",)  # config keys that count runs, and describe none
 # Groups of config keys that say when a run is measured and saved, not how it trains: they are the last columns.
@@ -44,11 +45,33 @@ def text(workdirs: Sequence[Run], names: Sequence[str] = ()) -> str:
         for name in columns
         for line in settings.collapses(shared[name], settings.finals(name, runs))
     ]
+    lines += _means([one for runs in each for one in runs], keys, columns)
     return "\n".join([*lines, *(_unfinished(run) for run in workdirs if not run.summary.get("finished", False))])
 
 
+def _means(runs: Sequence[Mapping[str, Any]], keys: Sequence[str], metrics: Mapping[str, Metric]) -> list[str]:
+    """Means over seeds with their intervals, and which setting is best; [] where no setting has several seeds.
+
+    A setting is named by the first keys that tell all settings apart: the table above has the others.
+    """
+    distinct = [len({tuple(one["hypers"].get(key) for key in keys[:n]) for one in runs}) for n in range(len(keys) + 1)]
+    keys = keys[: distinct.index(distinct[-1])]
+    measured = [
+        means.Measured(
+            {key: one["hypers"].get(key) for key in keys},
+            one["seed"],
+            one.get("stop", {}).get("reason", ""),
+            one["final"],
+        )
+        for one in runs
+    ]
+    found = means.analyse(measured, metrics)
+    return ["", means.text(found, metrics)] if any(len(one["seeds"]) > 1 for one in found["settings"]) else []
+
+
 def _runs(run: Run) -> list[dict[str, Any]]:
-    """{"run", "task", "hypers", "final", "stop"} of each run; hypers: the workdir and the whole config of the run."""
+    """{"run", "task", "seed", "hypers", "final", "stop"} of each run; hypers: the workdir and the config of it."""
+    seeds = log.seeds_of(run.config) or range(run.config["runs"])
     run = run._replace(config=stored.of_engine(run.config))
     rows = run.rows()
     data.check_evaluated(run, rows)
@@ -56,7 +79,7 @@ def _runs(run: Run) -> list[dict[str, Any]]:
     task = summary["task"] if summary else run.config["task"]
     config = {name: _hashable(value) for name, value in run.config.items() if name not in COUNTS}
     return [
-        one | {"task": task, "hypers": {"workdir": str(run.path)} | config | one["hypers"]}
+        one | {"task": task, "seed": seeds[one["run"]], "hypers": {"workdir": str(run.path)} | config | one["hypers"]}
         for one in data.run_table(run, summary, history.histories(rows))
     ]
 

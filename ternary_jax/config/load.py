@@ -1,5 +1,6 @@
 """A config file, read, overridden and checked: `load_config` gives a locked ConfigDict."""
 
+import ast
 import inspect
 import os
 import runpy
@@ -46,13 +47,10 @@ def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep
     rows = _rows(file) if sweep else {}
     changes = overrides if isinstance(overrides, Mapping) else typed(overrides)
     check_overrides(rows, changes, file)
-    layers = {f" in {file}": flat(read(path)), f" in sweep(add) of {file}": rows, "": changes}
+    base = flat(read(path))
+    table, module = _table(base, changes, file)
+    layers = {f" in {file}": base, f" in sweep(add) of {file}": rows, "": changes}
     given = {key: (value, where) for where, layer in layers.items() for key, value in layer.items()}
-    if "task" not in given:
-        raise ConfigError(f"{file} has no config.task{_without_task(file)}")
-    table, module = _task_of(given["task"][0], file, stated_here="task" not in changes)
-    if "task" in changes:
-        check_task_fits(table, layers[f" in {file}"], module.__name__, file)
     if fixed := [key for key in rows if key in table and not (table[key].traced or key == "runs")]:
         traced = listed([key for key in table if table[key].traced], 5)
         one = f"--config.{fixed[0]}={shown(rows[fixed[0]][0])}"
@@ -86,6 +84,30 @@ def read(path: str | Path) -> Any:
         what = "nothing: end it with `return config`" if config is None else f"{type(config).__name__}: {fix}"
         raise ConfigError(f"get_config() of {file} has to return an ml_collections.ConfigDict, and returns {what}")
     return ConfigDict(nested(_call(file, flat, config)), type_safe=False)  # a tuple may replace one number
+
+
+def values_and_keys(
+    path: str | Path, overrides: Mapping | Iterable[str] = ()
+) -> tuple[dict[str, Any], dict[str, Key], ModuleType]:
+    """(unchecked values by dotted key, table of all keys, task module) of a file with overrides, as in `load_config`.
+
+    For a sweep, which checks the values that it sets before there is a config that has them.
+    """
+    file = locate.file_of(locate.cut(path)[0])
+    changes = dict(overrides) if isinstance(overrides, Mapping) else typed(overrides)
+    base = flat(read(path))
+    return base | changes, *_table(base, changes, file)
+
+
+def listed_runs(path: str | Path) -> list[dict[str, Any]]:
+    """The runs that sweep(add) of a config file adds, in order: for each the same keys, with its values."""
+    return _listed_runs(locate.file_of(locate.cut(path)[0]))
+
+
+def has_sweep(path: str | Path) -> bool:
+    """Whether a config file has a function sweep(add)."""
+    found = source.tree(locate.file_of(locate.cut(path)[0]))
+    return any(isinstance(node, ast.FunctionDef) and node.name == "sweep" for node in found.body)
 
 
 def config_name(path: str | Path) -> str:
@@ -175,6 +197,16 @@ def _task_of(task: Any, file: str, stated_here: bool) -> tuple[dict[str, Key], M
     return keys_of(task, f" in {file}" * stated_here, folder)
 
 
+def _table(base: Mapping[str, Any], changes: Mapping[str, Any], file: str) -> tuple[dict[str, Key], ModuleType]:
+    """The keys and the module of the task of a file with these values and changes."""
+    if "task" not in {**base, **changes}:
+        raise ConfigError(f"{file} has no config.task{_without_task(file)}")
+    table, module = _task_of({**base, **changes}["task"], file, stated_here="task" not in changes)
+    if "task" in changes:
+        check_task_fits(table, base, module.__name__, file)
+    return table, module
+
+
 def _without_task(file: str) -> str:
     """What is wrong with a config without a task, and the fix."""
     if os.path.dirname(file) == str(locate.FOLDER):
@@ -184,6 +216,11 @@ def _without_task(file: str) -> str:
 
 def _rows(file: str) -> dict[str, Any]:
     """The runs of a sweep: per key a tuple of one value per run."""
+    rows = _listed_runs(file)
+    return {"runs": len(rows)} | {key: tuple(row[key] for row in rows) for key in rows[0]}
+
+
+def _listed_runs(file: str) -> list[dict[str, Any]]:
     rows: list[dict] = []
     _call(file, _named(file, "sweep(add)", SWEEP_FORM), lambda row: rows.append(dict(row)))
     if not rows:
@@ -195,4 +232,4 @@ def _rows(file: str) -> dict[str, Any]:
                 f"sweep(add) of {file} sets {odd[0]} in run {with_it} and not in run {without}: call add each time "
                 "with the same keys"
             )
-    return {"runs": len(rows)} | {key: tuple(row[key] for row in rows) for key in rows[0]}
+    return rows

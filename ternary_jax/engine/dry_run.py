@@ -12,9 +12,10 @@ import jax
 from ternary_jax.config.checks import length, unit
 from ternary_jax.engine import stopping
 from ternary_jax.engine.assembly import assemble
-from ternary_jax.engine.host import CHUNK_COMPILER_OPTIONS
+from ternary_jax.engine.compiling import CHUNK_COMPILER_OPTIONS
 from ternary_jax.engine.plan import Plan, plan
 from ternary_jax.engine.program import make_train, measured_metrics
+from ternary_jax.tables import size
 
 
 class Program(NamedTuple):
@@ -81,7 +82,7 @@ def text(found: DryRun) -> str:
         ["chunk", f"{steps.chunk:,} steps, {calls:,} call{'s' * (calls > 1)} of one program"],
         ["evaluations", _times(steps, steps.cheap)],
         ["costly metrics", _costly(found)],
-        ["checkpoints", f"{_times(steps, steps.checkpoint)}; {_size(found.state_bytes)} before compression"],
+        ["checkpoints", f"{_times(steps, steps.checkpoint)}; {size(found.state_bytes)} before compression"],
         ["parameters", f"{sum(found.parameters.values()):,} of each run"],
         *([f"  {group}", f"{size:,}"] for group, size in found.parameters.items()),
     ]
@@ -109,8 +110,8 @@ def _program_rows(program: Program) -> Iterator[list[str]]:
         "generated_code": "code",
     }
     peak = sum(program.memory.get(kind, 0) for kind in ("argument", "output", "temp")) - program.memory.get("alias", 0)
-    yield ["program", f"memory of {_size(peak)}" if program.memory else "XLA does not say its memory"]
-    yield from ([f"  {_size(size)}", words[kind]] for kind, size in program.memory.items())
+    yield ["program", f"memory of {size(peak)}" if program.memory else "XLA does not say its memory"]
+    yield from ([f"  {size(n)}", words[kind]] for kind, n in program.memory.items())
     yield ["FLOPs", _flops(program.flops)]
 
 
@@ -130,11 +131,3 @@ def _costly(found: DryRun) -> str:
     if not found.costly:
         return "never"
     return _times(found.plan, found.plan.costly) if found.plan.costly else "1, after the last step"
-
-
-def _size(size: float) -> str:
-    for name in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {name}"
-        size /= 1000
-    return f"{size:.3g} GB"

@@ -6,7 +6,6 @@ the dispatch, so a run ends after the chunks under way, two at the most, or once
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,25 @@ import numpy as np
 from ternary_jax import terminal
 from ternary_jax.config.checks import unit
 from ternary_jax.config.validate import validated_again
-from ternary_jax.engine import endings, longer, results, resuming, rows, saving, session, stopping
+from ternary_jax.engine import (
+    compaction,
+    compiling,
+    endings,
+    longer,
+    results,
+    resuming,
+    rows,
+    saving,
+    session,
+    stopping,
+)
 from ternary_jax.engine.assembly import assemble
-from ternary_jax.engine.host_context import Clock, Training
+from ternary_jax.engine.host_context import Clock, Training, Within
 from ternary_jax.engine.plan import plan
 from ternary_jax.engine.program import Chunk, make_train, measured_metrics
-from ternary_jax.engine.step import observables
 from ternary_jax.errors import RunError, WorkdirError
 from ternary_jax.workdir import checkpoint, claim, tensorboard
 from ternary_jax.workdir import rows as log
-
-# Compiler options of the chunk. LLVM's optimisation level 1 compiles a sixth faster than the default, level 3, and its
-# code was as fast on CPU, to within the noise (a chunk of v5_12, measured in turns: median 1.47 s against 1.52 s).
-CHUNK_COMPILER_OPTIONS = {"xla_backend_optimization_level": 1}
 
 
 def run(
@@ -38,6 +43,8 @@ def run(
     again: str = "the same command with the same --workdir",
     started: float | None = None,
     exit_at_once: bool = False,
+    ahead: compiling.Compiled | None = None,
+    within: Within | None = None,
 ) -> dict[str, Any]:
     """Train by the config in `workdir`, from its newest checkpoint if there is one; -> the content of summary.json.
 
@@ -46,6 +53,8 @@ def run(
 
     exit_at_once: a signal before the first step ends the process, also within XLA. Without it, as in a notebook, it
         raises a KeyboardInterrupt after the compiling
+    ahead: the programs, where they are compiled already, for as many runs with the same static values
+    within: the place in a sweep, for the progress line
 
     Raises ConfigError before it trains, and RunError where a run cannot go on. SIGINT and SIGTERM save a checkpoint;
     the summary then has finished=False.
@@ -60,6 +69,18 @@ def run(
     session.check_device()
     if config.compilation_cache:
         session.keep_compiled_programs()
+    training = _assembled(workdir, config, found, again)._replace(started=started, within=within)
+    programs = ahead or make_train(training.task, training.static)
+    with (
+        claim.claim(workdir, training.config, longer=bool(found.earlier)),
+        session.interruptible(again, exit_at_once) as interrupts,
+    ):
+        interrupts.at_once.set()
+        return _train(training, programs, interrupts, bool(found.earlier))
+
+
+def _assembled(workdir: Path, config: Any, found: claim.Found, again: str) -> Training:
+    """The context of a training that begins now, with its rules checked. found: what the workdir has of the config."""
     task, static, hypers = assemble(config)
     if found.earlier:
         longer.check(task, static, config, found.earlier, workdir)
@@ -72,16 +93,10 @@ def run(
         workdir=workdir,
         config=claim.contents(config, found.lengths),
         again=again,
-        started=started,
+        started=time.time(),
     )
     stopping.check(static, training.metrics)
-    programs = make_train(task, static)
-    with (
-        claim.claim(workdir, training.config, longer=bool(found.earlier)),
-        session.interruptible(again, exit_at_once) as interrupts,
-    ):
-        interrupts.at_once.set()
-        return _train(training, programs, interrupts, bool(found.earlier))
+    return training
 
 
 def _say_finished(workdir: Path, config: Any) -> None:
@@ -94,63 +109,83 @@ def _say_finished(workdir: Path, config: Any) -> None:
         terminal.say(str(e))
 
 
-def _train(training: Training, programs: tuple[Any, Chunk], interrupts: session.Interrupts, longer: bool):
-    """Train from the newest checkpoint, or from the start, to the end; -> the summary."""
-    init, chunk = programs
+def _train(
+    training: Training,
+    programs: compiling.Compiled | tuple[Any, Chunk],
+    interrupts: session.Interrupts,
+    longer: bool,
+) -> dict[str, Any]:
+    """Train from the newest checkpoint, or from the start, to the end; -> the summary. programs: perhaps compiled"""
     hypers, steps = jax.device_put(training.hypers), training.plan
     resuming.check_log(training)
     store = checkpoint.open_store(training.workdir / "checkpoints", saving.policy(training), terminal.say)
     try:
-        abstract = jax.eval_shape(init, hypers)
+        ahead = isinstance(programs, compiling.Compiled)
+        abstract = programs.abstract if ahead else jax.eval_shape(programs[0], hypers)
         saved = checkpoint.restore(store, abstract)
         if saved:
             resuming.check_config(training, saved[0], saved[2])
         first = saved[0] if saved else 0
-        doing = f"going on from step {first:,} of {steps.total:,}" if saved else "compiling"
+        doing = f"going on from step {first:,} of {steps.total:,}" if saved else "training" if ahead else "compiling"
         terminal.say(f"{training.task.name} in {training.workdir}: {doing} ...")
-        with ThreadPoolExecutor(1) as thread:  # compiles init while this thread traces the chunk
-            initial = thread.submit(
-                lambda: saved[1] if saved else init.lower(hypers).compile(results.RUN_ONCE_COMPILER_OPTIONS)(hypers)
-            )
-            begun = time.time()
+        if ahead:
+            made, initial = programs, None
+        else:  # lowered here, so that few frames lie between main and the gradient
+            (init, chunk), since = programs, time.time()
+            initial = None if saved else compiling.begun(init, hypers)
             lowered = chunk.program.lower(*chunk.inputs(abstract, hypers))
-            training = training._replace(observables=[*observables(lowered.out_info[1].info)])
-            chunk = chunk._replace(program=lowered.compile(CHUNK_COMPILER_OPTIONS))
-            clock = Clock(compile_s=time.time() - begun, first=first)
-        end, state = first, initial.result()
+            made = compiling.compiled(init, chunk, lowered, abstract, since)
+        state = saved[1] if saved else initial.result()[1] if initial else made.begin(hypers)
+        training = training._replace(observables=made.observables)
+        clock, chunk = Clock(compile_s=made.compile_s, first=first), made.chunk
         stop = jax.device_get(state.stop)
         saving.check_restored(training, first, stop)
-        window = rows.from_metadata(training, saved[2] if saved else {}, lowered.out_info[1].info)
+        window = rows.from_metadata(training, saved[2] if saved else {}, made.info)
         if longer:
             claim.lengthen(training.workdir, training.config)
         interrupts.at_once.clear()
         board = rows.open_log(training, first)
+        fit = compaction.fitting(made, hypers, steps) if training.within and training.static.runs > 1 else None
+        chunks = _chunks(chunk, state, first, stop, hypers, steps, interrupts.asked, fit)
         with jax.transfer_guard("disallow"):
-            for end, report, kept in _chunks(chunk, state, first, stop, hypers, steps, interrupts.asked):
-                if report is None:
-                    clock = clock._replace(stepped=time.time(), since=time.time())
-                    continue
-                stop = report.stop
-                endings.warn(training, report)
-                window.append(rows.chunk_means(end, report))
-                since = window
-                if steps.due(end, steps.cheap):
-                    window, clock = rows.record(training, board, window, report, clock, kept)
-                if kept is not None:
-                    state = kept
-                    saving.save(training, store, report, state, since)
+            clock, state, stop, end = _record(training, store, board, chunks, (window, clock, state, stop))
         return _conclude(training, store, board, clock, state, stop, end)
     finally:
         checkpoint.wait(store)
 
 
-def _chunks(chunk, state, begin, stop, hypers, steps, interrupted):
+def _record(training, store, board, chunks, at_first):
+    """Write the rows and checkpoints of the chunks as they end; -> (clock, state, stop, end) after the last.
+
+    at_first: (window, clock, state, stop) before the first
+    """
+    (window, clock, state, stop), steps = at_first, training.plan
+    end = clock.first
+    for end, report, kept in chunks:
+        if report is None:
+            clock = clock._replace(stepped=time.time(), since=time.time())
+            continue
+        stop = report.stop
+        endings.warn(training, report)
+        window.append(rows.chunk_means(end, report))
+        since = window
+        if steps.due(end, steps.cheap):
+            window, clock = rows.record(training, board, window, report, clock, kept)
+        if kept is not None:
+            state = kept
+            saving.save(training, store, report, state, since)
+    return clock, state, stop, end
+
+
+def _chunks(chunk, state, begin, stop, hypers, steps, interrupted, fit=None):
     """Yield (end, report, state or None) of every chunk, after the next one is dispatched; the last with its state.
 
     The first item is (begin, None, None), once the first chunk is dispatched. After a rollback, chunks start again at
     the step of the run that is furthest behind; runs at a later step are held until the chunks reach them. No chunk is
     dispatched once `interrupted` is set and all running runs are at the same step, of which a checkpoint can be made.
     A state that is due for a checkpoint is copied, because the next chunk donates its arrays.
+
+    fit: as `compaction.fitting` returns it; None: every chunk trains all runs
     """
     copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # a copy leaf by leaf would wait for the running chunk
     behind, abreast, first = None, True, True
@@ -160,7 +195,7 @@ def _chunks(chunk, state, begin, stop, hypers, steps, interrupted):
         if begin < steps.total and not halted:
             end = begin + steps.chunk
             with jax.profiler.StepTraceAnnotation("chunk", step_num=begin):
-                state, report = chunk(state, begin, hypers)
+                state, report = (fit(stop, begin) if fit else chunk)(state, begin, hypers)
             if first:
                 first = False
                 yield begin, None, None

@@ -9,6 +9,17 @@ from ternary_jax.engine.task import Task
 from ternary_jax.metric import Metric
 
 
+class Within(NamedTuple):
+    """The place of a training in a sweep, for the progress line.
+
+    label: such as "group 2/4"
+    later: samples that the trainings after this one have to train, of all their runs together
+    """
+
+    label: str
+    later: int
+
+
 class Training(NamedTuple):
     """Read-only context of the host loop.
 
@@ -17,6 +28,7 @@ class Training(NamedTuple):
     again: the command that resumes the run, for the messages
     started: unix seconds from which wall_s counts
     observables: names of the values that have to be finite; `StopState.bad_term` is an index into them
+    within: the place in a sweep; None for a training alone
     """
 
     task: Task
@@ -29,6 +41,7 @@ class Training(NamedTuple):
     again: str
     started: float
     observables: Sequence[str] = ()
+    within: Within | None = None
 
 
 class Clock(NamedTuple):

@@ -8,6 +8,8 @@ of the profiler tells it by named scopes, and clocks within the program would ne
 import os
 import resource
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 MIB = 2**20
@@ -36,6 +38,25 @@ def columns(seconds: float, steps: int, device: Any) -> dict[str, float]:
         "gpu_utilisation": _gpu_utilisation(device),
     }
     return {name: value for name, value in measured.items() if value is not None}
+
+
+def free_bytes(device: Any) -> int | None:
+    """Memory that a program may still take, in bytes; None where it is not known.
+
+    On a CPU it is what Linux calls available, within the limit of the control group; elsewhere the limit of the device
+    minus what is in use.
+    """
+    if device.platform != "cpu":
+        found = device.memory_stats() or {}
+        return found["bytes_limit"] - found.get("bytes_in_use", 0) if "bytes_limit" in found else None
+    free = []
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
+    with suppress(OSError, ValueError):  # "max" is no number: no limit
+        most, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        free.append(most - used)
+    return min(free, default=None)
 
 
 def _peak_memory(device: Any) -> float | None:

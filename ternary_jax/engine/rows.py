@@ -163,6 +163,8 @@ def _show(training, rows, printed):
     rate, step = rows[-1]["samples_per_s"], rows[-1]["step"]
     where = f"{unit(static.train)[:-1]} {step / steps.unit:.0f}/{length(static.train)}"
     left = (steps.total - step) * static.train.batch_size / rate
+    if within := training.within:  # the later trainings at the rate of all runs that train now
+        where, left = f"{within.label}, {where}", left + within.later / (rate * len(rows))
     line = terminal.progress_line(rows, shown, where, static.runs, rate * len(rows), left)
     return terminal.progress(line, static.log.progress_s, printed)
 

@@ -109,27 +109,37 @@ def unlike(there: Mapping[str, Any], content: Mapping[str, Any], table: Mapping[
 
 
 @contextlib.contextmanager
-def claim(workdir: Path, content: dict[str, Any], longer: bool = False) -> Iterator[None]:
-    """Lock the workdir for this process and write config.json. The lock ends with the process, however it ends.
+def lock(workdir: Path) -> Iterator[None]:
+    """Make the folder if it is missing, and lock it for this process. The lock ends with the process, however it ends.
 
-    content: of config.json; longer: it goes on from a shorter training, so `lengthen` writes it later
+    An OSError of what is done under the lock is a RunError.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        with safe_files.open_file(workdir / ".lock", "ab") as lock:
+        with safe_files.open_file(workdir / ".lock", "ab") as file:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RunError(
                     f"another process is at work in {workdir}: wait for it, or name another --workdir"
                 ) from None
-            if not longer:
-                files.write_json(workdir / "config.json", content)
             yield
     except OSError as e:
         if file := next((path for path in workdir.parents if path.is_file()), None):
             raise RunError(f"{file} is a file, so --workdir={workdir} cannot be made: name another") from e
         raise RunError(f"{e.filename or workdir}: {e.strerror}; mend that, or name another --workdir") from e
+
+
+@contextlib.contextmanager
+def claim(workdir: Path, content: dict[str, Any], longer: bool = False) -> Iterator[None]:
+    """Lock the workdir for this process and write config.json.
+
+    content: of config.json; longer: it goes on from a shorter training, so `lengthen` writes it later
+    """
+    with lock(workdir):
+        if not longer:
+            files.write_json(workdir / "config.json", content)
+        yield
 
 
 def lengthen(workdir: Path, content: dict[str, Any]) -> None:

@@ -1,0 +1,162 @@
+"""Settings by metrics: means over seeds with 95 % intervals, and which setting is best where the intervals say so.
+
+A setting is called best in a metric if its difference to every other setting is an improvement in its whole interval.
+These intervals hold together at 95 %, by Bonferroni: with m other settings each is taken at 1 - 0.05 / m. Otherwise the
+setting with the best mean would often win by chance: of twenty equal settings one has the best mean.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ternary_jax.analysis import intervals
+from ternary_jax.analysis.settings import DIVERGED, SHOWN_METRICS, label
+from ternary_jax.metric import Metric
+from ternary_jax.tables import cell, columns
+
+CONFIDENCE = 0.95
+SHOWN_VALUE = 30  # characters of a value in a table
+
+
+class Measured(NamedTuple):
+    """A run that has ended.
+
+    setting: {key: value} of what is compared
+    final: the last value of each metric; None or nan where there is none
+    """
+
+    setting: Mapping[str, Any]
+    seed: int
+    ending: str
+    final: Mapping[str, float | None]
+
+
+def analyse(runs: Sequence[Measured], metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    """{"settings": [...], "verdicts": {metric: ...}} of the runs, for JSON.
+
+    A setting has its numbers of runs and of those that diverged, and an Interval of each metric over the runs that
+    have a finite value. Runs that diverged count with their last values: without them, settings that diverge would
+    look good.
+    """
+    grouped: dict[tuple, list[Measured]] = {}
+    for run in runs:
+        grouped.setdefault(tuple(run.setting.items()), []).append(run)
+    groups = [*grouped.values()]
+    settings = [
+        {
+            "setting": dict(group[0].setting),
+            "seeds": [run.seed for run in group],
+            "diverged": sum(run.ending == DIVERGED for run in group),
+            "metrics": {name: intervals.mean_interval([*_values(group, name).values()])._asdict() for name in metrics},
+        }
+        for group in groups
+    ]
+    return {"settings": settings, "verdicts": {name: _verdict(groups, one) for name, one in metrics.items()}}
+
+
+def chosen(runs: Sequence[Measured], metrics: Mapping[str, Metric], first: Sequence[str]) -> dict[str, Metric]:
+    """The metrics of a table: those in `first`, then others that a run has a value of; SHOWN_METRICS at most."""
+    names = [name for name in dict.fromkeys([*first, *metrics]) if name in metrics]
+    measured = [name for name in names if any(_finite(run.final.get(name)) for run in runs)]
+    return {name: metrics[name] for name in measured[:SHOWN_METRICS]}
+
+
+def text(found: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
+    """The findings as a table, a row for each setting, and a line for each metric on which setting is best."""
+    keys = list(dict.fromkeys(key for one in found["settings"] for key in one["setting"]))
+    diverged = ["diverged"] if any(one["diverged"] for one in found["settings"]) else []
+    lines = [[*keys, "seeds", *diverged, *metrics] if keys else ["seeds", *diverged, *metrics]]
+    for one in found["settings"]:
+        about = [shown(one["setting"].get(key)) for key in keys] + [str(len(one["seeds"]))]
+        about += [str(one["diverged"])] * len(diverged)
+        lines.append(about + [_cell(one["metrics"][name], len(one["seeds"])) for name in metrics])
+    kind = "a cell: mean over seeds [its 95 % interval, by Student's t], of the last values of the runs"
+    verdicts = [_sentence(name, metrics[name], found) for name in metrics] if len(found["settings"]) > 1 else []
+    return "\n".join([columns(lines), kind, *([""] if verdicts else []), *verdicts])
+
+
+def shown(value: Any) -> str:
+    """A value of a setting in a table."""
+    text = f"{value:.7g}" if isinstance(value, float) else "-" if value is None else str(value)
+    return text if len(text) <= SHOWN_VALUE else f"{text[: SHOWN_VALUE - 3]}..."
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _finite(x: float | None) -> bool:
+    return x is not None and math.isfinite(x)
+
+
+def _values(group: Sequence[Measured], name: str) -> dict[int, float]:
+    """{seed: last value} of the runs with a finite one. Of two runs with one seed, the later has a key of its own."""
+    found: dict[int, float] = {}
+    for k, run in enumerate(group):
+        x = run.final.get(name)
+        if x is not None and math.isfinite(x):
+            found[run.seed if run.seed not in found else -1 - k] = x
+    return found
+
+
+def _verdict(groups: Sequence[Sequence[Measured]], metric: Metric) -> dict[str, Any]:
+    """{"lead": the setting with the best mean, "best": whether its intervals say so, "differences": to the others}.
+
+    differences: an Interval for each other setting, in order, of lead minus other, in the units of the metric
+    """
+    values = [_values(group, metric.name) for group in groups]
+    known = [k for k, x in enumerate(values) if x]
+    if len(known) < 2:
+        return {"lead": None, "best": False, "differences": []}
+    lead = max(known, key=lambda k: metric.better * sum(values[k].values()) / len(values[k]))
+    confidence = 1 - (1 - CONFIDENCE) / (len(known) - 1)
+    others = {k: intervals.difference(values[lead], values[k], confidence) for k in known if k != lead}
+    sure = all(one.low > 0 if metric.better > 0 else one.high < 0 for one in others.values())
+    whole = len(known) == len(groups) and not any(run.ending == DIVERGED for run in groups[lead])
+    return {
+        "lead": lead,
+        "best": bool(sure and whole),
+        "differences": [one._asdict() | {"setting": k} for k, one in others.items()],
+    }
+
+
+def _sentence(name: str, metric: Metric, found: Mapping[str, Any]) -> str:
+    """Which setting is best in a metric, or why none is."""
+    verdict = found["verdicts"][name]
+    about = f"{name} ({'higher' if metric.better > 0 else 'lower'} is better)"
+    if verdict["lead"] is None:
+        return f"{about}: not measured in two settings"
+    names = [label(one["setting"]) for one in found["settings"]]
+    lead, others = names[verdict["lead"]], verdict["differences"]
+    kinds = {"paired by seed" if one["paired"] else "unpaired, by Welch's t" for one in others}
+    level = f"{' or '.join(sorted(kinds))}; intervals of all {len(others)} differences together 95 %"
+    if len(others) == 1:
+        level = f"{kinds.pop()}; 95 % interval"
+    bound = "low" if metric.better > 0 else "high"
+    nearest = min(others, key=lambda one: _least(metric.better * one[bound]))
+    by = f"{_signed(nearest['mean'])} [{_signed(nearest['low'])}, {_signed(nearest['high'])}]"
+    against = f"{by} against {names[nearest['setting']]} ({level})"
+    if math.isnan(nearest[bound]):
+        return f"{about}: none is called best, as {names[nearest['setting']]} or {lead} has one seed, so no interval"
+    if verdict["best"]:
+        return f"{about}: best is {lead}; the least certain difference is {against}"
+    diverged = found["settings"][verdict["lead"]]["diverged"]
+    if diverged and _least(metric.better * nearest[bound]) > 0:
+        return f"{about}: none is called best: {lead} has the best mean, and {diverged} of its runs diverged"
+    return f"{about}: none is best: {lead} has the best mean, and its difference may be 0: {against}"
+
+
+def _least(x: float) -> float:
+    return -math.inf if math.isnan(x) else x
+
+
+def _signed(x: float) -> str:
+    return "?" if math.isnan(x) else f"{x:+.3g}"
+
+
+def _cell(one: Mapping[str, Any], runs: int) -> str:
+    if not one["n"]:
+        return "-"
+    few = f" of {one['n']}" * (one["n"] < runs)
+    if math.isnan(one["low"]):
+        return f"{cell(one['mean'])}{few}"
+    return f"{cell(one['mean'])} [{cell(one['low'])}, {cell(one['high'])}]{few}"

@@ -1,0 +1,71 @@
+"""The analysis of one sweep or several: their runs as `means` compares them; as text, as JSON and as a figure."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ternary_jax.analysis import data, means, sweep_figures
+from ternary_jax.config import ConfigError
+from ternary_jax.errors import RunError, WorkdirError
+from ternary_jax.metric import Metric
+from ternary_jax.workdir import Sweep, files
+from ternary_jax.workdir.sweep import NOT_BEGUN, UNFINISHED
+
+NOT_ENDED = (NOT_BEGUN, UNFINISHED, "interrupted")
+
+
+def text(sweeps: Sequence[Sweep], names: Sequence[str] = (), draw: bool = True) -> str:
+    """The settings of all sweeps side by side; of one sweep, also the names of the files that are written into it.
+
+    names: the metrics of the table; (): targets and stop.watch first
+    """
+    runs, metrics = measured(sweeps), _shared([one.metrics for one in sweeps])
+    if not runs:
+        raise WorkdirError(f"{sweeps[0].path} has no run that has ended yet: go on with the sweep, and try again then")
+    for name in names:
+        if name not in metrics:
+            raise ConfigError(f"--metrics={name} is no metric of this sweep: name some of {', '.join(metrics)}")
+    first = [name for one in sweeps for group in one.content["groups"] for name in data.watched_first(group["config"])]
+    columns = {name: metrics[name] for name in names} or means.chosen(runs, metrics, first)
+    found = means.analyse(runs, columns)
+    total = [row for one in sweeps for row in one.table()]
+    endings = ", ".join(f"{n:,} {ending}" for ending, n in Counter(row.ending for row in total).items())
+    head = f"{', '.join(str(one.path) for one in sweeps)}: {len(total):,} runs: {endings}"
+    hidden = [name for name in metrics if name not in columns]
+    more = [f"{len(hidden)} more metrics are shown if --metrics names them, such as {hidden[0]}"] if hidden else []
+    parts = [head, "", means.text(found, columns), *more]
+    if len(sweeps) == 1:
+        parts += ["", f"in {sweeps[0].path}: {_written(sweeps[0].path, found, columns, draw)}"]
+    return "\n".join(parts)
+
+
+def measured(sweeps: Sequence[Sweep]) -> list[means.Measured]:
+    """The runs of the sweeps that have ended; of several sweeps, the folder is a part of the setting."""
+    return [
+        means.Measured(
+            ({"sweep": str(one.path)} if len(sweeps) > 1 else {}) | row.settings, row.seed, row.ending, row.metrics
+        )
+        for one in sweeps
+        for row in one.table()
+        if row.ending not in NOT_ENDED
+    ]
+
+
+def _shared(each: Sequence[Mapping[str, Metric]]) -> dict[str, Metric]:
+    return {name: one for name, one in each[0].items() if all(name in other for other in each)}
+
+
+def _written(path: Path, found: Mapping[str, Any], metrics: Mapping[str, Metric], draw: bool) -> str:
+    """Write analysis.json and analysis.png into the folder of a sweep; -> their names, or why they are not written."""
+    try:
+        files.write_json(path / "analysis.json", found)
+        names = ["analysis.json"]
+        if draw:
+            files.write_whole(path / "analysis.png", sweep_figures.png(found, metrics))
+            names.append("analysis.png")
+    except RunError as e:  # a sweep may be read-only
+        if not isinstance(e.__cause__, OSError):
+            raise
+        return f"nothing, or not all, was written ({e.__cause__.strerror}); to have the files, copy the folder"
+    return ", ".join(names)
