@@ -375,6 +375,10 @@ def picture(found: dict[str, Rows]) -> Any:
             r2 = found.get(probe, {}).get(row, {}).get("curve")
             if r2:
                 panel.plot(np.arange(len(r2)) + (probe == "attractor"), np.maximum(r2, 0), color=color, label=name)
+    for name in ("recall", "recall, damage"):  # a memory fades also where nothing is lost
+        if r2 := found.get("noise", {}).get(f"{name}, 0%", {}).get("curve"):
+            label = "recall, nothing lost" if name == "recall" else None
+            panels[1].plot(np.arange(len(r2)), np.maximum(r2, 0), "--", color=COLORS[name], label=label)
     panels[0].set(xlabel="updates from the start", ylabel="r2", xscale="log")
     panels[1].set(xlabel="updates, after a block of 2 x 2 x 2 cells is lost at 1", ylabel="r2")
     panels[2].set(xlabel="updates after noise as large as the states", ylabel="r2")

@@ -29,6 +29,7 @@ from lab_result_rows import (
     held_out,
     homeostasis,
     named,
+    of_probes,
     probes,
     recovery,
     seeds,
@@ -142,6 +143,20 @@ SECTIONS: dict[str, Section] = {
         "As above, for cells that share weights; rows of weights of each cell (own) are above. Each kind has the best "
         "of the learning rates at the end of the table, which are of another seed.",
         cubes,
+    ),
+    "cube_probes": Section(
+        "Probes of the states of a cube",
+        "cube_probes.py attractor noise damage asynchronous",
+        "5 x 5 x 4 cells, all updated; a mirror, or the recall of a face. T is 12 updates. damage: a block of cells "
+        "has lost its states, or got random ones; updates until 99 % of the r2 are back, 41 where not after 40.",
+        of_probes("attractor", "noise", "damage", "asynchronous"),
+    ),
+    "cube_probes_cells": Section(
+        "Probes of the cells of a cube",
+        "cube_probes.py lesion layers swap rule speed larger",
+        "The same cubes. speed: cells that a slope of 1 % has come after t updates, and the greatest slope outside of "
+        "the light cone. rule: the share of the updates that one rule explains, of unrelated cells 0.01.",
+        of_probes("lesion", "layers", "swap", "rule", "speed", "larger"),
     ),
     "bench_cube": Section(
         "The speed of the cube",
