@@ -88,8 +88,9 @@ def get_config() -> ConfigDict:
     grokking.steps = 4.0  # least gain, in steps of the finest resolution of the metric
 
     config.log = ConfigDict()
-    # Columns of metrics.jsonl: "performance" adds step_ms, the milliseconds of a step; peak_memory_mib; and, on an
-    # NVIDIA GPU and with `pip install nvidia-ml-py`, gpu_utilisation in percent. A run may go on with another level.
+    # Columns of metrics.jsonl: "performance" adds step_ms, the milliseconds of a step; peak_host_memory_mib; on a GPU
+    # or TPU peak_device_memory_mib; and, on an NVIDIA GPU and with `pip install nvidia-ml-py`, gpu_utilisation in
+    # percent. A run may go on with another level.
     config.log.level = "normal"
     config.log.tensorboard = True  # True: TensorBoard files too; metrics.jsonl has every value in any case
     config.log.tensorboard_share = 0.01  # TensorBoard gets a scalar again when it has moved by more than this share

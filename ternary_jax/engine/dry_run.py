@@ -65,7 +65,7 @@ def measure(config: Any, compiled: bool = False) -> DryRun:
         parameters={group: size // static.runs for group, size in sizes.items()},
         state_bytes=sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)),
         costly=[name for name, metric in metrics.items() if metric.costly],
-        program=_figures(traced.lower().compile(CHUNK_COMPILER_OPTIONS)) if compiled else None,
+        program=figures(traced.lower().compile(CHUNK_COMPILER_OPTIONS)) if compiled else None,
     )
 
 
@@ -90,14 +90,21 @@ def text(found: DryRun) -> str:
     return "\n".join([found.task, *(f"{name:{width}}  {value}" for name, value in rows)])
 
 
-# --- inside -----------------------------------------------------------------------------------------------------------
-
-
-def _figures(compiled: Any) -> Program:
+def figures(compiled: Any) -> Program:
+    """XLA's figures of a compiled chunk."""
     kinds = ("argument", "output", "alias", "temp", "generated_code")
     found, cost = compiled.memory_analysis(), compiled.cost_analysis()
     memory = {kind: int(getattr(found, f"{kind}_size_in_bytes")) for kind in kinds} if found else {}
     return Program(memory, (cost or {}).get("flops"))
+
+
+def peak(program: Program) -> int:
+    """Bytes of the device that a call of the program takes: arguments, other outputs, temporary arrays."""
+    kinds = ("argument", "output", "temp")
+    return sum(program.memory.get(kind, 0) for kind in kinds) - program.memory.get("alias", 0)
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
 
 
 def _program_rows(program: Program) -> Iterator[list[str]]:
@@ -108,8 +115,7 @@ def _program_rows(program: Program) -> Iterator[list[str]]:
         "temp": "temporary",
         "generated_code": "code",
     }
-    peak = sum(program.memory.get(kind, 0) for kind in ("argument", "output", "temp")) - program.memory.get("alias", 0)
-    yield ["program", f"memory of {_size(peak)}" if program.memory else "XLA does not say its memory"]
+    yield ["program", f"memory of {_size(peak(program))}" if program.memory else "XLA does not say its memory"]
     yield from ([f"  {_size(size)}", words[kind]] for kind, size in program.memory.items())
     yield ["FLOPs", _flops(program.flops)]
 
