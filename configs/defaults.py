@@ -96,4 +96,9 @@ def get_config() -> ConfigDict:
     config.log.tensorboard_share = 0.01  # TensorBoard gets a scalar again when it has moved by more than this share
     config.log.histograms = False  # True: histograms of the parameters in TensorBoard; large files
     config.log.progress_s = 2.0  # seconds between two progress lines where the output is no terminal
+
+    config.profile = ConfigDict()
+    config.profile.steps = (
+        ""  # "START:STOP": these steps, rounded to whole chunks, are traced into trace/ of the workdir
+    )
     return config

@@ -13,7 +13,7 @@ from ternary_jax.config.checks import length, unit
 from ternary_jax.engine import stopping
 from ternary_jax.engine.assembly import assemble
 from ternary_jax.engine.host import CHUNK_COMPILER_OPTIONS
-from ternary_jax.engine.plan import Plan, plan
+from ternary_jax.engine.plan import Plan, plan, traced_steps
 from ternary_jax.engine.program import make_train, measured_metrics
 
 
@@ -54,6 +54,7 @@ def measure(config: Any, compiled: bool = False) -> DryRun:
     task, static, hypers = assemble(config)
     metrics = measured_metrics(task, static)
     stopping.check(static, metrics)
+    traced_steps(static, plan(static, task.samples_per_epoch))
     init, chunk = make_train(task, static)
     state = jax.eval_shape(init, hypers)
     traced = chunk.program.trace(*chunk.inputs(state, hypers))

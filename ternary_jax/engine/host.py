@@ -4,6 +4,7 @@ The host acts only between chunks, and reads the report of chunk n after it has 
 the dispatch, so a run ends after the chunks under way, two at the most, or once all runs are at the same step.
 """
 
+import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from ternary_jax.config.validate import validated_again
 from ternary_jax.engine import endings, longer, results, resuming, rows, saving, session, stopping
 from ternary_jax.engine.assembly import assemble
 from ternary_jax.engine.host_context import Clock, Training
-from ternary_jax.engine.plan import plan
+from ternary_jax.engine.plan import plan, traced_steps
 from ternary_jax.engine.program import Chunk, make_train, measured_metrics
 from ternary_jax.engine.step import observables
 from ternary_jax.errors import RunError, WorkdirError
@@ -43,7 +44,6 @@ def run(
 
     again: the command that resumes this run, for the messages
     started: unix seconds from which wall_s counts; None: now
-
     exit_at_once: a signal before the first step ends the process, also within XLA. Without it, as in a notebook, it
         raises a KeyboardInterrupt after the compiling
 
@@ -75,6 +75,7 @@ def run(
         started=started,
     )
     stopping.check(static, training.metrics)
+    traced_steps(static, training.plan)
     programs = make_train(task, static)
     with (
         claim.claim(workdir, training.config, longer=bool(found.earlier)),
@@ -125,7 +126,7 @@ def _train(training: Training, programs: tuple[Any, Chunk], interrupts: session.
             claim.lengthen(training.workdir, training.config)
         interrupts.at_once.clear()
         board = rows.open_log(training, first)
-        with jax.transfer_guard("disallow"):
+        with jax.transfer_guard("disallow"), _traced(training, chunk) as chunk:
             for end, report, kept in _chunks(chunk, state, first, stop, hypers, steps, interrupts.asked):
                 if report is None:
                     clock = clock._replace(stepped=time.time(), since=time.time())
@@ -144,6 +145,19 @@ def _train(training: Training, programs: tuple[Any, Chunk], interrupts: session.
         checkpoint.wait(store)
 
 
+def _traced(training: Training, chunk: Chunk) -> contextlib.AbstractContextManager[Any]:
+    """The chunk, with a trace of profile.steps around its calls where the config names any."""
+    given, steps = traced_steps(training.static, training.plan), training.plan
+    if given is None:
+        return contextlib.nullcontext(chunk)
+    from ternary_jax.engine.profile.window import traced  # here, so that a run without a trace does not import it
+
+    if f"{given[0]}:{given[1]}" != training.static.profile.steps:
+        rounded = f"is rounded to whole chunks of {steps.chunk:,} steps: {given[0]}:{given[1]}"
+        terminal.say(f"config.profile.steps={training.static.profile.steps} {rounded}")
+    return traced(chunk, steps.chunk, given, training.workdir)
+
+
 def _chunks(chunk, state, begin, stop, hypers, steps, interrupted):
     """Yield (end, report, state or None) of every chunk, after the next one is dispatched; the last with its state.
 
@@ -159,8 +173,7 @@ def _chunks(chunk, state, begin, stop, hypers, steps, interrupted):
         ahead = None
         if begin < steps.total and not halted:
             end = begin + steps.chunk
-            with jax.profiler.StepTraceAnnotation("chunk", step_num=begin):
-                state, report = chunk(state, begin, hypers)
+            state, report = chunk(state, begin, hypers)
             if first:
                 first = False
                 yield begin, None, None
