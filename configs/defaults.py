@@ -98,7 +98,6 @@ def get_config() -> ConfigDict:
     config.log.progress_s = 2.0  # seconds between two progress lines where the output is no terminal
 
     config.profile = ConfigDict()
-    config.profile.steps = (
-        ""  # "START:STOP": these steps, rounded to whole chunks, are traced into trace/ of the workdir
-    )
+    # "START:STOP": these steps, rounded to whole chunks, are traced into trace/ of the workdir, for xprof; "": none.
+    config.profile.steps = ""
     return config

@@ -96,6 +96,7 @@ ENTRY %main (x: f32[2,16,8], w: bf16[2,8,4], i: s32[], image: f32[1,8,8,3], kern
         (f"{STEP}jvp(loss)/while/body/closed_call/carrier/Carrier/input_0/dot_general", "loss/carrier"),
         (f"{STEP}transpose(jvp(loss))/checkpoint/rematted_computation/neuron/add", "gradient of loss/neuron"),
         ("jit(train_chunk)/vmap(evaluate)/cond/branch_1_fun/collect/mul", "evaluate/collect"),
+        (f"{STEP}jvp(loss)/read/transpose;{STEP}transpose(jvp(loss))/reshape", "loss/read"),
         (f"{STEP}vmap(jit(_where))/select_n", hlo.OUTSIDE),
         ("", hlo.OUTSIDE),
     ],

@@ -101,8 +101,9 @@ def scopes_of(program: Sequence[Instruction], depth: int) -> dict[str, str]:
 def scope(name: str, depth: int) -> str:
     """The scope of an operation: jit(f)/vmap()/while/body/transpose(jvp(loss))/carrier/dot is gradient of loss/carrier.
 
-    depth: the number of scopes that are kept
+    depth: the number of scopes that are kept. Of several names, which XLA joins by ";", the first counts
     """
+    name = name.partition(";")[0]
     parts = [re.sub(r"^(\w+\()+|\)+$", "", part) for part in name.split("/")[:-1] if "jit(" not in part]
     parts = [part for part in parts if part and "<" not in part and not CONTROL_FLOW.fullmatch(part)]
     gradient = "gradient of " if "transpose(" in name else ""
