@@ -88,11 +88,16 @@ def get_config() -> ConfigDict:
     grokking.steps = 4.0  # least gain, in steps of the finest resolution of the metric
 
     config.log = ConfigDict()
-    # Columns of metrics.jsonl: "performance" adds step_ms, the milliseconds of a step; peak_memory_mib; and, on an
-    # NVIDIA GPU and with `pip install nvidia-ml-py`, gpu_utilisation in percent. A run may go on with another level.
+    # Columns of metrics.jsonl: "performance" adds step_ms, the milliseconds of a step; peak_host_memory_mib; on a GPU
+    # or TPU peak_device_memory_mib; and, on an NVIDIA GPU and with `pip install nvidia-ml-py`, gpu_utilisation in
+    # percent. A run may go on with another level.
     config.log.level = "normal"
     config.log.tensorboard = True  # True: TensorBoard files too; metrics.jsonl has every value in any case
     config.log.tensorboard_share = 0.01  # TensorBoard gets a scalar again when it has moved by more than this share
     config.log.histograms = False  # True: histograms of the parameters in TensorBoard; large files
     config.log.progress_s = 2.0  # seconds between two progress lines where the output is no terminal
+
+    config.profile = ConfigDict()
+    # "START:STOP": these steps, rounded to whole chunks, are traced into trace/ of the workdir, for xprof; "": none.
+    config.profile.steps = ""
     return config

@@ -373,6 +373,8 @@ ROWS = (
      "begins = begins[total <= best[end]]", "begins = begins[total <= best[end] - cost]"),
     ("vectors_have_a_rank", "ternary_jax/grokking/emergence.py", EMERGENCE,
      "leaf.ndim == 2 and min(leaf.shape) > 1]", "leaf.ndim == 2 and min(leaf.shape) > 0]"),
+    ("the_first_chunk_is_not_traced", "ternary_jax/engine/profile/window.py", "tests/engine/test_profile_window.py",
+     "steps[0] <= first < steps[1]", "steps[0] < first < steps[1]"),
     # --- analysis
     ("speed_of_one_run", "ternary_jax/analysis/data.py", ANALYSIS,
      "rate = len(e.runs) * float(", "rate = float("),

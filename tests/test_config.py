@@ -633,6 +633,7 @@ def changes(draw):
         out |= {"train.epochs": sum(lengths), "train.steps": 0, "train.warmup_epochs": lengths[0] - 1}
     for name, one in (("plateaus", st.integers(1, 40)), ("gains", st.floats(0, 1))):
         out[f"grokking.{name}"] = tuple(sorted(draw(st.tuples(one, one, one))))
+    out["profile.steps"] = draw(st.sampled_from(("", "0:1", "10:200")))
     out["grokking.memory"] = draw(st.integers(40, 99))
     return out | {"evaluate.costly_every": cheap * draw(st.integers(0, 9))} | {"checkpoint.every": cheap * 3}
 

@@ -1,5 +1,6 @@
 """Rules that involve several keys of the engine: one rule a function, which raises a ConfigError or does nothing."""
 
+import re
 import struct
 from typing import Any
 
@@ -16,6 +17,7 @@ def check(config: Any, table: dict[str, Key]) -> None:
     check_microbatches(config.train)
     check_cadences(config)
     check_phases(config.train)
+    profiled_steps(config.profile)
 
 
 def length(train: Any) -> int:
@@ -153,3 +155,16 @@ def check_phases(train: Any) -> None:
             f"config.train.phase_epochs={','.join(map(str, lengths))} are {sum(lengths)} {unit(train)} together, and "
             f"config.train.{unit(train)}={length(train)}: give as many"
         )
+
+
+def profiled_steps(profile: Any) -> tuple[int, int] | None:
+    """(START, STOP) of profile.steps, the steps from START on and before STOP; None where it is empty."""
+    if not profile.steps:
+        return None
+    found = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", profile.steps)
+    if not found or int(found[1]) >= int(found[2]):
+        raise ConfigError(
+            f"config.profile.steps={profile.steps} is no range of steps: give START:STOP, two whole numbers of which "
+            "START is the smaller, such as 100:200, or leave it empty for no trace"
+        )
+    return int(found[1]), int(found[2])

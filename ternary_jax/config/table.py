@@ -64,6 +64,7 @@ KEYS = {
     "log.tensorboard_share": real(0, 1),
     "log.histograms": flag(),
     "log.progress_s": real(0, 3600),
+    "profile.steps": Key(str, free=True),
     "compilation_cache": flag(),
 }
 

@@ -38,6 +38,17 @@ class Compiled(NamedTuple):
     compile_s: float
 
 
+class Program(NamedTuple):
+    """XLA's figures of the compiled program of a chunk, of all runs together.
+
+    memory: bytes by kind; the state is donated, so that its arguments are also outputs
+    flops: of one call as XLA counts them, the body of a loop once: one step, and each evaluation; None if not known
+    """
+
+    memory: dict[str, int]
+    flops: float | None
+
+
 def begun(init: Any, hypers: Any) -> Future:
     """(program, state before the first step) of a training in the future: a thread compiles and runs it."""
 
@@ -66,13 +77,20 @@ def ahead(config: Any) -> Compiled:
     return compiled(init.lower(hypers).compile(RUN_ONCE_COMPILER_OPTIONS), chunk, lowered, abstract, since)
 
 
-def peak_bytes(made: Compiled) -> int | None:
-    """The memory of a chunk by XLA's figures: arguments, outputs and temporaries; None where XLA does not say it.
+def figures(compiled: Any) -> Program:
+    """XLA's figures of a compiled chunk."""
+    kinds = ("argument", "output", "alias", "temp", "generated_code")
+    found, cost = compiled.memory_analysis(), compiled.cost_analysis()
+    memory = {kind: int(getattr(found, f"{kind}_size_in_bytes")) for kind in kinds} if found else {}
+    return Program(memory, (cost or {}).get("flops"))
 
-    Its arguments are counted once: the state is donated, so most outputs take the place of arguments.
+
+def peak(program: Program) -> int | None:
+    """Bytes of the device that a call takes: arguments, other outputs, temporary arrays; None if XLA does not say it.
+
+    Arguments count once: the state is donated, so most outputs take their place.
     """
-    found = made.chunk.program.memory_analysis()
-    if not found:
+    if not program.memory:
         return None
-    sizes = (found.argument_size_in_bytes, found.output_size_in_bytes, found.temp_size_in_bytes)
-    return sum(sizes) - found.alias_size_in_bytes
+    kinds = ("argument", "output", "temp")
+    return sum(program.memory.get(kind, 0) for kind in kinds) - program.memory.get("alias", 0)

@@ -12,21 +12,10 @@ import jax
 from ternary_jax.config.checks import length, unit
 from ternary_jax.engine import stopping
 from ternary_jax.engine.assembly import assemble
-from ternary_jax.engine.compiling import CHUNK_COMPILER_OPTIONS
-from ternary_jax.engine.plan import Plan, plan
+from ternary_jax.engine.compiling import CHUNK_COMPILER_OPTIONS, Program, figures, peak
+from ternary_jax.engine.plan import Plan, plan, traced_steps
 from ternary_jax.engine.program import make_train, measured_metrics
 from ternary_jax.tables import size
-
-
-class Program(NamedTuple):
-    """XLA's figures of the compiled program of a chunk, of all runs together.
-
-    memory: bytes by kind; the state is donated, so that its arguments are also outputs
-    flops: of one call as XLA counts them, the body of a loop once: one step, and each evaluation; None if not known
-    """
-
-    memory: dict[str, int]
-    flops: float | None
 
 
 class DryRun(NamedTuple):
@@ -55,6 +44,7 @@ def measure(config: Any, compiled: bool = False) -> DryRun:
     task, static, hypers = assemble(config)
     metrics = measured_metrics(task, static)
     stopping.check(static, metrics)
+    traced_steps(static, plan(static, task.samples_per_epoch))
     init, chunk = make_train(task, static)
     state = jax.eval_shape(init, hypers)
     traced = chunk.program.trace(*chunk.inputs(state, hypers))
@@ -66,7 +56,7 @@ def measure(config: Any, compiled: bool = False) -> DryRun:
         parameters={group: size // static.runs for group, size in sizes.items()},
         state_bytes=sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)),
         costly=[name for name, metric in metrics.items() if metric.costly],
-        program=_figures(traced.lower().compile(CHUNK_COMPILER_OPTIONS)) if compiled else None,
+        program=figures(traced.lower().compile(CHUNK_COMPILER_OPTIONS)) if compiled else None,
     )
 
 
@@ -94,13 +84,6 @@ def text(found: DryRun) -> str:
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _figures(compiled: Any) -> Program:
-    kinds = ("argument", "output", "alias", "temp", "generated_code")
-    found, cost = compiled.memory_analysis(), compiled.cost_analysis()
-    memory = {kind: int(getattr(found, f"{kind}_size_in_bytes")) for kind in kinds} if found else {}
-    return Program(memory, (cost or {}).get("flops"))
-
-
 def _program_rows(program: Program) -> Iterator[list[str]]:
     words = {
         "argument": "arguments: state, schedules and data",
@@ -109,8 +92,8 @@ def _program_rows(program: Program) -> Iterator[list[str]]:
         "temp": "temporary",
         "generated_code": "code",
     }
-    peak = sum(program.memory.get(kind, 0) for kind in ("argument", "output", "temp")) - program.memory.get("alias", 0)
-    yield ["program", f"memory of {size(peak)}" if program.memory else "XLA does not say its memory"]
+    most = peak(program)
+    yield ["program", "XLA does not say its memory" if most is None else f"memory of {size(most)}"]
     yield from ([f"  {size(n)}", words[kind]] for kind, n in program.memory.items())
     yield ["FLOPs", _flops(program.flops)]
 

@@ -4,6 +4,7 @@ The host acts only between chunks, and reads the report of chunk n after it has 
 the dispatch, so a run ends after the chunks under way, two at the most, or once all runs are at the same step.
 """
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -30,7 +31,7 @@ from ternary_jax.engine import (
 )
 from ternary_jax.engine.assembly import assemble
 from ternary_jax.engine.host_context import Clock, Training, Within
-from ternary_jax.engine.plan import plan
+from ternary_jax.engine.plan import plan, traced_steps
 from ternary_jax.engine.program import Chunk, make_train, measured_metrics
 from ternary_jax.errors import RunError, WorkdirError
 from ternary_jax.workdir import checkpoint, claim, tensorboard
@@ -50,7 +51,6 @@ def run(
 
     again: the command that resumes this run, for the messages
     started: unix seconds from which wall_s counts; None: now
-
     exit_at_once: a signal before the first step ends the process, also within XLA. Without it, as in a notebook, it
         raises a KeyboardInterrupt after the compiling
     ahead: the programs, where they are compiled already, for as many runs with the same static values
@@ -96,6 +96,7 @@ def _assembled(workdir: Path, config: Any, found: claim.Found, again: str) -> Tr
         started=time.time(),
     )
     stopping.check(static, training.metrics)
+    traced_steps(static, training.plan)
     return training
 
 
@@ -145,9 +146,11 @@ def _train(
             claim.lengthen(training.workdir, training.config)
         interrupts.at_once.clear()
         board = rows.open_log(training, first)
-        fit = compaction.fitting(made, hypers, steps) if training.within and training.static.runs > 1 else None
-        chunks = _chunks(chunk, state, first, stop, hypers, steps, interrupts.asked, fit)
-        with jax.transfer_guard("disallow"):
+        # A trace is of one program, so the runs of a sweep that is traced are not compacted.
+        compacts = training.within and training.static.runs > 1 and not training.static.profile.steps
+        fit = compaction.fitting(made, hypers, steps) if compacts else None
+        with jax.transfer_guard("disallow"), _traced(training, chunk) as chunk:
+            chunks = _chunks(chunk, state, first, stop, hypers, steps, interrupts.asked, fit)
             clock, state, stop, end = _record(training, store, board, chunks, (window, clock, state, stop))
         return _conclude(training, store, board, clock, state, stop, end)
     finally:
@@ -177,6 +180,19 @@ def _record(training, store, board, chunks, at_first):
     return clock, state, stop, end
 
 
+def _traced(training: Training, chunk: Chunk) -> contextlib.AbstractContextManager[Any]:
+    """The chunk, with a trace of profile.steps around its calls where the config names any."""
+    given, steps = traced_steps(training.static, training.plan), training.plan
+    if given is None:
+        return contextlib.nullcontext(chunk)
+    from ternary_jax.engine.profile.window import traced  # here, so that a run without a trace does not import it
+
+    if f"{given[0]}:{given[1]}" != training.static.profile.steps:
+        rounded = f"is rounded to whole chunks of {steps.chunk:,} steps: {given[0]}:{given[1]}"
+        terminal.say(f"config.profile.steps={training.static.profile.steps} {rounded}")
+    return traced(chunk, steps.chunk, given, training.workdir)
+
+
 def _chunks(chunk, state, begin, stop, hypers, steps, interrupted, fit=None):
     """Yield (end, report, state or None) of every chunk, after the next one is dispatched; the last with its state.
 
@@ -194,8 +210,7 @@ def _chunks(chunk, state, begin, stop, hypers, steps, interrupted, fit=None):
         ahead = None
         if begin < steps.total and not halted:
             end = begin + steps.chunk
-            with jax.profiler.StepTraceAnnotation("chunk", step_num=begin):
-                state, report = (fit(stop, begin) if fit else chunk)(state, begin, hypers)
+            state, report = (fit(stop, begin) if fit else chunk)(state, begin, hypers)
             if first:
                 first = False
                 yield begin, None, None

@@ -17,7 +17,8 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in a unit of ru_m
 # Columns -> where rows have them, beside `log.level=performance`.
 COLUMNS = {
     "step_ms": "",
-    "peak_memory_mib": "",
+    "peak_host_memory_mib": "",
+    "peak_device_memory_mib": ", on a device that counts its memory, which a CPU does not",
     "gpu_utilisation": ", on an NVIDIA GPU, if the package pynvml can be imported",
 }
 
@@ -27,14 +28,14 @@ def columns(seconds: float, steps: int, device: Any) -> dict[str, float]:
 
     step_ms: milliseconds of a step of all runs, 1e3 seconds / steps. The seconds are those of samples_per_s: they
         contain the evaluation, and whatever the host waited for, such as a save
-    peak_memory_mib: greatest memory in use since the process began, in MiB. On a CPU it is that of the process, where
-        Linux also counts the process that started it; elsewhere that of the arrays and temporaries on the device. A
-        device that does not count them has no such column
+    peak_host_memory_mib, peak_device_memory_mib: `host_peak` and `device_peak` in MiB. The latter is missing on a CPU,
+        and on a device that does not count its memory
     gpu_utilisation: percent of the last second or less in which the GPU was busy. It is a sample, and no mean
     """
     measured = {
         "step_ms": 1e3 * seconds / steps,
-        "peak_memory_mib": _peak_memory(device),
+        "peak_host_memory_mib": _mib(host_peak()),
+        "peak_device_memory_mib": _mib(device_peak(device)),
         "gpu_utilisation": _gpu_utilisation(device),
     }
     return {name: value for name, value in measured.items() if value is not None}
@@ -59,11 +60,21 @@ def free_bytes(device: Any) -> int | None:
     return min(free, default=None)
 
 
-def _peak_memory(device: Any) -> float | None:
-    if device.platform == "cpu":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT / MIB
-    peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
-    return None if peak is None else peak / MIB
+def host_peak() -> int:
+    """Greatest bytes of this process in memory since it began; Linux also counts the process that started it."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT
+
+
+def device_peak(device: Any) -> int | None:
+    """Greatest bytes of arrays and temporaries on the device since the process began; None if it counts none.
+
+    A CPU counts none: its arrays are in the memory of the process.
+    """
+    return None if device.platform == "cpu" else (device.memory_stats() or {}).get("peak_bytes_in_use")
+
+
+def _mib(size: int | None) -> float | None:
+    return None if size is None else size / MIB
 
 
 def _gpu_utilisation(device: Any) -> float | None:

@@ -56,6 +56,19 @@ def plan(static: Any, samples_per_epoch: int | None) -> Plan:
     )
 
 
+def traced_steps(static: Any, steps: Plan) -> tuple[int, int] | None:
+    """(first, end) of the steps of profile.steps, in whole chunks, as a chunk is one call; None without the key."""
+    given = checks.profiled_steps(static.profile)
+    if given is None:
+        return None
+    if given[1] > steps.total:
+        raise ConfigError(
+            f"config.profile.steps={static.profile.steps} ends after the last step of the run, {steps.total}: give a "
+            f"STOP of at most {steps.total}"
+        )
+    return given[0] // steps.chunk * steps.chunk, math.ceil(given[1] / steps.chunk) * steps.chunk
+
+
 def schedule_rows(task: Any, static: Any) -> dict[str, np.ndarray]:
     """All open-loop schedules, one row a step: that of the learning rate, and those of the task."""
     steps, t = plan(static, task.samples_per_epoch), static.train

@@ -60,8 +60,9 @@ class Chunk(NamedTuple):
 
         Streamed rows move to the device here, while it still computes the chunk before, so it has those of two chunks.
         """
-        given, streamed = jax.device_put((np.int32(first), self.stream(first)))
-        return self.program(state, given, hypers, *self.shared, *streamed)
+        with jax.profiler.StepTraceAnnotation("chunk", step_num=first):  # a trace has its calls by their first steps
+            given, streamed = jax.device_put((np.int32(first), self.stream(first)))
+            return self.program(state, given, hypers, *self.shared, *streamed)
 
     def inputs(self, state: Any, hypers: Any) -> tuple[Any, ...]:
         """What the program is lowered for, ahead of the first call: a state of these shapes, a step, hypers, tables,

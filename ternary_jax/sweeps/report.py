@@ -39,7 +39,7 @@ def dry_run(found: SweepPlan, compiled: bool, at_once: int | None) -> str:
     memory = {}
     for g, group in enumerate(found.groups):
         n = len(group.runs) if at_once is None else plans.most_at_once(len(group.runs), at_once)
-        needed = compiling.peak_bytes(compiling.ahead(plans.config_of(group, range(n))))
+        needed = compiling.peak(compiling.figures(compiling.ahead(plans.config_of(group, range(n))).chunk.program))
         memory[g] = f"{size(needed) if needed is not None else '?'} for {n:,} at once"
     return plans.text(found, memory)
 

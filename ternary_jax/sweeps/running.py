@@ -244,7 +244,7 @@ def _fitting(group: Group, at_once: int | None, made: Programs) -> tuple[Program
     Where --at-once says the size, its word is taken.
     """
     ((n, one),) = made.items()
-    needed, free = compiling.peak_bytes(one), performance.free_bytes(jax.local_devices()[0])
+    needed, free = compiling.peak(compiling.figures(one.chunk.program)), performance.free_bytes(jax.local_devices()[0])
     if at_once is not None or needed is None or free is None or needed <= SHARE * free:
         return made, at_once or len(group.runs)
     fits = max(1, int(n * SHARE * free / needed))
@@ -257,7 +257,7 @@ def _say(about: Sweeping, g: int, batch: Mapping[str, Any], made: compiling.Comp
     group, runs = about.plan.groups[g], batch["runs"]
     which = f"run {runs[0]}" if len(runs) == 1 else f"runs {runs[0]} to {runs[-1]}"
     settings = f", {label(group.static)}" if group.static else ""
-    needed, free = compiling.peak_bytes(made), performance.free_bytes(jax.local_devices()[0])
+    needed, free = compiling.peak(compiling.figures(made.chunk.program)), performance.free_bytes(jax.local_devices()[0])
     memory = f", {size(needed)} of {size(free)} free" if needed is not None and free is not None else ""
     total = len(about.plan.runs)
     terminal.say(f"group {g + 1} of {len(about.plan.groups)}{settings}: {which} of {total}{memory}")

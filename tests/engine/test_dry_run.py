@@ -23,7 +23,7 @@ def lines(found):
 def test_the_size_of_a_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     compiled = []
-    monkeypatch.setattr(dry_run, "_figures", compiled.append)
+    monkeypatch.setattr(dry_run, "figures", compiled.append)
     found = dry_run.measure(load_config(CONFIG, {"runs": 3}))
     assert found.parameters == {"offset": 3, "slope": 3}  # of one run
     assert (found.plan.unit, found.plan.total, found.plan.chunk, found.costly) == (4, 80, 8, ["distance"])

@@ -28,7 +28,7 @@ def imported(tree):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_no_experiment_imports_another_or_a_command(name):
     others = {other for other in SCRIPTS if not other.startswith("lab")}
-    commands = {"ternary_jax.main", "ternary_jax.analyze"}
+    commands = {"ternary_jax.main", "ternary_jax.analyze", "ternary_jax.profile"}
     found = {*imported(SCRIPTS[name])}
     assert not found & others, "an experiment imports another: move the shared code to lab.py or to a library lab_*.py"
     assert not found & commands

@@ -58,6 +58,7 @@ def init(key: Array, model: Any, cells: int) -> dict[str, Params]:
     return {name: arrays for name, arrays in (("cells", own), ("shared", shared)) if arrays}
 
 
+@jax.named_scope("shown")
 def shown(params: dict[str, Params], states: Array, model: Any, dtype: Any = jnp.float32) -> tuple[Array, Array]:
     """(u, what the cells show their neighbours) of states (n, B, C); u is theirs alone. dtype: of the products.
 
@@ -73,6 +74,7 @@ def shown(params: dict[str, Params], states: Array, model: Any, dtype: Any = jnp
     return u, v
 
 
+@jax.named_scope("update")
 def update(
     params: dict[str, Params], own: Array, seven: Array, model: Any, dtype: Any = jnp.float32, key: Array | None = None
 ) -> Array:

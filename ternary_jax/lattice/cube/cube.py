@@ -66,6 +66,7 @@ def driven(params: Params, face: Array, key: Array | None = None, noise: float =
     return face.reshape(len(face), -1).T[..., None] * own["weights"][None, None] + own["bias"][None, None]
 
 
+@jax.named_scope("readout")
 def read(params: Params, states: Array, static: Any) -> Array:
     """The face (B, height, width) of the last layer of states (N, B, C)."""
     width, height, _ = size(static)

@@ -1,5 +1,6 @@
 """The cells of a cube and their neighbours. Cell (x, y, z) has the number (z height + y) width + x, z the depth."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -33,6 +34,7 @@ def table_of_layer(width: int, height: int) -> np.ndarray:
     return found
 
 
+@jax.named_scope("gather")
 def gather(shown: Array, numbers: Array) -> Array:
     """What the cells of each row of `numbers` (n, 7) show, of shown (cells, B, d): (n, 7, B, d), zeros outside."""
     return jnp.pad(shown, ((0, 1), (0, 0), (0, 0)))[numbers]

@@ -1,0 +1,107 @@
+"""Show where the time and the memory of a training go, by the scopes of its program.
+
+    python -m ternary_jax.profile --config=v5_12
+    python -m ternary_jax.profile --config=energy_flow --config.train.batch_size=64 --depth=1
+    python -m ternary_jax.profile --config=v5_12 --trace=DIR --json=FILE
+
+It compiles a chunk of the config as a training does, without the cache of compiled programs, traces one call of it by
+jax.profiler, and prints
+
+  for each scope of a step: milliseconds, calls of operations, FLOPs, bytes, and their shares of the measured rates;
+  the rates: of matrix products at the shapes of the step, by jax and by numpy, and of the memory;
+  the peak memory of the process, of the device and of the compiled chunk;
+  the seconds of each stage of a cold start, from the imports to the end of the first chunk.
+
+"d loss/encoder_B" is the backward pass of the scope encoder_B of the loss, with what train.remat computes again. A
+fusion of operations of several scopes counts for the last of them. Nothing is trained. Only --trace and --json write.
+
+--config=FILE        a config that trains, or the NAME of one that comes with the package
+--config.KEY=VALUE   another value for one key of it; --config.train.chunk=1 shortens what is traced
+--depth=N            scopes within scopes that are told apart; default: 2
+--trace=DIR          keep the trace, for xprof or Perfetto: see docs/performance.md
+--json=FILE          write the figures, each with its name and without rounding
+
+Exit status: 0; 1 where a file cannot be written; 2 where an argument or the config is not valid; 130 after Ctrl-C.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ternary_jax import command_line
+from ternary_jax.errors import INTERRUPTED, ConfigError, RunError, WorkdirError
+
+FLAGS = "the flags are --config=FILE, --config.KEY=VALUE, --depth=N, --trace=DIR and --json=FILE"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        command_line.fail(f"{message}; {FLAGS}; type: python -m ternary_jax.profile --config=v5_12")
+
+    def print_help(self, file: Any = None) -> None:
+        command_line.show((__doc__ or "").strip())
+
+
+def main(argv: Sequence[str]) -> None:
+    """Profile the config that the arguments name, print the tables and write the files."""
+    parser = _Parser(allow_abbrev=False)
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--depth", type=int, default=2)
+    parser.add_argument("--trace")
+    parser.add_argument("--json")
+    given, rest = parser.parse_known_args(command_line.joined(argv))
+    if wrong := [arg for arg in rest if not arg.startswith("--config.")]:
+        parser.error(f"{wrong[0]!r} is no flag")
+    if given.depth < 1:
+        parser.error(f"--depth={given.depth} shows no scope: give 1 or more")
+    try:
+        if given.trace is not None:
+            Path(given.trace or parser.error("--trace is empty: name a folder")).mkdir(parents=True, exist_ok=True)
+        if given.json is not None and not Path(given.json).parent.is_dir():
+            parser.error(f"--json={given.json}: its folder does not exist: make it, or name another file")
+        with tempfile.TemporaryDirectory() as temporary:
+            tables, figures = profiled(given, rest, Path(given.trace or temporary))
+        if given.json:
+            from ternary_jax.workdir import files
+
+            Path(given.json).write_text(f"{files.dumps(figures, indent=1)}\n")
+        command_line.show(tables)
+    except OSError as e:
+        command_line.fail(f"{e.filename or given.trace or given.json}: {e.strerror}; mend that, or name another", 1)
+    except (ConfigError, RunError, WorkdirError) as e:
+        command_line.fail(str(e), 2 if isinstance(e, ConfigError) else 1)
+
+
+def profiled(given: argparse.Namespace, overrides: Sequence[str], folder: Path) -> tuple[str, dict[str, Any]]:
+    """(tables, figures) of the profile of a config."""
+    from ternary_jax import config  # here, so that the imports are a stage
+    from ternary_jax.engine.profile import measure, text
+    from ternary_jax.provenance import process_start, provenance
+
+    imported = time.time()
+    stages = {"imports": imported - process_start()}
+    settings = config.load_config(given.config, [arg.removeprefix("--config.") for arg in overrides])
+    if hasattr(config.keys_of(settings.task)[1], "report"):
+        raise ConfigError(f"--config={given.config} trains nothing: name a config that trains, such as v5_12")
+    stages["config, with the imports of its task"] = time.time() - imported
+    found = measure.measure(settings, folder, given.depth, stages)
+    about = {"config": config.config_name(given.config), "overrides": [*overrides], **provenance()}
+    return text.text(found), about | measure.data(found)
+
+
+def command() -> None:
+    """`python -m ternary_jax.profile`: answer Ctrl-C from the first moment, compile without a cache, then run."""
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # jax reads it when it is imported
+    interrupted = "interrupted; nothing was written, but perhaps a part of the trace"
+    signal.signal(signal.SIGINT, lambda *_: command_line.exit_at_once(interrupted, INTERRUPTED))
+    main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    command()

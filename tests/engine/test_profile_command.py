@@ -1,0 +1,87 @@
+"""`python -m ternary_jax.profile`: its tables, its JSON and its errors."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ternary_jax import profile
+from ternary_jax.engine.profile import rates
+from ternary_jax.engine.profile.hlo import Product
+
+CONFIG = str(Path(__file__).parents[1] / "toy_config.py")
+STAGES = ["device", "assembly", "init", "trace", "lower", "compile", "first chunk"]
+
+
+@pytest.fixture(scope="module")
+def profiled(tmp_path_factory):
+    """(tables, figures, folder of the trace) of the toy task, with short rounds of the rates."""
+    folder, shown = tmp_path_factory.mktemp("profile"), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rates, "ROUND_S", 1e-3)
+        patch.setattr(rates, "COPY_BYTES", {"cpu": 2**16})
+        patch.setattr(profile.command_line, "show", shown.append)
+        profile.main([f"--config={CONFIG}", f"--trace={folder}", f"--json={folder}/found.json", "--config.runs=2"])
+    return shown[0], json.loads((folder / "found.json").read_text()), folder
+
+
+def test_the_tables_have_every_scope_and_stage_in_80_columns(profiled):
+    tables, found, _ = profiled
+    lines = tables.splitlines()
+    assert max(map(len, lines)) <= 80
+    names = [line.split("  ")[0] for line in lines]
+    assert {"loss", "d loss", "optimizer", "sample", "evaluate", "all operations"} <= {*names}
+    assert [*found["stages"]][2:] == STAGES
+    assert {*found["stages"]} - {"first chunk"} <= {*names}
+    assert f"first chunk, {found['steps']} steps" in names
+
+
+def test_the_figures_are_those_of_the_config(profiled):
+    _, found, folder = profiled
+    assert (found["runs"], found["batch"], found["steps"], found["evaluation_every"]) == (2, 16, 4, 8)
+    assert found["overrides"] == ["--config.runs=2"]
+    scopes = {one["name"]: one for one in found["scopes"]}
+    assert sum(one["ms"] for one in scopes.values()) > 0
+    assert scopes["evaluate"]["calls"] <= scopes["optimizer"]["calls"]
+    assert scopes["loss"]["flops"] >= 2 * 16 * 2  # of two runs, at least two FLOPs a sample
+    assert found["host_peak"] > found["program"]["memory"]["argument"] > 0
+    assert found["device_peak"] is None
+    assert [*folder.glob("plugins/profile/*/*.xplane.pb")]
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--config=closed_form"], "--config=closed_form trains nothing: name a config that trains"),
+        (["--config=v5_12", "--workdir=x"], "'--workdir=x' is no flag; the flags are --config=FILE"),
+        (["--config=v5_12", "--depth=0"], "--depth=0 shows no scope: give 1 or more"),
+        (["--config=v5_12", "--json=/no/where"], "--json=/no/where: its folder does not exist"),
+        (["--config=v5_12", f"--trace={__file__}"], "File exists; mend that, or name another"),
+        (["--config=v5_12", "--config.train.chnk=1"], "train.chnk"),
+        ([], "the following arguments are required: --config"),
+    ],
+)
+def test_a_mistake_is_one_sentence(argv, sentence, capsys):
+    with pytest.raises(SystemExit) as found:
+        profile.main(argv)
+    output, error = capsys.readouterr()
+    assert found.value.code in (1, 2)
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert not output
+
+
+def test_the_rate_of_a_step_weighs_each_product_by_its_flops():
+    big, small = Product(1, 8, 8, 8, "f32"), Product(1, 4, 4, 4, "f32")
+    assert rates.together([rates.Rate(big, 0.6, 100.0, 40.0), rates.Rate(small, 0.2, 10.0, 50.0)]) == pytest.approx(80)
+    assert rates.together([]) is None
+
+
+def test_the_greatest_products_are_measured(monkeypatch):
+    monkeypatch.setattr(rates, "ROUND_S", 1e-3)
+    flops = {Product(1, 8, 8, n, "f32"): float(n) for n in range(1, 10)} | {Product(2, 4, 4, 4, "bf16"): 55.0}
+    found = rates.matmul_rates(flops | {Product(1, 4, 4, 4, "s8"): 100.0})
+    assert [one.share for one in found] == [0.275, 0.045, 0.04, 0.035, 0.03, 0.025]
+    assert found[0].numpy is None
+    assert all(one.jax > 0 for one in found)
+    assert found[1].numpy
