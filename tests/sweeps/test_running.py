@@ -187,8 +187,9 @@ def fake(monkeypatch):
         if len(found.events) > 1:
             found.compiling.set()
         of_state = dict(argument_size_in_bytes=60 * config.runs, alias_size_in_bytes=60 * config.runs)
-        sizes = types.SimpleNamespace(output_size_in_bytes=60 * config.runs, temp_size_in_bytes=0, **of_state)
-        program = types.SimpleNamespace(memory_analysis=lambda: sizes)
+        other = dict(output_size_in_bytes=60 * config.runs, temp_size_in_bytes=0, generated_code_size_in_bytes=7)
+        sizes = types.SimpleNamespace(**of_state, **other)
+        program = types.SimpleNamespace(memory_analysis=lambda: sizes, cost_analysis=dict)
         return types.SimpleNamespace(chunk=types.SimpleNamespace(program=program))
 
     def train(config, folder, *args):
