@@ -16,9 +16,10 @@ It reads the workdir of a training of one or many runs, also while the training 
 and writes WORKDIR/analysis.json, which has all of it, and WORKDIR/analysis_*.png, a figure for each group of runs that
 differ only by their seeds.
 
-Of several workdirs of one task it prints a table alone, and writes nothing: a row for each workdir and setting, with
-the config keys in which they differ, and the metrics that all of them measure, or those in --metrics. A workdir that is
-given twice has its rows once; alone, it is refused.
+Of several workdirs of one task it prints tables alone, and writes nothing: a row for each workdir and setting, with
+the config keys in which they differ, and the metrics that all of them measure, or those in --metrics; and where
+settings have several seeds, means as those of a sweep. A workdir that is given twice has its rows once; alone, it is
+refused.
 
 Of a sweep, the DIR of `python -m ternary_jax.sweep`, or of several, it prints a row for each setting: the mean of each
 metric over its seeds with a 95 % interval by Student's t, and for each metric which setting is best, if its differences

@@ -43,6 +43,8 @@ def main(argv: Sequence[str]) -> None:
     from ternary_jax.config import checks, listing
 
     try:
+        if given.yes and not given.sweep:
+            command_line.fail("--yes confirms a large sweep, and --sweep is not given: leave it out, or add --sweep")
         if given.sweep and given.keys is None:
             _sweep(argv, given)
             return

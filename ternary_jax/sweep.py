@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from ternary_jax import command_line
-from ternary_jax.errors import INTERRUPTED
+from ternary_jax.errors import INTERRUPTED, ConfigError
 
 SEEDS = 16  # of each setting, where --seeds is not given
 FLAGS = command_line.Flags(
@@ -68,6 +68,8 @@ def run(
     from ternary_jax import workdir as workdirs
     from ternary_jax.sweeps import running
 
+    if at_once is not None and not (isinstance(at_once, int) and at_once >= 1):
+        raise ConfigError(f"at_once={at_once!r} is not allowed: give an int of at least 1, or None")
     plan = _plan(config, grid, overrides, seeds)
     folder, _ = command_line.workdir_and_again((), str(config), None if workdir is None else str(workdir), FLAGS)
     running.run(plan, folder, at_once=at_once)
@@ -79,8 +81,6 @@ def main(argv: Sequence[str]) -> None:
     values, overrides, grid = command_line.parse_flags(argv, __doc__ or "", FLAGS)
     dry_run = command_line.checked_dry_run(values)
     seeds, at_once = (_count(values, flag) for flag in ("--seeds", "--at-once"))
-    from ternary_jax.config import ConfigError
-
     try:
         from ternary_jax.sweeps import grid as grids
 
@@ -93,7 +93,6 @@ def main(argv: Sequence[str]) -> None:
 
 def train(plan: Any, workdir: str, again: str, at_once: int | None, yes: bool, dry_run: str | None) -> None:
     """Print the plan; train it, unless it is a dry run; print how the runs ended. A mistake ends the process."""
-    from ternary_jax.config import ConfigError
     from ternary_jax.errors import RunError, WorkdirError
     from ternary_jax.sweeps import report, running
 
@@ -101,9 +100,9 @@ def train(plan: Any, workdir: str, again: str, at_once: int | None, yes: bool, d
         if dry_run is not None:
             command_line.show(report.dry_run(plan, compiled=dry_run == "compile", at_once=at_once))
             return
-        running.begun(Path(workdir), plan)
+        ended = running.has_ended(Path(workdir), plan)
         command_line.show(f"{report.plan(plan)}\nin {workdir}")
-        if not yes and sys.stdin is not None and sys.stdin.isatty() and (reason := report.asks(plan)):
+        if not (yes or ended) and sys.stdin is not None and sys.stdin.isatty() and (reason := report.asks(plan)):
             command_line.fail(f"{reason}: to train it, type --yes too")
         finished = running.run(plan, workdir, again, at_once, exit_at_once=True)
         command_line.show(report.ended(Path(workdir), finished, again))

@@ -1,8 +1,8 @@
 """Settings by metrics: means over seeds with 95 % intervals, and which setting is best where the intervals say so.
 
 A setting is called best in a metric if its difference to every other setting is an improvement in its whole interval.
-These intervals hold together at 95 %, by Bonferroni: with m other settings each is taken at 1 - 0.05 / m. Otherwise the
-setting with the best mean would often win by chance: of twenty equal settings one has the best mean.
+These intervals hold together at 95 %, by Bonferroni: with m other settings each is taken at 1 - 0.05 / m, so that all
+may be read at once. No setting is called best before all runs have ended.
 """
 
 import math
@@ -13,13 +13,15 @@ from ternary_jax.analysis import intervals
 from ternary_jax.analysis.settings import DIVERGED, SHOWN_METRICS, label
 from ternary_jax.metric import Metric
 from ternary_jax.tables import cell, columns
+from ternary_jax.workdir.sweep import NOT_BEGUN, UNFINISHED
 
 CONFIDENCE = 0.95
+NOT_ENDED = (NOT_BEGUN, UNFINISHED, "interrupted")
 SHOWN_VALUE = 30  # characters of a value in a table
 
 
 class Measured(NamedTuple):
-    """A run that has ended.
+    """A run, and what it has reached; {} while it has not ended.
 
     setting: {key: value} of what is compared
     final: the last value of each metric; None or nan where there is none
@@ -47,6 +49,7 @@ def analyse(runs: Sequence[Measured], metrics: Mapping[str, Metric]) -> dict[str
             "setting": dict(group[0].setting),
             "seeds": [run.seed for run in group],
             "diverged": sum(run.ending == DIVERGED for run in group),
+            "not_ended": sum(run.ending in NOT_ENDED for run in group),
             "metrics": {name: intervals.mean_interval([*_values(group, name).values()])._asdict() for name in metrics},
         }
         for group in groups
@@ -112,6 +115,7 @@ def _verdict(groups: Sequence[Sequence[Measured]], metric: Metric) -> dict[str, 
     others = {k: intervals.difference(values[lead], values[k], confidence) for k in known if k != lead}
     sure = all(one.low > 0 if metric.better > 0 else one.high < 0 for one in others.values())
     whole = len(known) == len(groups) and not any(run.ending == DIVERGED for run in groups[lead])
+    whole = whole and not any(run.ending in NOT_ENDED for group in groups for run in group)
     return {
         "lead": lead,
         "best": bool(sure and whole),
@@ -136,13 +140,23 @@ def _sentence(name: str, metric: Metric, found: Mapping[str, Any]) -> str:
     by = f"{_signed(nearest['mean'])} [{_signed(nearest['low'])}, {_signed(nearest['high'])}]"
     against = f"{by} against {names[nearest['setting']]} ({level})"
     if math.isnan(nearest[bound]):
-        return f"{about}: none is called best, as {names[nearest['setting']]} or {lead} has one seed, so no interval"
+        few = f"{names[nearest['setting']]} or {lead} has fewer than two values, so no interval"
+        return f"{about}: none is called best, as {few}"
     if verdict["best"]:
         return f"{about}: best is {lead}; the least certain difference is {against}"
-    diverged = found["settings"][verdict["lead"]]["diverged"]
-    if diverged and _least(metric.better * nearest[bound]) > 0:
-        return f"{about}: none is called best: {lead} has the best mean, and {diverged} of its runs diverged"
+    if metric.better * nearest[bound] > 0:
+        return f"{about}: none is called best: {lead} has the best mean, and {_not_whole(name, found, names)}"
     return f"{about}: none is best: {lead} has the best mean, and its difference may be 0: {against}"
+
+
+def _not_whole(name: str, found: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Why a setting whose intervals say that it is best is not called so."""
+    settings = found["settings"]
+    if waiting := sum(one["not_ended"] for one in settings):
+        return f"{waiting} of all runs have not ended"
+    if diverged := settings[found["verdicts"][name]["lead"]]["diverged"]:
+        return f"{diverged} of its runs diverged"
+    return f"{next(names[k] for k, one in enumerate(settings) if not one['metrics'][name]['n'])} has no value"
 
 
 def _least(x: float) -> float:

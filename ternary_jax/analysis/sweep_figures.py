@@ -2,6 +2,7 @@
 
 import io
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,9 @@ def png(found: Mapping[str, Any], metrics: Mapping[str, Metric]) -> bytes:
     axes[0][0].invert_yaxis()
     keys = ", ".join(dict.fromkeys(key for one in settings for key in one["setting"]))
     more = f"; {len(found['settings']) - MOST} more settings are not drawn" if len(found["settings"]) > MOST else ""
-    figure.suptitle(f"{keys}: mean over seeds, 95 % interval by Student's t; red: best{more}", fontsize=8)
+    best = "; red: best" * any(found["verdicts"][name]["best"] for name in metrics)
+    title = f"{keys}: mean over seeds, 95 % interval by Student's t{best}{more}"
+    figure.suptitle(textwrap.fill(title, int(18 * figure.get_figwidth()), break_long_words=False), fontsize=8)
     figure.savefig(drawn := io.BytesIO(), dpi=120, facecolor="white")
     plt.close(figure)
     return drawn.getvalue()

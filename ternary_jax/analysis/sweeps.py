@@ -10,9 +10,6 @@ from ternary_jax.config import ConfigError
 from ternary_jax.errors import RunError, WorkdirError
 from ternary_jax.metric import Metric
 from ternary_jax.workdir import Sweep, files
-from ternary_jax.workdir.sweep import NOT_BEGUN, UNFINISHED
-
-NOT_ENDED = (NOT_BEGUN, UNFINISHED, "interrupted")
 
 
 def text(sweeps: Sequence[Sweep], names: Sequence[str] = (), draw: bool = True) -> str:
@@ -21,13 +18,19 @@ def text(sweeps: Sequence[Sweep], names: Sequence[str] = (), draw: bool = True) 
     names: the metrics of the table; (): targets and stop.watch first
     """
     runs, metrics = measured(sweeps), _shared([one.metrics for one in sweeps])
-    if not runs:
-        raise WorkdirError(f"{sweeps[0].path} has no run that has ended yet: go on with the sweep, and try again then")
+    if all(run.ending in means.NOT_ENDED for run in runs):
+        paths = ", ".join(str(one.path) for one in sweeps)
+        raise WorkdirError(f"{paths}: no run has ended yet: go on with the sweep, and try again then")
     for name in names:
         if name not in metrics:
             raise ConfigError(f"--metrics={name} is no metric of this sweep: name some of {', '.join(metrics)}")
     first = [name for one in sweeps for group in one.content["groups"] for name in data.watched_first(group["config"])]
     columns = {name: metrics[name] for name in names} or means.chosen(runs, metrics, first)
+    if not columns:
+        raise WorkdirError(
+            f"{sweeps[0].path}: no run has a finite value of a metric that all groups measure, so there is nothing to "
+            "compare: runs.csv has the ending of each run"
+        )
     found = means.analyse(runs, columns)
     total = [row for one in sweeps for row in one.table()]
     endings = ", ".join(f"{n:,} {ending}" for ending, n in Counter(row.ending for row in total).items())
@@ -41,19 +44,23 @@ def text(sweeps: Sequence[Sweep], names: Sequence[str] = (), draw: bool = True) 
 
 
 def measured(sweeps: Sequence[Sweep]) -> list[means.Measured]:
-    """The runs of the sweeps that have ended; of several sweeps, the folder is a part of the setting."""
+    """The runs of the sweeps; of several sweeps, the folder is a part of the setting."""
     return [
         means.Measured(
-            ({"sweep": str(one.path)} if len(sweeps) > 1 else {}) | row.settings, row.seed, row.ending, row.metrics
+            ({"sweep": str(one.path)} if len(sweeps) > 1 else {}) | row.settings,
+            row.seed,
+            row.ending,
+            {} if row.ending in means.NOT_ENDED else row.metrics,
         )
         for one in sweeps
         for row in one.table()
-        if row.ending not in NOT_ENDED
     ]
 
 
 def _shared(each: Sequence[Mapping[str, Metric]]) -> dict[str, Metric]:
-    return {name: one for name, one in each[0].items() if all(name in other for other in each)}
+    """The metrics that all sweeps have, without those that have none yet."""
+    known = [one for one in each if one]
+    return {name: one for name, one in known[0].items() if all(name in other for other in known)} if known else {}
 
 
 def _written(path: Path, found: Mapping[str, Any], metrics: Mapping[str, Metric], draw: bool) -> str:

@@ -33,7 +33,7 @@ def split_values(text: str, what: str) -> list[str]:
     what: the flag and its key, for the message
     """
     text = text.strip()
-    if text.startswith("[") and text.endswith("]"):
+    if _is_bracketed(text):
         text = text[1:-1].rstrip().removesuffix(",")
     parts, waiting = [""], []
     for x in text:
@@ -87,6 +87,14 @@ def product(grid: Mapping[str, Iterable[Any]], table: Mapping[str, Key]) -> list
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _is_bracketed(text: str) -> bool:
+    """Whether one pair of square brackets is around the whole, unlike in [64],[64,64]."""
+    if not (text.startswith("[") and text.endswith("]")):
+        return False
+    depths = itertools.accumulate((x == "[") - (x == "]") for x in text[:-1])
+    return min(depths) > 0
 
 
 def _as_typed(values: Any) -> str:

@@ -1,6 +1,7 @@
 """The plan of a sweep: its runs, in groups of equal static settings, each checked before anything is compiled."""
 
 import math
+import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -244,7 +245,9 @@ def _with_seeds(
                 f"--seeds={seeds} and config.seed={shown(first)}, one per run, are both given: leave one of them out"
             )
         return [(row, seed) for row in settings for seed in first]
-    if seeds is not None and not (type(seeds) is int and 1 <= seeds <= MOST_RUNS):
+    if seeds is not None and (
+        isinstance(seeds, bool) or not isinstance(seeds, numbers.Integral) or not 1 <= seeds <= MOST_RUNS
+    ):
         raise ConfigError(f"--seeds={seeds} is not allowed: give an int from 1 to {MOST_RUNS}")
     return [(row, first + k) for row in settings for k in range(otherwise if seeds is None else seeds)]
 

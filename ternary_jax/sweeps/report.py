@@ -9,6 +9,7 @@ import jax
 from ternary_jax import terminal
 from ternary_jax.engine import compiling
 from ternary_jax.engine.assembly import assemble
+from ternary_jax.engine.plan import plan as plan_of_steps
 from ternary_jax.engine.program import make_train
 from ternary_jax.sweeps import plan as plans
 from ternary_jax.sweeps.plan import SweepPlan
@@ -62,8 +63,9 @@ def estimate(found: SweepPlan) -> float:
     config.train.chunk = 1  # of an epoch, or of a step where the config counts steps
     made, batch = compiling.ahead(config), config.train.batch_size
     hypers = jax.device_put(assemble(config)[2])
-    state, report = made.chunk(made.begin(hypers), 0, hypers)
-    steps = int(jax.device_get(report.stop.at[0]))
+    task, static, _ = assemble(config)
+    steps = plan_of_steps(static, task.samples_per_epoch).chunk
+    state, _ = made.chunk(made.begin(hypers), 0, hypers)
     begun = time.monotonic()
     jax.block_until_ready(made.chunk(state, steps, hypers))
     of_sample = (time.monotonic() - begun) / (steps * batch)

@@ -56,12 +56,13 @@ def run(
     Raises ConfigError for the workdir of another sweep, and RunError where a training cannot go on.
     """
     about = Sweeping(plan, Path(workdir), again, at_once, exit_at_once)
-    index = begun(about.workdir, plan)
+    begun(about.workdir, plan)
     session.check_device()
     if any(group.config.compilation_cache for group in plan.groups):
         session.keep_compiled_programs()
     with claim.lock(about.workdir):
-        return _trained(about, _written(about.workdir, index))
+        # Read again: another process may have trained a part between the first look and the lock.
+        return _trained(about, _written(about.workdir, begun(about.workdir, plan)))
 
 
 def begun(workdir: Path, plan: SweepPlan) -> dict[str, Any]:
@@ -147,6 +148,12 @@ def _written(workdir: Path, index: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def has_ended(workdir: Path, plan: SweepPlan) -> bool:
+    """Whether all runs of a sweep have ended."""
+    index = begun(workdir, plan)
+    return not any(_waiting(workdir, index, g) for g in range(len(plan.groups)))
+
+
 def _waiting(workdir: Path, index: Mapping[str, Any], g: int) -> bool:
     """Whether a group has runs that have not ended."""
     batches = index["groups"][g]["batches"]
@@ -164,12 +171,15 @@ def _trained(about: Sweeping, index: dict[str, Any]) -> bool:
         for g, following in itertools.zip_longest(waiting, waiting[1:]):
             if not ahead[0].done():
                 terminal.say(f"compiling group {g + 1} of {len(about.plan.groups)} ...")
-            programs, most = _fitting(about.plan.groups[g], about.at_once, ahead[0].result())
+            programs = ahead[0].result()
             if not index["groups"][g]["batches"]:
+                programs, most = _fitting(about.plan.groups[g], about.at_once, programs)
                 index["groups"][g]["batches"] = batches_of(g, index, most)
                 index = _written(about.workdir, index)
             ahead = [thread.submit(_ahead, about, index, following)] if following is not None else []
             if (reached := _train_group(about, index, g, programs)) is None:
+                if ahead and not ahead[0].done():
+                    terminal.say("waiting for the compiler, which is at work on the next group; Ctrl-C ends it at once")
                 return False
             index = reached
     return True

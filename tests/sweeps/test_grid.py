@@ -88,3 +88,9 @@ def test_a_wrong_mapping_is_one_sentence_too():
     for given, wrong in cases:
         with pytest.raises(ConfigError, match=wrong):
             grid.product(given, TABLE)
+
+
+def test_brackets_around_single_values_are_those_of_the_values():
+    assert grid.split_values("[64],[64,64]", "") == ["[64]", "[64,64]"]
+    assert grid.split_values("[[64],[64,64]]", "") == ["[64]", "[64,64]"]
+    assert grid.split_values("[1, 2]", "") == ["1", "2"]
