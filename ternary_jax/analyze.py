@@ -34,6 +34,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ternary_jax import command_line
@@ -111,13 +112,16 @@ def _opened(paths: Sequence[str], task: str | None) -> list[Any]:
     runs = [workdir.open(path, task or "") for path in paths]
     if task is not None:
         for run in runs:
-            if not _is_sweep(run):
-                _check_task(run, task)
+            config = run.content["groups"][0]["config"] if _is_sweep(run) else run.config
+            _check_task(run.path, config["task"], task)
     return runs
 
 
-def _check_task(run: Any, task: str) -> None:
-    """Check the task module that the user names, also where the files of the workdir are enough without it."""
+def _check_task(path: Path, there: str, task: str) -> None:
+    """Check the task module that the user names, also where the files of the workdir are enough without it.
+
+    there: the task that the files name
+    """
     from ternary_jax import config
 
     if not task:
@@ -126,11 +130,9 @@ def _check_task(run: Any, task: str) -> None:
         config.keys_of(task)
     except ConfigError as e:
         raise ConfigError(str(e).replace("config.task=", "--task=", 1)) from e
-    if task != run.config["task"]:
-        there = run.config["task"]
+    if task != there:
         raise ConfigError(
-            f"--task={task} is not the task of {run.path}: its config.json has {there}: give --task={there}, or leave "
-            "--task out"
+            f"--task={task} is not the task of {path}: its config has {there}: give --task={there}, or leave --task out"
         )
 
 

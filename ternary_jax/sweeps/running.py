@@ -16,7 +16,7 @@ from ternary_jax import config as configs
 from ternary_jax import terminal
 from ternary_jax.engine import compiling, host, performance, session
 from ternary_jax.engine.host_context import Within
-from ternary_jax.errors import ConfigError, RunError
+from ternary_jax.errors import ConfigError, RunError, WorkdirError
 from ternary_jax.sweeps.plan import Group, SweepPlan, config_of, label, most_at_once
 from ternary_jax.tables import size
 from ternary_jax.workdir import claim, files, safe_files, sweep, sweep_table
@@ -218,11 +218,15 @@ def _config(group: Group, runs: Sequence[int]) -> Any:
     return config_of(group, [run - group.runs[0].run for run in runs])
 
 
-def _train_batch(about, config, batch, programs, within) -> bool:
+def _train_batch(
+    about: Sweeping, config: Any, batch: Mapping[str, Any], programs: compiling.Compiled, within: Within
+) -> bool:
     """Train a batch to its end; -> False where it was interrupted. That all of its runs diverged is an end too."""
     folder = about.workdir / batch["folder"]
     try:
         summary = host.run(config, folder, about.again, None, about.exit_at_once, programs, within)
+    except (ConfigError, WorkdirError) as e:  # the folder is damaged
+        raise type(e)(f"{e}; or delete {folder}, and its runs are trained again") from e
     except RunError:
         if not sweep.has_ended(about.workdir, batch):
             raise

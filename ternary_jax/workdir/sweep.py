@@ -70,7 +70,8 @@ class Sweep(NamedTuple):
     def metrics(self) -> dict[str, Metric]:
         """The metrics that every group measures, by name; {} before a workdir has a summary."""
         folders = [batch["folder"] for group in self.content["groups"] for batch in group["batches"]]
-        found = [runs.open(self.path / one) for one in folders if safe_files.kind(self.path / one / "summary.json")]
+        ended = [one for one in folders if safe_files.kind(self.path / one / "summary.json")]
+        found = [runs.open(self.path / one, self.task) for one in ended]
         each = [run.metrics for run in found]
         return {name: one for name, one in each[0].items() if all(name in other for other in each)} if each else {}
 
@@ -95,6 +96,8 @@ def read(path: Path) -> dict[str, Any] | None:
     placed = [run for group in found["groups"] for batch in group["batches"] for run in batch["runs"]]
     if named != list(range(len(named))) or len({*placed}) < len(placed) or not {*placed} <= {*named}:
         raise WorkdirError(f"{path / FILE} is damaged (its runs are not those of its batches): put back a copy")
+    if any({*run["settings"]} != {*found["keys"]} for run in found["runs"]):
+        raise WorkdirError(f"{path / FILE} is damaged (a run has other keys than the sweep): put back a copy")
     return found
 
 

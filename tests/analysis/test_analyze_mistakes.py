@@ -111,7 +111,7 @@ def test_the_task_that_the_user_names_is_checked_also_where_it_is_not_needed(
     status, out, err = answer(capsys, folder, f"--task={name}")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(words)
-    assert ("config.json has toy: give --task=toy" in err) == (name == "other_task")
+    assert ("its config has toy: give --task=toy" in err) == (name == "other_task")
     assert answer(capsys, folder, "--task=toy", "--no-figures")[0] == 0
 
 

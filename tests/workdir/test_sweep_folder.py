@@ -14,7 +14,7 @@ RUNS = [{"run": k, "settings": {"rate": 0.5, "model.hidden": [3, 4]}, "seed": k}
 
 
 def index(batches, runs=RUNS, **more):
-    about = {"format": 1, "name": "x", "keys": ["rate"], "seeds": 2, "groups": [GROUP | {"batches": batches}]}
+    about = {"format": 1, "name": "x", "keys": ["rate", "model.hidden"], "seeds": 2, "groups": [GROUP | {"batches": batches}]}
     return about | {"runs": runs} | more
 
 
@@ -45,6 +45,7 @@ def test_runs_that_have_not_begun_are_rows_too(tmp_path):
         (index([BATCH], RUNS[::-1]), "its runs are not those of its batches"),
         (index([BATCH], [RUNS[0] | {"seed": "0"}]), "runs[0].seed is not a seed"),
         (index([BATCH], [RUNS[0] | {"settings": {"rate": {}}}]), "runs[0].settings.rate is not the value of a key"),
+        (index([BATCH], [RUNS[0] | {"settings": {"x.y": 1}}, RUNS[1]]), "a run has other keys than the sweep"),
         ({"format": 1}, "it has no name"),
         ([], "it holds no object"),
     ],
