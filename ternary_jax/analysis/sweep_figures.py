@@ -55,5 +55,5 @@ def _panel(ax: Any, name: str, metric: Metric, settings: Any, verdict: Mapping[s
         ax.axvline(metric.best, color=REFERENCE, linewidth=0.7, linestyle=(0, (6, 3)))
     ax.set_title(f"{name} ({'higher' if metric.better > 0 else 'lower'} is better)", fontsize=8)
     ax.tick_params(labelsize=7)
-    ax.locator_params(axis="x", nbins=4)  # labels with five digits would else overlap
+    ax.locator_params(axis="x", nbins=4)  # more labels would overlap
     ax.spines[["top", "right"]].set_visible(False)

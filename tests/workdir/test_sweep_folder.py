@@ -14,7 +14,13 @@ RUNS = [{"run": k, "settings": {"rate": 0.5, "model.hidden": [3, 4]}, "seed": k}
 
 
 def index(batches, runs=RUNS, **more):
-    about = {"format": 1, "name": "x", "keys": ["rate", "model.hidden"], "seeds": 2, "groups": [GROUP | {"batches": batches}]}
+    about = {
+        "format": 1,
+        "name": "x",
+        "keys": ["rate", "model.hidden"],
+        "seeds": 2,
+        "groups": [GROUP | {"batches": batches}],
+    }
     return about | {"runs": runs} | more
 
 
