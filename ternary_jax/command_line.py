@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
 from ternary_jax import terminal
+from ternary_jax.errors import INTERRUPTED
 
 IS_FLAG = re.compile(r"--?[A-Za-z]")  # does not match a negative number
 
@@ -160,6 +161,26 @@ def fail(sentence: str, status: int = 2) -> NoReturn:
     """Print the sentence to stderr and exit."""
     print(terminal.printable(sentence), file=sys.stderr)
     sys.exit(status)
+
+
+def begin(idle: str) -> None:
+    """Begin a command that trains: modules of the current folder can be imported, and signals are answered at once.
+
+    idle: what is said to SIGINT and SIGTERM while no training is under way, also within an import or the compiler; a
+    training answers them itself
+    """
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        fail("the current folder has been deleted: change to one that exists, with cd")
+    if not sys.flags.safe_path and here not in sys.path:  # `python -m` has put it there, `ternary-jax` has not
+        sys.path.insert(0, here)
+
+    def answer(number: int, _: object) -> None:
+        exit_at_once(f"{signal.Signals(number).name}: {idle}", INTERRUPTED)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, answer)
 
 
 def exit_at_once(sentence: str, status: int) -> NoReturn:

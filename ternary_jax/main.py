@@ -27,13 +27,10 @@ Exit status: 0 when it ran, was finished already, or was interrupted and saved; 
 disk is full ...); 2 when the config is not valid; 130 when it was interrupted before it trained.
 """
 
-import os
-import signal
 import sys
 from collections.abc import Sequence
 
 from ternary_jax import command_line, terminal
-from ternary_jax.errors import INTERRUPTED
 
 
 def main(argv: Sequence[str]) -> None:
@@ -92,22 +89,9 @@ def _sweep(argv: Sequence[str], given: command_line.Given) -> None:
     sweep.train(found, workdir, again, None, given.yes, given.dry_run)
 
 
-def exit_on_early_signal(number: int, _: object) -> None:
-    """Answer SIGINT and SIGTERM at once, also within an import, until the engine answers them."""
-    name = signal.Signals(number).name
-    command_line.exit_at_once(f"{name}: nothing is under way, so there is nothing to save", INTERRUPTED)
-
-
 def command() -> None:
     """`ternary-jax` and `python -m ternary_jax.main`: answer signals from the first moment, then run."""
-    try:
-        here = os.getcwd()
-    except FileNotFoundError:
-        command_line.fail("the current folder has been deleted: change to one that exists, with cd")
-    if not sys.flags.safe_path and here not in sys.path:  # `python -m` has put it there, `ternary-jax` has not
-        sys.path.insert(0, here)
-    signal.signal(signal.SIGINT, exit_on_early_signal)
-    signal.signal(signal.SIGTERM, exit_on_early_signal)
+    command_line.begin("nothing is under way, so there is nothing to save")
     main(sys.argv[1:])
 
 

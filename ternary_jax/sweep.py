@@ -24,15 +24,13 @@ interrupted or killed: no run is trained twice. `python -m ternary_jax.analyze D
 Exit status: as of ternary_jax.main.
 """
 
-import os
-import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ternary_jax import command_line
-from ternary_jax.errors import INTERRUPTED, ConfigError
+from ternary_jax.errors import ConfigError
 
 SEEDS = 16  # of each setting, where --seeds is not given
 FLAGS = command_line.Flags(
@@ -110,13 +108,13 @@ def train(plan: Any, workdir: str, again: str, at_once: int | None, yes: bool, d
         command_line.fail(str(e), 2 if isinstance(e, ConfigError) else 1)
 
 
-def _plan(config: str | Path, grid: Any, overrides: Any, seeds: int | None, otherwise: int = SEEDS) -> Any:
+def _plan(config: str | Path, grid: Any, overrides: Any, seeds: int | None) -> Any:
     """The plan of a sweep over a grid; without one, over what sweep(add) of the file adds, if it has that function."""
     from ternary_jax import config as configs
     from ternary_jax.sweeps import plan as plans
 
     rows = configs.listed_runs(config) if grid is None and configs.has_sweep(config) else None
-    return plans.plan(config, grid or {}, overrides, seeds, rows, otherwise)
+    return plans.plan(config, grid or {}, overrides, seeds, rows, SEEDS)
 
 
 def _count(values: Mapping[str, str], flag: str) -> int | None:
@@ -130,22 +128,10 @@ def _count(values: Mapping[str, str], flag: str) -> int | None:
 
 def command() -> None:
     """`python -m ternary_jax.sweep`: answer signals from the first moment, then run."""
-    try:
-        here = os.getcwd()
-    except FileNotFoundError:
-        command_line.fail("the current folder has been deleted: change to one that exists, with cd")
-    if not sys.flags.safe_path and here not in sys.path:
-        sys.path.insert(0, here)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _exit_between_trainings)
+    command_line.begin(
+        "no training is under way, so there is nothing to save; the same command with the same --workdir goes on"
+    )
     main(sys.argv[1:])
-
-
-def _exit_between_trainings(number: int, _: object) -> None:
-    """Answer a signal while no training is under way: within an import, or while a program compiles."""
-    name = signal.Signals(number).name
-    what = "no training is under way, so there is nothing to save; the same command with the same --workdir goes on"
-    command_line.exit_at_once(f"{name}: {what}", INTERRUPTED)
 
 
 if __name__ == "__main__":
