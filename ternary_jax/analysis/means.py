@@ -92,7 +92,7 @@ def _finite(x: float | None) -> bool:
 
 
 def _values(group: Sequence[Measured], name: str) -> dict[int, float]:
-    """{seed: last value} of the runs with a finite one. Of two runs with one seed, the later has a key of its own."""
+    """{seed: last value} of the runs with a finite one. Of runs with one seed, later ones have a number below 0."""
     found: dict[int, float] = {}
     for k, run in enumerate(group):
         x = run.final.get(name)
@@ -150,7 +150,7 @@ def _sentence(name: str, metric: Metric, found: Mapping[str, Any]) -> str:
 
 
 def _not_whole(name: str, found: Mapping[str, Any], names: Sequence[str]) -> str:
-    """Why a setting whose intervals say that it is best is not called so."""
+    """The reason why the leading setting is not called best, although its intervals say so."""
     settings = found["settings"]
     if waiting := sum(one["not_ended"] for one in settings):
         return f"{waiting} of all runs have not ended"

@@ -58,7 +58,7 @@ def measured(sweeps: Sequence[Sweep]) -> list[means.Measured]:
 
 
 def _shared(each: Sequence[Mapping[str, Metric]]) -> dict[str, Metric]:
-    """The metrics that all sweeps have, without those that have none yet."""
+    """The metrics that all sweeps have in common; a sweep that has none yet does not count."""
     known = [one for one in each if one]
     return {name: one for name, one in known[0].items() if all(name in other for other in known)} if known else {}
 

@@ -50,7 +50,7 @@ class Program(NamedTuple):
 
 
 def begun(init: Any, hypers: Any) -> Future:
-    """(program, state before the first step) of a training in the future: a thread compiles and runs it."""
+    """A Future of (compiled init, state before the first step): a thread compiles init and calls it."""
 
     def begin():
         program = init.lower(hypers).compile(RUN_ONCE_COMPILER_OPTIONS)

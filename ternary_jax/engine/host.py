@@ -116,7 +116,10 @@ def _train(
     interrupts: session.Interrupts,
     longer: bool,
 ) -> dict[str, Any]:
-    """Train from the newest checkpoint, or from the start, to the end; -> the summary. programs: perhaps compiled"""
+    """Train from the newest checkpoint, or from the start, to the end; -> the summary.
+
+    programs: init and the chunk of `make_train`, or both compiled ahead
+    """
     hypers, steps = jax.device_put(training.hypers), training.plan
     resuming.check_log(training)
     store = checkpoint.open_store(training.workdir / "checkpoints", saving.policy(training), terminal.say)
