@@ -28,7 +28,7 @@ def cosines(name) -> dict[str, float]:
 @pytest.mark.parametrize("name", synthetic.NAMES)
 def test_a_right_side_is_the_map_of_its_left_side_with_noise_of_the_same_size(name):
     made = synthetic.corpus(name, FACE)
-    for part, number in (("train", 4096), ("validation", 512), ("test", 2048)):
+    for part, number in (("train", 32_768), ("validation", 512), ("test", 2048)):
         assert len(getattr(of(name), part).x) == number
     np.testing.assert_allclose(np.linalg.norm(made.left, axis=1), 8, rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(made.right, axis=1), 1, rtol=1e-5)
