@@ -1,0 +1,134 @@
+"""Does a cube train for long without a fault: no loss that is not a number, no memory that grows, no trace of a kill?
+
+    python experiments/cube_endurance.py [--quick]
+
+Each row is a training by `python -m ternary_jax.main`: 100 and 1,000 steps of 8 x 8 x 4 cells, and 10 of 15 x 15 x 11,
+all with weights of their own and all cells updated. Its memory (resident, as Linux counts it) is read from outside ten
+times a second, and its growth is the least of the last fifth of the time after the first row, over the least of the
+second fifth: in the first one the first checkpoint loads what saves it. Then the same training is killed (SIGKILL) after the checkpoint of
+half of its steps, and started again: its checkpoint, rows and exports should be those of the first, bit for bit.
+
+Writes results/cube_endurance.json.
+"""
+
+import json
+import math
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import lab
+from bench_cube import ALL, SMALL
+from kill import newest
+from lab_process import differing, ended, left_behind, start
+
+from ternary_jax import terminal
+from ternary_jax.tables import columns
+
+CONFIG = "configs/cube.py"
+MOST = 0.01  # growth of memory
+ROWS: dict[str, tuple[dict[str, Any], int]] = {  # changes to the config, steps
+    "small, 100 steps": (SMALL, 100),
+    "small, 1,000 steps": (SMALL, 1000),
+    "full, 10 steps": (ALL | {"data.evaluated": 32}, 10),
+}
+QUICK = ("small, 100 steps",)
+
+
+def main() -> None:
+    """Train, kill, compare, print and write the results."""
+    given = lab.parser(__doc__, quick="one row").parse_args()
+    rows = {name: endured(name, *ROWS[name]) for name in (QUICK if given.quick else ROWS)}
+    print(table(rows))
+    lab.write("cube_endurance", {"quick": given.quick, "rows": rows}, given)
+
+
+def endured(name: str, changes: dict[str, Any], steps: int) -> dict[str, Any]:
+    """A row: what a training left, and whether a killed one left the same."""
+    overrides = [f"{key}={value}" for key, value in (changes | rhythm(steps)).items()]
+    with tempfile.TemporaryDirectory() as folder:
+        whole, killed, cache = Path(folder, "whole"), Path(folder, "killed"), Path(folder, "cache")
+        terminal.say(f"{name}: a training ...")
+        process = start(whole, overrides, cache, CONFIG, stderr=subprocess.DEVNULL)
+        memory = watched(process, whole)
+        wanted, rows = left_behind(whole), read_rows(whole)
+        terminal.say(f"{name}: killed after half of the steps, and started again ...")
+        process = start(killed, overrides, cache, CONFIG)
+        while process.poll() is None and newest(killed) < steps // 2:
+            time.sleep(0.01)
+        process.kill()
+        if ended(process)[0] != -9:
+            raise SystemExit(f"{name}: the training ended before it could be killed")
+        status, error = ended(start(killed, overrides, cache, CONFIG))
+        if status:
+            raise SystemExit(f"{name}: the second start ended with status {status}: {error[-500:]}")
+        bad = differing(left_behind(killed), wanted)
+    return {
+        "steps": rows[-1]["step"],
+        "finite": all(math.isfinite(row["loss"]) for row in rows),
+        "mib": [round(least / 2**20, 1) for least in by_part(memory, 10)],
+        "growth": round(growth(memory), 5),
+        "compared": len(wanted),
+        "differing": bad[:3],
+    }
+
+
+def rhythm(steps: int) -> dict[str, Any]:
+    """Ten rows and ten checkpoints of a training of so many steps: the first checkpoint loads what saves them."""
+    return {"train.steps": steps, "evaluate.cheap_every": steps // 10, "checkpoint.every": steps // 10}
+
+
+def read_rows(workdir: Path) -> list[dict[str, Any]]:
+    """The rows of a training."""
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def watched(process: subprocess.Popen, workdir: Path) -> list[int]:
+    """Resident bytes of a process, ten times a second from its first row to its end."""
+    found, metrics = [], workdir / "metrics.jsonl"
+    while process.poll() is None:
+        if metrics.exists() and metrics.stat().st_size and (bytes_now := resident(process.pid)):
+            found.append(bytes_now)
+        time.sleep(0.1)
+    if process.returncode or len(found) < 10:
+        raise SystemExit(f"the training ended with status {process.returncode}, its memory was read {len(found)} times")
+    return found
+
+
+def resident(pid: int) -> int:
+    """Resident bytes of a process, by Linux; 0 once it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (FileNotFoundError, ProcessLookupError, IndexError):
+        return 0
+
+
+def growth(memory: list[int]) -> float:
+    """(least of the last fifth) / (least of the second fifth) - 1."""
+    fifths = by_part(memory, 5)
+    return fifths[-1] / fifths[1] - 1
+
+
+def by_part(memory: list[int], parts: int) -> list[int]:
+    """The least of each part of the time."""
+    length = len(memory) // parts
+    return [min(memory[k * length : (k + 1) * length]) for k in range(parts)]
+
+
+def table(rows: dict[str, Any]) -> str:
+    """A line for each row."""
+    lines = [["row", "all losses finite", "MiB, by tenths of the time", "growth", "after a kill", "bars"]]
+    for name, row in rows.items():
+        same = f"{len(row['differing'])} differ" if row["differing"] else f"all {row['compared']} arrays identical"
+        met = row["finite"] and row["growth"] <= MOST and not row["differing"]
+        mib = " ".join(f"{least:.0f}" for least in row["mib"])
+        cells = ["yes" if row["finite"] else "NO", mib, f"{row['growth']:+.2%}", same, "met" if met else "MISSED"]
+        lines.append([name, *cells])
+    return columns(lines)
+
+
+if __name__ == "__main__":
+    main()
