@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 import lab
 import numpy as np
+from lab_cube_rows import ALL, FULL, SMALL
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config
@@ -34,32 +35,14 @@ from ternary_jax.tables import columns
 
 CONFIG = str(lab.CONFIGS / "cube.py")
 MANY, ORIGINAL = 8, "original"
-SMALL = {
-    "lattice.width": 8,
-    "lattice.height": 8,
-    "model.schedule": "all",
-    "model.updates": 10,
-    "model.hidden": 32,
-    "train.batch_size": 32,
-}
-FULL = {
-    "lattice.width": 15,
-    "lattice.height": 15,
-    "lattice.depth": 11,
-    "model.channels": 32,
-    "model.hidden": 48,
-    "model.repeats": 1,
-    "model.updates": 11,
-    "train.batch_size": 8,
-}
-ALL = FULL | {"model.schedule": "all"}
+FULL_ALL = FULL | ALL
 ROWS: dict[str, tuple[dict[str, Any], int]] = {  # changes to the config, steps of a scan
     "small": (SMALL, 10),
     "small, 8 runs": (SMALL | {"runs": MANY}, 2),
-    "full, all": (ALL, 1),
-    "full, all, no remat": (ALL | {"train.remat": False}, 1),
-    "full, all, bfloat16": (ALL | {"train.dtype": "bfloat16"}, 1),
-    "full, all, gated": (ALL | {"model.cell": "gated", "model.hidden": 240}, 1),
+    "full, all": (FULL_ALL, 1),
+    "full, all, no remat": (FULL_ALL | {"train.remat": False}, 1),
+    "full, all, bfloat16": (FULL_ALL | {"train.dtype": "bfloat16"}, 1),
+    "full, all, gated": (FULL_ALL | {"model.cell": "gated", "model.hidden": 240}, 1),
     "full, sweep": (FULL, 2),
     "full, sweep, batch 32": (FULL | {"train.batch_size": 32}, 2),
     "full, sweep, gated": (FULL | {"model.cell": "gated", "model.hidden": 240}, 2),

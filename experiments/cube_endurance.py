@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import lab
-from bench_cube import ALL, SMALL
-from kill import newest
-from lab_process import differing, ended, left_behind, start
+from lab_cube_rows import ALL, FULL, SMALL
+from lab_process import differing, ended, left_behind, newest, start
 
 from ternary_jax import terminal
 from ternary_jax.tables import columns
@@ -34,7 +33,7 @@ MOST = 0.01  # growth of memory
 ROWS: dict[str, tuple[dict[str, Any], int]] = {  # changes to the config, steps
     "small, 100 steps": (SMALL, 100),
     "small, 1,000 steps": (SMALL, 1000),
-    "full, 10 steps": (ALL | {"data.evaluated": 32}, 10),
+    "full, 10 steps": (FULL | ALL | {"data.evaluated": 32}, 10),
 }
 QUICK = ("small, 100 steps",)
 

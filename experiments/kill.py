@@ -9,7 +9,6 @@ compilation cache. A run with another seed is the control: its results have to d
     python experiments/kill.py            writes results/kill.json; status 1 if any trial differs
 """
 
-import os
 import sys
 import tempfile
 import time
@@ -17,15 +16,7 @@ from pathlib import Path
 
 import lab
 import numpy as np
-from lab_process import SMALL, differing, ended, left_behind, start, unfinished
-
-
-def newest(workdir: Path) -> int:
-    """Step of the newest whole checkpoint, 0 without one."""
-    try:
-        return max((int(name) for name in os.listdir(workdir / "checkpoints") if name.isdecimal()), default=0)
-    except FileNotFoundError:
-        return 0
+from lab_process import SMALL, differing, ended, left_behind, newest, start, unfinished
 
 
 def trial(workdir, cache, moment_s: float, after_step: int | None) -> dict | None:

@@ -1,4 +1,4 @@
-"""The rows of experiments/cube.py: a target, and changes to the config of the cube."""
+"""The rows of experiments/cube.py: a target, and changes to the config of the cube; and sizes that are timed."""
 
 from typing import Any, NamedTuple
 
@@ -20,6 +20,24 @@ LARGE |= {"train.steps": 2000, "train.batch_size": 64}
 FAR = {"losses.blur.width": 6.0, "losses.blur.padding": 9}  # up to 14 cells to go
 BFLOAT16 = ("identity", "shift_wrapped", "permutation", "dense")
 ALL = {"model.schedule": "all"}
+SMALL = {  # what is timed, and trained for long
+    "lattice.width": 8,
+    "lattice.height": 8,
+    "model.schedule": "all",
+    "model.updates": 10,
+    "model.hidden": 32,
+    "train.batch_size": 32,
+}
+FULL = {
+    "lattice.width": 15,
+    "lattice.height": 15,
+    "lattice.depth": 11,
+    "model.channels": 32,
+    "model.hidden": 48,
+    "model.repeats": 1,
+    "model.updates": 11,
+    "train.batch_size": 8,
+}
 GATED = {"model.cell": "gated", "train.learning_rate": 0.032}  # the best of RATES, on seed 1000
 
 

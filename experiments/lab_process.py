@@ -91,6 +91,14 @@ def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
     return [name for name in {**one, **other} if one.get(name) != other.get(name)]
 
 
+def newest(workdir: Path) -> int:
+    """Step of the newest whole checkpoint, 0 without one."""
+    try:
+        return max((int(name) for name in os.listdir(workdir / "checkpoints") if name.isdecimal()), default=0)
+    except FileNotFoundError:
+        return 0
+
+
 def unfinished(workdir: Path) -> bool:
     """Whether a save is under way, or was at a kill: Orbax gives a checkpoint its name at the end of a save."""
     try:
