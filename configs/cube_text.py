@@ -43,6 +43,7 @@ def get_config(arg: str = "fixture") -> ConfigDict:
         config.train.learning_rate = 1.6e-2
         config.train.steps = 1000
         config.evaluate.cheap_every = 250  # among 35,328 targets an evaluation takes as long as dozens of steps
+        config.checkpoint.every = 500
         config.model.repeats = 3
     else:
         config.train.steps = 600  # about five CPU minutes of a seed

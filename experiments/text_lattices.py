@@ -23,8 +23,9 @@ synthetic pairs get by default. cube_adapter is the defect again.
 Of every training, the moment counts at which the validation pairs were best: by their cosine, or by the mean of
 1 / rank where the loss is InfoNCE. Prints the median over the seeds and in brackets the worst, on test pairs; with
 --set, on validation pairs alone, as what is tried must not be chosen by test pairs. CPU seconds are those of a seed,
-without compiling. `compare` prints recall_1 of the rows on file less that of others, seed by seed, with 95 % intervals:
-for flows, flows of their size; for a cube, a linear map and a perceptron with the same loss, and its own frozen row.
+without compiling. `compare` prints recall_1 and cosine of the rows on file less those of others, seed by seed, with 95
+% intervals: for flows, flows of their size; for a cube, ridge, a linear map and a perceptron with the same loss, its
+own frozen row.
 Writes results/text_NAME.json, where rows that are not named keep their values.
 
 `decoder` is the bits of a byte of a target, given its own surface, none, and that of another text; of a decoder that
@@ -63,6 +64,7 @@ TANH = SMALLER | {
     "interaction.linear": False,
     "losses.text.kind": "cosine",
 }
+UNTRAINED = {"train.steps": 100, "evaluate.cheap_every": 100, "checkpoint.every": 100}
 OWN, SHARED, RANK = ({"model.weights": weights} for weights in ("own", "shared", "rank"))
 ROWS: dict[str, dict[str, Any]] = {
     "flows": {},
@@ -86,7 +88,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "cube_cosine": OWN | {"losses.text.kind": "cosine"},
     "cube_cosine_long": OWN | {"losses.text.kind": "cosine", "train.steps": 3000},
     "cube_adapter": OWN | {"losses.text.kind": "cosine", "losses.text.adapter": True},
-    "cube_untrained": OWN | {"start.frozen": ("cells", "start", "drive", "readout"), "train.steps": 100},
+    "cube_untrained": OWN | {"start.frozen": ("cells", "start", "drive", "readout")} | UNTRAINED,
 }
 OTHERS = ("level", "level_cube", "decoder", "compare")
 RANKS = ("recall_1", "recall_10", "reciprocal_rank", "median_rank", "cosine", "recall_1_of_all", "recall_10_of_all")
@@ -217,13 +219,14 @@ def perceptron(name: str, judge: baselines.Judge, units: int, loss: str, given: 
 
 
 def compared(rows: dict[str, Any]) -> str:
-    """recall_1 of each row less that of the rows beside it, the mean over the seeds with its interval."""
-    lines = [["row", "recall_1 less that of", "95 %"]]
+    """recall_1 and cosine of each row less those of the rows beside it: the means over the seeds, with intervals."""
+    lines = [["row", "less", "recall_1, 95 %", "cosine, 95 %"]]
     for name, row in rows.items():
         beside = row.get("beside", "flows")
         of_cube = OF_CUBE.format(beside.removeprefix("linear, "))
-        others = [beside, *[of_cube, f"{name}_frozen"] * is_cube(name)]
-        lines += [[name, other, less(row, rows[other])] for other in others if other != name and other in rows]
+        others = [beside, *["ridge", of_cube, f"{name}_frozen"] * is_cube(name)]
+        for other in (other for other in others if other != name and other in rows):
+            lines.append([name, other, less(row, rows[other]), less(row, rows[other], "cosine")])
     return columns(lines)
 
 
