@@ -78,7 +78,9 @@ def endured(name: str, changes: dict[str, Any], steps: int) -> dict[str, Any]:
 
 def rhythm(steps: int) -> dict[str, Any]:
     """Ten rows and ten checkpoints of a training of so many steps: the first checkpoint loads what saves them."""
-    return {"train.steps": steps, "evaluate.cheap_every": steps // 10, "checkpoint.every": steps // 10}
+    tenth = steps // 10
+    times = dict.fromkeys(("train.warmup_epochs", "evaluate.cheap_every", "checkpoint.every"), tenth)
+    return {"train.steps": steps} | times
 
 
 def read_rows(workdir: Path) -> list[dict[str, Any]]:
