@@ -170,7 +170,7 @@ def _trained(about: Sweeping, index: dict[str, Any]) -> bool:
         ahead = [thread.submit(_ahead, about, index, g) for g in waiting[:1]]
         for g, following in itertools.zip_longest(waiting, waiting[1:]):
             if not ahead[0].done():
-                terminal.say(f"compiling group {g + 1} of {len(about.plan.groups)} ...")
+                terminal.say(f"compiling {_place_of(about, index, folder_of(g))} ...")
             programs = ahead[0].result()
             if not index["groups"][g]["batches"]:
                 programs, most = _fitting(about.plan.groups[g], about.at_once, programs)
@@ -192,8 +192,8 @@ def _train_group(about: Sweeping, index: dict[str, Any], g: int, programs: Progr
         config = _config(group, batch["runs"])
         if config.runs not in programs:  # the last batch of a group may be smaller
             programs = {config.runs: compiling.ahead(config)}
-        _say(about, g, batch, programs[config.runs])
-        within = Within(f"group {g + 1}/{len(about.plan.groups)}", _later(about, index, batch))
+        _say(about, index, g, batch, programs[config.runs])
+        within = Within(_place_of(about, index, batch["folder"]), _later(about, index, batch))
         finished = _train_batch(about, config, batch, programs[config.runs], within)
         index = _written(about.workdir, index)
         if not finished:
@@ -240,10 +240,15 @@ def batches_of(g: int, index: Mapping[str, Any], most: int) -> list[dict[str, An
     """The batches of a group of at most `most` runs each, in workdirs of their own."""
     runs = runs_of(g, index)
     if most >= len(runs):
-        return [{"folder": f"group_{g:03d}", "runs": runs}]
+        return [{"folder": folder_of(g), "runs": runs}]
     of_batch = most_at_once(len(runs), most)
     parts = [runs[k : k + of_batch] for k in range(0, len(runs), of_batch)]
-    return [{"folder": f"group_{g:03d}_part_{k:02d}", "runs": part} for k, part in enumerate(parts)]
+    return [{"folder": f"{folder_of(g)}_part_{k:02d}", "runs": part} for k, part in enumerate(parts)]
+
+
+def folder_of(g: int) -> str:
+    """The name of a group: of its workdir, where all of its runs are one batch. Groups are counted from 0 everywhere."""
+    return f"group_{g:03d}"
 
 
 def runs_of(g: int, index: Mapping[str, Any]) -> list[int]:
@@ -266,7 +271,13 @@ def _fitting(group: Group, at_once: int | None, made: Programs) -> tuple[Program
     return {}, fits
 
 
-def _say(about: Sweeping, g: int, batch: Mapping[str, Any], made: compiling.Compiled) -> None:
+def _place_of(about: Sweeping, index: Mapping[str, Any], folder: str) -> str:
+    """A group or a batch, and how many groups are done: "group_001, 1/4 groups done"."""
+    groups = range(len(about.plan.groups))
+    return f"{folder}, {sum(not _waiting(about.workdir, index, g) for g in groups)}/{len(groups)} groups done"
+
+
+def _say(about: Sweeping, index: Mapping[str, Any], g: int, batch: Mapping[str, Any], made: compiling.Compiled) -> None:
     """Say which runs are trained next, and the memory that they need."""
     group, runs = about.plan.groups[g], batch["runs"]
     which = f"run {runs[0]}" if len(runs) == 1 else f"runs {runs[0]} to {runs[-1]}"
@@ -274,7 +285,7 @@ def _say(about: Sweeping, g: int, batch: Mapping[str, Any], made: compiling.Comp
     needed, free = compiling.peak(compiling.figures(made.chunk.program)), performance.free_bytes(jax.local_devices()[0])
     memory = f", {size(needed)} of {size(free)} free" if needed is not None and free is not None else ""
     total = len(about.plan.runs)
-    terminal.say(f"group {g + 1} of {len(about.plan.groups)}{settings}: {which} of {total}{memory}")
+    terminal.say(f"{_place_of(about, index, batch['folder'])}{settings}: {which} of {total}{memory}")
 
 
 def _later(about: Sweeping, index: Mapping[str, Any], now: Mapping[str, Any]) -> int:

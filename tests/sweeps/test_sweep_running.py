@@ -30,21 +30,24 @@ class Trained(NamedTuple):
     """A sweep that was killed before its second batch, and started again.
 
     cut: its table after the kill; opened: its runs then; begun: (folder, runs) of every training
+    labels: how the progress line of every training begins
     """
 
     folder: Path
     cut: list[workdir.SweepRun]
     opened: list[tuple[workdir.SweepRun, workdir.Run]]
     begun: list[tuple[str, int]]
+    labels: list[str]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A sweep of 2 batch sizes x 2 rates x 2 seeds."""
-    folder, begun, run = tmp_path_factory.mktemp("sweeps") / "one", [], host.run
+    folder, begun, labels, run = tmp_path_factory.mktemp("sweeps") / "one", [], [], host.run
 
     def killed(config, into, *args):
         begun.append((Path(into).name, config.runs))
+        labels.append(args[-1].label)
         if len(begun) == 2:
             raise KeyboardInterrupt
         return run(config, into, *args)
@@ -55,7 +58,7 @@ def trained(tmp_path_factory):
             sweep.run(TOY, GRID, 2, folder, SHORT)
         cut, opened = workdir.open(folder).table(), workdir.open(folder).runs()
         sweep.run(TOY, GRID, 2, folder, SHORT)
-    return Trained(folder, cut, opened, begun)
+    return Trained(folder, cut, opened, begun, labels)
 
 
 @pytest.fixture
@@ -76,6 +79,7 @@ def test_a_sweep_goes_on_where_it_was_killed_and_trains_nothing_twice(trained):
     assert [row for row, _ in trained.opened] == trained.cut[:4]
     assert [len(run.rows(row.place)["error"]) for row, run in trained.opened] == [2] * 4
     assert trained.begun == [("group_000", 4), ("group_001", 4), ("group_001", 4)]
+    assert trained.labels == ["group_000, 0/2 groups done", *["group_001, 1/2 groups done"] * 2]
     assert workdir.open(trained.folder).table()[:4] == trained.cut[:4]
 
 
@@ -203,9 +207,11 @@ def fake(monkeypatch):
     return found
 
 
-def test_the_next_group_is_compiled_while_one_trains(tmp_path, fake):
+def test_the_next_group_is_compiled_while_one_trains(tmp_path, fake, capsys):
     sweep.run(TOY, GRID, 1, tmp_path / "one", SHORT)
     assert fake.events == ["compile 2 of 16", "compile 2 of 32", "train group_000", "train group_001"]
+    said = [line.partition(", config.")[0] for line in capsys.readouterr().err.splitlines() if "compiling" not in line]
+    assert said == ["group_000, 0/2 groups done", "group_001, 0/2 groups done"]  # a fake training leaves no workdir
 
 
 def test_a_group_that_does_not_fit_is_trained_in_batches_that_do(tmp_path, fake, capsys):
