@@ -17,9 +17,9 @@ from ternary_jax import terminal
 from ternary_jax.engine import compiling, host, performance, session
 from ternary_jax.engine.host_context import Within
 from ternary_jax.errors import ConfigError, RunError, WorkdirError
-from ternary_jax.sweeps.plan import Group, SweepPlan, config_of, label, most_at_once
+from ternary_jax.sweeps.plan import Group, SweepPlan, config_of, label, most_at_once, values_of
 from ternary_jax.tables import size
-from ternary_jax.workdir import claim, files, safe_files, sweep, sweep_table
+from ternary_jax.workdir import claim, files, forms, safe_files, sweep, sweep_table
 
 # Share of the free memory that a program may take: beside it there are the copy of a state for a checkpoint, the
 # compiler at work on the next group, and other processes.
@@ -68,7 +68,8 @@ def run(
 def begun(workdir: Path, plan: SweepPlan) -> dict[str, Any]:
     """The content of index.json of this sweep: as it is in the workdir, or as it is at the start.
 
-    Raises a ConfigError for the folder of another sweep, of a single training, or of anything else.
+    Raises a ConfigError for the folder of another sweep, of a single training, or of anything else, and for a workdir
+    in it that is of other settings.
     """
     if safe_files.kind(workdir, follow=True) not in ("", "a folder"):
         raise ConfigError(f"--workdir={workdir} is no folder: name another")
@@ -84,6 +85,8 @@ def begun(workdir: Path, plan: SweepPlan) -> dict[str, Any]:
         return here
     if differing := differences(there, here):
         raise ConfigError(f"--workdir={workdir} is of another sweep: {differing}; name another, or give that sweep")
+    for g, group in enumerate(plan.groups):
+        _check_batches(workdir, g, group, there["groups"][g]["batches"])
     return there
 
 
@@ -120,6 +123,29 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _check_batches(workdir: Path, g: int, group: Group, batches: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the batches have all runs of their group, and that each workdir has the config of its runs.
+
+    The seeds of a summary do not tell: all settings have the same. A copied or renamed folder would be taken for done.
+    """
+    runs = [run.run for run in group.runs]
+    if batches and [run for batch in batches for run in batch["runs"]] != runs:
+        raise WorkdirError(
+            f"{workdir / sweep.FILE} is damaged (the batches of {folder_of(g)} do not have its runs, {runs[0]} to "
+            f"{runs[-1]}): put back a copy"
+        )
+    for batch in batches:
+        folder = workdir / batch["folder"]
+        again = f"delete {folder}, and its runs are trained again"
+        try:
+            found = forms.read_config(folder)
+        except WorkdirError as e:
+            raise type(e)(f"{e}; or {again}") from e
+        wanted = files.plain(values_of(group, [run - runs[0] for run in batch["runs"]]))
+        if found is not None and (differing := claim.unlike(found, wanted)):
+            raise ConfigError(f"{folder} has other settings than this sweep's {batch['folder']}: {differing}; {again}")
 
 
 def _values(index: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -15,7 +15,7 @@ import pytest
 from ternary_jax import sweep, workdir
 from ternary_jax.config import load_config
 from ternary_jax.engine import compiling, host, performance
-from ternary_jax.errors import ConfigError, RunError
+from ternary_jax.errors import ConfigError, RunError, WorkdirError
 from ternary_jax.sweeps import plan as plans
 from ternary_jax.sweeps import report
 from ternary_jax.workdir import claim
@@ -154,6 +154,43 @@ def test_the_folder_of_another_sweep_is_refused(trained, grid, seeds, more, word
     with pytest.raises(ConfigError) as caught:
         sweep.run(TOY, grid, seeds, trained.folder, SHORT | more)
     assert str(caught.value).startswith(f"--workdir={trained.folder} is of another sweep: {words}")
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_the_workdir_of_another_setting_with_the_same_seeds_is_not_believed(trained, tmp_path, monkeypatch, finished):
+    """Both groups have the seeds 0, 1, 0, 1, so only their configs tell them apart."""
+    monkeypatch.setattr(compiling, "ahead", lambda *args: pytest.fail("a program is compiled"))
+    shutil.copytree(trained.folder, folder := tmp_path / "copy")
+    shutil.rmtree(folder / "group_000")
+    shutil.copytree(folder / "group_001", folder / "group_000")
+    if not finished:
+        (folder / "group_000" / "summary.json").unlink()
+    with pytest.raises(ConfigError) as caught:
+        sweep.run(TOY, GRID, 2, folder, SHORT)
+    assert str(caught.value) == (
+        f"{folder / 'group_000'} has other settings than this sweep's group_000: train.batch_size is 32 there and 16 "
+        f"here; delete {folder / 'group_000'}, and its runs are trained again"
+    )
+
+
+def test_batches_that_lack_a_run_of_their_group_are_refused(trained, tmp_path):
+    shutil.copytree(trained.folder, folder := tmp_path / "copy")
+    index = json.loads((folder / "index.json").read_text())
+    index["groups"][1]["batches"][0]["runs"] = [4, 5, 6]
+    (folder / "index.json").write_text(json.dumps(index))
+    with pytest.raises(WorkdirError) as caught:
+        sweep.run(TOY, GRID, 2, folder, SHORT)
+    damage = "is damaged (the batches of group_001 do not have its runs, 4 to 7): put back a copy"
+    assert str(caught.value) == f"{folder / 'index.json'} {damage}"
+
+
+def test_a_damaged_config_in_a_finished_batch_is_not_believed(trained, tmp_path):
+    shutil.copytree(trained.folder, folder := tmp_path / "copy")
+    (file := folder / "group_001" / "config.json").write_text("{")
+    with pytest.raises(WorkdirError) as caught:
+        sweep.run(TOY, GRID, 2, folder, SHORT)
+    assert f"{file} is damaged" in str(caught.value)
+    assert f"or delete {folder / 'group_001'}, and its runs are trained again" in str(caught.value)
 
 
 def test_a_folder_that_is_no_sweep_is_refused(trained, tmp_path):
