@@ -273,7 +273,7 @@ def batches_of(g: int, index: Mapping[str, Any], most: int) -> list[dict[str, An
 
 
 def folder_of(g: int) -> str:
-    """The name of a group: of its workdir, where all of its runs are one batch. Groups are counted from 0 everywhere."""
+    """The name of a group: of its workdir, where its runs are one batch. The lines of a sweep count from 0 too."""
     return f"group_{g:03d}"
 
 
