@@ -140,6 +140,15 @@ def checked_dry_run(values: Mapping[str, str]) -> str | None:
     return dry_run
 
 
+def count(values: Mapping[str, str], flag: str, most: int) -> int | None:
+    """The value of a flag that counts something, from 1 to `most`; None where it is not given."""
+    if flag not in values:
+        return None
+    if not values[flag].isdecimal() or not 1 <= int(values[flag]) <= most:
+        fail(f"{flag}={values[flag]} is not allowed: give an int from 1 to {most}")
+    return int(values[flag])
+
+
 def _usage(flags: Flags) -> str:
     """The flags of a command: those with a value that they need, first --config; then the others."""
     needed = [f"{name}={value}" for name, value in flags.values.items() if name not in flags.alone]
@@ -164,7 +173,7 @@ def fail(sentence: str, status: int = 2) -> NoReturn:
 
 
 def begin(idle: str) -> None:
-    """Begin a command that trains: modules of the current folder can be imported, and signals are answered at once.
+    """Begin a command that reads a config: modules of the current folder can be imported, and signals are answered at once.
 
     idle: what is said to SIGINT and SIGTERM while no training is under way, also within an import or the compiler; a
     training answers them itself

@@ -53,12 +53,18 @@ def test_the_figures_are_those_of_the_config(profiled):
     ("argv", "sentence"),
     [
         (["--config=closed_form"], "--config=closed_form trains nothing: name a config that trains"),
-        (["--config=v5_12", "--workdir=x"], "'--workdir=x' is no flag; the flags are --config=FILE"),
-        (["--config=v5_12", "--depth=0"], "--depth=0 shows no scope: give 1 or more"),
+        (
+            ["--config=v5_12", "--workdir=x"],
+            "'--workdir=x' is no flag; what can be given is --config=FILE, --config.KEY",
+        ),
+        (["--config=v5_12", "--batch-size=9"], "no flag; to set that key, type --config.train.batch_size=VALUE; what"),
+        (["--config=v5_12", "--depth=0"], "--depth=0 is not allowed: give an int from 1 to 99"),
+        (["--config=v5_12", "--depth", "two"], "--depth=two is not allowed: give an int from 1 to 99"),
+        (["--config=v5_12", "--trace"], "--trace has no value: type --trace=DIR"),
         (["--config=v5_12", "--json=/no/where"], "--json=/no/where: its folder does not exist"),
         (["--config=v5_12", f"--trace={__file__}"], "File exists; mend that, or name another"),
         (["--config=v5_12", "--config.train.chnk=1"], "train.chnk"),
-        ([], "the following arguments are required: --config"),
+        ([], "no --config; type: python -m ternary_jax.profile --config=v5_12"),
     ],
 )
 def test_a_mistake_is_one_sentence(argv, sentence, capsys):
@@ -69,6 +75,12 @@ def test_a_mistake_is_one_sentence(argv, sentence, capsys):
     assert sentence in error
     assert error.count("\n") == 1
     assert not output
+
+
+def test_help_is_the_text_of_the_command(capsys):
+    with pytest.raises(SystemExit) as found:
+        profile.main(["--config=v5_12", "--help"])
+    assert (found.value.code, capsys.readouterr().out) == (0, f"{(profile.__doc__ or str()).strip()}\n")
 
 
 def test_the_rate_of_a_step_weighs_each_product_by_its_flops():
