@@ -57,6 +57,7 @@ def test_the_figures_are_those_of_the_config(profiled):
             ["--config=v5_12", "--workdir=x"],
             "'--workdir=x' is no flag; what can be given is --config=FILE, --config.KEY",
         ),
+        (["--config=v5_12", "--dept=1"], "'--dept=1' is no flag; the nearest is --depth; what can be given is"),
         (["--config=v5_12", "--batch-size=9"], "no flag; to set that key, type --config.train.batch_size=VALUE; what"),
         (["--config=v5_12", "--depth=0"], "--depth=0 is not allowed: give an int from 1 to 99"),
         (["--config=v5_12", "--depth", "two"], "--depth=two is not allowed: give an int from 1 to 99"),
@@ -80,7 +81,7 @@ def test_a_mistake_is_one_sentence(argv, sentence, capsys):
 def test_help_is_the_text_of_the_command(capsys):
     with pytest.raises(SystemExit) as found:
         profile.main(["--config=v5_12", "--help"])
-    assert (found.value.code, capsys.readouterr().out) == (0, f"{(profile.__doc__ or str()).strip()}\n")
+    assert (found.value.code, capsys.readouterr().out) == (0, f"{(profile.__doc__ or '').strip()}\n")
 
 
 def test_the_rate_of_a_step_weighs_each_product_by_its_flops():
