@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ternary_jax import profile
-from ternary_jax.engine.profile import rates
+from ternary_jax.engine import performance
+from ternary_jax.engine.profile import rates, trace
 from ternary_jax.engine.profile.hlo import Product
 
 CONFIG = str(Path(__file__).parents[1] / "toy_config.py")
@@ -15,18 +16,21 @@ STAGES = ["device", "assembly", "init", "trace", "lower", "compile", "first chun
 
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory):
-    """(tables, figures, folder of the trace) of the toy task, with short rounds of the rates."""
-    folder, shown = tmp_path_factory.mktemp("profile"), []
+    """(tables, figures, folder of the trace, calls in order) of the toy task, with short rounds of the rates."""
+    folder, shown, calls = tmp_path_factory.mktemp("profile"), [], []
+    peak, start = performance.host_peak, trace.start
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rates, "ROUND_S", 1e-3)
         patch.setattr(rates, "COPY_BYTES", {"cpu": 2**16})
         patch.setattr(profile.command_line, "show", shown.append)
+        patch.setattr(performance, "host_peak", lambda: calls.append("peak") or peak())
+        patch.setattr(trace, "start", lambda folder: calls.append("trace") or start(folder))
         profile.main([f"--config={CONFIG}", f"--trace={folder}", f"--json={folder}/found.json", "--config.runs=2"])
-    return shown[0], json.loads((folder / "found.json").read_text()), folder
+    return shown[0], json.loads((folder / "found.json").read_text()), folder, calls
 
 
 def test_the_tables_have_every_scope_and_stage_in_80_columns(profiled):
-    tables, found, _ = profiled
+    tables, found, _, _ = profiled
     lines = tables.splitlines()
     assert max(map(len, lines)) <= 80
     names = [line.split("  ")[0] for line in lines]
@@ -37,7 +41,7 @@ def test_the_tables_have_every_scope_and_stage_in_80_columns(profiled):
 
 
 def test_the_figures_are_those_of_the_config(profiled):
-    _, found, folder = profiled
+    tables, found, folder, calls = profiled
     assert (found["runs"], found["batch"], found["steps"], found["evaluation_every"]) == (2, 16, 4, 8)
     assert found["overrides"] == ["--config.runs=2"]
     scopes = {one["name"]: one for one in found["scopes"]}
@@ -46,6 +50,10 @@ def test_the_figures_are_those_of_the_config(profiled):
     assert scopes["loss"]["flops"] >= 2 * 16 * 2  # of two runs, at least two FLOPs a sample
     assert found["host_peak"] > found["program"]["memory"]["argument"] > 0
     assert found["device_peak"] is None
+    assert calls == ["peak", "trace"]  # a trace takes memory that a training does not
+    assert "with the share of an evaluation every 8 steps.\nCostly metrics, measured less often, are not in" in tables
+    line = next(line for line in tables.splitlines() if line.startswith("evaluate "))
+    assert float(line.split()[3]) == pytest.approx(scopes["evaluate"]["calls"], abs=0.05)
     assert [*folder.glob("plugins/profile/*/*.xplane.pb")]
 
 
