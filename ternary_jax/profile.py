@@ -28,7 +28,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +44,19 @@ FLAGS = command_line.Flags(
 def main(argv: Sequence[str]) -> None:
     """Profile the config that the arguments name, print the tables and write the files."""
     values, overrides, _ = command_line.parse_flags(argv, __doc__ or "", FLAGS)
-    depth, (folder, file) = command_line.count(values, "--depth", MOST_DEPTH), map(values.get, ("--trace", "--json"))
+    depth = command_line.count(values, "--depth", MOST_DEPTH) or DEPTH
+    _check_output(values)
     try:
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        if file and not Path(file).parent.is_dir():
-            command_line.fail(f"--json={file}: its folder does not exist: make it, or name another file")
         with tempfile.TemporaryDirectory() as temporary:
-            tables, figures = profiled(values["--config"], overrides, depth or DEPTH, Path(folder or temporary))
-        if file:
-            from ternary_jax.workdir import files
-
-            Path(file).write_text(f"{files.dumps(figures, indent=1)}\n")
-        command_line.show(tables)
+            tables, figures = profiled(values["--config"], overrides, depth, Path(values.get("--trace", temporary)))
     except OSError as e:
-        command_line.fail(f"{e.filename or folder or file}: {e.strerror}; mend that, or name another", 1)
+        command_line.fail(f"{e.filename or values['--config']}: {e.strerror}: mend that, and profile again", 1)
     except (ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e), 2 if isinstance(e, ConfigError) else 1)
+    unwritten = _written(values["--json"], figures) if "--json" in values else ""
+    command_line.show(tables)  # also where the file is not written: they took minutes
+    if unwritten:
+        command_line.fail(unwritten, 1)
 
 
 def profiled(path: str, overrides: Sequence[str], depth: int, folder: Path) -> tuple[str, dict[str, Any]]:
@@ -79,6 +75,39 @@ def profiled(path: str, overrides: Sequence[str], depth: int, folder: Path) -> t
     given = [f"--config.{one}" for one in overrides]
     about = {"config": config.config_name(path), "overrides": given, **provenance()}
     return text.text(found), about | measure.data(found)
+
+
+def _check_output(values: Mapping[str, str]) -> None:
+    """Make the folder of the trace, and refuse what may not be written, before a profile that takes minutes."""
+    outputs = {}
+    if "--trace" in values:
+        outputs["--trace"] = folder = Path(values["--trace"])
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            command_line.fail(f"--trace={folder}: {e.strerror}: mend that, or name another folder", 1)
+    if "--json" in values:
+        file = Path(values["--json"])
+        outputs["--json"] = file if file.exists() else file.parent
+        if file.is_dir():
+            command_line.fail(f"--json={file} is a folder: name a file in it")
+        if not file.parent.is_dir():
+            command_line.fail(f"--json={file}: its folder does not exist: make it, or name another file")
+    for flag, path in outputs.items():
+        if not os.access(path, os.W_OK):
+            wrong = f"{flag}={values[flag]}: {path} may not be written"
+            command_line.fail(f"{wrong}: change its permissions, or name another", 1)
+
+
+def _written(file: str, figures: Mapping[str, Any]) -> str:
+    """Write the figures; -> a sentence on why they could not be written, or ""."""
+    from ternary_jax.workdir import files
+
+    try:
+        Path(file).write_text(f"{files.dumps(figures, indent=1)}\n")
+    except OSError as e:
+        return f"--json={file}: {e.strerror}: mend that, or name another file"
+    return ""
 
 
 def command() -> None:

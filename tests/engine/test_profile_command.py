@@ -1,6 +1,7 @@
 """`python -m ternary_jax.profile`: its tables, its JSON and its errors."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from ternary_jax import profile
 from ternary_jax.engine import performance
 from ternary_jax.engine.profile import rates, trace
 from ternary_jax.engine.profile.hlo import Product
+from ternary_jax.errors import RunError
 
 CONFIG = str(Path(__file__).parents[1] / "toy_config.py")
 STAGES = ["device", "assembly", "init", "trace", "lower", "compile", "first chunk"]
@@ -71,7 +73,11 @@ def test_the_figures_are_those_of_the_config(profiled):
         (["--config=v5_12", "--depth", "two"], "--depth=two is not allowed: give an int from 1 to 99"),
         (["--config=v5_12", "--trace"], "--trace has no value: type --trace=DIR"),
         (["--config=v5_12", "--json=/no/where"], "--json=/no/where: its folder does not exist"),
-        (["--config=v5_12", f"--trace={__file__}"], "File exists; mend that, or name another"),
+        (["--config=v5_12", f"--json={Path(__file__).parent}"], "is a folder: name a file in it"),
+        (
+            ["--config=v5_12", f"--trace={__file__}"],
+            f"--trace={__file__}: File exists: mend that, or name another folder",
+        ),
         (["--config=v5_12", "--config.train.chnk=1"], "train.chnk"),
         ([], "no --config; type: python -m ternary_jax.profile --config=v5_12"),
     ],
@@ -84,6 +90,41 @@ def test_a_mistake_is_one_sentence(argv, sentence, capsys):
     assert sentence in error
     assert error.count("\n") == 1
     assert not output
+
+
+@pytest.mark.parametrize("flag", ["--json", "--trace"])
+def test_what_may_not_be_written_is_refused_before_the_profile(flag, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(profile, "profiled", lambda *args: pytest.fail("it is profiled"))
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    path = tmp_path / "found.json" if flag == "--json" else tmp_path
+    with pytest.raises(SystemExit) as found:
+        profile.main([f"--config={CONFIG}", f"{flag}={path}"])
+    assert (found.value.code, capsys.readouterr().err) == (
+        1,
+        f"{flag}={path}: {tmp_path} may not be written: change its permissions, or name another\n",
+    )
+
+
+def test_the_tables_are_printed_where_the_file_cannot_be_written_in_the_end(capsys, monkeypatch, tmp_path):
+    (folder := tmp_path / "gone").mkdir()
+    monkeypatch.setattr(profile, "profiled", lambda *args: (folder.rmdir(), ("the tables", {}))[1])
+    with pytest.raises(SystemExit) as found:
+        profile.main([f"--config={CONFIG}", f"--json={folder}/found.json"])
+    sentence = f"--json={folder}/found.json: No such file or directory: mend that, or name another file\n"
+    assert (found.value.code, *capsys.readouterr()) == (1, "the tables\n", sentence)
+
+
+def test_a_trace_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "plugins").touch()
+    with pytest.raises(RunError) as found, trace.recorded(tmp_path):
+        pass
+    sentence = str(found.value)
+    assert sentence.startswith(f"the trace cannot be recorded into {tmp_path} (FAILED_PRECONDITION: ")
+    assert sentence.endswith("): mend that, or name another folder")
+    assert "\n" not in sentence
+    with pytest.raises(RunError) as found:
+        trace.operation_times(tmp_path / "empty")
+    assert str(found.value).startswith(f"{tmp_path / 'empty'} has no trace, although the profiler reported no error: ")
 
 
 def test_help_is_the_text_of_the_command(capsys):
