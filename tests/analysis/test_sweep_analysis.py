@@ -163,6 +163,22 @@ def test_the_command_prints_a_sweep_and_draws_it(sweep, capsys, monkeypatch):
     assert (sweep / "analysis.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_runs_that_differ_in_seeds_of_any_name_are_one_setting(sweep, capsys):
+    """As in configs/grok_addition.py, whose sweep(add) gives each seed a split of its own."""
+    index = json.loads((sweep / "index.json").read_text())
+    index["keys"].append("data.split_seed")
+    for run in index["runs"]:
+        run["settings"]["data.split_seed"] = run["seed"]
+    (sweep / "index.json").write_text(json.dumps(index))
+    analyze.main([str(sweep), "--no-figures"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines[2:5]] == [
+        ["rate", "seeds", "score"],
+        ["0.1", "2", "0.55000"],
+        ["0.2", "2", "0.75000"],
+    ]
+
+
 def test_several_sweeps_are_compared_by_folder_and_other_things_are_refused(sweep, capsys, tmp_path):
     shutil.copytree(sweep, other := tmp_path / "other")
     analyze.main([str(sweep), str(other)])
