@@ -23,7 +23,7 @@ refused.
 
 Of a sweep, the DIR of `python -m ternary_jax.sweep`, or of several, it prints a row for each setting: the mean of each
 metric over its seeds with a 95 % interval by Student's t, and for each metric which setting is best, if its differences
-to all others say so: paired by seed where the seeds are the same. Of one sweep it writes DIR/analysis.json and .png.
+to all others say so: paired by the seeds that both have. Of one sweep it writes DIR/analysis.json and .png.
 
 Exit status: 0, also where the workdir cannot be written; 1 where stdout cannot be written; 2 where there is nothing to
 analyse or an argument is wrong, with a sentence on the fix; 130 after Ctrl-C.

@@ -118,7 +118,7 @@ def parse_flags(argv: Sequence[str], text: str, flags: Flags) -> tuple[dict[str,
         if name in flags.alone and not equals:
             values[name] = ""
         elif name not in flags.values and not name.startswith("--config."):
-            fail(f"{arg!r} is no flag{_what_was_meant(name)}; {_usage(flags)}")
+            fail(f"{arg!r} is no flag{_what_was_meant(name, flags)}; {_usage(flags)}")
         elif not value:
             fail(f"{name} has no value: type {name}={flags.values.get(name, 'VALUE')}")
         elif name.startswith("--config."):
@@ -140,6 +140,15 @@ def checked_dry_run(values: Mapping[str, str]) -> str | None:
     return dry_run
 
 
+def count(values: Mapping[str, str], flag: str, most: int) -> int | None:
+    """The value of a flag that counts something, from 1 to `most`; None where it is not given."""
+    if flag not in values:
+        return None
+    if not values[flag].isdecimal() or not 1 <= int(values[flag]) <= most:
+        fail(f"{flag}={values[flag]} is not allowed: give an int from 1 to {most}")
+    return int(values[flag])
+
+
 def _usage(flags: Flags) -> str:
     """The flags of a command: those with a value that they need, first --config; then the others."""
     needed = [f"{name}={value}" for name, value in flags.values.items() if name not in flags.alone]
@@ -147,14 +156,19 @@ def _usage(flags: Flags) -> str:
     return f"what can be given is {', '.join(names[:-1])} and {names[-1]}"
 
 
-def _what_was_meant(name: str) -> str:
-    """A note on a flag with a character that looks like another one, or that is a key of the config; else ""."""
+def _what_was_meant(name: str, flags: Flags) -> str:
+    """A note on a flag with a character that looks like another one, that is a key, or that is near a flag; else ""."""
+    import difflib
+
     from ternary_jax.config.keys import not_ascii  # here, as these import jax, and --help is to answer at once
     from ternary_jax.config.table import KEYS
 
     key = name[2:].replace("-", "_")
     found = [one for one in KEYS if name.startswith("--") and key in (one, one.rpartition(".")[2])]
-    return not_ascii(name) or (f"; to set that key, type --config.{found[0]}=VALUE" if found else "")
+    names = [one[2:] for one in (*flags.values, *flags.alone) if one != name]
+    near = difflib.get_close_matches(name[2:], names, 1, 0.85)
+    nearest = f"; the nearest is --{near[0]}" if near else ""
+    return not_ascii(name) or (f"; to set that key, type --config.{found[0]}=VALUE" if found else nearest)
 
 
 def fail(sentence: str, status: int = 2) -> NoReturn:
@@ -164,7 +178,7 @@ def fail(sentence: str, status: int = 2) -> NoReturn:
 
 
 def begin(idle: str) -> None:
-    """Begin a command that trains: modules of the current folder can be imported, and signals are answered at once.
+    """Begin a command that reads a config: it can import modules of the current folder, and answers signals at once.
 
     idle: what is said to SIGINT and SIGTERM while no training is under way, also within an import or the compiler; a
     training answers them itself

@@ -24,82 +24,96 @@ fusion of operations of several scopes counts for the last of them. Nothing is t
 Exit status: 0; 1 where a file cannot be written; 2 where an argument or the config is not valid; 130 after Ctrl-C.
 """
 
-import argparse
 import os
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ternary_jax import command_line
-from ternary_jax.errors import INTERRUPTED, ConfigError, RunError, WorkdirError
+from ternary_jax.errors import ConfigError, RunError, WorkdirError
 
-FLAGS = "the flags are --config=FILE, --config.KEY=VALUE, --depth=N, --trace=DIR and --json=FILE"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        command_line.fail(f"{message}; {FLAGS}; type: python -m ternary_jax.profile --config=v5_12")
-
-    def print_help(self, file: Any = None) -> None:
-        command_line.show((__doc__ or "").strip())
+DEPTH, MOST_DEPTH = 2, 99  # scopes within scopes, where --depth is not given; and at most
+FLAGS = command_line.Flags(
+    "ternary_jax.profile", {"--config": "FILE", "--depth": "N", "--trace": "DIR", "--json": "FILE"}, ()
+)
 
 
 def main(argv: Sequence[str]) -> None:
     """Profile the config that the arguments name, print the tables and write the files."""
-    parser = _Parser(allow_abbrev=False)
-    parser.add_argument("--config", required=True)
-    parser.add_argument("--depth", type=int, default=2)
-    parser.add_argument("--trace")
-    parser.add_argument("--json")
-    given, rest = parser.parse_known_args(command_line.joined(argv))
-    if wrong := [arg for arg in rest if not arg.startswith("--config.")]:
-        parser.error(f"{wrong[0]!r} is no flag")
-    if given.depth < 1:
-        parser.error(f"--depth={given.depth} shows no scope: give 1 or more")
+    values, overrides, _ = command_line.parse_flags(argv, __doc__ or "", FLAGS)
+    depth = command_line.count(values, "--depth", MOST_DEPTH) or DEPTH
+    _check_output(values)
     try:
-        if given.trace is not None:
-            Path(given.trace or parser.error("--trace is empty: name a folder")).mkdir(parents=True, exist_ok=True)
-        if given.json is not None and not Path(given.json).parent.is_dir():
-            parser.error(f"--json={given.json}: its folder does not exist: make it, or name another file")
         with tempfile.TemporaryDirectory() as temporary:
-            tables, figures = profiled(given, rest, Path(given.trace or temporary))
-        if given.json:
-            from ternary_jax.workdir import files
-
-            Path(given.json).write_text(f"{files.dumps(figures, indent=1)}\n")
-        command_line.show(tables)
+            tables, figures = profiled(values["--config"], overrides, depth, Path(values.get("--trace", temporary)))
     except OSError as e:
-        command_line.fail(f"{e.filename or given.trace or given.json}: {e.strerror}; mend that, or name another", 1)
+        command_line.fail(f"{e.filename or values['--config']}: {e.strerror}: mend that, and profile again", 1)
     except (ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e), 2 if isinstance(e, ConfigError) else 1)
+    unwritten = _written(values["--json"], figures) if "--json" in values else ""
+    command_line.show(tables)  # also where the file is not written: they took minutes
+    if unwritten:
+        command_line.fail(unwritten, 1)
 
 
-def profiled(given: argparse.Namespace, overrides: Sequence[str], folder: Path) -> tuple[str, dict[str, Any]]:
-    """(tables, figures) of the profile of a config."""
+def profiled(path: str, overrides: Sequence[str], depth: int, folder: Path) -> tuple[str, dict[str, Any]]:
+    """(tables, figures) of the profile of a config. path, overrides: as in `load_config`; folder: of the trace."""
     from ternary_jax import config  # here, so that the imports are a stage
     from ternary_jax.engine.profile import measure, text
     from ternary_jax.provenance import process_start, provenance
 
     imported = time.time()
     stages = {"imports": imported - process_start()}
-    settings = config.load_config(given.config, [arg.removeprefix("--config.") for arg in overrides])
+    settings = config.load_config(path, overrides)
     if hasattr(config.keys_of(settings.task)[1], "report"):
-        raise ConfigError(f"--config={given.config} trains nothing: name a config that trains, such as v5_12")
+        raise ConfigError(f"--config={path} trains nothing: name a config that trains, such as v5_12")
     stages["config, with the imports of its task"] = time.time() - imported
-    found = measure.measure(settings, folder, given.depth, stages)
-    about = {"config": config.config_name(given.config), "overrides": [*overrides], **provenance()}
+    found = measure.measure(settings, folder, depth, stages)
+    given = [f"--config.{one}" for one in overrides]
+    about = {"config": config.config_name(path), "overrides": given, **provenance()}
     return text.text(found), about | measure.data(found)
 
 
+def _check_output(values: Mapping[str, str]) -> None:
+    """Make the folder of the trace, and refuse what may not be written, before a profile that takes minutes."""
+    outputs = {}
+    if "--trace" in values:
+        outputs["--trace"] = folder = Path(values["--trace"])
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            command_line.fail(f"--trace={folder}: {e.strerror}: mend that, or name another folder", 1)
+    if "--json" in values:
+        file = Path(values["--json"])
+        outputs["--json"] = file if file.exists() else file.parent
+        if file.is_dir():
+            command_line.fail(f"--json={file} is a folder: name a file in it")
+        if not file.parent.is_dir():
+            command_line.fail(f"--json={file}: its folder does not exist: make it, or name another file")
+    for flag, path in outputs.items():
+        if not os.access(path, os.W_OK):
+            wrong = f"{flag}={values[flag]}: {path} may not be written"
+            command_line.fail(f"{wrong}: change its permissions, or name another", 1)
+
+
+def _written(file: str, figures: Mapping[str, Any]) -> str:
+    """Write the figures; -> a sentence on why they could not be written, or ""."""
+    from ternary_jax.workdir import files
+
+    try:
+        Path(file).write_text(f"{files.dumps(figures, indent=1)}\n")
+    except OSError as e:
+        return f"--json={file}: {e.strerror}: mend that, or name another file"
+    return ""
+
+
 def command() -> None:
-    """`python -m ternary_jax.profile`: answer Ctrl-C from the first moment, compile without a cache, then run."""
+    """`python -m ternary_jax.profile`: answer signals from the first moment, compile without a cache, then run."""
     os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # jax reads it when it is imported
-    interrupted = "interrupted; nothing was written, but perhaps a part of the trace"
-    signal.signal(signal.SIGINT, lambda *_: command_line.exit_at_once(interrupted, INTERRUPTED))
+    command_line.begin("nothing was written, but perhaps a part of the trace")
     main(sys.argv[1:])
 
 

@@ -33,6 +33,7 @@ from ternary_jax import command_line
 from ternary_jax.errors import ConfigError
 
 SEEDS = 16  # of each setting, where --seeds is not given
+MOST = 4096  # seeds of a setting, and runs that are trained at once
 FLAGS = command_line.Flags(
     "ternary_jax.sweep",
     {
@@ -78,7 +79,7 @@ def main(argv: Sequence[str]) -> None:
     """Train the sweep that the arguments give."""
     values, overrides, grid = command_line.parse_flags(argv, __doc__ or "", FLAGS)
     dry_run = command_line.checked_dry_run(values)
-    seeds, at_once = (_count(values, flag) for flag in ("--seeds", "--at-once"))
+    seeds, at_once = (command_line.count(values, flag, MOST) for flag in ("--seeds", "--at-once"))
     try:
         from ternary_jax.sweeps import grid as grids
 
@@ -115,15 +116,6 @@ def _plan(config: str | Path, grid: Any, overrides: Any, seeds: int | None) -> A
 
     rows = configs.listed_runs(config) if grid is None and configs.has_sweep(config) else None
     return plans.plan(config, grid or {}, overrides, seeds, rows, SEEDS)
-
-
-def _count(values: Mapping[str, str], flag: str) -> int | None:
-    """The value of a flag that counts runs; None where it is not given."""
-    if flag not in values:
-        return None
-    if not values[flag].isdecimal() or not 1 <= int(values[flag]) <= 4096:
-        command_line.fail(f"{flag}={values[flag]} is not allowed: give an int from 1 to 4096")
-    return int(values[flag])
 
 
 def command() -> None:

@@ -20,6 +20,11 @@ def reference_cell(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.6g}"
 
 
+def counted(n: int, noun: str) -> str:
+    """A number with its noun: "1 step", "1,872 steps"."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
 def span(s: float | None) -> str:
     """A duration in seconds, minutes or hours; "-" for None."""
     return "-" if s is None else f"{s:.1f} s" if s < 120 else f"{s / 60:.0f} min" if s < 7200 else f"{s / 3600:.1f} h"

@@ -23,6 +23,7 @@ from ternary_jax.config.table import KEYS as ENGINE_KEYS
 from ternary_jax.config.table import SHAPES
 from ternary_jax.engine import host
 from ternary_jax.grokking import extension
+from ternary_jax.sweeps.plan import plan
 
 KEYS = ENGINE_KEYS | extension.KEYS
 DEFAULTS = Path(__file__).parents[1] / "configs" / "defaults.py"
@@ -75,6 +76,13 @@ def refused(*args, **named):
     sentence = str(caught.value)
     assert "\n" not in sentence
     return sentence
+
+
+def wrong_sweep(path, overrides=()):
+    """The sentence on sweep(add) of a file; a sweep is planned as `main --sweep` does it."""
+    with pytest.raises(ConfigError) as caught:
+        plan(path, {}, overrides, rows=configs.listed_runs(path))
+    return str(caught.value)
 
 
 # --- what is accepted -------------------------------------------------------------------------------------------------
@@ -345,7 +353,7 @@ def test_a_missing_file_function_or_variant_is_refused(tmp_path, file):
         refused(tmp_path / "conf.yaml")
     )
     assert f"{file} has no sweep(add): define it, so that it calls add({{KEY: VALUE, ...}}) once per run, or leave" in (
-        refused(file, sweep=True)
+        wrong_sweep(file)
     )
     nowhere = refused(tmp_path / "nowhere.py")
     assert "there is no such file; those of this repository are in configs/" in nowhere
@@ -472,9 +480,8 @@ def test_runs_that_were_given_hold(file, tmp_path):
     for typed in (["runs=1"], ["runs=3"]):
         sentence = refused(file, ["train.learning_rate=1e-3,1e-2", *typed])
         assert sentence == f"config.train.learning_rate has 2 values for config.{typed[0]}: give one, or one per run"
-    three = written(tmp_path / "three.py", "config.runs = 3", "def sweep(add): add({'seed': 1})")
+    three = written(tmp_path / "three.py", "config.runs = 3")
     assert "has 2 values for config.runs=3" in refused(three, ["seed=1,2"])
-    assert "has 2 values for config.runs=1" in refused(three, ["train.learning_rate=1e-3,1e-2"], sweep=True)
 
 
 def test_several_numbers_of_values_are_refused(file):
@@ -488,32 +495,30 @@ def test_several_numbers_of_values_are_refused(file):
 # --- sweeps -----------------------------------------------------------------------------------------------------------
 
 
-def sweep_of(tmp_path, body, overrides=()):
-    path = written(tmp_path / "swept.py", more=f"def sweep(add):\n    {body}\n")
-    return lambda: load_config(path, overrides, sweep=True)
+def swept(tmp_path, body):
+    return written(tmp_path / "swept.py", more=f"def sweep(add):\n    {body}\n")
 
 
-def test_a_sweep_is_one_value_per_run(tmp_path):
-    rows = "row = {}\n    for k in range(3): row.update({'train.learning_rate': 10.0**-k, 'seed': 5 - k}); add(row)"
-    config = sweep_of(tmp_path, rows)()
-    assert (config.runs, config.seed, config.train.learning_rate) == (3, (5, 4, 3), (1.0, 0.1, 0.01))
-    assert sweep_of(tmp_path, rows, ["runs=3", "train.weight_decay=0.5"])().train.weight_decay == 0.5
+def test_a_sweep_has_the_rows_that_its_file_adds(tmp_path):
+    body = "row = {}\n    for k in range(3): row.update({'train.learning_rate': 10.0**-k, 'seed': 5 - k}); add(row)"
+    assert configs.listed_runs(swept(tmp_path, body)) == [
+        {"train.learning_rate": rate, "seed": seed} for rate, seed in ((1.0, 5), (0.1, 4), (0.01, 3))
+    ]
     assert load_config(tmp_path / "swept.py").runs == 1
 
 
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["runs=3"], "adds 2 runs, and config.runs=3: leave it out"),
-        ({"runs": 1}, "adds 2 runs, and config.runs=1: leave it out"),
-        (["seed=1"], "sets seed, and so does --config.seed=1: leave one of the two out"),
-        (["seed=1,2"], "sets seed, and so does --config.seed=1,2: leave one of the two out"),
+        (["runs=3"], "config.runs=3 is not allowed in a sweep, whose runs are its settings times its seeds"),
+        ({"runs": 1}, "config.runs=1 is not allowed in a sweep, whose runs are its settings times its seeds"),
+        (["seed=1"], "--config.seed=1 and config.seed in sweep(add) of {} set the same key: leave one of the two out"),
+        (["seed=1,2"], "--config.seed=1,2 and config.seed in sweep(add) of {} set the same key: leave one of the two"),
     ],
 )
 def test_what_a_sweep_sets_is_set_by_nothing_else(tmp_path, overrides, words):
-    with pytest.raises(ConfigError) as caught:
-        sweep_of(tmp_path, "add({'seed': 1}); add({'seed': 2})", overrides)()
-    assert str(caught.value) == f"sweep(add) of {tmp_path / 'swept.py'} {words}"
+    path = swept(tmp_path, "add({'seed': 1}); add({'seed': 2})")
+    assert wrong_sweep(path, overrides).startswith(words.format(path))
 
 
 @pytest.mark.parametrize(
@@ -524,35 +529,18 @@ def test_what_a_sweep_sets_is_set_by_nothing_else(tmp_path, overrides, words):
             "add({'seed': 1}); add({'train.learning_rate': 1.0})",
             "sets seed in run 0 and not in run 1: call add each ti",
         ),
-        (
-            "add({'train.epochs': 3})",
-            "sets config.train.epochs, which has to be the same in all runs of a training: start one training for e",
-        ),
-        ("add({'model.hidden': 3})", "such as --config.model.hidden=3, or set keys that may differ, such as seed, "),
-        ("add({'runs': 3})", "config.runs=(3,) is not allowed in sweep(add) of"),
-        ("add({'train.rate': 3})", "config.train.rate=(3,) is not allowed in sweep(add) of"),
-        ("add({'seed': 'x'})", "config.seed=('x',) is not allowed in sweep(add) of"),
+        ("add({'runs': 3})", "config.runs is not allowed in sweep(add) of"),
+        ("add({'train.rate': 3})", "config.train.rate=3 is not allowed in sweep(add) of"),
+        ("add({'seed': 'x'})", "config.seed='x' is not allowed in sweep(add) of"),
+        ("add({'seed': (1, 2)})", "config.seed=(1, 2) is not allowed in sweep(add) of"),
         ("add(3)", "TypeError"),
         ("1 / 0", "ZeroDivisionError"),
     ],
 )
 def test_a_wrong_sweep_is_refused_with_its_file(tmp_path, body, words):
-    with pytest.raises(ConfigError) as caught:
-        sweep_of(tmp_path, body)()
-    assert words in str(caught.value)
-    assert str(tmp_path / "swept.py") in str(caught.value)
-
-
-def test_of_many_keys_that_a_sweep_may_set_some_are_named(tmp_path):
-    path = tmp_path / "many.py"
-    path.write_text(
-        f"get_config = __import__('runpy').run_path({str(SMOKE)!r})['get_config']\n"
-        "def sweep(add): add({'train.epochs': 3})"
-    )
-    assert re.search(
-        r"such as --config.train.epochs=3, or .* differ, such as seed, (\S+, ){3}\S+ and \d+ more: see --keys$",
-        refused(path, sweep=True),
-    )
+    sentence = wrong_sweep(path := swept(tmp_path, body))
+    assert words in sentence
+    assert str(path) in sentence
 
 
 # --- what a program gets ----------------------------------------------------------------------------------------------

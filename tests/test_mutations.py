@@ -26,6 +26,10 @@ def checkout(tmp_path, monkeypatch):
     return root
 
 
+def test_every_mutation_of_the_list_is_found_in_its_file():
+    mutations.check(mutations.mutations_table.MUTATIONS, mutations.ROOT)
+
+
 @pytest.mark.slow
 def test_what_fails_is_caught_what_passes_survives_and_what_hangs_is_a_time_out(checkout, capsys, monkeypatch):
     monkeypatch.setattr(mutations, "SLACK", 5.0)

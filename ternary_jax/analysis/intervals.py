@@ -7,7 +7,7 @@ closed form: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 a
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,13 +35,15 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     return Interval(float(x.mean()), float(x.mean() - half), float(x.mean() + half), len(x))
 
 
-def difference(one: Mapping[int, float], other: Mapping[int, float], confidence: float = 0.95) -> Interval:
-    """The mean of one minus other, each {seed: value}, with its interval: paired where both have the same seeds.
+def difference(one: Mapping[Any, float], other: Mapping[Any, float], confidence: float = 0.95) -> Interval:
+    """The mean of one minus other, each {seed: value}, with its interval: over the seeds that both have, as pairs.
 
-    Otherwise by Welch's t, for samples of unequal variance, with its degrees of freedom rounded down.
+    A value that one of them lacks takes its pair with it, and no other. With fewer than two pairs, the difference is
+    that of all values, by Welch's t, for samples of unequal variance, with its degrees of freedom rounded down.
     """
-    if one.keys() == other.keys():
-        return mean_interval([one[seed] - other[seed] for seed in one], confidence)._replace(paired=True)
+    both = [seed for seed in one if seed in other]
+    if len(both) > 1:
+        return mean_interval([one[seed] - other[seed] for seed in both], confidence)._replace(paired=True)
     a, b = (np.asarray([*values.values()], float) for values in (one, other))
     mean, n = float(a.mean() - b.mean()) if len(a) and len(b) else math.nan, min(len(a), len(b))
     if n < 2:

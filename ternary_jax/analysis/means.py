@@ -6,6 +6,7 @@ may be read at once. No setting is called best before all runs have ended.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -91,13 +92,14 @@ def _finite(x: float | None) -> bool:
     return x is not None and math.isfinite(x)
 
 
-def _values(group: Sequence[Measured], name: str) -> dict[int, float]:
-    """{seed: last value} of the runs with a finite one. Of runs with one seed, later ones have a number below 0."""
-    found: dict[int, float] = {}
-    for k, run in enumerate(group):
+def _values(group: Sequence[Measured], name: str) -> dict[tuple[int, int], float]:
+    """{(seed, number among the runs with this seed): last value} of the runs with a finite one."""
+    found, seen = {}, Counter()
+    for run in group:
         x = run.final.get(name)
         if x is not None and math.isfinite(x):
-            found[run.seed if run.seed not in found else -1 - k] = x
+            found[run.seed, seen[run.seed]] = x
+        seen[run.seed] += 1
     return found
 
 
@@ -138,7 +140,7 @@ def _sentence(name: str, metric: Metric, found: Mapping[str, Any]) -> str:
     bound = "low" if metric.better > 0 else "high"
     nearest = min(others, key=lambda one: _least(metric.better * one[bound]))
     by = f"{_signed(nearest['mean'])} [{_signed(nearest['low'])}, {_signed(nearest['high'])}]"
-    against = f"{by} against {names[nearest['setting']]} ({level})"
+    against = f"{by} against {names[nearest['setting']]}{_pairs(nearest, found, verdict['lead'])} ({level})"
     if math.isnan(nearest[bound]):
         few = f"{names[nearest['setting']]} or {lead} has fewer than two values, so no interval"
         return f"{about}: none is called best, as {few}"
@@ -146,7 +148,16 @@ def _sentence(name: str, metric: Metric, found: Mapping[str, Any]) -> str:
         return f"{about}: best is {lead}; the least certain difference is {against}"
     if metric.better * nearest[bound] > 0:
         return f"{about}: none is called best: {lead} has the best mean, and {_not_whole(name, found, names)}"
-    return f"{about}: none is best: {lead} has the best mean, and its difference may be 0: {against}"
+    worse = metric.better * nearest["high" if metric.better > 0 else "low"] < 0  # only where values are missing
+    but = "but is worse in the seeds of both" if worse else "and its difference may be 0"
+    return f"{about}: none is best: {lead} has the best mean, {but}: {against}"
+
+
+def _pairs(difference: Mapping[str, Any], found: Mapping[str, Any], lead: int) -> str:
+    """The number of pairs of a difference, where a value is missing; else ""."""
+    seeds = [Counter(found["settings"][k]["seeds"]) for k in (lead, difference["setting"])]
+    runs = (seeds[0] | seeds[1]).total()
+    return f" in {difference['n']} pairs of {runs} seeds" if difference["paired"] and difference["n"] < runs else ""
 
 
 def _not_whole(name: str, found: Mapping[str, Any], names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Settings: groups of runs that differ only by their seeds; and a table with a row for each.
 
-`groups` is the one definition of a setting: the tables, the figures and the verdicts on generalisation all use it. A
-table pools no settings: the median over several learning rates describes none of them.
+`without_seeds` is the one definition of a setting: all tables, figures and verdicts use it. A table pools no settings:
+the median over several learning rates describes none of them.
 """
 
 import math
@@ -21,10 +21,14 @@ def groups(runs: Sequence[Mapping[str, Any]]) -> list[tuple[dict[str, Any], list
     """[(hypers in which the groups differ, runs)]. Runs of one group differ only by seeds, data.split_seed included."""
     made: dict[tuple, list] = {}
     for run in runs:
-        hypers = {name: value for name, value in run["hypers"].items() if not name.endswith("seed")}
-        made.setdefault(tuple(sorted(hypers.items())), []).append(run)
+        made.setdefault(tuple(sorted(without_seeds(run["hypers"]).items())), []).append(run)
     shared = set.intersection(*map(set, made))
     return [({name: x for name, x in hypers if (name, x) not in shared}, runs) for hypers, runs in made.items()]
+
+
+def without_seeds(hypers: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that make a setting: those of all keys but seeds, such as seed and data.split_seed."""
+    return {name: value for name, value in hypers.items() if not name.endswith("seed")}
 
 
 def label(hypers: Mapping[str, Any]) -> str:

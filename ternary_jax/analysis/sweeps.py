@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ternary_jax.analysis import data, means, sweep_figures
+from ternary_jax.analysis import data, means, settings, sweep_figures
 from ternary_jax.config import ConfigError
 from ternary_jax.errors import RunError, WorkdirError
 from ternary_jax.metric import Metric
@@ -47,7 +47,7 @@ def measured(sweeps: Sequence[Sweep]) -> list[means.Measured]:
     """The runs of the sweeps; of several sweeps, the folder is a part of the setting."""
     return [
         means.Measured(
-            ({"sweep": str(one.path)} if len(sweeps) > 1 else {}) | row.settings,
+            ({"sweep": str(one.path)} if len(sweeps) > 1 else {}) | settings.without_seeds(row.settings),
             row.seed,
             row.ending,
             {} if row.ending in means.NOT_ENDED else row.metrics,

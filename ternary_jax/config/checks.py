@@ -1,10 +1,9 @@
 """Rules that involve several keys of the engine: one rule a function, which raises a ConfigError or does nothing."""
 
 import re
-import struct
 from typing import Any
 
-from ternary_jax.config.keys import Key, flat, shown
+from ternary_jax.config.keys import Key, as_used, flat, shown
 from ternary_jax.config.table import SHAPES
 from ternary_jax.errors import ConfigError
 
@@ -71,7 +70,7 @@ def check_runs_differ(config: Any, table: dict[str, Key]) -> None:
     columns = []
     for key, value in flat(config).items():
         if table[key].traced and isinstance(value, tuple):
-            columns.append(value if table[key].kind is int else [struct.pack("<f", each) for each in value])
+            columns.append([as_used(table[key], each) for each in value])
     first: dict[tuple, int] = {}
     for k, row in enumerate(zip(*columns, strict=True)):
         if (same := first.setdefault(row, k)) != k:

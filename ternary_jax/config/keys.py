@@ -122,6 +122,11 @@ def not_ascii(name: str) -> str:
     return f", as its character {place + 1}, {name[place]!r}, is {what}"
 
 
+def as_used(key: Key, value: Any) -> Any:
+    """A scalar as the compiled program has it: in float32 where it may differ between runs."""
+    return struct.unpack("<f", struct.pack("<f", value))[0] if key.traced and key.kind is float else value
+
+
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
     """The values of a config by dotted key."""
     values = {}
@@ -200,7 +205,7 @@ def _scalar(key: Key, value: Any) -> Any:
     if not isinstance(value, kinds) or (isinstance(value, bool) and key.kind is not bool):
         raise ValueError(value)
     value = key.kind(value)
-    used = struct.unpack("<f", struct.pack("<f", value))[0] if key.traced and key.kind is float else value
+    used = as_used(key, value)
     fits = key.low <= value <= key.high and math.isfinite(value) if key.kind in (int, float) else True
     if fits and used in key.excluded and value not in key.excluded:
         raise RoundedError(used)

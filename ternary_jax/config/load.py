@@ -13,7 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ternary_jax.config import locate, origin, source
-from ternary_jax.config.keys import Key, flat, listed, nested, shown, typed
+from ternary_jax.config.keys import Key, flat, listed, nested, typed
 from ternary_jax.config.table import keys_of
 from ternary_jax.config.validate import to_train, validated
 from ternary_jax.errors import ConfigError
@@ -31,34 +31,24 @@ class VariantError(ConfigError):
         self.names = names
 
 
-def load_config(path: str | Path, overrides: Mapping | Iterable[str] = (), sweep: bool = False) -> Any:
+def load_config(path: str | Path, overrides: Mapping | Iterable[str] = ()) -> Any:
     """The config of a file, checked and locked, a ConfigDict.
 
     The folder of the file comes first in sys.path, so a config can import a task module that is beside it.
 
     Several values of keys that may differ between runs, such as train.learning_rate=1e-3,2e-3, are one per run. They
-    give the number of runs, unless the overrides or the sweep set `runs`, or the file sets more than 1.
+    give the number of runs, unless the overrides set `runs`, or the file sets more than 1.
 
     path: a file with get_config(), or the bare name of a packaged one; with :ARG after it for get_config(ARG)
     overrides: {"a.b": value}, or texts "a.b=value" as they are typed
-    sweep: take the runs that sweep(add) of the file adds, each a dict of keys that may differ between runs
     """
     file = locate.file_of(locate.cut(path)[0])
-    rows = _rows(file) if sweep else {}
     changes = overrides if isinstance(overrides, Mapping) else typed(overrides)
-    check_overrides(rows, changes, file)
     base = flat(read(path))
     table, module = _table(base, changes, file)
-    layers = {f" in {file}": base, f" in sweep(add) of {file}": rows, "": changes}
-    given = {key: (value, where) for where, layer in layers.items() for key, value in layer.items()}
-    if fixed := [key for key in rows if key in table and not (table[key].traced or key == "runs")]:
-        traced = listed([key for key in table if table[key].traced], 5)
-        one = f"--config.{fixed[0]}={shown(rows[fixed[0]][0])}"
-        raise ConfigError(
-            f"sweep(add) of {file} sets config.{fixed[0]}, which has to be the same in all runs of a training: "
-            f"start one training for each value, such as {one}, or set keys that may differ, such as {traced}"
-        )
-    config = validated(given, table, module, file, infer_runs=not {"runs"} & {*rows, *changes})
+    given = {key: (value, f" in {file}") for key, value in base.items()}
+    given |= {key: (value, "") for key, value in changes.items()}
+    config = validated(given, table, module, file, infer_runs="runs" not in changes)
     return to_train(config, table, module)
 
 
@@ -101,7 +91,19 @@ def values_and_keys(
 
 def listed_runs(path: str | Path) -> list[dict[str, Any]]:
     """The runs that sweep(add) of a config file adds, in order: for each the same keys, with its values."""
-    return _listed_runs(locate.file_of(locate.cut(path)[0]))
+    file = locate.file_of(locate.cut(path)[0])
+    rows: list[dict] = []
+    _call(file, _named(file, "sweep(add)", SWEEP_FORM), lambda row: rows.append(dict(row)))
+    if not rows:
+        raise ConfigError(f"sweep(add) of {file} adds no run: call add once per run, each time with the same keys")
+    for k, row in enumerate(rows):
+        if odd := sorted(map(str, row.keys() ^ rows[0].keys())):
+            with_it, without = (k, 0) if odd[0] in row else (0, k)
+            raise ConfigError(
+                f"sweep(add) of {file} sets {odd[0]} in run {with_it} and not in run {without}: call add each time "
+                "with the same keys"
+            )
+    return rows
 
 
 def has_sweep(path: str | Path) -> bool:
@@ -120,20 +122,6 @@ def check_variant(arg: str, names: Iterable[str]) -> None:
     """Refuse an argument of get_config(arg) that is none of these names. The empty one, of no argument, is allowed."""
     if arg and arg not in (names := [*names]):
         raise VariantError(arg, names)
-
-
-def check_overrides(rows: Mapping[str, Any], changes: Mapping[str, Any], file: str) -> None:
-    """Refuse an override of a key that the sweep sets: all runs would be trained with the same value."""
-    if not rows:
-        return
-    by_sweep = f"sweep(add) of {file}"
-    if "runs" in changes and str(changes["runs"]) != str(rows["runs"]):
-        raise ConfigError(
-            f"{by_sweep} adds {rows['runs']} runs, and config.runs={shown(changes['runs'])}: leave it out"
-        )
-    if both := [key for key in changes if key in rows and key != "runs"]:
-        given = f"config.{both[0]}={shown(changes[both[0]])}"
-        raise ConfigError(f"{by_sweep} sets {both[0]}, and so does --{given}: leave one of the two out")
 
 
 def check_task_fits(table: Mapping[str, Key], in_file: Mapping[str, Any], task: str, file: str) -> None:
@@ -212,24 +200,3 @@ def _without_task(file: str) -> str:
     if os.path.dirname(file) == str(locate.FOLDER):
         return ", as it is a base of other configs: give one of these, such as --config=v5_12"
     return ': set it to the name of a task module, or start from a config that has one, such as read("vae")'
-
-
-def _rows(file: str) -> dict[str, Any]:
-    """The runs of a sweep: per key a tuple of one value per run."""
-    rows = _listed_runs(file)
-    return {"runs": len(rows)} | {key: tuple(row[key] for row in rows) for key in rows[0]}
-
-
-def _listed_runs(file: str) -> list[dict[str, Any]]:
-    rows: list[dict] = []
-    _call(file, _named(file, "sweep(add)", SWEEP_FORM), lambda row: rows.append(dict(row)))
-    if not rows:
-        raise ConfigError(f"sweep(add) of {file} adds no run: call add once per run, each time with the same keys")
-    for k, row in enumerate(rows):
-        if odd := sorted(map(str, row.keys() ^ rows[0].keys())):
-            with_it, without = (k, 0) if odd[0] in row else (0, k)
-            raise ConfigError(
-                f"sweep(add) of {file} sets {odd[0]} in run {with_it} and not in run {without}: call add each time "
-                "with the same keys"
-            )
-    return rows

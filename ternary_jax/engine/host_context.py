@@ -12,7 +12,7 @@ from ternary_jax.metric import Metric
 class Within(NamedTuple):
     """The place of a training in a sweep, for the progress line.
 
-    label: such as "group 2/4"
+    label: such as "group_001, 1/4 groups done"
     later: samples that the trainings after this one have to train, of all their runs together
     """
 

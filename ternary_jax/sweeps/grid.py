@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ternary_jax.config.keys import Key, Typed, listed, shown, value_of
+from ternary_jax.config.keys import Key, Typed, as_used, listed, shown, value_of
 from ternary_jax.errors import ConfigError
 
 FORM = "type --grid config.KEY=VALUE,VALUE"
@@ -57,11 +57,12 @@ def split_values(text: str, what: str) -> list[str]:
 
 
 def checked(rows: Iterable[Mapping[str, Any]], table: Mapping[str, Key], where: str) -> list[dict[str, Any]]:
-    """The rows, each {key: value}, with every value as its key allows; or the ConfigError of the first that is not.
+    """The rows, each {key: value} in the order of the first one, with every value as its key allows; or a ConfigError.
 
     where: the source of the rows, such as " in --grid", for the message
     """
-    return [{key: _value(key, value, table, where) for key, value in row.items()} for row in rows]
+    rows = [*rows]
+    return [{key: _value(key, row[key], table, where) for key in rows[0]} for row in rows]
 
 
 def check_keys(given: Mapping[str, Any], table: Mapping[str, Key], where: str) -> None:
@@ -115,8 +116,11 @@ def _values(key: str, given: Iterable[Any], table: Mapping[str, Key]) -> list[An
             "write the tuples in brackets, such as [(64,),(64,64)]"
         )
     values = [_value(key, one, table, " in --grid") for one in given]
-    if twice := [one for k, one in enumerate(values) if one in values[:k]]:
-        raise ConfigError(f"config.{key}={shown(twice[0])} is given twice in --grid: leave one of the two out")
+    used = [as_used(table[key], one) for one in values]
+    if twice := [k for k, one in enumerate(used) if one in used[:k]]:
+        same, again = values[used.index(used[twice[0]])], values[twice[0]]
+        note = f", as it is {shown(same)} in float32" if again != same else ""
+        raise ConfigError(f"config.{key}={shown(again)} is given twice in --grid{note}: leave one of the two out")
     return values
 
 

@@ -17,9 +17,9 @@ from ternary_jax import terminal
 from ternary_jax.engine import compiling, host, performance, session
 from ternary_jax.engine.host_context import Within
 from ternary_jax.errors import ConfigError, RunError, WorkdirError
-from ternary_jax.sweeps.plan import Group, SweepPlan, config_of, label, most_at_once
+from ternary_jax.sweeps.plan import Group, SweepPlan, config_of, label, most_at_once, values_of
 from ternary_jax.tables import size
-from ternary_jax.workdir import claim, files, safe_files, sweep, sweep_table
+from ternary_jax.workdir import claim, files, forms, safe_files, sweep, sweep_table
 
 # Share of the free memory that a program may take: beside it there are the copy of a state for a checkpoint, the
 # compiler at work on the next group, and other processes.
@@ -68,7 +68,8 @@ def run(
 def begun(workdir: Path, plan: SweepPlan) -> dict[str, Any]:
     """The content of index.json of this sweep: as it is in the workdir, or as it is at the start.
 
-    Raises a ConfigError for the folder of another sweep, of a single training, or of anything else.
+    Raises a ConfigError for the folder of another sweep, of a single training, or of anything else, and for a workdir
+    in it that is of other settings.
     """
     if safe_files.kind(workdir, follow=True) not in ("", "a folder"):
         raise ConfigError(f"--workdir={workdir} is no folder: name another")
@@ -84,6 +85,8 @@ def begun(workdir: Path, plan: SweepPlan) -> dict[str, Any]:
         return here
     if differing := differences(there, here):
         raise ConfigError(f"--workdir={workdir} is of another sweep: {differing}; name another, or give that sweep")
+    for g, group in enumerate(plan.groups):
+        _check_batches(workdir, g, group, there["groups"][g]["batches"])
     return there
 
 
@@ -120,6 +123,29 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _check_batches(workdir: Path, g: int, group: Group, batches: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the batches have all runs of their group, and that each workdir has the config of its runs.
+
+    The seeds of a summary do not tell: all settings have the same. A copied or renamed folder would be taken for done.
+    """
+    runs = [run.run for run in group.runs]
+    if batches and [run for batch in batches for run in batch["runs"]] != runs:
+        raise WorkdirError(
+            f"{workdir / sweep.FILE} is damaged (the batches of {folder_of(g)} do not have its runs, {runs[0]} to "
+            f"{runs[-1]}): put back a copy"
+        )
+    for batch in batches:
+        folder = workdir / batch["folder"]
+        again = f"delete {folder}, and its runs are trained again"
+        try:
+            found = forms.read_config(folder)
+        except WorkdirError as e:
+            raise type(e)(f"{e}; or {again}") from e
+        wanted = files.plain(values_of(group, [run - runs[0] for run in batch["runs"]]))
+        if found is not None and (differing := claim.unlike(found, wanted)):
+            raise ConfigError(f"{folder} has other settings than this sweep's {batch['folder']}: {differing}; {again}")
 
 
 def _values(index: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -170,7 +196,7 @@ def _trained(about: Sweeping, index: dict[str, Any]) -> bool:
         ahead = [thread.submit(_ahead, about, index, g) for g in waiting[:1]]
         for g, following in itertools.zip_longest(waiting, waiting[1:]):
             if not ahead[0].done():
-                terminal.say(f"compiling group {g + 1} of {len(about.plan.groups)} ...")
+                terminal.say(f"compiling {_place_of(about, index, folder_of(g))} ...")
             programs = ahead[0].result()
             if not index["groups"][g]["batches"]:
                 programs, most = _fitting(about.plan.groups[g], about.at_once, programs)
@@ -192,8 +218,8 @@ def _train_group(about: Sweeping, index: dict[str, Any], g: int, programs: Progr
         config = _config(group, batch["runs"])
         if config.runs not in programs:  # the last batch of a group may be smaller
             programs = {config.runs: compiling.ahead(config)}
-        _say(about, g, batch, programs[config.runs])
-        within = Within(f"group {g + 1}/{len(about.plan.groups)}", _later(about, index, batch))
+        _say(about, index, g, batch, programs[config.runs])
+        within = Within(_place_of(about, index, batch["folder"]), _later(about, index, batch))
         finished = _train_batch(about, config, batch, programs[config.runs], within)
         index = _written(about.workdir, index)
         if not finished:
@@ -240,10 +266,15 @@ def batches_of(g: int, index: Mapping[str, Any], most: int) -> list[dict[str, An
     """The batches of a group of at most `most` runs each, in workdirs of their own."""
     runs = runs_of(g, index)
     if most >= len(runs):
-        return [{"folder": f"group_{g:03d}", "runs": runs}]
+        return [{"folder": folder_of(g), "runs": runs}]
     of_batch = most_at_once(len(runs), most)
     parts = [runs[k : k + of_batch] for k in range(0, len(runs), of_batch)]
-    return [{"folder": f"group_{g:03d}_part_{k:02d}", "runs": part} for k, part in enumerate(parts)]
+    return [{"folder": f"{folder_of(g)}_part_{k:02d}", "runs": part} for k, part in enumerate(parts)]
+
+
+def folder_of(g: int) -> str:
+    """The name of a group: of its workdir, where its runs are one batch. The lines of a sweep count from 0 too."""
+    return f"group_{g:03d}"
 
 
 def runs_of(g: int, index: Mapping[str, Any]) -> list[int]:
@@ -266,7 +297,13 @@ def _fitting(group: Group, at_once: int | None, made: Programs) -> tuple[Program
     return {}, fits
 
 
-def _say(about: Sweeping, g: int, batch: Mapping[str, Any], made: compiling.Compiled) -> None:
+def _place_of(about: Sweeping, index: Mapping[str, Any], folder: str) -> str:
+    """A group or a batch, and how many groups are done: "group_001, 1/4 groups done"."""
+    groups = range(len(about.plan.groups))
+    return f"{folder}, {sum(not _waiting(about.workdir, index, g) for g in groups)}/{len(groups)} groups done"
+
+
+def _say(about: Sweeping, index: Mapping[str, Any], g: int, batch: Mapping[str, Any], made: compiling.Compiled) -> None:
     """Say which runs are trained next, and the memory that they need."""
     group, runs = about.plan.groups[g], batch["runs"]
     which = f"run {runs[0]}" if len(runs) == 1 else f"runs {runs[0]} to {runs[-1]}"
@@ -274,7 +311,7 @@ def _say(about: Sweeping, g: int, batch: Mapping[str, Any], made: compiling.Comp
     needed, free = compiling.peak(compiling.figures(made.chunk.program)), performance.free_bytes(jax.local_devices()[0])
     memory = f", {size(needed)} of {size(free)} free" if needed is not None and free is not None else ""
     total = len(about.plan.runs)
-    terminal.say(f"group {g + 1} of {len(about.plan.groups)}{settings}: {which} of {total}{memory}")
+    terminal.say(f"{_place_of(about, index, batch['folder'])}{settings}: {which} of {total}{memory}")
 
 
 def _later(about: Sweeping, index: Mapping[str, Any], now: Mapping[str, Any]) -> int:

@@ -13,8 +13,9 @@ from scipy import special, stats
 
 from ternary_jax.addition import data
 from ternary_jax.addition.objective import cross_entropy
-from ternary_jax.config import load_config
+from ternary_jax.config import listed_runs, load_config
 from ternary_jax.errors import ConfigError
+from ternary_jax.sweeps.plan import plan
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 CONFIG = Path(__file__).parents[2] / "configs" / "grok_addition.py"
@@ -110,7 +111,7 @@ def test_shares_that_differ_between_runs_fit_one_batch():
     load_config(CONFIG, {"runs": 3, "data.train_share": (0.1, 0.35, 0.2)})
     load_config(CONFIG, {"runs": 2, "data.train_share": (0.1, 1.0), "train.batch_size": 6561})
     load_config(CONFIG, {"data.full_batch": False, "train.batch_size": 64, "data.train_share": 0.9})
-    assert load_config(CONFIG, sweep=True).runs == 8
+    assert len(plan(CONFIG, {}, rows=listed_runs(CONFIG)).runs) == 8
 
 
 # --- the loss ---------------------------------------------------------------------------------------------------------

@@ -81,6 +81,46 @@ def test_a_setting_with_diverged_or_missing_runs_is_not_called_best():
     assert "of 7" in means.text(means.analyse(missing, SCORE), SCORE)
 
 
+def test_a_missing_value_loses_its_pair_alone_and_the_pairs_are_counted():
+    shifts, lost = [0, 0.2, 0.1], {(0, 2), (0, 5), (1, 3)}
+    missing = [
+        run._replace(final={"score": None}) if (run.setting["rate"], run.seed) in lost else run for run in runs(shifts)
+    ]
+    found = means.analyse(missing, SCORE)
+    values = [{run.seed: run.final["score"] or 0.0 for run in runs(shifts) if run.setting["rate"] == k} for k in (0, 1)]
+    both = [0, 1, 4, 6, 7]
+    by_scipy = stats.ttest_rel([values[1][k] for k in both], [values[0][k] for k in both]).confidence_interval(0.975)
+    first, second = found["verdicts"]["score"]["differences"]
+    assert (first["low"], first["high"], first["n"], first["paired"]) == pytest.approx(
+        (by_scipy.low, by_scipy.high, 5, True)
+    )
+    assert (second["n"], second["paired"]) == (7, True)
+    text = means.text(found, {"score": SCORE["score"]})
+    assert "against rate 2 in 7 pairs of 8 seeds (paired by seed; intervals of all 2 differences together 95 %)" in text
+    assert "pairs" not in means.text(means.analyse(runs(shifts), SCORE), SCORE)
+    waiting = [run._replace(final={}, ending="not begun") if run.seed > 5 else run for run in runs([0, 1])]
+    assert "against rate 0 in 6 pairs of 8 seeds" not in means.text(means.analyse(waiting, SCORE), SCORE)
+
+
+def test_runs_with_one_seed_are_paired_in_their_order():
+    """Two runs of each seed, as where several workdirs are one setting: a missing first one is no second one."""
+    twice = []
+    for run in runs([0, 0.2]):
+        twice += [run, run._replace(final={"score": (run.final["score"] or 0) + 9})]
+    missing = [run._replace(final={}) if k == 0 else run for k, run in enumerate(twice)]
+    difference = means.analyse(missing, SCORE)["verdicts"]["score"]["differences"][0]
+    assert (difference["n"], difference["paired"]) == (15, True)
+    assert abs(difference["mean"]) < 1  # a first run that is paired with a second one would differ by 9
+
+
+def test_a_lead_that_is_worse_in_the_pairs_is_said_to_be():
+    """The seeds 6 and 7 are easy, and only the setting 1 has them."""
+    easy = [run._replace(final={"score": 50.0}) if run.seed > 5 else run for run in runs([0.2, 0])]
+    missing = [run for run in easy if run.seed < 6 or run.setting["rate"] == 1]
+    text = means.text(means.analyse(missing, SCORE), {"score": SCORE["score"]})
+    assert "none is best: rate 1 has the best mean, but is worse in the seeds of both: -" in text
+
+
 def test_the_text_says_which_kind_of_interval_it_is():
     text = means.text(means.analyse(runs([0, 1]), SCORE), SCORE)
     assert "a cell: mean over seeds [its 95 % interval, by Student's t]" in text
@@ -121,6 +161,22 @@ def test_the_command_prints_a_sweep_and_draws_it(sweep, capsys, monkeypatch):
     assert lines[-1] == f"in {sweep}: analysis.json, analysis.png"
     assert json.loads((sweep / "analysis.json").read_text())["settings"][1]["seeds"] == [0, 1]
     assert (sweep / "analysis.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_runs_that_differ_in_seeds_of_any_name_are_one_setting(sweep, capsys):
+    """As in configs/grok_addition.py, whose sweep(add) gives each seed a split of its own."""
+    index = json.loads((sweep / "index.json").read_text())
+    index["keys"].append("data.split_seed")
+    for run in index["runs"]:
+        run["settings"]["data.split_seed"] = run["seed"]
+    (sweep / "index.json").write_text(json.dumps(index))
+    analyze.main([str(sweep), "--no-figures"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines[2:5]] == [
+        ["rate", "seeds", "score"],
+        ["0.1", "2", "0.55000"],
+        ["0.2", "2", "0.75000"],
+    ]
 
 
 def test_several_sweeps_are_compared_by_folder_and_other_things_are_refused(sweep, capsys, tmp_path):

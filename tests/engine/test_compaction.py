@@ -76,7 +76,7 @@ def test_a_chunk_of_some_runs_is_that_of_all(made):
 def test_a_training_that_is_compacted_has_the_rows_and_endings_of_one_that_is_not(made, at_once, tmp_path):
     config, programs = load_config(TOY, POISONED), made[0]._replace(compile_s=0.0)
     plain = host.run(config, tmp_path / "plain")
-    within = host.run(config, tmp_path / "within", "", None, False, programs, Within("group 1/1", 0))
+    within = host.run(config, tmp_path / "within", "", None, False, programs, Within("group_000, 0/1 groups done", 0))
     assert at_once == [2, 1]
     assert [run["stop"] for run in within["runs"]] == [run["stop"] for run in plain["runs"]]
     for one, other in zip(log.read(tmp_path / "within"), log.read(tmp_path / "plain"), strict=True):
@@ -87,7 +87,7 @@ def test_a_training_that_is_compacted_has_the_rows_and_endings_of_one_that_is_no
 
 def test_a_program_that_saves_less_than_its_compiling_is_not_compiled(made, at_once, tmp_path):
     programs = made[0]._replace(compile_s=1e6)
-    host.run(load_config(TOY, POISONED), tmp_path, "", None, False, programs, Within("group 1/1", 0))
+    host.run(load_config(TOY, POISONED), tmp_path, "", None, False, programs, Within("group_000, 0/1 groups done", 0))
     assert not at_once
 
 

@@ -1,13 +1,16 @@
 """`python -m ternary_jax.profile`: its tables, its JSON and its errors."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from ternary_jax import profile
-from ternary_jax.engine.profile import rates
+from ternary_jax.engine import performance
+from ternary_jax.engine.profile import rates, trace
 from ternary_jax.engine.profile.hlo import Product
+from ternary_jax.errors import RunError
 
 CONFIG = str(Path(__file__).parents[1] / "toy_config.py")
 STAGES = ["device", "assembly", "init", "trace", "lower", "compile", "first chunk"]
@@ -15,18 +18,21 @@ STAGES = ["device", "assembly", "init", "trace", "lower", "compile", "first chun
 
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory):
-    """(tables, figures, folder of the trace) of the toy task, with short rounds of the rates."""
-    folder, shown = tmp_path_factory.mktemp("profile"), []
+    """(tables, figures, folder of the trace, calls in order) of the toy task, with short rounds of the rates."""
+    folder, shown, calls = tmp_path_factory.mktemp("profile"), [], []
+    peak, start = performance.host_peak, trace.start
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rates, "ROUND_S", 1e-3)
         patch.setattr(rates, "COPY_BYTES", {"cpu": 2**16})
         patch.setattr(profile.command_line, "show", shown.append)
+        patch.setattr(performance, "host_peak", lambda: calls.append("peak") or peak())
+        patch.setattr(trace, "start", lambda folder: calls.append("trace") or start(folder))
         profile.main([f"--config={CONFIG}", f"--trace={folder}", f"--json={folder}/found.json", "--config.runs=2"])
-    return shown[0], json.loads((folder / "found.json").read_text()), folder
+    return shown[0], json.loads((folder / "found.json").read_text()), folder, calls
 
 
 def test_the_tables_have_every_scope_and_stage_in_80_columns(profiled):
-    tables, found, _ = profiled
+    tables, found, _, _ = profiled
     lines = tables.splitlines()
     assert max(map(len, lines)) <= 80
     names = [line.split("  ")[0] for line in lines]
@@ -37,7 +43,7 @@ def test_the_tables_have_every_scope_and_stage_in_80_columns(profiled):
 
 
 def test_the_figures_are_those_of_the_config(profiled):
-    _, found, folder = profiled
+    tables, found, folder, calls = profiled
     assert (found["runs"], found["batch"], found["steps"], found["evaluation_every"]) == (2, 16, 4, 8)
     assert found["overrides"] == ["--config.runs=2"]
     scopes = {one["name"]: one for one in found["scopes"]}
@@ -46,6 +52,10 @@ def test_the_figures_are_those_of_the_config(profiled):
     assert scopes["loss"]["flops"] >= 2 * 16 * 2  # of two runs, at least two FLOPs a sample
     assert found["host_peak"] > found["program"]["memory"]["argument"] > 0
     assert found["device_peak"] is None
+    assert calls == ["peak", "trace"]  # a trace takes memory that a training does not
+    assert "with the share of an evaluation every 8 steps.\nCostly metrics, measured less often, are not in" in tables
+    line = next(line for line in tables.splitlines() if line.startswith("evaluate "))
+    assert float(line.split()[3]) == pytest.approx(scopes["evaluate"]["calls"], abs=0.05)
     assert [*folder.glob("plugins/profile/*/*.xplane.pb")]
 
 
@@ -53,12 +63,23 @@ def test_the_figures_are_those_of_the_config(profiled):
     ("argv", "sentence"),
     [
         (["--config=closed_form"], "--config=closed_form trains nothing: name a config that trains"),
-        (["--config=v5_12", "--workdir=x"], "'--workdir=x' is no flag; the flags are --config=FILE"),
-        (["--config=v5_12", "--depth=0"], "--depth=0 shows no scope: give 1 or more"),
+        (
+            ["--config=v5_12", "--workdir=x"],
+            "'--workdir=x' is no flag; what can be given is --config=FILE, --config.KEY",
+        ),
+        (["--config=v5_12", "--dept=1"], "'--dept=1' is no flag; the nearest is --depth; what can be given is"),
+        (["--config=v5_12", "--batch-size=9"], "no flag; to set that key, type --config.train.batch_size=VALUE; what"),
+        (["--config=v5_12", "--depth=0"], "--depth=0 is not allowed: give an int from 1 to 99"),
+        (["--config=v5_12", "--depth", "two"], "--depth=two is not allowed: give an int from 1 to 99"),
+        (["--config=v5_12", "--trace"], "--trace has no value: type --trace=DIR"),
         (["--config=v5_12", "--json=/no/where"], "--json=/no/where: its folder does not exist"),
-        (["--config=v5_12", f"--trace={__file__}"], "File exists; mend that, or name another"),
+        (["--config=v5_12", f"--json={Path(__file__).parent}"], "is a folder: name a file in it"),
+        (
+            ["--config=v5_12", f"--trace={__file__}"],
+            f"--trace={__file__}: File exists: mend that, or name another folder",
+        ),
         (["--config=v5_12", "--config.train.chnk=1"], "train.chnk"),
-        ([], "the following arguments are required: --config"),
+        ([], "no --config; type: python -m ternary_jax.profile --config=v5_12"),
     ],
 )
 def test_a_mistake_is_one_sentence(argv, sentence, capsys):
@@ -69,6 +90,47 @@ def test_a_mistake_is_one_sentence(argv, sentence, capsys):
     assert sentence in error
     assert error.count("\n") == 1
     assert not output
+
+
+@pytest.mark.parametrize("flag", ["--json", "--trace"])
+def test_what_may_not_be_written_is_refused_before_the_profile(flag, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(profile, "profiled", lambda *args: pytest.fail("it is profiled"))
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    path = tmp_path / "found.json" if flag == "--json" else tmp_path
+    with pytest.raises(SystemExit) as found:
+        profile.main([f"--config={CONFIG}", f"{flag}={path}"])
+    assert (found.value.code, capsys.readouterr().err) == (
+        1,
+        f"{flag}={path}: {tmp_path} may not be written: change its permissions, or name another\n",
+    )
+
+
+def test_the_tables_are_printed_where_the_file_cannot_be_written_in_the_end(capsys, monkeypatch, tmp_path):
+    (folder := tmp_path / "gone").mkdir()
+    monkeypatch.setattr(profile, "profiled", lambda *args: (folder.rmdir(), ("the tables", {}))[1])
+    with pytest.raises(SystemExit) as found:
+        profile.main([f"--config={CONFIG}", f"--json={folder}/found.json"])
+    sentence = f"--json={folder}/found.json: No such file or directory: mend that, or name another file\n"
+    assert (found.value.code, *capsys.readouterr()) == (1, "the tables\n", sentence)
+
+
+def test_a_trace_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "plugins").touch()
+    with pytest.raises(RunError) as found, trace.recorded(tmp_path):
+        pass
+    sentence = str(found.value)
+    assert sentence.startswith(f"the trace cannot be recorded into {tmp_path} (FAILED_PRECONDITION: ")
+    assert sentence.endswith("): mend that, or name another folder")
+    assert "\n" not in sentence
+    with pytest.raises(RunError) as found:
+        trace.operation_times(tmp_path / "empty")
+    assert str(found.value).startswith(f"{tmp_path / 'empty'} has no trace, although the profiler reported no error: ")
+
+
+def test_help_is_the_text_of_the_command(capsys):
+    with pytest.raises(SystemExit) as found:
+        profile.main(["--config=v5_12", "--help"])
+    assert (found.value.code, capsys.readouterr().out) == (0, f"{(profile.__doc__ or '').strip()}\n")
 
 
 def test_the_rate_of_a_step_weighs_each_product_by_its_flops():

@@ -166,3 +166,24 @@ def test_costs_are_summed_by_scope_for_each_step():
     loss, evaluate = measure.by_scope(times, {"a": 4, "b": 8, "c": 1}, scopes, work, steps)
     assert loss == ("loss", 0.75, 3, 120, 12)  # b took 12 kernels, and was called 8 times
     assert evaluate == ("evaluate/fit", 0.1, 0.125, 10, 1)
+    only_at_the_end = steps._replace(cheap=400, costly=400)
+    assert measure.by_scope(times, {"a": 4, "b": 8, "c": 1}, scopes, work, only_at_the_end)[1].calls == 1 / 80
+
+
+def test_the_products_of_an_evaluation_count_with_their_share_of_a_step():
+    """A step has one small product; an evaluation every 8 steps has one of 100 times its FLOPs."""
+    steps = Plan(unit=1, total=80, chunk=4, cheap=8, costly=0, checkpoint=8)
+    small, large = hlo.Product(1, 10, 10, 10, "f32"), hlo.Product(1, 1000, 10, 10, "f32")
+    work = {"a": hlo.Work(0, 0, (small,)), "c": hlo.Work(0, 0, (large,))}
+    found = measure.products(work, {"a": 4, "c": 1}, {"a": "loss", "c": "evaluate/fit"}, steps)
+    assert found == {small: 2000, large: 200_000 / 8}
+
+
+def test_the_time_of_a_step_has_the_share_of_an_evaluation(monkeypatch):
+    """A chunk of 4 steps takes 0.4 s, and 1.2 s with an evaluation, which is after every 8 steps; or after each 4."""
+    seconds = {0: 0.4, 4: 1.2}
+    monkeypatch.setattr(measure, "called", lambda chunk, state, first, hypers: (state, seconds[first]))
+    steps = Plan(unit=1, total=80, chunk=4, cheap=8, costly=0, checkpoint=8)
+    assert measure.step_seconds(None, None, None, steps)[1] == pytest.approx((0.4 + 0.4 + 0.8) / 8)
+    seconds[0] = 1.2
+    assert measure.step_seconds(None, None, None, steps._replace(cheap=4))[1] == pytest.approx(0.3)

@@ -106,7 +106,7 @@ def calls_of(folder, firsts, steps=(8, 24)):
     ("firsts", "calls", "sentence"),
     [
         ([0, 8, 16, 24], ["start", "stop"], "a trace of steps 8 to 24 is in"),
-        ([16, 24], ["start", "stop"], "a trace of steps 8 to 24 is in"),  # it goes on within the steps
+        ([16, 24], ["start", "stop"], "a trace of steps 16 to 24 is in"),  # it goes on within the steps
         ([8, 16, 8, 16], ["start", "stop"], "a trace of steps 8 to 24 is in"),  # after a rollback
         ([0, 8], ["start", "stop"], "a trace that ends with this session is in"),  # an interrupted run
         ([24, 32], [], "none of the steps 8 to 24 ran"),

@@ -11,7 +11,7 @@ import pytest
 import small
 import variants
 
-from ternary_jax.config import ConfigError, load_config
+from ternary_jax.config import ConfigError, listed_runs, load_config
 from ternary_jax.engine import program
 from ternary_jax.vae.losses import registry
 
@@ -58,7 +58,7 @@ def test_there_is_no_other_variant():
         with pytest.raises(ConfigError, match=r"has no variant '(rich|balls)': there (is|are) "):
             configured(name)
     assert configured("variants.py", {}) == configured("variants.py:quick")
-    assert load_config(f"{small.CONFIGS}/variants.py:radial_target", {}, sweep=True).seed == (0, 1, 2, 3)
+    assert listed_runs(f"{small.CONFIGS}/variants.py:radial_target") == [{"seed": seed} for seed in range(4)]
 
 
 # --- the extended run -------------------------------------------------------------------------------------------------

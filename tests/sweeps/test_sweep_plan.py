@@ -109,8 +109,47 @@ def test_what_does_not_fit_a_sweep_is_one_sentence(kwargs, words):
 
 def test_a_seed_is_given_once():
     assert "--seeds=2 and config.seed in --grid are both given" in refused({"seed": [1, 2]}, seeds=2)
-    rows = [{"toy.noise": 0.1}, {"toy.noise": 0.1}]
-    assert "makes runs 0 and 1 the same" in refused({}, rows=rows)
+
+
+EQUAL = {"train.batch_size": 16, "toy.noise": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            dict(grid={}, rows=[EQUAL, EQUAL | {"toy.noise": 0.2}, dict(reversed(EQUAL.items()))]),
+            f"config.train.batch_size=16, config.toy.noise=0.1 in sweep(add) of {TOY} is added twice: leave one of the "
+            "two out, or give each a config.seed of its own",
+        ),
+        (
+            dict(grid={}, rows=[{"seed": 3, "toy.noise": 0.1}] * 2, overrides={"train.epochs": 4}),
+            f"config.seed=3, config.toy.noise=0.1 in sweep(add) of {TOY} is added twice: leave one of the two out",
+        ),
+        (dict(grid={}, rows=[{}, {}]), f"a run without settings in sweep(add) of {TOY} is added twice: leave one of"),
+        (
+            dict(grid={"train.batch_size": [16, 32], "toy.noise": [0.1, 0.3, 0.1000000001]}),
+            "config.toy.noise=0.1000000001 is given twice in --grid, as it is 0.1 in float32: leave one of the two out",
+        ),
+        (
+            dict(grid={}, rows=[EQUAL, EQUAL | {"toy.noise": 0.1000000001}]),
+            f"config.train.batch_size=16, config.toy.noise=0.1000000001 in sweep(add) of {TOY} is added twice, as "
+            "config.toy.noise is 0.1 in float32: leave one of the two out, or give each a config.seed of its own",
+        ),
+        (dict(grid={"seed": [1, 2, 1]}), "config.seed=1 is given twice in --grid: leave one of the two out"),
+    ],
+)
+def test_two_equal_settings_are_refused_by_their_keys_and_values(given, words):
+    with pytest.raises(ConfigError) as caught:
+        plans.plan(TOY, **given)
+    assert str(caught.value).startswith(words)
+
+
+def test_the_order_of_the_keys_of_a_row_makes_no_group():
+    rows = [EQUAL | {"train.epochs": 4}, {"train.epochs": 4, "toy.noise": 0.2, "train.batch_size": 16}]
+    found = plans.plan(TOY, {}, rows=rows)
+    assert [[run.settings["toy.noise"] for run in group.runs] for group in found.groups] == [[0.1, 0.2]]
+    assert [[*run.settings] for run in found.runs] == [["train.batch_size", "toy.noise", "train.epochs"]] * 2
 
 
 def test_fewest_that_leaves_out_what_does_not_matter():

@@ -15,7 +15,7 @@ import pytest
 from ternary_jax import sweep, workdir
 from ternary_jax.config import load_config
 from ternary_jax.engine import compiling, host, performance
-from ternary_jax.errors import ConfigError, RunError
+from ternary_jax.errors import ConfigError, RunError, WorkdirError
 from ternary_jax.sweeps import plan as plans
 from ternary_jax.sweeps import report
 from ternary_jax.workdir import claim
@@ -30,21 +30,24 @@ class Trained(NamedTuple):
     """A sweep that was killed before its second batch, and started again.
 
     cut: its table after the kill; opened: its runs then; begun: (folder, runs) of every training
+    labels: how the progress line of every training begins
     """
 
     folder: Path
     cut: list[workdir.SweepRun]
     opened: list[tuple[workdir.SweepRun, workdir.Run]]
     begun: list[tuple[str, int]]
+    labels: list[str]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A sweep of 2 batch sizes x 2 rates x 2 seeds."""
-    folder, begun, run = tmp_path_factory.mktemp("sweeps") / "one", [], host.run
+    folder, begun, labels, run = tmp_path_factory.mktemp("sweeps") / "one", [], [], host.run
 
     def killed(config, into, *args):
         begun.append((Path(into).name, config.runs))
+        labels.append(args[-1].label)
         if len(begun) == 2:
             raise KeyboardInterrupt
         return run(config, into, *args)
@@ -55,7 +58,7 @@ def trained(tmp_path_factory):
             sweep.run(TOY, GRID, 2, folder, SHORT)
         cut, opened = workdir.open(folder).table(), workdir.open(folder).runs()
         sweep.run(TOY, GRID, 2, folder, SHORT)
-    return Trained(folder, cut, opened, begun)
+    return Trained(folder, cut, opened, begun, labels)
 
 
 @pytest.fixture
@@ -76,6 +79,7 @@ def test_a_sweep_goes_on_where_it_was_killed_and_trains_nothing_twice(trained):
     assert [row for row, _ in trained.opened] == trained.cut[:4]
     assert [len(run.rows(row.place)["error"]) for row, run in trained.opened] == [2] * 4
     assert trained.begun == [("group_000", 4), ("group_001", 4), ("group_001", 4)]
+    assert trained.labels == ["group_000, 0/2 groups done", *["group_001, 1/2 groups done"] * 2]
     assert workdir.open(trained.folder).table()[:4] == trained.cut[:4]
 
 
@@ -152,6 +156,43 @@ def test_the_folder_of_another_sweep_is_refused(trained, grid, seeds, more, word
     assert str(caught.value).startswith(f"--workdir={trained.folder} is of another sweep: {words}")
 
 
+@pytest.mark.parametrize("finished", [True, False])
+def test_the_workdir_of_another_setting_with_the_same_seeds_is_not_believed(trained, tmp_path, monkeypatch, finished):
+    """Both groups have the seeds 0, 1, 0, 1, so only their configs tell them apart."""
+    monkeypatch.setattr(compiling, "ahead", lambda *args: pytest.fail("a program is compiled"))
+    shutil.copytree(trained.folder, folder := tmp_path / "copy")
+    shutil.rmtree(folder / "group_000")
+    shutil.copytree(folder / "group_001", folder / "group_000")
+    if not finished:
+        (folder / "group_000" / "summary.json").unlink()
+    with pytest.raises(ConfigError) as caught:
+        sweep.run(TOY, GRID, 2, folder, SHORT)
+    assert str(caught.value) == (
+        f"{folder / 'group_000'} has other settings than this sweep's group_000: train.batch_size is 32 there and 16 "
+        f"here; delete {folder / 'group_000'}, and its runs are trained again"
+    )
+
+
+def test_batches_that_lack_a_run_of_their_group_are_refused(trained, tmp_path):
+    shutil.copytree(trained.folder, folder := tmp_path / "copy")
+    index = json.loads((folder / "index.json").read_text())
+    index["groups"][1]["batches"][0]["runs"] = [4, 5, 6]
+    (folder / "index.json").write_text(json.dumps(index))
+    with pytest.raises(WorkdirError) as caught:
+        sweep.run(TOY, GRID, 2, folder, SHORT)
+    damage = "is damaged (the batches of group_001 do not have its runs, 4 to 7): put back a copy"
+    assert str(caught.value) == f"{folder / 'index.json'} {damage}"
+
+
+def test_a_damaged_config_in_a_finished_batch_is_not_believed(trained, tmp_path):
+    shutil.copytree(trained.folder, folder := tmp_path / "copy")
+    (file := folder / "group_001" / "config.json").write_text("{")
+    with pytest.raises(WorkdirError) as caught:
+        sweep.run(TOY, GRID, 2, folder, SHORT)
+    assert f"{file} is damaged" in str(caught.value)
+    assert f"or delete {folder / 'group_001'}, and its runs are trained again" in str(caught.value)
+
+
 def test_a_folder_that_is_no_sweep_is_refused(trained, tmp_path):
     (tmp_path / "letter.txt").touch()
     (tmp_path / "file").touch()
@@ -203,9 +244,11 @@ def fake(monkeypatch):
     return found
 
 
-def test_the_next_group_is_compiled_while_one_trains(tmp_path, fake):
+def test_the_next_group_is_compiled_while_one_trains(tmp_path, fake, capsys):
     sweep.run(TOY, GRID, 1, tmp_path / "one", SHORT)
     assert fake.events == ["compile 2 of 16", "compile 2 of 32", "train group_000", "train group_001"]
+    said = [line.partition(", config.")[0] for line in capsys.readouterr().err.splitlines() if "compiling" not in line]
+    assert said == ["group_000, 0/2 groups done", "group_001, 0/2 groups done"]  # a fake training leaves no workdir
 
 
 def test_a_group_that_does_not_fit_is_trained_in_batches_that_do(tmp_path, fake, capsys):

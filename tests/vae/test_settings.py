@@ -6,7 +6,8 @@ import runpy
 import pytest
 import small
 
-from ternary_jax.config import ConfigError, load_config, split
+from ternary_jax.config import ConfigError, has_sweep, listed_runs, load_config, split
+from ternary_jax.sweeps.plan import plan
 from ternary_jax.vae.losses import registry
 
 CONTROLLED = small.CONTROLLED
@@ -120,8 +121,8 @@ def test_every_config_of_the_repository_can_be_read_and_split(name):
     config = load_config(small.CONFIGS / name)
     if config.task == "ternary_jax.vae.task":
         split(config)
-    if "def sweep" in (small.CONFIGS / name.partition(":")[0]).read_text():
-        assert load_config(small.CONFIGS / name, sweep=True).runs > 1
+    if has_sweep(path := small.CONFIGS / name):
+        assert len(plan(path, {}, rows=listed_runs(path)).runs) > 1
 
 
 def test_there_are_configs_of_this_task():

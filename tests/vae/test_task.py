@@ -13,10 +13,11 @@ from reference import judge
 from reference import losses as reference
 from scipy import stats
 
-from ternary_jax.config import load_config, split
+from ternary_jax.config import listed_runs, split
 from ternary_jax.engine import host
 from ternary_jax.engine.plan import plan, schedule_rows
 from ternary_jax.engine.program import control_chain
+from ternary_jax.sweeps.plan import plan as sweep_plan
 from ternary_jax.vae import branch, control, data, evaluate, forward, references, task
 from ternary_jax.workdir import checkpoint
 from ternary_jax.workdir import rows as log
@@ -420,7 +421,8 @@ def test_the_summary_says_what_the_judge_says_of_both_branches_of_both_runs(two_
 
 
 def test_the_sweep_of_the_smoke_config_is_one_value_per_run():
-    swept = load_config(small.CONFIGS / "smoke.py", sweep=True)
-    _, hypers = split(swept)
-    assert swept.runs == len(hypers.train.learning_rate) > 1
-    assert len(set(zip(hypers.train.learning_rate.tolist(), hypers.seed.tolist(), strict=True))) == swept.runs
+    path = small.CONFIGS / "smoke.py"
+    (group,) = sweep_plan(path, {}, rows=listed_runs(path)).groups
+    _, hypers = split(group.config)
+    assert group.config.runs == len(hypers.train.learning_rate) > 1
+    assert len(set(zip(hypers.train.learning_rate.tolist(), hypers.seed.tolist(), strict=True))) == group.config.runs

@@ -1,7 +1,8 @@
 """The profile of a config: cold start by stage, time and work of a step by scope, memory. Nothing is trained.
 
-A chunk of the config is compiled as a training does it and called three times: cold, for the first step; by the clock;
-and in a trace. The times by scope are those of the trace, without waiting between operations.
+A chunk of the config is compiled as a training does it and called three or four times: cold, for the first step; by the
+clock, with an evaluation and, where a chunk need not end with one, without; and in a trace, with an evaluation. The
+times by scope are those of the trace, without waiting between operations.
 """
 
 import contextlib
@@ -21,11 +22,10 @@ from ternary_jax.engine.plan import Plan, plan
 from ternary_jax.engine.profile import hlo, rates, trace
 from ternary_jax.engine.program import Chunk, make_train, measured_metrics
 from ternary_jax.engine.results import RUN_ONCE_COMPILER_OPTIONS
-from ternary_jax.tables import span
+from ternary_jax.tables import counted, span
 
 SHORT = {"epochs": 1, "steps": 10}  # train.chunk of a profile, where the config leaves it 0: enough for a mean
 LONG_S = 30  # seconds of all calls from which an estimate is printed before them
-CALLS = 3  # calls of the chunk
 
 
 class Scope(NamedTuple):
@@ -48,12 +48,14 @@ class Profile(NamedTuple):
     """Where the time and the memory of a training go.
 
     task, device: their names; runs, batch: of the config; steps: of the chunk; evaluation_every: in steps
-    step_ms: milliseconds of a step by the clock, without a trace: of a chunk with an evaluation at its end
+    without_costly: whether the config has costly metrics, and measures them less often: none of the figures has them
+    step_ms: milliseconds of a step by the clock, without a trace, with the share of an evaluation
     scopes: the greatest time first
     rates: of the products with the most FLOPs; matmul: of these together, FLOP/s; None without products of floats
     bandwidth: bytes per second of the memory
     program: XLA's figures of the compiled chunk
-    host_peak, device_peak: bytes of this process and of the device since the process began; None if not counted
+    host_peak, device_peak: bytes of this process and of the device, from the start of the process to the trace, which
+        takes memory that a training does not; None if not counted
     stages: seconds of each stage of a cold start, in its order
     """
 
@@ -63,6 +65,7 @@ class Profile(NamedTuple):
     batch: int
     steps: int
     evaluation_every: int
+    without_costly: bool
     step_ms: float
     scopes: list[Scope]
     rates: list[rates.Rate]
@@ -90,30 +93,31 @@ def measure(config: Any, folder: Path, depth: int = 2, stages: Mapping[str, floa
         init, chunk = make_train(task, static)
         hypers = jax.device_put(hypers)
     steps = plan(static, task.samples_per_epoch)
-    terminal.say(f"{task.name}: compiling a chunk of {steps.chunk:,} steps ...")
+    terminal.say(f"{task.name}: compiling a chunk of {counted(steps.chunk, 'step')} ...")
     state, compiled = _compiled(init, chunk, hypers, stages)
     chunk, program = chunk._replace(program=compiled), hlo.instructions(compiled.as_text())
     work, most = hlo.work_of(program), hlo.executions_of(program)
     least = {name: times if math.isfinite(times) else steps.chunk for name, times in most.items()}
     _say_long(sum(one.flops * least.get(name, 0) for name, one in work.items()), steps)
-    state, stages["first chunk"] = _called(chunk, state, 0, hypers)
-    state, seconds = _called(chunk, state, _evaluated(steps), hypers)
-    with trace.recorded(folder):
-        jax.block_until_ready(chunk(state, _evaluated(steps), hypers))
+    state, stages["first chunk"] = called(chunk, state, 0, hypers)
+    state, seconds = step_seconds(chunk, state, hypers, steps)
     host_peak, device_peak = performance.host_peak(), performance.device_peak(jax.local_devices()[0])
-    times = trace.operation_times(folder)
+    with trace.recorded(folder):
+        jax.block_until_ready(chunk(state, _every(steps) - steps.chunk, hypers))
+    times, scopes = trace.operation_times(folder), hlo.scopes_of(program, depth)
     # On a GPU an operation may be several kernels, each an event; the program tells how often it is called at most.
     ran = {name: min(one.events, most.get(name, one.events)) for name, one in times.items()}
-    found = rates.matmul_rates(_products(work, ran))
+    found = rates.matmul_rates(products(work, ran, scopes, steps))
     return Profile(
         task=task.name,
         device=jax.local_devices()[0].device_kind,
         runs=static.runs,
         batch=static.train.batch_size,
         steps=steps.chunk,
-        evaluation_every=steps.cheap,
-        step_ms=1e3 * seconds / steps.chunk,
-        scopes=by_scope(times, ran, hlo.scopes_of(program, depth), work, steps),
+        evaluation_every=_every(steps),
+        without_costly=_without_costly(static, steps),
+        step_ms=1e3 * seconds,
+        scopes=by_scope(times, ran, scopes, work, steps),
         rates=found,
         matmul=rates.together(found),
         bandwidth=rates.bandwidth(),
@@ -138,10 +142,41 @@ def by_scope(
     found: dict[str, list[float]] = defaultdict(lambda: [0.0] * 4)
     for operation in times.keys() & scopes.keys():
         name, one = scopes[operation], work.get(operation, hlo.Work(0, 0, ()))
-        share = 1 / (steps.cheap if "evaluate" in name.split("/") else steps.chunk)
+        share = _share(name, steps)
         values = (times[operation].ms, ran[operation], ran[operation] * one.flops, ran[operation] * one.bytes)
         found[name] = [total + share * value for total, value in zip(found[name], values, strict=True)]
     return sorted((Scope(name, *values) for name, values in found.items()), key=lambda one: -one.ms)
+
+
+def products(
+    work: Mapping[str, hlo.Work], ran: Mapping[str, float], scopes: Mapping[str, str], steps: Plan
+) -> dict[hlo.Product, float]:
+    """The FLOPs of each kind of product in a step. ran: how often each operation ran in the traced chunk."""
+    found: dict[hlo.Product, float] = defaultdict(float)
+    for operation in [name for name in work if name in ran and name in scopes]:
+        for product in work[operation].products:
+            found[product] += hlo.product_flops(product) * ran[operation] * _share(scopes[operation], steps)
+    return dict(found)
+
+
+def step_seconds(chunk: Any, state: Any, hypers: Any, steps: Plan) -> tuple[Any, float]:
+    """(state, seconds of a step by the clock, with the share of an evaluation)."""
+    state, evaluated = called(chunk, state, _every(steps) - steps.chunk, hypers)
+    if steps.chunk == _every(steps):
+        return state, evaluated / steps.chunk
+    state, plain = called(chunk, state, 0, hypers)
+    return state, plain / steps.chunk + max(evaluated - plain, 0.0) / _every(steps)
+
+
+def called(chunk: Any, state: Any, first: int, hypers: Any) -> tuple[Any, float]:
+    """(state, seconds) after a call of the chunk, which donates the given state.
+
+    From the second call on, the runs are at another step than `first`, so they are held. The program computes the same
+    operations for a run that is held, so the chunks up to an evaluation need not be trained.
+    """
+    begun = time.perf_counter()
+    state = jax.block_until_ready(chunk(state, first, hypers)[0])
+    return state, time.perf_counter() - begun
 
 
 def data(found: Profile) -> dict[str, Any]:
@@ -179,13 +214,6 @@ def _compiled(init: Any, chunk: Chunk, hypers: Any, stages: dict[str, float]) ->
         return state, lowered.compile(compiling.CHUNK_COMPILER_OPTIONS)
 
 
-def _called(chunk: Chunk, state: Any, first: int, hypers: Any) -> tuple[Any, float]:
-    """(state, seconds) after a call of the chunk, which donates the given state."""
-    begun = time.perf_counter()
-    state = jax.block_until_ready(chunk(state, first, hypers)[0])
-    return state, time.perf_counter() - begun
-
-
 def _short(config: Any) -> Any:
     """The config with a short chunk, unless it has train.chunk: a step costs the same in a chunk of any length."""
     if not config.train.chunk:
@@ -194,27 +222,25 @@ def _short(config: Any) -> Any:
     return config
 
 
-def _evaluated(steps: Plan) -> int:
-    """The first step of a chunk that ends with an evaluation.
-
-    The state is that after the first chunk, so the runs are held where this is another step. The program computes the
-    same operations for a run that is held, so the chunks up to there need not be trained.
-    """
-    return max(min(steps.cheap, steps.total) - steps.chunk, 0)
+def _every(steps: Plan) -> int:
+    """Steps between evaluations; a chunk divides them."""
+    return min(steps.cheap, steps.total)
 
 
-def _products(work: Mapping[str, hlo.Work], ran: Mapping[str, float]) -> dict[hlo.Product, float]:
-    """The FLOPs of each kind of product in the traced chunk."""
-    found: dict[hlo.Product, float] = defaultdict(float)
-    for operation in work.keys() & ran.keys():
-        for product in work[operation].products:
-            found[product] += hlo.product_flops(product) * ran[operation]
-    return dict(found)
+def _without_costly(static: Any, steps: Plan) -> bool:
+    traced = steps.costly and steps.due(_every(steps), steps.costly)
+    return bool(static.evaluate.costly_every) and not traced
+
+
+def _share(scope: str, steps: Plan) -> float:
+    """The part of an operation of the traced chunk, which has an evaluation at its end, that counts for a step."""
+    return 1 / (_every(steps) if "evaluate" in scope.split("/") else steps.chunk)
 
 
 def _say_long(flops: float, steps: Plan) -> None:
     """Say how long the calls take at least, if that is long. flops: of a chunk, without the turns of unknown loops."""
-    seconds = CALLS * flops / rates.rough()
+    calls = 3 if steps.chunk == _every(steps) else 4
+    seconds = calls * flops / rates.rough()
     if seconds > LONG_S:
         shorter = "; --config.train.chunk=1 makes it shorter" * (steps.chunk > steps.unit)
-        terminal.say(f"{CALLS} calls of {steps.chunk:,} steps take at least {span(seconds)}{shorter}")
+        terminal.say(f"{calls} calls of {counted(steps.chunk, 'step')} take at least {span(seconds)}{shorter}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from ternary_jax.engine import compiling
 from ternary_jax.engine.profile.measure import Profile, Scope
 from ternary_jax.engine.profile.rates import Rate
-from ternary_jax.tables import columns
+from ternary_jax.tables import columns, counted
 
 WIDTH = 80
 LEAST = 1e-3  # least share of the time of a row of its own
@@ -16,11 +16,13 @@ def text(found: Profile) -> str:
     samples = 1e3 * found.runs * found.batch / found.step_ms
     head = [
         found.task[:WIDTH],
-        f"{found.device}, {found.runs:,} run{'s' * (found.runs > 1)} of batch {found.batch:,}: "
+        f"{found.device}, {counted(found.runs, 'run')} of batch {found.batch:,}: "
         f"{found.step_ms:.4g} ms a step, {samples:,.0f} samples/s",
     ]
     notes = [
-        f"A mean over {found.steps:,} steps, with the share of an evaluation every {found.evaluation_every:,} steps.",
+        f"A mean over {counted(found.steps, 'step')}, with the share of an evaluation every "
+        f"{counted(found.evaluation_every, 'step')}.",
+        *["Costly metrics, measured less often, are not in it."] * found.without_costly,
         "d loss/...: the backward pass. Operations that run at once each count in full.",
         "matmul, memory: share of the rates below; over 100 % of memory is the cache.",
     ]
@@ -41,7 +43,7 @@ def _scopes(found: Profile) -> Iterator[list[str]]:
             _short(one.name),
             f"{one.ms:.3f}",
             _percent(one.ms, total),
-            f"{one.calls:.0f}",
+            f"{one.calls:.0f}" if one.calls >= 10 else f"{one.calls:.2g}",  # those of an evaluation may be below 1
             f"{one.flops / 1e6:.1f}",
             f"{one.bytes / 1e6:.2f}",
             _percent(1e3 * one.flops, one.ms * (found.matmul or 0)),
@@ -88,7 +90,7 @@ def _memory(found: Profile) -> Iterator[list[str]]:
 def _stages(found: Profile) -> Iterator[list[str]]:
     yield ["cold start", "s"]
     for name, seconds in found.stages.items():
-        steps = f", {found.steps:,} steps" if name == "first chunk" else ""
+        steps = f", {counted(found.steps, 'step')}" if name == "first chunk" else ""
         yield [name + steps, f"{seconds:.2f}"]
     yield ["one after the other", f"{sum(found.stages.values()):.2f}"]
 

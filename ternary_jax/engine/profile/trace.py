@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import jax
 
+from ternary_jax.errors import RunError
+
 MODULE = "jit_train_chunk"  # the name of the compiled program of a chunk in a trace
 
 
@@ -20,12 +22,14 @@ class Times(NamedTuple):
 
 @contextlib.contextmanager
 def recorded(folder: Path) -> Iterator[None]:
-    """Record a trace of the block into a folder, in which xprof and TensorBoard find it."""
-    start(folder)
+    """Record a trace of the block into a folder, in which xprof and TensorBoard find it; RunError where it cannot."""
+    with _profiler_error_as_run_error(folder):
+        start(folder)
     try:
         yield
     finally:
-        jax.profiler.stop_trace()
+        with _profiler_error_as_run_error(folder):
+            jax.profiler.stop_trace()
 
 
 def start(folder: Path) -> None:
@@ -42,7 +46,10 @@ def operation_times(folder: Path, module: str = MODULE) -> dict[str, Times]:
     """
     events: dict[str, int] = defaultdict(int)
     ms: dict[str, float] = defaultdict(float)
-    newest = max(folder.glob("plugins/profile/*/*.xplane.pb"), key=lambda file: file.stat().st_mtime)
+    found = [*folder.glob("plugins/profile/*/*.xplane.pb")]
+    if not found:
+        raise RunError(f"{folder} has no trace, although the profiler reported no error: name another folder")
+    newest = max(found, key=lambda file: file.stat().st_mtime)
     for plane in jax.profiler.ProfileData.from_file(str(newest)).planes:
         for line in plane.lines:
             for event in line.events:
@@ -51,3 +58,14 @@ def operation_times(folder: Path, module: str = MODULE) -> dict[str, Times]:
                     events[str(about["hlo_op"])] += 1
                     ms[str(about["hlo_op"])] += event.duration_ns / 1e6
     return {operation: Times(n, ms[operation]) for operation, n in events.items()}
+
+
+@contextlib.contextmanager
+def _profiler_error_as_run_error(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as e:
+        reason = " ".join(str(e).split())
+        raise RunError(
+            f"the trace cannot be recorded into {folder} ({reason}): mend that, or name another folder"
+        ) from e

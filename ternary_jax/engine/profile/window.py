@@ -29,18 +29,18 @@ def traced(
     that goes on from within them has a trace of the rest.
     """
     make_folder(workdir)
-    stage = "before"
+    stage, begun = "before", steps[0]
 
     def call(state: Any, first: int, hypers: Any) -> Any:
-        nonlocal stage
+        nonlocal stage, begun
         if stage == "before" and steps[0] <= first < steps[1]:
             jax.block_until_ready(state)
-            stage = "recording" if _tried(lambda: trace.start(workdir / FOLDER)) else "over"
+            stage, begun = "recording" if _tried(lambda: trace.start(workdir / FOLDER)) else "over", first
         found = chunk(state, first, hypers)
         if stage == "recording" and first + length >= steps[1]:
             jax.block_until_ready(found)
             stage = "over"
-            _stop(workdir, f"of steps {steps[0]:,} to {steps[1]:,}")
+            _stop(workdir, f"of steps {begun:,} to {steps[1]:,}")
         return found
 
     try:
