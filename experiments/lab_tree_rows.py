@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
+from lab_intervals import interval, less
 from lab_result_rows import Row, number
 
 METRICS = ("hierarchy", "richness", "q", "triplet_accuracy")
@@ -45,3 +46,42 @@ def most_richness(hierarchy: float, bound: Mapping[str, Any]) -> float:
     if h >= abs(bound["hierarchy_ceiling"]) - 1e-6:
         return bound["richness_of_bands"]
     return min((value - h) / price for price, value in bound["lines"])
+
+
+PEERS = {
+    "triplet_accuracy": "triplets",
+    "ultrametric_correlation": "ultrametric",
+    "distortion": "distortion",
+    "path_stress": "path stress",
+    "hierarchy": "hierarchy",
+    "ancestors": "ancestors",
+}
+
+
+def peers(found: Mapping[str, Any]) -> list[Row]:
+    """Mean and 95 % interval over seeds of each peer, its seconds; then ours less each; then the settings tried."""
+    head = ["mean, 95 %", "trained for", *PEERS.values(), "seconds", "CPU s", "CPU s with compiling"]
+    lines: list[Row] = [head]
+    for name, row in found["rows"].items():
+        cells = [with_interval(row["metrics"].get(key)) for key in PEERS]
+        spent = [f"{median(row[key]):.1f}" if key in row else "" for key in ("wall_s", "cpu_s")]
+        whole = f"{median(row['cpu_s']) + row.get('compiling', {'cpu_s': 0})['cpu_s']:.1f}" if "cpu_s" in row else ""
+        setting = f", {row['setting']}" if "setting" in row else ""
+        lines.append([name + setting, row["trained_for"], *cells, *spent, whole])
+    ours = found["rows"]["ternary_jax"]
+    for name, row in found["rows"].items():
+        if name not in ("ternary_jax", "closed form tree"):
+            cells = [less(ours, row, key, ".4f") if key in ours["metrics"] else "" for key in PEERS]
+            lines.append([f"ternary_jax less {name}", "", *cells, "", "", ""])
+    for name, tried in found["tried"].items():
+        said = ", ".join(f"{label} {x:.4f}" for label, x in tried.items())
+        lines.append([f"triplets of seed 0: {name}", said, *[""] * (len(head) - 2)])
+    return lines
+
+
+def with_interval(values: list[float] | None) -> str:
+    """The mean of some seeds and its 95 % interval; one value alone has none."""
+    if values is None:
+        return "-"
+    middle, low, high = interval(values) if len(values) > 1 else (values[0], None, None)
+    return f"{middle:.4f}" + (f" [{low:.4f}, {high:.4f}]" if low is not None else "")
