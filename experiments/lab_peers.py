@@ -157,7 +157,7 @@ def measurer(samples: evaluate.Samples, n_digits: int) -> Callable[[np.ndarray],
     digits = ternary.operations(n_digits)
 
     @jax.jit
-    def all_of(z):
+    def all_of(z, samples):
         d = jax.vmap(poincare.dist, (0, 0, None))(z[samples.level_i], z[samples.level_j], 1.0)
         relative = d / (2 * (n_digits - samples.level))
         stress = 1 - jnp.mean(relative) ** 2 / jnp.mean(relative**2)
@@ -165,7 +165,7 @@ def measurer(samples: evaluate.Samples, n_digits: int) -> Callable[[np.ndarray],
 
     def measure(z):
         with jax.enable_x64(True):
-            cheap, costly, stress = jax.device_get(all_of(np.asarray(z, np.float64)))
+            cheap, costly, stress = jax.device_get(all_of(np.asarray(z, np.float64), samples))
         named = {"hierarchy": cheap.hierarchy, "path_stress": stress} | costly._asdict()
         return {name: float(named[name]) for name in METRICS}
 
