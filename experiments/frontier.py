@@ -188,13 +188,13 @@ def draw_hierarchy(ax: Any, found: Mapping[str, Any]) -> None:
 
 
 def draw_q(ax: Any, found: Mapping[str, Any]) -> None:
-    """The proven bound, which is not sharp, and the layouts that the search has found."""
+    """The proven bound, and the layouts that the search has found."""
     lines = [lab_frontier.Line(*one, np.empty(0), 0) for one in found["bound"]["lines"]]
     richness = np.geomspace(3e-7, 0.2, 400)
     of = lab_frontier.trade()
     bound = lab_frontier.bound_on_q(richness, lines, of, found["bound"]["dist_corr_ceiling"])
     ax.plot(bound, richness, color="black", lw=1.6, label="proven bound")
-    for family, rows in found["searched"].items():
+    for family, rows in lab_tree_rows.undominated(found["searched"]).items():
         pairs = [(row["q"], row["richness"]) for row in rows]
         ax.plot(*zip(*pairs, strict=True), LINES[family], color="#555555", lw=1.3, label=NAMES[family])
     ax.axvline(found["bound"]["q_ceiling"], color="#777777", lw=0.8, zorder=0)
@@ -208,7 +208,8 @@ def draw_triplets(ax: Any, found: Mapping[str, Any]) -> None:
     known = references.levels()["triplet_accuracy"]
     for value, label in ((1.0, "ceiling"), (known.untrained, "untrained, one-hot digits"), (known.chance, "chance")):
         ax.axhline(value, color="#777777", lw=0.8, zorder=0)
-        ax.text(4e-7, value + 0.005, label, fontsize=8.5, va="bottom")
+        below = value == known.untrained  # above that line there are marks
+        ax.text(4e-7, value + (-0.006 if below else 0.005), label, fontsize=8.5, va="top" if below else "bottom")
     most = found["bound"]["richness_of_bands"]
     ax.axvline(most, color="#777777", lw=0.8, zorder=0)
     ax.text(most * 1.12, 0.56, "bands end", rotation=90, fontsize=8.5, va="bottom")
@@ -223,8 +224,12 @@ def main() -> None:
     """Prove, search, measure and read, or train; print, write, draw."""
     parser = lab.parser(__doc__, quick="a short search")
     parser.add_argument("--train", action="store_true", help="only add a seed of v5_12 and v5_12_rich, with Q")
+    parser.add_argument("--draw", action="store_true", help="only draw the result on file")
     parser.add_argument("--generations", type=int, default=400, help="of each search")
     given = parser.parse_args()
+    if given.draw:
+        terminal.say(f"wrote {lab.save(draw(lab.read('frontier', given)), 'frontier', given)}")
+        return
     if given.train:
         found = lab.read("frontier", given) or parser.error("--train adds to a result: run it without --train before")
         for name in ("v5_12", "v5_12_rich"):

@@ -25,8 +25,8 @@ maximum, as whole numbers, are a layout that touches the line: there the bound i
 Between two such layouts it is the straight line through them, and layouts may stay below it.
 
 **Corollaries.** Without overlap of levels, richness <= R^2 / (4 (D + 1)) (`references.richness_best`). And Q is at most
-the ceiling of dist_corr plus 1.5 times the greatest |hierarchy| at this richness. This is proven, but not sharp: it
-ignores what richness costs dist_corr.
+the ceiling of dist_corr plus 1.5 times the greatest |hierarchy| at this richness. This ignores what richness costs
+dist_corr, so it is proven, and layouts may stay below it.
 
 **The search, for Q.** Each level has two places, with a share of it at either. Random search moves places and shares to
 the greatest Q at a given least richness, for each of FAMILIES. It proves nothing: what it finds are layouts, which

@@ -24,9 +24,21 @@ def frontier(found: Mapping[str, Any]) -> list[Row]:
             lines.append([name, str(len(metrics["richness"])), *point(values, found)])
     for name, row in found["known_layouts"].items():
         lines.append([f"radii: {name}, filled uniformly", "", *point(row, found)])
-    for family, rows in found["searched"].items():
+    for family, rows in undominated(found["searched"]).items():
         lines += [[f"radii: {family}", "", *point(row, found)] for row in rows]
     return lines
+
+
+def undominated(searched: Mapping[str, list[dict[str, float]]]) -> dict[str, list[dict[str, float]]]:
+    """Of each family, which holds those before it, the layouts that none exceeds in richness and Q, poorest first."""
+    found, every = {}, []
+    for family, rows in searched.items():
+        every, kept = every + rows, []
+        for row in sorted(every, key=lambda row: (-row["richness"], -row["q"])):
+            if not kept or row["q"] > kept[-1]["q"]:
+                kept.append(row)
+        found[family] = kept[::-1]
+    return found
 
 
 def point(values: Mapping[str, float], found: Mapping[str, Any]) -> list[str]:

@@ -137,3 +137,8 @@ def test_the_table_has_a_line_for_each_model_and_layout():
     assert [len(line) for line in lines] == [len(head)] * 4
     assert lines[0] == ["m", "2", "-0.80000", "1.00e-05", "2.00000", "-", "0.2200"]
     assert lines[1] == ["published", "1", "-0.83200", "0.01000", "-", "-", "0.0225"]
+
+
+def test_a_family_holds_the_layouts_of_narrower_ones_and_none_that_another_exceeds():
+    a, b, c, d = ({"richness": r, "q": q} for r, q in ((0.1, 2.0), (0.2, 1.0), (0.15, 0.5), (0.05, 2.1)))
+    assert lab_tree_rows.undominated({"one": [b, c], "two": [a, d]}) == {"one": [b], "two": [d, a, b]}
