@@ -11,7 +11,6 @@ seeds and reported on the others.
 
 import argparse
 import itertools
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -92,45 +91,27 @@ class Outcome(NamedTuple):
 
 def fit(optimizer: Optimizer, dim: int, args: argparse.Namespace) -> Outcome:
     """Run rates x seeds as one program, in chunks that report progress."""
-    targets = lab_table.targets_of_tree(args.edge, N_DIGITS)
-
-    def transformation(rate):
-        return optimizer.make(lambda n: rate * 0.5 * (1 + jnp.cos(jnp.pi * n / args.steps)))
-
-    def start(rate, key):
-        points = lab_table.init(jax.random.fold_in(key, 0), dim, C, N_DIGITS)
-        return lab_table.State(points, transformation(rate).init(points))
-
-    def chunk(state, steps, rate, key):
-        key = jax.random.fold_in(key, 1)
-        return lab_table.fit(state, steps, key, transformation(rate), targets, C, args.pairs, N_DIGITS)
-
     n_runs = len(optimizer.rates) * args.seeds
+    of = lab_table.Setting(N_DIGITS, dim, C, args.edge, args.steps, args.pairs, CHUNKS)
+    fits = lab_table.Fits(optimizer.make, n_runs, of)
     rates = jnp.repeat(jnp.array(optimizer.rates), args.seeds)
     keys = jnp.tile(jax.random.split(jax.random.key(0), args.seeds), len(optimizer.rates))
-    began = time.perf_counter()
-    state = jax.jit(jax.vmap(start))(rates, keys)
-    steps = jnp.arange(args.steps).reshape(CHUNKS, -1)
-    program = jax.jit(jax.vmap(chunk, (0, None, 0, 0)), donate_argnums=0).lower(state, steps[0], rates, keys).compile()
-    compiled = time.perf_counter()
-    losses = []
-    for k in range(CHUNKS):
-        state, loss = program(state, steps[k], rates, keys)
-        losses.append(np.asarray(loss))
-        done = (k + 1) * steps.shape[1]
-        terminal.progress(f"{optimizer.label}, {dim}-d: {n_runs} runs, step {done} of {args.steps}")
-    run_s = time.perf_counter() - compiled
+
+    def progress(step):
+        terminal.progress(f"{optimizer.label}, {dim}-d: {n_runs} runs, step {step} of {args.steps}")
+
+    points, losses = fits(rates, keys, progress)
     table = (len(optimizer.rates), args.seeds)
-    stress = np.asarray(_stress(state.points, targets)).reshape(table)
+    stress = np.asarray(_stress(points, lab_table.targets_of_tree(args.edge, N_DIGITS))).reshape(table)
     # A run that has left the ball is NaN, and is never chosen.
     score = np.where(np.isnan(stress[:, : args.choose]).any(1), np.inf, stress[:, : args.choose].mean(1))
     return Outcome(
         stress,
-        np.concatenate(losses, 1).reshape(*table, -1),
-        np.asarray(state.points).reshape(*table, -1, dim),
+        losses.reshape(*table, -1),
+        np.asarray(points).reshape(*table, -1, dim),
         int(np.argmin(score)),
-        compiled - began,
-        run_s,
+        fits.compile_s,
+        fits.run_s,
     )
 
 

@@ -39,6 +39,7 @@ from lab_result_rows import (
     tree,
     variants,
 )
+from lab_tree_rows import frontier, peers
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN = "<!-- results: written by `python experiments/lab.py results` -->"
@@ -72,6 +73,17 @@ SECTIONS: dict[str, Section] = {
     "seeds_v5_12_4": Section("v5.12.4", "seeds.py --config=configs/v5_12_4.py --seeds=1", "", seeds),
     "disc": Section("The residue tree in the points of v5_12", "disc.py", "Branch B of one run, seed 0.", clusters),
     "variants": Section("The specialised scripts", "variants.py --seeds=4", "Four seeds each.", variants),
+    "frontier": Section(
+        "Hierarchy, Q and richness: what is possible",
+        "frontier.py",
+        "The last column is proven for all layouts of radii below 0.95; at the ceiling of hierarchy, within 1e-6, it is "
+        "that of bands without overlap. Rows of radii are the best layouts that a search has found, not bounds: only "
+        "level 0 has a width, or each level has a band, or anything. Richness is the mean over levels, so the two "
+        "operations of level 8 count as much as the 13,122 of level 0: layouts with little else than them spread are "
+        "rich at no cost. Published points have no Q and no triplets. Figure: "
+        "[frontier.png](../results/frontier.png).",
+        frontier,
+    ),
     "held_out": Section("Held-out operations", "held_out.py", f"{HELD_OUT} {SHORTER}", held_out),
     "seeds_v5_10": Section("v5.10", "seeds.py --config=configs/v5_10.py", SEEDS, seeds),
     "compare_statenet": Section(
@@ -112,6 +124,16 @@ SECTIONS: dict[str, Section] = {
         ),
     ),
     "embed_tree": Section("The residue tree as a table of points", "embed_tree.py", "3^5 operations.", tree),
+    "bench_peers": Section(
+        "Packages that embed the residue tree",
+        "bench_peers.py",
+        "3^5 leaves, 16 dimensions. gensim ranks the ancestors of each node and never sees a distance; geoopt and "
+        "ternary_jax fit distances of leaves to paths in the tree, so that only triplets are common ground. Path "
+        "stress and distortion ignore a factor on all distances, and a perfect fit of paths has a distortion of "
+        "0.13. ancestors is the mean average precision of the ancestors of a node. The cores were shared with other "
+        "work: read CPU seconds.",
+        peers,
+    ),
     "energy_flow": Section(
         "The energy-flow lattice",
         "energy_flow.py ROW",

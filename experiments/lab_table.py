@@ -1,6 +1,8 @@
 """A free table: one trained point of the ball per operation, without an encoder, fitted to the residue tree."""
 
-from typing import NamedTuple
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -102,3 +104,61 @@ def fit(
         return State(points, opt_state), loss
 
     return jax.lax.scan(step, state, steps)
+
+
+class Setting(NamedTuple):
+    """What a fit is of: n_digits and dim of the table, c of the ball, edge of the tree, its steps of `pairs` each.
+
+    chunks: the steps are one compiled scan, called this often; it divides them
+    """
+
+    n_digits: int
+    dim: int
+    c: float
+    edge: float
+    steps: int
+    pairs: int
+    chunks: int
+
+
+class Fits:
+    """Fits from `n` learning rates and keys at once, with a cosine decay, as one compiled program.
+
+    make: learning-rate schedule -> optax transformation of a table of points
+    compile_s, run_s: seconds of compiling, and of the last call
+    """
+
+    def __init__(self, make: Callable[[Callable[[Array], Array]], optax.GradientTransformation], n: int, of: Setting):
+        def transformation(rate):
+            return make(lambda n: rate * 0.5 * (1 + jnp.cos(jnp.pi * n / of.steps)))
+
+        def start(rate, key):
+            points = init(jax.random.fold_in(key, 0), of.dim, of.c, of.n_digits)
+            return State(points, transformation(rate).init(points))
+
+        def chunk(state, steps, rate, key):
+            targets = targets_of_tree(of.edge, of.n_digits)
+            return fit(
+                state, steps, jax.random.fold_in(key, 1), transformation(rate), targets, of.c, of.pairs, of.n_digits
+            )
+
+        began = time.perf_counter()
+        self.steps = jnp.arange(of.steps).reshape(of.chunks, -1)
+        rates, keys = jnp.ones(n), jax.random.split(jax.random.key(0), n)
+        self.start = jax.jit(jax.vmap(start)).lower(rates, keys).compile()
+        program: Any = jax.jit(jax.vmap(chunk, (0, None, 0, 0)), donate_argnums=0)
+        self.program = program.lower(self.start(rates, keys), self.steps[0], rates, keys).compile()
+        self.compile_s, self.run_s = time.perf_counter() - began, 0.0
+
+    def __call__(
+        self, rates: Array, keys: Array, progress: Callable[[int], object] = lambda step: None
+    ) -> tuple[Array, np.ndarray]:
+        """The points (n, N, dim), and the losses (n, steps). progress: called after each chunk, with the steps done."""
+        began = time.perf_counter()
+        state, losses = self.start(rates, keys), []
+        for number, steps in enumerate(self.steps, 1):
+            state, loss = self.program(state, steps, rates, keys)
+            losses.append(np.asarray(loss))
+            progress(number * len(steps))
+        self.run_s = time.perf_counter() - began
+        return state.points, np.concatenate(losses, 1)

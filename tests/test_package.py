@@ -63,7 +63,7 @@ UPWARDS = {"workdir/run.py": {"control", "engine"}, "lattice/text/__main__.py": 
 # Libraries that are imported only inside functions: they cost seconds, or may not be installed.
 NEVER_AT_IMPORT = {"matplotlib", "orbax", "scipy", "tensorboardX", "torch"} | OPTIONAL
 # Libraries of tests and benchmarks.
-NEVER_AT_RUN_TIME = {"chex", "geoopt", "hypothesis", "mpmath", "pyright", "pytest", "ruff", "scipy", "torch"}
+NEVER_AT_RUN_TIME = {"chex", "gensim", "geoopt", "hypothesis", "mpmath", "pyright", "pytest", "ruff", "scipy", "torch"}
 # Module -> distribution, where their names differ.
 MODULE_OF = {"orbax_checkpoint": "orbax"}
 
