@@ -91,7 +91,7 @@ def test_the_loss_of_geoopt_is_ours_and_its_pairs_too():
 
 
 @needs("geoopt")
-@pytest.mark.filterwarnings("ignore:mpnumeric is deprecated:DeprecationWarning")  # of what torch imports here
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch imports here
 def test_geoopt_descends():
     of = lab_table.Setting(2, 3, 1.0, 1.0, 60, 16, 1)
     found = lab_peers.measurer(evaluate.draw_samples(2), 2)(lab_peers.geoopt_fit(1.0, 0, of))
