@@ -32,7 +32,7 @@ from ternary_jax.riemannian import riemannian_adam
 from ternary_jax.tables import columns
 from ternary_jax.vae import baselines, evaluate
 
-RATES = (4.0, 8.0, 16.0, 32.0)
+RATES = (8.0, 16.0, 32.0, 64.0, 128.0)
 PACKAGES = {"gensim": "gensim", "geoopt": "geoopt"}  # the package that a peer needs, beside ours
 # One change of its defaults at a time, by the name of the setting.
 GENSIM: dict[str, dict[str, Any]] = {

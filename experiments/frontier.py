@@ -169,7 +169,7 @@ def draw_points(ax: Any, found: Mapping[str, Any], across: str, up: str) -> None
 
 def draw_hierarchy(ax: Any, found: Mapping[str, Any]) -> None:
     """The bound above all layouts, and the ceiling of hierarchy with that of bands on it."""
-    lines = [lab_frontier.Line(*one, np.empty(0), 0) for one in found["bound"]["lines"]]
+    lines = [lab_frontier.Line(price, value, np.empty(0), 0) for price, value in found["bound"]["lines"]]
     best, h = -found["bound"]["hierarchy_ceiling"], np.linspace(-0.70, found["bound"]["hierarchy_ceiling"], 400)
     ax.plot(h, lab_frontier.bound_on_richness(h, lines), color="black", lw=1.6, label="proven bound")
     ax.axvline(-best, color="#777777", lw=0.8, zorder=0)
@@ -189,7 +189,7 @@ def draw_hierarchy(ax: Any, found: Mapping[str, Any]) -> None:
 
 def draw_q(ax: Any, found: Mapping[str, Any]) -> None:
     """The proven bound, and the layouts that the search has found."""
-    lines = [lab_frontier.Line(*one, np.empty(0), 0) for one in found["bound"]["lines"]]
+    lines = [lab_frontier.Line(price, value, np.empty(0), 0) for price, value in found["bound"]["lines"]]
     richness = np.geomspace(3e-7, 0.2, 400)
     of = lab_frontier.trade()
     bound = lab_frontier.bound_on_q(richness, lines, of, found["bound"]["dist_corr_ceiling"])

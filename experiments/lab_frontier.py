@@ -150,6 +150,7 @@ def bound_of_bands(n_digits: int = 9, radius: float = RADIUS) -> float:
 
 def _fixed_point(price, of, low, high, x):
     """Best responses in the box, from one of its corners on. They are monotone: every iterate bounds the maximum."""
+    after = x
     for _ in range(2000):
         slope = of.cost.T @ (1 - x) - of.cost @ x
         paid = np.where(of.pay > 0, price * of.pay, 1)
@@ -296,13 +297,13 @@ def search(least: float, of: Trade, starts: Sequence[Layout], family: str, gener
 
     first = [np.stack([getattr(one, name) for one in starts]) for name in ("place", "share")]
     found = total(*first)
-    most, here = found.max(), [a[found.argmax()] for a in first]
+    most, (place, share) = found.max(), (a[found.argmax()] for a in first)
     for _ in range(generations):
-        changed = _changed(rng, *here, family)
+        changed = _changed(rng, place, share, family)
         found = total(*changed)
         if found.max() > most:
-            most, here = found.max(), [a[found.argmax()] for a in changed]
-    return Layout(level, *here)
+            most, (place, share) = found.max(), (a[found.argmax()] for a in changed)
+    return Layout(level, place, share)
 
 
 def _changed(rng, place, share, family, children=32):

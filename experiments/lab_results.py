@@ -76,7 +76,7 @@ SECTIONS: dict[str, Section] = {
     "frontier": Section(
         "Hierarchy, Q and richness: what is possible",
         "frontier.py",
-        "The last column is proven for all layouts of radii below 0.95; at the ceiling of hierarchy, within 1e-6, it is "
+        "The last column is proven for all layouts of radii below 0.95; within 1e-6 of the ceiling of hierarchy, it is "
         "that of bands without overlap. Rows of radii are the best layouts that a search has found, not bounds: only "
         "level 0 has a width, or each level has a band, or anything. Richness is the mean over levels, so the two "
         "operations of level 8 count as much as the 13,122 of level 0: layouts with little else than them spread are "

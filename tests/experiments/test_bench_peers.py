@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """The peers of the residue tree: their tree, their loss against ours, and the table."""
 
 import importlib.util
@@ -90,6 +91,7 @@ def test_the_loss_of_geoopt_is_ours_and_its_pairs_too():
 
 
 @needs("geoopt")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch imports here
 def test_geoopt_descends():
     of = lab_table.Setting(2, 3, 1.0, 1.0, 60, 16, 1)
     found = lab_peers.measurer(evaluate.draw_samples(2), 2)(lab_peers.geoopt_fit(1.0, 0, of))
