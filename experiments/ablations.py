@@ -40,9 +40,11 @@ def main() -> None:
 def write_page(given: argparse.Namespace) -> None:
     """Write docs/ablations.md from results/; the page of another folder lies in it."""
     folder = lab.folder(given)
+    if not (found := results.read_all(folder)):
+        raise SystemExit(f"{folder} has no result of an ablation: write one, such as by ablate_losses.py, then --page")
     usual = folder == lab.RESULTS
     file = lab.ROOT / "docs" / "ablations.md" if usual else folder / "ablations.md"
-    file.write_text(results.page(results.read_all(folder), "../results/" if usual else ""))
+    file.write_text(results.page(found, "../results/" if usual else ""))
     terminal.say(f"wrote {file}")
 
 

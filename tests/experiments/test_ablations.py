@@ -214,8 +214,10 @@ def test_the_results_of_ablations_are_on_a_page_of_their_own(tmp_path):
 
 
 def test_the_page_of_another_folder_lies_in_it(tmp_path, monkeypatch):
-    (tmp_path / "ablate_losses.json").write_text(json.dumps(content()))
     monkeypatch.setattr("sys.argv", ["ablations.py", "--page", f"--out={tmp_path}"])
+    with pytest.raises(SystemExit, match="has no result of an ablation: write one"):
+        ablations.main()
+    (tmp_path / "ablate_losses.json").write_text(json.dumps(content()))
     ablations.main()
     assert "](ablate_losses.png)" in (tmp_path / "ablations.md").read_text()
 
@@ -325,6 +327,20 @@ def test_the_runs_of_quick_and_of_another_folder_stay_elsewhere(tmp_path):
     assert lab_ablations.workdir_of(one, given()) == lab.ROOT / "runs" / "ablations" / "losses"
     assert lab_ablations.workdir_of(one, given("--quick")) == lab.ROOT / "runs" / "quick" / "ablations" / "losses"
     assert lab_ablations.workdir_of(one, given("--quick", f"--out={tmp_path}")) == tmp_path / "ablations" / "losses"
+
+
+def test_steps_are_timed_in_turns_in_milliseconds_of_one_step(monkeypatch):
+    """A chunk of 4 steps takes 8 ms with the ranking, else 4 ms; it has the changes of its setting and of --quick."""
+    configs, one = [], DECLARED["modules"]
+    monkeypatch.setattr(lab_ablations, "load_config", lambda file, changes: configs.append(changes) or changes)
+    clock = {True: 8e-3, False: 4e-3}
+    ranked = "losses.ranking_hyperbolic.on"
+    chunk = lambda config: SimpleNamespace(length=4, timed=lambda: lambda: clock[ranked in config])  # noqa: E731
+    monkeypatch.setattr(lab_ablations.lab, "Chunk", chunk)
+    found = lab_ablations.timed(one, {"data.n_digits": 5})
+    assert found["prior"]["step_ms"] == pytest.approx(dict.fromkeys(range(lab_ablations.ROUNDS), 1.0))
+    assert found["all"]["step_ms"] == pytest.approx(dict.fromkeys(range(lab_ablations.ROUNDS), 2.0))
+    assert configs == [{"data.n_digits": 5, **setting.changes} for setting in one.settings]
 
 
 @pytest.mark.slow
