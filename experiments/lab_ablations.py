@@ -36,6 +36,8 @@ QUICK = "3^7 operations, 4 seeds, fewer epochs, no time of a step"
 QUICK_SEEDS = 4
 # TensorBoard files repeat metrics.jsonl; a checkpoint is there to go on with a run, and takes 2 MB a seed.
 ALWAYS = {"log.tensorboard": False, "checkpoint.latest": 1, "checkpoint.best": 0}
+# Runs of one program: settings that differ in traced keys alone share it, and more at once are no faster on a CPU.
+AT_ONCE = 32
 ROUNDS = 8  # of timing, in turns
 PANELS = 4  # of a figure, side by side
 # Of v5_12 and of v5_10, as they are in the config files; a schedule of v5_10 is in shares of the run.
@@ -158,8 +160,7 @@ def train(ablation: Ablation, folder: Path, changes: Mapping[str, Any], seeds: i
     """The sweep of an ablation, trained to its end in this folder. An interruption or a mistake ends the process."""
     terminal.say(f"{ablation.name}, in {folder}")
     try:
-        # All seeds of a setting at once: settings that differ in traced keys share one compiled program.
-        found = sweep.run(file_of(ablation.name), seeds=seeds, workdir=folder, overrides=changes, at_once=seeds)
+        found = sweep.run(file_of(ablation.name), seeds=seeds, workdir=folder, overrides=changes, at_once=AT_ONCE)
     except (ConfigError, RunError, WorkdirError) as e:
         raise SystemExit(f"{e}; runs of an earlier declaration of {ablation.name} can be deleted: {folder}") from e
     waiting = [row for row in found.table() if row.ending in (NOT_BEGUN, UNFINISHED, "interrupted")]
