@@ -45,7 +45,7 @@ V5_12 = {"train.epochs": 96, "evaluate.cheap_every": 12, "evaluate.costly_every"
 V5_10 = {"train.epochs": 60, "evaluate.cheap_every": 10, "evaluate.costly_every": 60, "checkpoint.every": 20}
 QUICK_V5_12 = {"data.n_digits": 7, "train.epochs": 36, "train.cycle_epochs": 4, "train.cycle_growth": 8}
 QUICK_V5_12 |= {"evaluate.cheap_every": 6, "evaluate.costly_every": 36, "checkpoint.every": 36}
-QUICK_V5_10 = {"data.n_digits": 7, "train.epochs": 30, "evaluate.costly_every": 30, "checkpoint.every": 30}
+QUICK_V5_10 = {"data.n_digits": 7, "train.epochs": 20, "evaluate.costly_every": 20, "checkpoint.every": 20}
 OF_B = ("coverage_B", "hierarchy_B", "richness_B", "triplet_accuracy_B", "ultrametric_correlation_B")
 
 

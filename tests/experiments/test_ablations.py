@@ -345,8 +345,9 @@ def test_steps_are_timed_in_turns_in_milliseconds_of_one_step(monkeypatch):
 
 @pytest.mark.slow
 def test_a_small_ablation_is_trained_once_and_writes_table_answer_figure_and_page(tmp_path, monkeypatch, capsys):
-    tiny = {"data.n_digits": 4, "train.batch_size": 48, "train.epochs": 6, "train.cycle_epochs": 2, "train.chunk": 1}
-    tiny |= {"train.cycle_growth": 2, "evaluate.cheap_every": 2, "evaluate.costly_every": 6, "checkpoint.every": 2}
+    tiny = {"data.n_digits": 4, "train.batch_size": 48, "train.epochs": 6, "train.cycle_epochs": 2, "train.chunk": 6}
+    tiny |= {"train.cycle_growth": 2, "evaluate.cheap_every": 6, "evaluate.costly_every": 6, "checkpoint.every": 6}
+    tiny |= {"model.dim": 4, "model.A.hidden": (8,), "model.B.hidden": (8,), "model.direction_hidden": (8,)}
     one = DECLARED["losses"]._replace(quick=tiny)
     given = lab_ablations.parser("A question?").parse_args(["--quick", f"--out={tmp_path}"])
     lab_ablations.run(one, given)
