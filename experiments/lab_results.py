@@ -1,7 +1,8 @@
 """docs/results.md and the table of README.md, from results/*.json: `python experiments/lab.py results`.
 
 Each result file has one entry in SECTIONS: what it answers, the command that wrote it, and a function from its content
-to the rows of a table. A file without an entry is an error, so no result is left out. It imports no jax.
+to the rows of a table. A file without an entry is an error, so no result is left out. Those of the ablations say all of
+this themselves, and are on docs/ablations.md. It imports no jax.
 """
 
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import lab_ablation_results as ablations
 from lab_result_rows import (
     FIGURES,
     Row,
@@ -291,8 +293,12 @@ SECTIONS: dict[str, Section] = {
 
 
 def read_all(folder: Path) -> dict[str, dict[str, Any]]:
-    """Every result file by name; an error names a file without a declaration, and a declaration without a file."""
-    found = {file.stem: json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))}
+    """Every result file but those of ablations, by name.
+
+    An error names a file without a declaration, or a declaration without a file.
+    """
+    files = [file for file in sorted(folder.glob("*.json")) if file.stem not in ablations.FILES]
+    found = {file.stem: json.loads(file.read_text()) for file in files}
     if unknown := found.keys() - SECTIONS.keys():
         raise ResultError(
             f"results/{min(unknown)}.json has no declaration: add it to SECTIONS in experiments/lab_results.py"
@@ -367,9 +373,11 @@ def with_table(readme: str, table: str) -> str:
 def pages(root: Path = ROOT) -> dict[Path, str]:
     """The files that are generated, with what they have to hold."""
     found = read_all(root / "results")
-    readme = root / "README.md"
+    readme, docs = root / "README.md", root / "docs"
     text = with_table(readme.read_text(), readme_table(found))
-    return {readme: text, root / "docs" / "results.md": page(found)}
+    ablated = ablations.read_all(root / "results")
+    more = {docs / "ablations.md": ablations.page(ablated, "../results/")} if ablated else {}
+    return {readme: text, docs / "results.md": page(found), **more}
 
 
 def write() -> list[Path]:
