@@ -93,22 +93,31 @@ def test_the_intervals_are_those_of_t_tests_paired_by_seed():
             np.testing.assert_allclose(figures["sure"], (sure.low, sure.high), rtol=3e-5)
 
 
-def test_runs_without_a_value_are_not_paired_and_a_metric_without_values_has_no_difference():
+def test_a_run_without_a_value_takes_its_pair_with_it_and_a_metric_without_values_has_no_difference():
     values = hand_made()
     del values["worse"]["coverage_B"][3]
     values["same"]["hierarchy_B"] = {}
     found = results.compared(values, AGAINST, BETTER)
     assert found["comparisons"] == 7
     figures = found["figures"]["worse"]["coverage_B"]
-    assert (figures["paired"], figures["n"]) == (False, SEEDS - 1)
-    x, y = ([*values[name]["coverage_B"].values()] for name in ("worse", "base"))
-    welch: Any = stats.ttest_ind(x, y, equal_var=False)
-    low, high = welch.confidence_interval()
-    assert figures["less"][1:] == pytest.approx([low, high], abs=2e-3)  # our degrees of freedom are rounded down
+    assert ("paired" in figures, figures["n"]) == (False, SEEDS - 1)
+    x, y = ([of for seed, of in values[name]["coverage_B"].items() if seed != 3] for name in ("worse", "base"))
+    low, high = stats.ttest_rel(x, y).confidence_interval()
+    assert figures["less"] == pytest.approx([np.mean(x) - np.mean(y), low, high], rel=1e-4)
     assert found["figures"]["same"]["hierarchy_B"] == {"mean": [None] * 3, "n": 0}
     table = results.rows(content(values))
     assert next(row[2] for row in table if row[0] == "same") == "-"
-    assert "unpaired" in columns(table)
+
+
+def test_values_without_two_seeds_in_common_are_not_paired_and_the_table_says_so():
+    values = hand_made()
+    values["worse"]["coverage_B"] = {seed + 100: x for seed, x in values["worse"]["coverage_B"].items()}
+    figures = results.compared(values, AGAINST, BETTER)["figures"]["worse"]["coverage_B"]
+    x, y = ([*values[name]["coverage_B"].values()] for name in ("worse", "base"))
+    low, high = stats.ttest_ind(x, y, equal_var=False).confidence_interval()
+    assert figures["paired"] is False
+    assert figures["less"][1:] == pytest.approx([low, high], abs=2e-3)  # our degrees of freedom are rounded down
+    assert "unpaired" in columns(results.rows(content(values)))
 
 
 # --- table and answer -------------------------------------------------------------------------------------------------

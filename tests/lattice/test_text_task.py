@@ -287,7 +287,7 @@ def test_the_vectors_of_a_cube_are_those_of_a_float64_loop(schedule):
 
 def test_synthetic_pairs_are_drawn_for_the_face_of_the_lattice():
     task, _, params, context = made("cube", data__pairs="synthetic_linear", lattice__width=3, lattice__height=2)
-    assert context.data["inputs"].shape == (6656, 2, 3)
+    assert context.data["inputs"].shape == (35_328, 2, 3)
     assert exported(task, params, context)["outputs"].shape == (2048, 6)
 
 
