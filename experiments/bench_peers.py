@@ -73,7 +73,7 @@ def peers(of: lab_table.Setting) -> tuple[dict[str, Fit], dict[str, dict[str, An
     clock = lab_peers.Clock()
     free = lab_table.Fits(lambda rate: riemannian_adam(rate, of.c, mask=True), 1, of)
     compiling = clock()
-    within = optax.GradientTransformation(lambda _: optax.EmptyState(), no_further)
+    within = optax.GradientTransformation(lambda params: optax.EmptyState(), no_further)
     inner = lab_table.Fits(lambda rate: optax.chain(riemannian_adam(rate, of.c, mask=True), within), 1, of)
 
     def ours(fits):
@@ -96,11 +96,11 @@ def peers(of: lab_table.Setting) -> tuple[dict[str, Fit], dict[str, dict[str, An
     return {name: fit for name, fit in every.items() if name not in left_out}, grids, compiling
 
 
-def no_further(updates: Any, state: Any, points: Any = None) -> tuple[Any, Any]:
+def no_further(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
     """Updates that end at a norm of EDGE_OF_GEOOPT if they would end further out."""
-    to = points + updates
+    to = params + updates
     norm = jnp.linalg.norm(to, axis=-1, keepdims=True)
-    return jnp.where(norm > EDGE_OF_GEOOPT, to * EDGE_OF_GEOOPT / norm, to) - points, state
+    return jnp.where(norm > EDGE_OF_GEOOPT, to * EDGE_OF_GEOOPT / norm, to) - params, state
 
 
 def chosen(
