@@ -200,7 +200,8 @@ def page(found: Mapping[str, Mapping[str, Any]], results: str) -> str:
 
 def _section(name: str, one: Mapping[str, Any], results: str) -> list[str]:
     """An ablation on the page: question, settings, answer, table, figure."""
-    commit = f", commit {one['commit'][:7]}{' with changes' * one['commit'].endswith('-dirty')}" * bool(one["commit"])
+    whole = one["commit"] or ""  # None where there is no git
+    commit = f", commit {whole[:7]}{' with changes' * whole.endswith('-dirty')}" if whole else ""
     made = f"`python experiments/ablate_{name}.py`, [ablate_{name}.json]({results}ablate_{name}.json){commit}"
     head, *lines = rows(one)
     table = [head, ["---"] * len(head), *lines]

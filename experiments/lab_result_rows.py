@@ -355,6 +355,16 @@ def cube_speed(found: Mapping[str, Any]) -> list[Row]:
     return lines
 
 
+def endurance(found: Mapping[str, Any]) -> list[Row]:
+    """The memory of long trainings of the cube, and what a kill changed."""
+    lines: list[Row] = [["training", "losses", "MiB, by tenths of the time", "growth", "after a kill"]]
+    for name, row in found["rows"].items():
+        mib = " ".join(f"{least:.0f}" for least in row["mib"])
+        same = f"{row['compared']} arrays and rows, all identical" if not row["differing"] else "DIFFERENT"
+        lines.append([name, "finite" if row["finite"] else "NOT FINITE", mib, f"{row['growth']:+.2%}", same])
+    return lines
+
+
 def two(values: Sequence[float] | None, worst_of: Callable = min) -> str:
     """Median and worst of a metric of which more is better; worst_of: `max` where less is."""
     return "-" if values is None else f"{median(values):.4f} ({worst_of(values):.4f})"
