@@ -25,7 +25,6 @@ from lab_result_rows import (
     detector,
     diagram,
     each,
-    endurance,
     faults,
     flow_speed,
     flows,
@@ -192,12 +191,6 @@ SECTIONS: dict[str, Section] = {
         "step of full, all is eleven. Plain products are those of a step, each alone.",
         cube_speed,
     ),
-    "cube_endurance": Section(
-        "The endurance of the cube",
-        "cube_endurance.py",
-        "Growth is of the last fifth of the time over the second one, the least of each.",
-        endurance,
-    ),
     "text_chatterbot": Section(
         "Lattices between texts: the small corpus of the package",
         "text_lattices.py level ROW...",
@@ -222,15 +215,12 @@ SECTIONS: dict[str, Section] = {
         f"The same pairs on a face of 400 cells, which holds all 384 numbers of a vector. {BESIDE}",
         texts,
     ),
-    **{
-        f"text_synthetic_{kind}": Section(
-            f"Lattices between drawn vectors: {what}",
-            f"text_lattices.py --pairs=synthetic_{kind} ROW...",
-            f"{DRAWN} {BESIDE}",
-            texts,
-        )
-        for kind, what in {"linear": "an orthogonal map", "nonlinear": "two random layers"}.items()
-    },
+    "text_synthetic_linear": Section(
+        "Lattices between drawn vectors: an orthogonal map",
+        "text_lattices.py --pairs=synthetic_linear ROW...",
+        f"{DRAWN} {BESIDE}",
+        texts,
+    ),
     "text_wiki_all_decoder": Section(
         "Texts from surfaces, byte by byte",
         "text_lattices.py --pairs=wiki_all.npz decoder",
