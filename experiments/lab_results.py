@@ -25,6 +25,7 @@ from lab_result_rows import (
     detector,
     diagram,
     each,
+    endurance,
     faults,
     flow_speed,
     flows,
@@ -190,6 +191,12 @@ SECTIONS: dict[str, Section] = {
         "Whole training steps, each row in a process of its own; a step of the original is one update of each cell, a "
         "step of full, all is eleven. Plain products are those of a step, each alone.",
         cube_speed,
+    ),
+    "cube_endurance": Section(
+        "The endurance of the cube",
+        "cube_endurance.py",
+        "Growth is of the last fifth of the time over the second one, the least of each.",
+        endurance,
     ),
     "text_chatterbot": Section(
         "Lattices between texts: the small corpus of the package",
