@@ -48,8 +48,7 @@ def get_config():
 
 def sweep(add):
     """The settings."""
-    for setting in lab_ablations.settings(ABLATION):
-        add(setting)
+    lab_ablations.add_settings(ABLATION, add)
 
 
 def main() -> None:

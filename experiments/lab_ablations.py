@@ -15,7 +15,7 @@ import argparse
 import functools
 import math
 import runpy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ import numpy as np
 from ternary_jax.config import keys_of, load_config, read
 from ternary_jax.config.keys import flat
 from ternary_jax.errors import ConfigError, RunError, WorkdirError
-from ternary_jax.tables import columns, span
+from ternary_jax.tables import columns, counted, span
 from ternary_jax.workdir.sweep import DIVERGED, NOT_BEGUN, UNFINISHED
 
 QUICK = "3^7 operations, 4 seeds, fewer epochs, no time of a step"
@@ -114,6 +114,12 @@ def settings(ablation: Ablation) -> list[dict[str, Any]]:
     values = flat(base(ablation))
     keys = dict.fromkeys(key for one in ablation.settings for key in one.changes)
     return [{key: one.changes.get(key, values[key]) for key in keys} for one in ablation.settings]
+
+
+def add_settings(ablation: Ablation, add: Callable[[dict[str, Any]], object]) -> None:
+    """Add all settings to a sweep: what sweep(add) of its file does."""
+    for setting in settings(ablation):
+        add(setting)
 
 
 def file_of(name: str) -> Path:
@@ -240,7 +246,7 @@ def estimate(ablation: Ablation, quick: bool) -> tuple[str, float]:
     samples = runs * lab.plan(task, static).total * config.train.batch_size
     timing = ablation.cost.compile_s * len(ablation.settings) if "step_ms" in ablation.metrics and not quick else 0.0
     seconds = samples / ablation.cost.samples_per_s + programs * ablation.cost.compile_s + timing
-    line = f"{ablation.name}: {len(ablation.settings)} settings, {runs} runs, {programs} programs"
+    line = f"{ablation.name}: {len(ablation.settings)} settings, {runs} runs, {counted(programs, 'program')}"
     return f"{line}, {samples / 1e6:,.0f} million samples: about {span(seconds)}", seconds
 
 
