@@ -39,7 +39,7 @@ def get_config(arg: str = "fixture") -> ConfigDict:
         config.checkpoint.every = 200
     elif arg.startswith("synthetic"):
         # Validation cosine of one seed, with 16 channels and 4 updates of a layer, after 600 steps at 8e-3 and at
-        # 1.6e-2: .817, .820. With 8 channels and 3 updates there are 1,000 steps in less time: .828.
+        # 1.6e-2: .817, .820. With 8 channels and 3 updates, 1,000 steps take less time: .828.
         config.train.learning_rate = 1.6e-2
         config.train.steps = 1000
         config.evaluate.cheap_every = 250  # among 35,328 targets an evaluation takes as long as dozens of steps

@@ -4,10 +4,10 @@
 
 Each row, by default all, is a training by `python -m ternary_jax.main`: 100 and 1,000 steps of 8 x 8 x 4 cells, and 10
 of 15 x 15 x 11, all with weights of their own and all cells updated. Its memory (resident, as Linux counts it) is read
-from outside ten times a second. The growth is the least of the last fifth of the time after the first row, over the
-least of the second fifth: in the first one the first checkpoint loads what saves it. Then the same training is killed
-(SIGKILL) after the checkpoint of half of its steps, and started again: its checkpoint, rows and exports should be those
-of the first, bit for bit.
+from outside ten times a second. The time after the first row has five parts. The growth is the least memory of the
+fifth part over that of the second; the first is left out, as the first checkpoint imports what writes checkpoints. Then
+the same training is killed (SIGKILL) after the checkpoint of half of its steps, and started again: its checkpoint, rows
+and exports should be those of the first, bit for bit.
 
 Writes results/cube_endurance.json after each row; rows that are not named keep their values.
 """

@@ -27,9 +27,9 @@ METHOD = (
     "the difference from the setting that is named, paired by seed, with its 95 % interval; milliseconds are paired by "
     "turn. A star marks a difference whose corrected interval excludes zero, and the answers say higher or lower of "
     "these alone: with m differences in an ablation, each corrected interval is at 1 - 0.05 / m, so that all m hold "
-    "together at 95 % (Bonferroni). An interval that includes zero does not show that there is no difference. One of "
-    "a single value, such as [+0, +0], says that the difference is the same for every seed. Runs that diverged count "
-    "with their last values."
+    "together at 95 % (Bonferroni). An interval that includes zero does not show that there is no difference. An "
+    "interval of one point, such as [+0, +0], means that the difference is the same for every seed. Runs that diverged "
+    "count with their last values."
 )
 
 
@@ -115,7 +115,7 @@ def answer(found: Mapping[str, Any]) -> str:
     ]
     parts += [_sentence(metric, each, found) for metric, each in sides.items() if each]
     if none := [noun(metric) for metric, each in sides.items() if not each]:
-        parts.append(f"In {listed(none)}, no setting has a difference that the interval excludes zero for.")
+        parts.append(f"In {listed(none)}, the corrected interval of every setting includes zero.")
     if lost := [f"{one['diverged']} of {name}" for name, one in found["settings"].items() if one.get("diverged")]:
         parts.append(f"Runs that diverged: {listed(lost)}.")
     return " ".join(parts)
@@ -131,7 +131,7 @@ def _sentence(metric: str, each: Sequence[tuple[int, str]], found: Mapping[str, 
             parts.append(f"{word} in {listed([_named(name, metric, found) for name in names])}")
     compared_with = [name for name, one in found["settings"].items() if one["against"]]
     others = [name for name in compared_with if name not in [name for _, name in each]]
-    rest = f"; no difference that the interval excludes zero for {listed(others)}" if others else ""
+    rest = f"; the corrected interval includes zero for {listed(others)}" if others else ""
     text = f"{noun(metric)} ({'higher' if found['metrics'][metric] > 0 else 'lower'} is better) is {', '.join(parts)}"
     return f"{text[0].upper()}{text[1:]}{rest}."
 

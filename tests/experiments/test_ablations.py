@@ -135,10 +135,10 @@ def test_the_answer_says_higher_and_lower_by_the_corrected_intervals_alone():
     _, coverage, hierarchy = text.split(". ")
     assert coverage.startswith("Coverage of B (higher is better) is higher in other (against worse: +0.3")
     assert "lower in worse (-0.2" in coverage
-    assert coverage.endswith("; no difference that the interval excludes zero for slightly and same")
+    assert coverage.endswith("; the corrected interval includes zero for slightly and same")
     assert hierarchy.startswith("Hierarchy of B (lower is better) is higher in worse (+0.")
     assert ", lower in other (against worse: -0." in hierarchy
-    assert hierarchy.endswith("; no difference that the interval excludes zero for slightly and same.")
+    assert hierarchy.endswith("; the corrected interval includes zero for slightly and same.")
 
 
 def test_without_any_difference_the_answer_names_the_metrics():
@@ -147,7 +147,7 @@ def test_without_any_difference_the_answer_names_the_metrics():
     text = results.answer(content(two, {"base": "", "same": "base"}))
     assert text.startswith("0 of the 2 differences")
     assert text.endswith(
-        "In coverage of B and hierarchy of B, no setting has a difference that the interval excludes zero for."
+        "In coverage of B and hierarchy of B, the corrected interval of every setting includes zero."
     )
 
 
@@ -310,7 +310,7 @@ def test_the_rows_of_the_documents_are_the_variants_of_v5_10(setting, variant):
 def test_the_estimate_counts_runs_programs_and_samples():
     line, seconds = lab_ablations.estimate(DECLARED["losses"], quick=False)
     samples = 8 * 16 * 96 * 39 * 512  # 39 steps of 512 are an epoch of 19,683
-    assert line.startswith(f"losses: 8 settings, 128 runs, 1 programs, {samples / 1e6:,.0f} million samples: about ")
+    assert line.startswith(f"losses: 8 settings, 128 runs, 1 program, {samples / 1e6:,.0f} million samples: about ")
     cost = DECLARED["losses"].cost
     assert seconds == pytest.approx(samples / cost.samples_per_s + cost.compile_s)
     total = sum(lab_ablations.estimate(one, quick=False)[1] for one in DECLARED.values())
