@@ -146,9 +146,7 @@ def test_without_any_difference_the_answer_names_the_metrics():
     two = dict.fromkeys(("base", "same"), values["base"])
     text = results.answer(content(two, {"base": "", "same": "base"}))
     assert text.startswith("0 of the 2 differences")
-    assert text.endswith(
-        "In coverage of B and hierarchy of B, the corrected interval of every setting includes zero."
-    )
+    assert text.endswith("In coverage of B and hierarchy of B, the corrected interval of every setting includes zero.")
 
 
 def test_runs_that_diverged_are_counted_in_table_and_answer():
