@@ -7,7 +7,8 @@ from collections.abc import Sequence
 def columns(lines: Sequence[Sequence[str]]) -> str:
     """A table as text: the first column is aligned to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines)
+    rows = ("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines)
+    return "\n".join(map(str.rstrip, rows))
 
 
 def cell(value: float | None) -> str:

@@ -119,12 +119,12 @@ def table(path: Path, index: Mapping[str, Any]) -> list[SweepRun]:
 
 
 def of_batch(path: Path, folder: str, rows: Sequence[SweepRun]) -> list[SweepRun]:
-    """The rows of a batch with what its workdir says."""
+    """The rows of a batch with what its workdir says. A WorkdirError where it is of other settings or seeds."""
     rows = [row._replace(folder=folder, place=place) for place, row in enumerate(rows)]
-    if not safe_files.kind(path / folder / "config.json"):
+    if (config := forms.read_config(path / folder)) is None:
         return rows
     ends = forms.read_summary(path / folder, len(rows)).get("runs", ())
-    if ends and [one["seed"] for one in ends] != [row.seed for row in rows]:
+    if not _of_runs(config, rows) or (ends and [one["seed"] for one in ends] != [row.seed for row in rows]):
         raise WorkdirError(
             f"{path / folder} has the runs of another sweep: put back a copy, or train in another folder"
         )
@@ -134,6 +134,18 @@ def of_batch(path: Path, folder: str, rows: Sequence[SweepRun]) -> list[SweepRun
         row._replace(ending=end["stop"]["reason"], step=end["stop"]["step"], metrics=end["final"])
         for row, end in zip(rows, ends, strict=True)
     ]
+
+
+def _of_runs(config: Mapping[str, Any], rows: Sequence[SweepRun]) -> bool:
+    """Whether a config.json has the settings of these runs: a value of each key for all of them, or for each one."""
+
+    there = _tuples(config)
+
+    def has(key: str, k: int, wanted: Any) -> bool:
+        found = there.get(key)
+        return found == wanted or (isinstance(found, tuple) and len(found) == len(rows) and found[k] == wanted)
+
+    return all(has(key, k, value) for k, row in enumerate(rows) for key, value in row.settings.items())
 
 
 def has_ended(path: Path, batch: Mapping[str, Any]) -> bool:

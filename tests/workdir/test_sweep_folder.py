@@ -64,13 +64,24 @@ def test_an_index_that_no_sweep_has_written_is_refused(tmp_path, content, words)
     assert words in str(caught.value)
 
 
-def test_the_runs_of_another_sweep_in_a_batch_are_refused(tmp_path):
-    (tmp_path / "index.json").write_text(json.dumps(index([BATCH])))
-    (folder := tmp_path / "group_000").mkdir()
-    (folder / "config.json").write_text('{"task": "toy", "runs": 2}')
-    end = {"hypers": {}, "stop": {"reason": "epochs done", "step": 3, "detail": ""}, "final": {}, "best": {}}
-    runs = [{"run": k, "seed": k + 5, **end} for k in range(2)]
-    (folder / "summary.json").write_text(json.dumps({"runs": runs, "finished": True}))
+@pytest.mark.parametrize(("rate", "seed"), [(0.5, 5), ([0.5, 0.7], 0), (0.7, 0)])
+def test_the_runs_of_another_sweep_in_a_batch_are_refused(tmp_path, rate, seed):
     with pytest.raises(WorkdirError, match="has the runs of another sweep"):
-        workdir.open(tmp_path).table()
+        trained(tmp_path, rate, seed).table()
     assert sweep.has_ended(tmp_path, BATCH)
+
+
+@pytest.mark.parametrize("rate", [0.5, [0.5, 0.5]])
+def test_the_runs_of_a_batch_have_one_value_or_each_its_own(tmp_path, rate):
+    assert [row.ending for row in trained(tmp_path, rate, 0).table()] == ["epochs done"] * 2
+
+
+def trained(folder, rate, seed):
+    """A sweep whose only batch has ended, with this rate and seeds from this one on."""
+    (folder / "index.json").write_text(json.dumps(index([BATCH])))
+    (batch := folder / "group_000").mkdir()
+    (batch / "config.json").write_text(json.dumps({"task": "toy", "runs": 2, "rate": rate, "model.hidden": [3, 4]}))
+    end = {"hypers": {}, "stop": {"reason": "epochs done", "step": 3, "detail": ""}, "final": {}, "best": {}}
+    runs = [{"run": k, "seed": k + seed, **end} for k in range(2)]
+    (batch / "summary.json").write_text(json.dumps({"runs": runs, "finished": True}))
+    return workdir.open(folder)
