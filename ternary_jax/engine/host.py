@@ -67,6 +67,7 @@ def run(
     if found.damaged:
         terminal.say(f"{workdir / 'summary.json'} was damaged: it is written again at the end of the training")
     session.check_device()
+    session.return_large_arrays()
     if config.compilation_cache:
         session.keep_compiled_programs()
     training = _assembled(workdir, config, found, again)._replace(started=started, within=within)

@@ -1,0 +1,32 @@
+"""engine/session.py: the memory that a process returns. Signals are tested with the host loop, in test_host.py."""
+
+import ctypes
+import sys
+
+import numpy as np
+import pytest
+
+from ternary_jax.engine import session
+
+
+class Mallinfo2(ctypes.Structure):
+    """glibc's `struct mallinfo2`: hblks is the number of blocks that malloc has got from mmap."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks".split()]
+    _fields_ += [(name, ctypes.c_size_t) for name in "fsmblks uordblks fordblks keepcost".split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
+def test_a_large_array_has_pages_of_its_own_also_after_a_larger_one_was_freed():
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallinfo2"):
+        pytest.skip("glibc before 2.33, or another libc")
+    libc.mallinfo2.restype = Mallinfo2
+    session.return_large_arrays()
+    larger = np.ones(20 * 2**20, np.uint8)
+    del larger  # without the call, malloc would take the next array from a heap
+    before = libc.mallinfo2().hblks
+    array = np.ones(4 * 2**20, np.uint8)
+    assert libc.mallinfo2().hblks == before + 1
+    del array
+    assert libc.mallinfo2().hblks == before
