@@ -138,7 +138,6 @@ def of_batch(path: Path, folder: str, rows: Sequence[SweepRun]) -> list[SweepRun
 
 def _of_runs(config: Mapping[str, Any], rows: Sequence[SweepRun]) -> bool:
     """Whether a config.json has the settings of these runs: a value of each key for all of them, or for each one."""
-
     there = _tuples(config)
 
     def has(key: str, k: int, wanted: Any) -> bool:

@@ -12,8 +12,8 @@ from ternary_jax.engine import session
 class Mallinfo2(ctypes.Structure):
     """glibc's `struct mallinfo2`: hblks is the number of blocks that malloc has got from mmap."""
 
-    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks".split()]
-    _fields_ += [(name, ctypes.c_size_t) for name in "fsmblks uordblks fordblks keepcost".split()]
+    _fields_ = [(name, ctypes.c_size_t) for name in ["arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks"]]
+    _fields_ += [(name, ctypes.c_size_t) for name in ["fsmblks", "uordblks", "fordblks", "keepcost"]]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
