@@ -31,6 +31,7 @@ from ternary_jax.tables import columns
 
 CONFIG = "configs/cube.py"
 MOST = 0.01  # growth of memory
+HOUR = 3600.0
 ROWS: dict[str, tuple[dict[str, Any], int]] = {  # changes to the config, steps
     "small_100": (SMALL, 100),
     "small_1000": (SMALL, 1000),
@@ -67,7 +68,7 @@ def endured(name: str, changes: dict[str, Any], steps: int) -> dict[str, Any]:
         process.kill()
         if ended(process)[0] != -9:
             raise SystemExit(f"{name}: the training ended before it could be killed")
-        status, error = ended(start(killed, overrides, cache, CONFIG))
+        status, error = ended(start(killed, overrides, cache, CONFIG), HOUR)
         if status:
             raise SystemExit(f"{name}: the second start ended with status {status}: {error[-500:]}")
         bad = differing(left_behind(killed), wanted)

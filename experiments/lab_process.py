@@ -65,9 +65,9 @@ def start(workdir, overrides, cache, config="configs/smoke.py", before=(), stder
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment(cache))
 
 
-def ended(process: subprocess.Popen) -> tuple[int, str]:
-    """Wait for a process to end; -> (exit status, stderr)."""
-    _, err = process.communicate(timeout=300)
+def ended(process: subprocess.Popen, most_s: float = 300) -> tuple[int, str]:
+    """Wait for a process to end, at most this long; -> (exit status, stderr)."""
+    _, err = process.communicate(timeout=most_s)
     return process.returncode, err
 
 
