@@ -96,7 +96,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
     config.losses = ConfigDict()
     config.losses.blur = ConfigDict()
     # Cells; width of the filter over the residual at the first step; 0.0: no filter.
-    config.losses.blur.width = 3.0 if arg in MOVED else 0.0
+    config.losses.blur.width = 3.0 if arg in (*MOVED, "erase") else 0.0
     config.losses.blur.share = 0.7  # share of the run after which the width is 0; the first step has all of it
     config.losses.blur.padding = 4  # cells around the face into which the residual is blurred
     # "all": when the answer is asked for. "end": after T = model.updates; "mean": after all of T .. 2 T, so that it is
@@ -135,6 +135,8 @@ def get_config(arg: str = "permutation") -> ConfigDict:
         config.model.schedule, config.losses.window = "all", "mean"
         config.model.updates = {"recall": 12, "parity_in_time": 27, "erase": 20}[arg]  # 27: eight bits
         config.pool.on, config.wall.on = arg == "recall", arg == "erase"
+    if arg == "erase":
+        config.train.steps = 1600  # r2 rises for as long as the width of the blur falls, and after
     if arg == "recall":
         config.train.steps, config.train.learning_rate = 2000, 8e-3  # r2_after_100 rises long after r2 has settled
         config.checkpoint.best_metric = config.stop.watch = "r2_after_100"
