@@ -136,7 +136,7 @@ def get_config(arg: str = "permutation") -> ConfigDict:
         config.model.updates = {"recall": 12, "parity_in_time": 27, "erase": 20}[arg]  # 27: eight bits
         config.pool.on, config.wall.on = arg == "recall", arg == "erase"
     if arg == "erase":
-        config.train.steps = 1600  # r2 rises for as long as the width of the blur falls, and after
+        config.train.steps = 1200  # r2 rises for as long as the width of the blur falls, and after
     if arg == "recall":
         config.train.steps, config.train.learning_rate = 2000, 8e-3  # r2_after_100 rises long after r2 has settled
         config.checkpoint.best_metric = config.stop.watch = "r2_after_100"
