@@ -80,7 +80,7 @@ def plan(
     path, overrides: as in `load_config`; the overrides hold in all runs
     grid: the values of each key; a setting is one of their product
     seeds: their number for each setting, from config.seed on
-    rows: the settings, each {key: value}, in place of a grid
+    rows: the settings, each {key: value}, in place of a grid; a list of seeds alone gives way to `seeds`
     otherwise: the number of seeds where `seeds` is None, and neither the settings nor the config have several seeds
     """
     changes = dict(overrides) if isinstance(overrides, Mapping) else typed(overrides)
@@ -89,6 +89,8 @@ def plan(
         raise ConfigError(
             f"{path}: {module.__name__} trains nothing, so there is nothing to sweep: give another config"
         )
+    if rows is not None and seeds is not None and all({*row} == {"seed"} for row in rows):
+        rows = None
     where = " in --grid" if rows is None else f" in sweep(add) of {path}"
     if rows is None:
         settings = grids.product(grid, table)

@@ -54,6 +54,7 @@ def test_the_seeds_are_those_of_the_grid_of_the_config_or_from_the_first_on():
         (dict(grid={}, overrides=["seed=5,3,4"], otherwise=2), [5, 3, 4]),
         (dict(grid={"seed": [7, 2]}, otherwise=2), [7, 2]),
         (dict(grid={}, rows=[{"seed": 4}, {"seed": 1}], otherwise=2), [4, 1]),
+        (dict(grid={}, rows=[{"seed": 4}, {"seed": 1}], seeds=3), [0, 1, 2]),
         (dict(grid={}, rows=[{"train.batch_size": 16}]), [0]),
     )
     for kwargs, seeds in cases:
