@@ -16,6 +16,9 @@ jax.config.update("jax_debug_nans", True)
 jax.config.update("jax_debug_key_reuse", True)
 
 
+LEVEL_0 = "--xla_backend_optimization_level=0"
+
+
 def pytest_configure(config):
     """Set the XLA flags. The fast tier compiles with less optimisation, which saves a third of its time.
 
@@ -23,7 +26,7 @@ def pytest_configure(config):
     an unknown flag; the releases that were tried know the last flag below.
     """
     if config.getoption("markexpr") == "not slow" and jax.__version_info__[:2] == (0, 10):
-        quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        quick = f"{LEVEL_0} --xla_llvm_disable_expensive_passes=true"
         quick += " --xla_cpu_parallel_codegen_split_count=1"  # the workers take all cores: parts cost, and save no time
         os.environ.setdefault("XLA_FLAGS", f"{quick} --xla_cpu_use_fusion_emitters=false")
 
@@ -40,6 +43,8 @@ def kept_programs(tmp_path_factory):
 
     jax decides at its first program whether it has a cache, and modules have compiled some when they were imported.
     """
+    from ternary_jax.engine import compiling  # here, so that the process that only hands out tests does not import it
+
     root = tmp_path_factory.getbasetemp()
     folder = (root.parent if root.name.startswith("popen") else root) / "programs"
     settings = {"jax_compilation_cache_dir": str(folder), "jax_persistent_cache_min_compile_time_secs": 0.05}
@@ -48,6 +53,8 @@ def kept_programs(tmp_path_factory):
         for name, value in settings.items():
             jax.config.update(name, value)
             patch.setenv(name.upper(), str(value))
+        if LEVEL_0 in os.environ.get("XLA_FLAGS", ""):  # else the program of a run has its level 1, at twice the time
+            patch.setitem(compiling.CHUNK_COMPILER_OPTIONS, "xla_backend_optimization_level", 0)
         yield
 
 
@@ -63,6 +70,16 @@ def strict_dtypes():
     A module of numeric tests requests it by `pytestmark = pytest.mark.usefixtures("strict_dtypes")`.
     """
     with jax.numpy_dtype_promotion("strict"):
+        yield
+
+
+@pytest.fixture
+def no_keys():
+    """Without the check of reused keys, for a module of tests that draw nothing.
+
+    jax looks at the arguments of each call for it, so an operation outside jit takes ten times as long.
+    """
+    with jax.debug_key_reuse(False):
         yield
 
 

@@ -1,6 +1,7 @@
 """Rules on the source of the package: its imports, their time, and the size of files and functions."""
 
 import ast
+import functools
 import os
 import re
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ternary_jax"
-SOURCES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+SOURCES = [str(path.relative_to(PACKAGE)) for path in sorted(PACKAGE.rglob("*.py"))]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # Library -> the only files that may import it, so that replacing it changes these files alone.
@@ -83,6 +84,12 @@ def imports(tree: ast.Module) -> set[str]:
     return found
 
 
+@functools.cache
+def parsed(path: str) -> ast.Module:
+    """The syntax tree of a file; not at the top of this module, which every worker imports."""
+    return ast.parse((PACKAGE / path).read_text())
+
+
 def modules_required(requirements: list[str]) -> set[str]:
     names = {re.split(r"[^\w.-]", r)[0].replace("-", "_") for r in requirements}
     return {MODULE_OF.get(name, name) for name in names}
@@ -96,7 +103,7 @@ def in_a_fresh_process(code: str) -> str:
 def own_imports(path: str) -> set[str]:
     """The rooms and files of this package that a file imports, at the top or inside functions."""
     found = set()
-    for node in ast.walk(SOURCES[path]):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ternary_jax."):
             found.add(node.module.split(".")[1])
         elif isinstance(node, ast.ImportFrom) and node.module == "ternary_jax":
@@ -126,8 +133,8 @@ def test_files_have_400_lines_and_functions_50_at_most():
     assert not {path: n for path, n in long.items() if n > 400}
     functions = {
         f"{path}:{node.name}": (node.end_lineno or 0) - node.lineno + 1
-        for path, tree in SOURCES.items()
-        for node in ast.walk(tree)
+        for path in SOURCES
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.FunctionDef)
     }
     assert not {name: n for name, n in functions.items() if n > 50}
@@ -136,34 +143,41 @@ def test_files_have_400_lines_and_functions_50_at_most():
 IMPORT_PACKAGE = f"import {', '.join(map(module_name, SOURCES))}"
 
 
-def test_the_package_imports_in_the_time_of_its_libraries():
-    def seconds(statement):
-        clock = "import time; start = time.process_time()"  # of the processor: other processes slow the clock on a wall
-        return float(in_a_fresh_process(f"{clock}; {statement}; print(time.process_time() - start)"))
+def imported_in_a_fresh_process(statement: str) -> tuple[float, set[str]]:
+    """Seconds of the statement, of the processor, as other processes slow the clock on a wall; all modules then."""
+    clock = "import time, sys; start = time.process_time()"
+    printed = in_a_fresh_process(f"{clock}; {statement}; print(time.process_time() - start, *sys.modules)").split()
+    return float(printed[0]), {*printed[1:]}
 
-    def one_round():
-        return seconds(IMPORT_PACKAGE), seconds("import jax, flax, optax")
 
+@pytest.fixture(scope="module")
+def package_imported():
+    return imported_in_a_fresh_process(IMPORT_PACKAGE)
+
+
+def test_the_package_imports_in_the_time_of_its_libraries(package_imported):
     # One round of five is enough: a heavy import is in every round, what else the machine does is not.
-    package, libraries = one_round()
+    package, libraries = package_imported[0], imported_in_a_fresh_process("import jax, flax, optax")[0]
     for _ in range(4):
         if package >= 1.75 * libraries:
-            package, libraries = one_round()
+            package, libraries = (
+                imported_in_a_fresh_process(statement)[0] for statement in (IMPORT_PACKAGE, "import jax, flax, optax")
+            )
     assert package < 1.75 * libraries, (
         f"importing ternary_jax takes {package:.2f} s, jax, flax and optax alone {libraries:.2f} s: "
         "see `python -X importtime -c 'import ternary_jax.main'` for what is heavy, and import it where it is used"
     )
 
 
-def test_slow_libraries_are_not_imported_with_the_package():
-    loaded = set(in_a_fresh_process(f"{IMPORT_PACKAGE}; import sys; print(*sys.modules)").split())
+def test_slow_libraries_are_not_imported_with_the_package(package_imported):
+    loaded = package_imported[1]
     assert {"ternary_jax.ternary", "jax"} <= loaded
     assert not loaded & NEVER_AT_IMPORT
 
 
 @pytest.mark.parametrize("library", MAY_IMPORT)
 def test_a_library_is_imported_only_where_it_may_be(library):
-    importing = {path for path, tree in SOURCES.items() if library in imports(tree)}
+    importing = {path for path in SOURCES if library in imports(parsed(path))}
     strangers = {path for path in importing if not any(fnmatch(path, pattern) for pattern in MAY_IMPORT[library])}
     assert not strangers, f"{library} belongs in {MAY_IMPORT[library]}; a new such file is added to MAY_IMPORT"
 
@@ -171,7 +185,7 @@ def test_a_library_is_imported_only_where_it_may_be(library):
 @pytest.mark.parametrize("path", SOURCES)
 def test_what_is_imported_is_installed_with_the_package(path):
     installed = modules_required(PROJECT["dependencies"])
-    assert imports(SOURCES[path]) <= installed | sys.stdlib_module_names | OPTIONAL | {"ternary_jax"}
+    assert imports(parsed(path)) <= installed | sys.stdlib_module_names | OPTIONAL | {"ternary_jax"}
 
 
 def test_tests_and_experiments_bring_their_own_dependencies():
@@ -184,7 +198,7 @@ def test_tests_and_experiments_bring_their_own_dependencies():
 
 @pytest.mark.parametrize("path", SOURCES)
 def test_every_module_says_what_it_is(path):
-    assert ast.get_docstring(SOURCES[path])
+    assert ast.get_docstring(parsed(path))
 
 
 def test_every_folder_is_a_package():

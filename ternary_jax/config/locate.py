@@ -5,6 +5,7 @@ names, such as v5_12, find them from any folder.
 """
 
 import ast
+import functools
 import os
 import sys
 from pathlib import Path
@@ -61,13 +62,8 @@ def search(folder: str | Path) -> None:
 
 def check_imports(file: str) -> None:
     """Check that the modules that a config file imports are those beside it, where such files are there."""
-    for node in ast.walk(source.tree(file)):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-        for name in names:
-            check_module(name, os.path.dirname(file), f"{file} imports {name}")
+    for name in _imported(source.tree(file)):
+        check_module(name, os.path.dirname(file), f"{file} imports {name}")
 
 
 def check_module(name: str, folder: str | Path, what: str) -> None:
@@ -86,6 +82,18 @@ def check_module(name: str, folder: str | Path, what: str) -> None:
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(64)
+def _imported(tree: ast.Module) -> tuple[str, ...]:
+    """The modules that a program imports, at its top or inside functions."""
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.append(node.module)
+    return tuple(names)
 
 
 def _is_bare(name: str) -> bool:

@@ -4,6 +4,7 @@ A config is a program, so a wrong file would otherwise end in an error of Python
 """
 
 import ast
+import functools
 import io
 import os
 import stat
@@ -41,7 +42,7 @@ def tree(file: str) -> ast.Module:
     content = read_bytes(file)
     check_text(file, content)
     try:
-        found = ast.parse(content)
+        found = _parsed(content)
     except (SyntaxError, RecursionError, MemoryError) as e:
         raise _of_syntax(file, e) from None
     if not file.endswith(".py") and b"get_config" not in content:  # a line of YAML may be a valid program
@@ -98,6 +99,12 @@ def check_text(file: str, content: bytes) -> None:
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(64)
+def _parsed(content: bytes) -> ast.Module:
+    """The syntax tree, which nobody changes: one reading of a config asks for it four times."""
+    return ast.parse(content)
 
 
 def _of_syntax(file: str, error: Exception) -> ConfigError:

@@ -75,7 +75,7 @@ def test_a_chunk_of_some_runs_is_that_of_all(made):
 
 def test_a_training_that_is_compacted_has_the_rows_and_endings_of_one_that_is_not(made, at_once, tmp_path):
     config, programs = load_config(TOY, POISONED), made[0]._replace(compile_s=0.0)
-    plain = host.run(config, tmp_path / "plain")
+    plain = host.run(config, tmp_path / "plain", ahead=programs)
     within = host.run(config, tmp_path / "within", "", None, False, programs, Within("group_000, 0/1 groups done", 0))
     assert at_once == [2, 1]
     assert [run["stop"] for run in within["runs"]] == [run["stop"] for run in plain["runs"]]

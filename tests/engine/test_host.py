@@ -15,6 +15,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import shared_programs
 import toy
 
 from ternary_jax import main, terminal
@@ -38,7 +39,10 @@ def with_nans():
 
 
 def toy_run(workdir, **overrides):
-    return host.run(load_config(CONFIG, {key.replace("__", "."): v for key, v in overrides.items()}), workdir)
+    """Train the toy. overrides: keys with __ for a dot."""
+    return shared_programs.run(
+        load_config(CONFIG, {key.replace("__", "."): v for key, v in overrides.items()}), workdir
+    )
 
 
 def process(workdir, *overrides, before=(), **variables):
@@ -88,7 +92,7 @@ def undisturbed(tmp_path_factory):
     """The workdir of a finished run without faults."""
     workdir = tmp_path_factory.mktemp("undisturbed")
     with jax.debug_nans(False):
-        toy_run(workdir)
+        host.run(load_config(CONFIG), workdir)
     return workdir
 
 
@@ -536,7 +540,7 @@ def test_a_rare_metric_is_not_watched(tmp_path):
 
 def test_times_count_from_the_call(tmp_path):
     begun = time.time()
-    summary = toy_run(tmp_path, train__epochs=2)
+    summary = host.run(load_config(CONFIG, {"train.epochs": 2}), tmp_path)
     assert summary["first_step_s"] <= summary["wall_s"] <= time.time() - begun
 
 
@@ -638,5 +642,5 @@ def test_six_frames_lie_between_main_and_the_gradient(tmp_path, monkeypatch):
 
 def test_traced_once_in_a_whole_run(tmp_path):
     toy.TRACES.clear()
-    toy_run(tmp_path, train__epochs=6)
+    host.run(load_config(CONFIG, {"train.epochs": 6}), tmp_path)
     assert len(toy.TRACES) == 1

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import functools
 import json
 import math
 import sys
@@ -12,8 +13,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-SCRIPTS = {file.stem: ast.parse(file.read_text()) for file in sorted((lab.ROOT / "experiments").glob("*.py"))}
+SCRIPTS = [file.stem for file in sorted((lab.ROOT / "experiments").glob("*.py"))]
 MADE_BY = {"commit", "versions", "command", "machine"}
+
+
+@functools.cache
+def parsed(name):
+    """The syntax tree of a script; not at the top of this module, which every worker imports."""
+    return ast.parse((lab.ROOT / "experiments" / f"{name}.py").read_text())
 
 
 def imported(tree):
@@ -29,7 +36,7 @@ def imported(tree):
 def test_no_experiment_imports_another_or_a_command(name):
     others = {other for other in SCRIPTS if not other.startswith("lab")}
     commands = {"ternary_jax.main", "ternary_jax.analyze", "ternary_jax.profile"}
-    found = {*imported(SCRIPTS[name])}
+    found = {*imported(parsed(name))}
     assert not found & others, "an experiment imports another: move the shared code to lab.py or to a library lab_*.py"
     assert not found & commands
     assert name == "lab" or "matplotlib" not in found
@@ -37,14 +44,14 @@ def test_no_experiment_imports_another_or_a_command(name):
 
 @pytest.mark.parametrize("name", [name for name in SCRIPTS if not name.startswith("lab")])
 def test_an_experiment_states_its_question_and_its_command(name):
-    text = ast.get_docstring(SCRIPTS[name]) or ""
+    text = ast.get_docstring(parsed(name)) or ""
     assert f"python experiments/{name}.py" in text
-    assert {"main"} <= {node.name for node in SCRIPTS[name].body if isinstance(node, ast.FunctionDef)}
+    assert {"main"} <= {node.name for node in parsed(name).body if isinstance(node, ast.FunctionDef)}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_functions_are_short(name):
-    functions = [node for node in ast.walk(SCRIPTS[name]) if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in ast.walk(parsed(name)) if isinstance(node, ast.FunctionDef)]
     assert {f.name for f in functions if (f.end_lineno or 0) - f.lineno >= 50} == set()
 
 

@@ -18,6 +18,7 @@ from ternary_jax.lattice.energy_flow import barrier, flow, task, widths
 
 ON = {"barrier__on": True, "barrier__x": 1.5, "barrier__first_row": 1, "barrier__last_row": 2}
 RNG = np.random.default_rng(5)
+stopped = jax.jit(barrier.stopped, static_argnums=(3, 4))  # one program instead of sixty operations
 
 
 def given():
@@ -59,7 +60,7 @@ def test_flows_at_a_barrier_are_those_of_a_plain_float64_loop():
 )
 def test_a_step_at_the_hard_barrier(before, after, left, x, then):
     for softness in (None, 0.0):
-        found, side = barrier.stopped(
+        found, side = stopped(
             jnp.asarray([*before, 0.0]), jnp.asarray([*after, 1.0]), jnp.asarray(left), given(), "inward", softness
         )
         np.testing.assert_array_equal(found, np.asarray([x, after[1], 1.0], np.float32))
@@ -70,7 +71,7 @@ def test_a_soft_barrier_keeps_a_share_of_the_way_beyond_it():
     before, after = jnp.asarray([0.5, 0.0, 0.0]), jnp.asarray([2.5, 0.2, 1.0])
 
     def reached(y, softness=0.8):
-        return barrier.stopped(before.at[1].set(y), after, jnp.asarray(True), given(), "clip", softness)[0][0]
+        return stopped(before.at[1].set(y), after, jnp.asarray(True), given(), "clip", softness)[0][0]
 
     y = (0.1 + 0.2) / 2  # where it crosses, half way
     gate = 1 / (1 + np.exp((0.5 - y) / 0.8))
@@ -85,18 +86,18 @@ def test_a_flow_in_a_soft_barrier_goes_on_slowly_and_turns_at_once():
     start, left = jnp.asarray([2.0, 0.0, 0.0]), jnp.asarray(True)
     gate = 1 / (1 + np.exp(0.5 / 0.8))
     for end, expected in ((3.0, 2.0 + gate), (1.7, 1.7), (0.5, 0.5)):
-        found, side = barrier.stopped(start, jnp.asarray([end, 0.0, 0.0]), left, given(), "inward", 0.8)
+        found, side = stopped(start, jnp.asarray([end, 0.0, 0.0]), left, given(), "inward", 0.8)
         np.testing.assert_allclose(found[0], expected, rtol=1e-6)
         assert side
 
 
 def test_the_soft_barrier_becomes_the_hard_one():
     before, after, left = steps(500)
-    hard, side = barrier.stopped(before, after, left, given(), "inward")
+    hard, side = stopped(before, after, left, given(), "inward")
     assert (hard[:, 0] == 1.5).sum() > 20
     assert (side != left).sum() > 20
     for softness, far in ((0.0, 0.0), (1e-3, 1e-2)):
-        soft, same = barrier.stopped(before, after, left, given(), "inward", jnp.float32(softness))
+        soft, same = stopped(before, after, left, given(), "inward", jnp.float32(softness))
         np.testing.assert_array_equal(side, same)
         assert (np.abs(soft - hard).max(-1) > 1e-5).mean() <= far  # none, or those at the edge of the hole
 
@@ -105,7 +106,7 @@ def test_the_soft_barrier_becomes_the_hard_one():
 def test_the_gradient_of_a_stopped_flow_is_that_of_a_wall(walls, slopes):
     def x(end, sign):
         after = jnp.asarray([0.0, 0.0, 0.0]).at[0].set(end)
-        return sign * barrier.stopped(jnp.zeros(3), after, jnp.asarray(True), given(), walls)[0][0]
+        return sign * stopped(jnp.zeros(3), after, jnp.asarray(True), given(), walls)[0][0]
 
     # Descent moves against the slope: 1 leads back to the left side, -1 further beyond.
     assert [float(jax.grad(x)(2.5, sign)) for sign in (1.0, -1.0)] == slopes

@@ -20,6 +20,8 @@ from ternary_jax import poincare, ternary
 from ternary_jax.precision import in_float64
 from ternary_jax.vae import baselines, data, evaluate, references
 
+pytestmark = pytest.mark.usefixtures("no_keys")
+
 N = 3**9
 TRITS = ternary.operations()
 V = ternary.valuations()
@@ -36,6 +38,12 @@ def nan_is_an_answer():
 @pytest.fixture(scope="module")
 def samples():
     return jax.device_put(evaluate.draw_samples())
+
+
+@pytest.fixture(scope="module")
+def few_samples(samples):
+    """The first 500 of each sample, for tests that do not read the values of metrics of pairs and triplets."""
+    return jax.tree.map(lambda a: a[:500], samples)
 
 
 def unit_vectors(rng, n=N, dim=16):
@@ -229,14 +237,15 @@ def test_coverage_counts_rows_with_all_digits_right():
 
 def test_prior_coverage_counts_distinct_operations_beside_what_uniform_draws_would_give():
     some = TRITS[[5, 17, 5, 19682, 0, 17]]
-    got = jax.jit(evaluate.prior_coverage)(some)
+    prior_coverage = jax.jit(evaluate.prior_coverage)
+    got = prior_coverage(some)
     assert got.share == pytest.approx(4 / N)
     assert got.uniform == pytest.approx(6 / N, rel=1e-3)
-    uniform = evaluate.prior_coverage(TRITS[np.random.default_rng(0).integers(0, N, N)])
+    uniform = prior_coverage(TRITS[np.random.default_rng(0).integers(0, N, N)])
     assert uniform.uniform == pytest.approx(1 - (1 - 1 / N) ** N)
     assert abs(uniform.share - uniform.uniform) < 5 * 0.31 / math.sqrt(N)
     assert references.levels()["prior_coverage"].chance == pytest.approx(float(uniform.uniform))
-    assert np.isnan(evaluate.prior_coverage(some + 1).share)
+    assert np.isnan(prior_coverage(some + 1).share)
 
 
 # --- what is held out -------------------------------------------------------------------------------------------------
@@ -307,14 +316,13 @@ def test_a_point_outside_the_ball_leaves_nothing_of_what_is_held_out():
 
 
 @pytest.mark.parametrize("bad", ["nan", "inf", "edge", "c"])
-def test_one_bad_point_makes_every_metric_nan_though_no_sample_holds_it(bad, samples):
+def test_one_bad_point_makes_every_metric_nan_though_no_sample_holds_it(bad, few_samples):
     z, prediction = embedding("tree", 1.0)
-    samples = jax.tree.map(lambda a: a[:500], samples)
-    sampled = set(np.concatenate([getattr(samples, name) for name in samples._fields]))
+    sampled = set(np.concatenate([getattr(few_samples, name) for name in few_samples._fields]))
     row = next(i for i in range(N) if i not in sampled)
     value = {"nan": np.nan, "inf": np.inf, "edge": 1.0, "c": 0.0}[bad]
     z = z.at[row, 3].set(value)
-    metrics = evaluate.measure(z, prediction, -1.0 if bad == "c" else 1.0, samples)
+    metrics = evaluate.measure(z, prediction, -1.0 if bad == "c" else 1.0, few_samples)
     assert all(math.isnan(value) for value in metrics.values()), metrics
     reasons = references.undefined(metrics)
     assert set(reasons) == set(metrics)
@@ -457,48 +465,48 @@ def test_random_points_are_at_chance(samples):
 # --- what the figures mean --------------------------------------------------------------------------------------------
 
 
-def verdict_of(s, samples, dtype=jnp.float32):
+def verdict_of(s, few_samples, dtype=jnp.float32):
     """The metrics and first sentence of points in random directions at radii s."""
     z = jnp.asarray(unit_vectors(np.random.default_rng(11)) * s[:, None], dtype)
-    metrics = evaluate.measure(z, TRITS, 1.0, samples)
+    metrics = evaluate.measure(z, TRITS, 1.0, few_samples)
     return metrics, references.verdict(metrics)[0]
 
 
-def test_a_collapse_is_told_from_perfection(samples):
+def test_a_collapse_is_told_from_perfection(few_samples):
     z, prediction = embedding("collapsed", 1.0)
-    metrics = evaluate.measure(z, prediction, 1.0, samples)
+    metrics = evaluate.measure(z, prediction, 1.0, few_samples)
     assert metrics["hierarchy"] == pytest.approx(-1, abs=1e-6)
     assert references.verdict(metrics)[0].startswith("collapse: hierarchy -1.00000 is 100.0% of the way")
     for name in ("tree", "rich"):
         z, prediction = embedding(name, 1.0)
-        lines = references.verdict(evaluate.measure(z, prediction, 1.0, samples))
+        lines = references.verdict(evaluate.measure(z, prediction, 1.0, few_samples))
         assert lines == ["no collapse: hierarchy -0.83205 is at its ceiling 0.83205 without ties"]
 
 
 @pytest.mark.parametrize("shape", ["bands", "level 0 only"])
 @pytest.mark.parametrize("outer", np.linspace(0.85, 0.9, 4))
-def test_a_collapse_that_rounding_hides_is_found_at_any_radius(shape, outer, samples):
+def test_a_collapse_that_rounding_hides_is_found_at_any_radius(shape, outer, few_samples):
     s = outer - 0.08 * V
     if shape == "level 0 only":
         s = np.where(V == 0, s, s - 0.05 * np.random.default_rng(0).random(N))
-    metrics, said = verdict_of(s, samples)
+    metrics, said = verdict_of(s, few_samples)
     assert metrics["hierarchy"] == pytest.approx(CEILING, abs=1e-4)  # looks perfect
     assert metrics["hierarchy_rounded"] < CEILING - 0.03
     assert said.startswith("collapse hidden by rounding")
 
 
-def test_bands_a_thousandth_wide_are_no_collapse(samples):
-    metrics, said = verdict_of(0.9 - 0.08 * V - 1e-3 * np.random.default_rng(0).random(N), samples)
+def test_bands_a_thousandth_wide_are_no_collapse(few_samples):
+    metrics, said = verdict_of(0.9 - 0.08 * V - 1e-3 * np.random.default_rng(0).random(N), few_samples)
     assert said.startswith("no collapse")
     assert abs(metrics["hierarchy_rounded"] - CEILING) < 2e-5
 
 
 @pytest.mark.parametrize("radius", [0.3, 0.5, 0.61, 0.8])
-def test_one_radius_for_all_is_a_collapse_whether_rounding_shows_or_not(radius, samples):
-    metrics, said = verdict_of(np.full(N, radius), samples)
+def test_one_radius_for_all_is_a_collapse_whether_rounding_shows_or_not(radius, few_samples):
+    metrics, said = verdict_of(np.full(N, radius), few_samples)
     assert math.isfinite(metrics["hierarchy"])
     assert said.startswith("collapse: all radii are equal up to rounding")
-    at_a_point = evaluate.measure(jnp.full((N, 16), radius / 4), TRITS, 1.0, samples)
+    at_a_point = evaluate.measure(jnp.full((N, 16), radius / 4), TRITS, 1.0, few_samples)
     undefined = {"hierarchy", "hierarchy_rounded", "dist_corr", "q", "ultrametric_correlation", "distortion"}
     assert {key for key, value in at_a_point.items() if math.isnan(value)} == undefined
     assert references.verdict(at_a_point)[0] == "collapse: all radii are equal"
@@ -506,15 +514,15 @@ def test_one_radius_for_all_is_a_collapse_whether_rounding_shows_or_not(radius, 
     assert "log 0" in references.undefined(at_a_point)["distortion"]
 
 
-def test_equal_radii_in_the_wrong_order_are_a_collapse_too(samples):
+def test_equal_radii_in_the_wrong_order_are_a_collapse_too(few_samples):
     order = np.array([4, 9, 1, 7, 0, 3, 8, 2, 6, 5])
-    metrics, said = verdict_of(0.1 + 0.08 * order[V], samples)
+    metrics, said = verdict_of(0.1 + 0.08 * order[V], few_samples)
     assert abs(metrics["hierarchy_rounded"]) < abs(CEILING)
     assert said.startswith("collapse: radii inside levels differ by less than 1e-6")
 
 
-def test_a_reversed_hierarchy_is_reported(samples):
-    metrics, _ = verdict_of(0.1 + 0.08 * V + 0.05 * np.random.default_rng(0).random(N), samples)
+def test_a_reversed_hierarchy_is_reported(few_samples):
+    metrics, _ = verdict_of(0.1 + 0.08 * V + 0.05 * np.random.default_rng(0).random(N), few_samples)
     assert any(line.startswith("upside down: hierarchy +0.83") for line in references.verdict(metrics))
 
 
