@@ -120,16 +120,21 @@ def keys(names: tuple[str, ...]) -> dict[str, Key]:
 
 
 def check(config: Any) -> None:
-    """Refuse a shift off the face, a gate of one column, a map that is not made, and the shuffling of a single face."""
+    """Refuse a shift off the face or onto itself, products of one column, maps that are not made, a face that is alone."""
     data, width = config.data, config.lattice.width
     if data.target == "shift" and data.shift >= width:
         raise ConfigError(
             f"config.data.shift={data.shift} shifts everything off a face with config.lattice.width={width}: give a "
             "smaller shift"
         )
-    if data.target == "gate" and width < 2:
+    if data.target == "shift_wrapped" and data.shift % width == 0:
         raise ConfigError(
-            f"config.data.target=gate takes the product of two values of a row, and config.lattice.width={width} has "
+            f"config.data.shift={data.shift} shifts a face with config.lattice.width={width} onto itself: give a shift "
+            "that is no multiple of the width"
+        )
+    if data.target in ("gate", "parity") and width < 2:
+        raise ConfigError(
+            f"config.data.target={data.target} takes several values of a row, and config.lattice.width={width} has "
             "one: give a greater width"
         )
     if np.max(data.map) >= data.maps:

@@ -172,12 +172,13 @@ def test_the_fit_is_the_mean_square_of_the_window_and_of_the_map_of_the_run(wind
         ({"model.fire": 0.5}, r"config\.model\.fire=0\.5 lets a share of the cells rest, and config\.model\.schedule="),
         (
             {"losses.window": "mean"},
-            r"config\.losses\.window=mean is of the updates of config\.model\.schedule=all, and",
+            r"config\.losses\.window=mean needs config\.model\.schedule=all, as a sweep",
         ),
         (
             {"data.target": "gate", "lattice.width": 1},
-            r"config\.data\.target=gate takes the product of two values of a",
+            r"config\.data\.target=gate takes several values of a row, and config\.lattice\.width=1 has one",
         ),
+        ({"data.target": "shift_wrapped", "data.shift": 6}, r"config\.data\.shift=6 shifts .*width=3 onto itself: give"),
         ({"data.target": "shift", "data.shift": 3}, r"config\.data\.shift=3 shifts everything off a face with config"),
     ],
 )

@@ -152,7 +152,7 @@ def test_what_is_off_leaves_no_trace():
             r"config\.pool\.size=3 is less than config\.train\.batch_size=4, and no state is drawn",
         ),
         ({"pool.block": 3}, r"config\.pool\.block=3 cells do not fit into the 3 x 2 x 3 cells of the cube: give 2 or"),
-        ({"model.schedule": "sweep"}, r"config\.pool\.on=True is of the updates of config\.model\.schedule=all, and a"),
+        ({"model.schedule": "sweep"}, r"config\.pool\.on=True needs config\.model\.schedule=all, as a sweep"),
         (
             {"data.drive": "stream", "data.target": "identity", "model.updates": 11},
             r"config\.pool\.on=True goes on with the face of each state, and config\.data\.drive=stream has a new one",

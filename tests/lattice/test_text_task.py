@@ -225,6 +225,10 @@ OF_BOTH = [
         r"config\.data\.encoder=bytes reads texts, and config\.data\.pairs=fixture has none: ",
     ),
     ({"encoder.heads": 5}, r"config\.encoder\.width=64 is no multiple of config\.encoder\.heads=5: give one"),
+    (
+        {"train.batch_size": 4, "train.microbatches": 4},
+        r"infonce finds the target among those of a microbatch, and .*batch_size=4 with .*=4 has one at a time: give",
+    ),
     ({"start.frozen": ("nothing",)}, r"config\.start\.frozen=nothing is no group: there are "),
 ]
 PLANES = r"config\.model\.planes=2, and a text has one output face: give config\.model\.planes=1"

@@ -129,8 +129,8 @@ def _check_sweep(config: Any) -> None:
     ):
         if value != plain:
             raise ConfigError(
-                f"config.{key}={value} is of the updates of config.model.schedule=all, and a sweep has one end: give "
-                f"config.{key}={plain}, or config.model.schedule=all"
+                f"config.{key}={value} needs config.model.schedule=all, as a sweep updates each layer once and keeps no "
+                f"states: give config.{key}={plain}, or config.model.schedule=all"
             )
 
 
@@ -180,7 +180,8 @@ def _check_stream(config: Any) -> None:
     if updates < data.every + arrival - 1 or (updates - arrival + 1) % data.every:
         raise ConfigError(
             f"config.model.updates={updates} are no whole number of bits, each config.data.every={data.every} updates, "
-            f"and the {arrival - 1} after which the last one arrives: give {data.every} n + {arrival - 1}"
+            f"and the {arrival - 1} after which the last one arrives: give n x {data.every} + {arrival - 1} for n bits, "
+            f"such as {8 * data.every + arrival - 1}"
         )
 
 

@@ -72,6 +72,12 @@ def check(config: Any) -> None:
             f"config.encoder.width={config.encoder.width} is no multiple of config.encoder.heads="
             f"{config.encoder.heads}: give one"
         )
+    batch, parts = config.train.batch_size, config.train.microbatches
+    if config.losses.text.kind == "infonce" and batch == parts:
+        raise ConfigError(
+            f"config.losses.text.kind=infonce finds the target among those of a microbatch, and config.train.batch_size="
+            f"{batch} with config.train.microbatches={parts} has one at a time: give a larger batch"
+        )
 
 
 def make(static: Any, lattice: Lattice) -> Task:
