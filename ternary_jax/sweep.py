@@ -15,7 +15,8 @@
 --dry-run            print what would be trained, and write nothing; --dry-run=compile: with the memory of each program
 
 Without --grid the settings are those that sweep(add) of the file adds, static keys included; if the file has no such
-function, or it adds seeds alone and --seeds is given, its config alone. A grid or a list that sets config.seed has its seeds from there.
+function, or it adds seeds alone and --seeds is given, its config alone. A grid or a list that sets config.seed has its
+seeds from there.
 
 Runs with equal static settings are a group: one compiled program, vmapped, while the program of the next group is
 compiled. DIR has a workdir for each group, as of ternary_jax.main; index.json; and runs.csv, a row for each run with

@@ -120,7 +120,7 @@ def keys(names: tuple[str, ...]) -> dict[str, Key]:
 
 
 def check(config: Any) -> None:
-    """Refuse a shift off the face or onto itself, products of one column, maps that are not made, a face that is alone."""
+    """Refuse a shift off the face or onto itself, products of one column, a map or another face that is not there."""
     data, width = config.data, config.lattice.width
     if data.target == "shift" and data.shift >= width:
         raise ConfigError(

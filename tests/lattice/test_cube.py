@@ -178,7 +178,7 @@ def test_the_fit_is_the_mean_square_of_the_window_and_of_the_map_of_the_run(wind
             {"data.target": "gate", "lattice.width": 1},
             r"config\.data\.target=gate takes several values of a row, and config\.lattice\.width=1 has one",
         ),
-        ({"data.target": "shift_wrapped", "data.shift": 6}, r"config\.data\.shift=6 shifts .*width=3 onto itself: give"),
+        ({"data.target": "shift_wrapped", "data.shift": 6}, r"config\.data\.shift=6 shifts .*width=3 onto itself: "),
         ({"data.target": "shift", "data.shift": 3}, r"config\.data\.shift=3 shifts everything off a face with config"),
     ],
 )

@@ -168,7 +168,10 @@ def test_the_objective_is_the_weighted_sum(more):
         ({"data.shown": 4} | (ON := {"model.schedule": "all", "data.drive": "pulse"}), r"config\.data\.shown=4 drives"),
         (ON | {"data.drive": "stream", "data.target": "blur"}, r"config\.data\.target=blur does not map bits to bits"),
         (ON | {"data.drive": "stream", "data.shown": 4}, r"config\.data\.shown=4 drives longer than config\.data\.ev"),
-        (ON | {"data.drive": "stream"}, r"config\.model\.updates=4 are no whole number of bits, .*: give n x 3 \+ 2 for n bits, such as 26"),
+        (
+            ON | {"data.drive": "stream"},
+            r"config\.model\.updates=4 are no whole number of bits, .*: give n x 3 \+ 2 for n ",
+        ),
         (
             ON | {"data.drive": "stream", "model.updates": 2, "lattice.depth": 2},
             r"config\.model\.updates=2 are no w",

@@ -129,8 +129,8 @@ def _check_sweep(config: Any) -> None:
     ):
         if value != plain:
             raise ConfigError(
-                f"config.{key}={value} needs config.model.schedule=all, as a sweep updates each layer once and keeps no "
-                f"states: give config.{key}={plain}, or config.model.schedule=all"
+                f"config.{key}={value} needs config.model.schedule=all, as a sweep passes each layer once and keeps "
+                f"no states: give config.{key}={plain}, or config.model.schedule=all"
             )
 
 
@@ -180,8 +180,8 @@ def _check_stream(config: Any) -> None:
     if updates < data.every + arrival - 1 or (updates - arrival + 1) % data.every:
         raise ConfigError(
             f"config.model.updates={updates} are no whole number of bits, each config.data.every={data.every} updates, "
-            f"and the {arrival - 1} after which the last one arrives: give n x {data.every} + {arrival - 1} for n bits, "
-            f"such as {8 * data.every + arrival - 1}"
+            f"and the {arrival - 1} after which the last one arrives: give n x {data.every} + {arrival - 1} for n "
+            f"bits, such as {8 * data.every + arrival - 1}"
         )
 
 

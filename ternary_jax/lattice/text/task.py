@@ -75,8 +75,8 @@ def check(config: Any) -> None:
     batch, parts = config.train.batch_size, config.train.microbatches
     if config.losses.text.kind == "infonce" and batch == parts:
         raise ConfigError(
-            f"config.losses.text.kind=infonce finds the target among those of a microbatch, and config.train.batch_size="
-            f"{batch} with config.train.microbatches={parts} has one at a time: give a larger batch"
+            "config.losses.text.kind=infonce finds the target among those of a microbatch, and config.train.batch_size"
+            f"={batch} with config.train.microbatches={parts} has one at a time: give a larger batch"
         )
 
 
