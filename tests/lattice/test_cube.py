@@ -16,7 +16,7 @@ from ternary_jax.config import load_config
 from ternary_jax.engine import assembly, host
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
-from ternary_jax.lattice.cube import cube, task
+from ternary_jax.lattice.cube import cell, cube, task
 from ternary_jax.lattice.cube.cell import WEIGHTS
 
 pytestmark = pytest.mark.usefixtures("compiled_soon")
@@ -27,10 +27,10 @@ CASES = [("concatenated", weights, 0) for weights in WEIGHTS] + [("gated", weigh
 CASES += [("concatenated", "own", 1), ("gated", "shared", 1)]
 
 
-@pytest.mark.parametrize(("cell", "weights", "private"), CASES)
-def test_both_schedules_are_those_of_a_float64_loop(cell, weights, private):
+@pytest.mark.parametrize(("kind", "weights", "private"), CASES)
+def test_both_schedules_are_those_of_a_float64_loop(kind, weights, private):
     carry = weights != "code"
-    static = setting(model__cell=cell, model__weights=weights, model__private=private, model__carry=carry)
+    static = setting(model__cell=kind, model__weights=weights, model__private=private, model__carry=carry)
     params, faces = drawn(static), RNG.normal(size=(2, 2, 3)).astype(np.float32)
 
     @jax.jit
@@ -51,9 +51,9 @@ def test_both_schedules_are_those_of_a_float64_loop(cell, weights, private):
         np.testing.assert_allclose(found[1][k], other.read(), rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize(("cell", "carry"), [("concatenated", True), ("gated", False)])
-def test_a_value_moves_by_one_cell_in_an_update_and_no_farther(cell, carry):
-    static = setting(model__cell=cell, model__carry=carry, lattice__width=7, lattice__height=1, lattice__depth=2)
+@pytest.mark.parametrize(("kind", "carry"), [("concatenated", True), ("gated", False)])
+def test_a_value_moves_by_one_cell_in_an_update_and_no_farther(kind, carry):
+    static = setting(model__cell=kind, model__carry=carry, lattice__width=7, lattice__height=1, lattice__depth=2)
     params, face = drawn(static), jnp.asarray(RNG.normal(size=(1, 1, 7)), "float32")
 
     def states(face, updates):
@@ -90,6 +90,42 @@ def test_each_kind_of_noise_is_drawn_in_training_and_off_in_an_evaluation(schedu
     assert np.abs(noisy - quiet).max() > 1e-3
     assert np.abs(noisy - run(faces, jax.random.key(1))).max() > 1e-3
     np.testing.assert_array_equal(noisy, run(faces, jax.random.key(0)))
+
+
+@pytest.mark.parametrize("carry", [True, False])
+def test_a_share_of_the_cells_is_updated_and_the_others_keep_their_states(carry):
+    static, quiet = (setting(model__fire=fire, model__schedule="all", model__carry=carry) for fire in (0.2, 1.0))
+    params, face = drawn(static), jnp.asarray(RNG.normal(size=(400, 2, 3)), "float32")
+    before = jnp.asarray(RNG.normal(size=(18, 400, 4)), "float32")
+    one = jax.jit(lambda key: cube.step(params, before, face, static, key))(jax.random.key(0))
+    whole = jax.jit(lambda: cube.step(params, before, face, quiet))()
+    rests = (one == before).all(-1)
+    assert abs(float(rests.mean()) - 0.8) < 0.02
+    np.testing.assert_allclose(one, jnp.where(rests[..., None], before, whole), rtol=1e-5, atol=1e-6)
+
+
+def test_noise_has_its_deviation_and_dropout_its_share_without_moving_the_mean():
+    static = setting(model__dropout=0.2)
+    params = drawn(static)
+    given = [cube.driven(params, jnp.zeros((2000, 2, 3)), jax.random.key(0), noise) for noise in (0.3, 0.0)]
+    pixels = (given[0] - given[1])[..., 0] / params["drive"]["weights"][0]
+    assert abs(float(pixels.mean())) < 0.01
+    assert abs(float(pixels.std()) - 0.3) < 0.01
+
+    own = jax.tree.map(lambda x: x[:1], params["cells"])
+    own |= {"out_kernel": jnp.ones_like(own["out_kernel"]).at[:, 1:].set(0), "out_bias": 0 * own["out_bias"]}
+    rows = [
+        jnp.broadcast_to(jnp.asarray(RNG.normal(size=shape), "float32"), (1, 4000, *shape)) for shape in ((4,), (7, 4))
+    ]
+    seen = jnp.moveaxis(rows[1], 2, 1)
+
+    @jax.jit
+    def first_unit(key):  # the kernel lets the first gated unit alone through
+        return cell.update(params | {"cells": own}, rows[0], seen, static.model, key=key)[0, :, 0]
+
+    dropped, plain = first_unit(jax.random.key(1)), first_unit(None)
+    assert abs(float((dropped == 0).mean()) - 0.2) < 0.02
+    np.testing.assert_allclose(dropped, jnp.where(dropped == 0, 0, plain / 0.8), rtol=1e-5)
 
 
 @pytest.mark.parametrize("schedule", ["all", "sweep"])
