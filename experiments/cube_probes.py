@@ -377,20 +377,20 @@ def picture(found: dict[str, Rows]) -> Any:
                 panel.plot(np.arange(len(r2)) + (probe == "attractor"), np.maximum(r2, 0), color=color, label=name)
     for name in ("recall", "recall, damage"):  # a memory fades also where nothing is lost
         if r2 := found.get("noise", {}).get(f"{name}, 0%", {}).get("curve"):
-            label = "recall, nothing lost" if name == "recall" else None
-            panels[1].plot(np.arange(len(r2)), np.maximum(r2, 0), "--", color=COLORS[name], label=label)
-    panels[0].set(xlabel="updates from the start", ylabel="r2", xscale="log")
-    panels[1].set(xlabel="updates, after a block of 2 x 2 x 2 cells is lost at 1", ylabel="r2")
-    panels[2].set(xlabel="updates after noise as large as the states", ylabel="r2")
+            label = f"{name}: nothing lost"
+            panels[1].plot(np.arange(len(r2)) + 1, np.maximum(r2, 0), "--", color=COLORS[name], label=label)
+    panels[0].set(xlabel="updates from the start", xscale="log")
+    panels[1].set(xlabel="updates, after a block of 2 x 2 x 2 cells is lost at 1")
+    panels[2].set(xlabel="updates after noise as large as the states")
     if "lesion" in found:
         for name, color in (COLORS | {"straight columns": "black"}).items():
             if name not in found["lesion"]:
                 continue
             r2 = [statistics.median(figures) for figures in found["lesion"][name].values()]
             panels[3].plot(probes.SHARES, np.maximum(r2, 0), color=color, label=name)
-    panels[3].set(xlabel="share of removed cells", ylabel="r2")
+    panels[3].set(xlabel="share of removed cells")
     for panel in panels:
-        panel.set_ylim(-0.03, 1.03)
+        panel.set(ylabel="r2, 0 where it is less", ylim=(-0.03, 1.03))
         if panel.get_lines():
             panel.legend(fontsize="small")
     return figure
