@@ -43,12 +43,14 @@ class Model:
     """A trained model. Its verbs, which its family registers, are its attributes; its repr lists them.
 
     about: where it is from
+    source: the reader of its workdir
     trained: task, parameters and context, for what no verb does: `task.evaluate(params, context)`
     verbs: by name
     notes: sentences on what was loaded
     """
 
     about: About
+    source: workdir.Run
     trained: workdir.Model
     verbs: Mapping[str, Callable[..., Any]]
     notes: tuple[str, ...] = ()
@@ -106,7 +108,7 @@ def load(path: str | Path, run: int = 0, branch: str = "", at: str | int = "best
     part = _part(offered, branch, trained.task.name)
     about = About(Path(path), trained.task.name, int(run), step, part, finished)
     verbs = {} if offered is None else offered.make(trained.params, trained.context, part)
-    return Model(about, trained, verbs, notes)
+    return Model(about, opened, trained, verbs, notes)
 
 
 def title(about: About) -> str:

@@ -98,9 +98,8 @@ def make_space(branch: Branch, name: str, static: Any, params: Any, context: Con
 def encode(space: Space, x: Any) -> Array:
     """operations (...) -> their points (..., dim)."""
     if operations.is_point(x):
-        raise QuestionError(
-            f"encode takes operations, and floats of the shape {np.shape(x)} are points already: give {operations.KINDS}"
-        )
+        given = f"encode takes operations, and floats of the shape {np.shape(x)} are points already"
+        raise QuestionError(f"{given}: give {operations.KINDS}")
     return _rows(space.points, operations.index_of(x, space.n_digits))
 
 
