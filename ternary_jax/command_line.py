@@ -213,9 +213,7 @@ def load_model(given: argparse.Namespace) -> Any:
         fail("WORKDIR is empty (an unset variable?): give the --workdir of a training")
     for flag, value, words in (("--run", given.run, ()), ("--at", given.at, ("best", "newest"))):
         if value not in words and not (value.isascii() and value.isdecimal() and len(value) <= 10):
-            fail(
-                f"{flag}={value} is not allowed: give {', '.join([*words, 'or a step'] if words else ['an int from 0 on'])}"
-            )
+            fail(f"{flag}={value} is not allowed: give {', '.join([*words, 'an int from 0 on'])}")
     from ternary_jax import inference
 
     at = int(given.at) if given.at.isdecimal() else given.at

@@ -56,10 +56,9 @@ def _table(model: Model, metrics: Mapping[str, float]) -> str:
     for metric in model.trained.task.metrics:
         if (value := metrics.get(metric.name)) is None:
             continue
-        shown = "-" if math.isnan(value) else cell(value)
         better = "higher" if metric.better > 0 else "lower"
-        references = f"{reference_cell(metric.best)} | {reference_cell(metric.chance)}"
-        lines.append(f"| `{metric.name}` | {shown} | {references} | {better} |")
+        ceiling, chance = (reference_cell(x if math.isfinite(x) else None) for x in (metric.best, metric.chance))
+        lines.append(f"| `{metric.name}` | {cell(value)} | {ceiling} | {chance} | {better} |")
     return "\n".join(lines)
 
 

@@ -1,4 +1,7 @@
-"""A table of named columns as Parquet, where pyarrow is installed, or as CSV. A column (n, d) becomes NAME_0 .. d - 1."""
+"""A table of named columns as Parquet, where pyarrow is installed, or as CSV.
+
+A column (n, d) becomes d columns NAME_0 .. NAME_(d - 1).
+"""
 
 import csv
 import io
@@ -16,9 +19,7 @@ def to_bytes(table: Mapping[str, np.ndarray], form: str | None = None) -> tuple[
     if data is not None:
         return "parquet", data
     if form == "parquet":
-        raise ConfigError(
-            "--format=parquet needs pyarrow, which is not installed: pip install pyarrow, or --format=csv"
-        )
+        raise ConfigError("--format=parquet needs pyarrow, which is not there: pip install pyarrow, or --format=csv")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(found)
