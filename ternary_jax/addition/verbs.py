@@ -47,9 +47,7 @@ def _pairs(a: Any, b: Any, modulus: int) -> tuple[np.ndarray, np.ndarray]:
     arrays = [np.asarray(a), np.asarray(b)]
     for name, values in zip("ab", arrays, strict=True):
         if values.dtype.kind not in "iu":
-            raise QuestionError(
-                f"{name} is {values.dtype}, and a summand is an int: give ints from 0 to {modulus - 1}"
-            )
+            raise QuestionError(f"{name} is {values.dtype}, and a summand is an int: give ints from 0 to {modulus - 1}")
         outside = values[(values < 0) | (values >= modulus)]
         if outside.size:
             raise QuestionError(f"{name}={outside[0]} is no summand mod {modulus}: give ints from 0 to {modulus - 1}")

@@ -38,8 +38,11 @@ def write(model: Model, folder: Path, form: str | None = None) -> list[str]:
         for name, data in contents.items():
             files.write_whole(part / name, data)
         part.rename(folder)
-    except OSError as e:
-        raise RunError(f"--output={folder} cannot be written ({e.strerror}): name a folder that can, or mend it") from e
+    except (OSError, RunError) as e:
+        reason = e if isinstance(e, OSError) else e.__cause__ or e
+        safe_files.remove(part)
+        said = getattr(reason, "strerror", reason)
+        raise RunError(f"--output={folder} cannot be written ({said}): mend that, or name another folder") from e
     return [*contents]
 
 

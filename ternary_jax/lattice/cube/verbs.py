@@ -28,9 +28,7 @@ def verbs(static: Any, outputs: Callable[..., Any]) -> Verbs:
             The faces of the last layer after each update, (updates, B, height, width); of a sweep (1, B, ...).
             """
             if not isinstance(updates, int) or not 1 <= updates <= MOST_UPDATES:
-                raise QuestionError(
-                    f"updates={updates!r} is not allowed: give an int from 1 to {MOST_UPDATES}"
-                )
+                raise QuestionError(f"updates={updates!r} is not allowed: give an int from 1 to {MOST_UPDATES}")
             return read(params, given.faces(x, shape, what), updates)
 
         return {"run": run}

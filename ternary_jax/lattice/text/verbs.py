@@ -1,4 +1,4 @@
-"""What a trained lattice of texts can be asked: the vector that it makes of a left side, and the right sides near it."""
+"""What a trained lattice of texts can be asked: the vector of a left side, and the right sides near it."""
 
 import functools
 import operator
