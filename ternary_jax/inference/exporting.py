@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,16 @@ def write(model: Model, folder: Path, form: str | None = None) -> list[str]:
     contents = _contents(model, form)
     part = folder.with_name(f"{folder.name}.part")
     try:
+        part.parent.mkdir(parents=True, exist_ok=True)
         safe_files.remove(part)  # of an export that was killed
-        part.mkdir(parents=True)
+        part.mkdir()
         for name, data in contents.items():
-            files.write_whole(part / name, data)
+            (part / name).write_bytes(data)
         part.rename(folder)
-    except (OSError, RunError) as e:
-        reason = e if isinstance(e, OSError) else e.__cause__ or e
-        safe_files.remove(part)
-        said = getattr(reason, "strerror", reason)
-        raise RunError(f"--output={folder} cannot be written ({said}): mend that, or name another folder") from e
+    except OSError as e:
+        with suppress(OSError):
+            safe_files.remove(part)
+        raise RunError(f"--output={folder} cannot be written ({e.strerror}): mend that, or name another folder") from e
     return [*contents]
 
 

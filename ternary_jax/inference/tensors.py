@@ -28,11 +28,11 @@ def to_bytes(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> b
     header: dict[str, object] = {"__metadata__": {**metadata}} if metadata else {}
     parts, begin = [], 0
     for name, array in sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])):
-        if name == "__metadata__" or str(array.dtype) not in DTYPES:
+        if name == "__metadata__" or array.dtype.name not in DTYPES:
             raise ValueError(f"{name} of {array.dtype} has no place in a safetensors file")
-        data = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        data = (array.byteswap() if array.dtype.byteorder == ">" else array).tobytes()  # in the order of rows
         end = begin + len(data)
-        header[name] = {"dtype": DTYPES[str(array.dtype)], "shape": [*array.shape], "data_offsets": [begin, end]}
+        header[name] = {"dtype": DTYPES[array.dtype.name], "shape": [*array.shape], "data_offsets": [begin, end]}
         parts.append(data)
         begin = end
     text = json.dumps(header).encode()

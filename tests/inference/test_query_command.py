@@ -73,11 +73,22 @@ def test_mistakes_are_one_sentence(dual, tmp_path, capsys):
     assert "task=toy is not the task" in refused(capsys, dual.path, *one, "--task=toy")
 
 
-def test_help_waits_for_no_library(tmp_path):
-    for name in ("query", "export"):
-        code = f"import sys, runpy; sys.argv = ['x', '--help']\ntry: runpy.run_module('ternary_jax.{name}', None, '__main__')"
-        code += "\nexcept SystemExit as e: assert not e.code\nassert not {'jax', 'numpy'} & sys.modules.keys()"
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert f"python -m ternary_jax.{name} runs/first" in done.stdout
+HELP = """
+import runpy, sys
+sys.argv = ["x", "--help"]
+try:
+    runpy.run_module("ternary_jax.NAME", None, "__main__")
+except SystemExit as e:
+    assert not e.code
+assert not {"jax", "numpy"} & sys.modules.keys()
+"""
+
+
+@pytest.mark.parametrize("name", ["query", "export"])
+def test_help_waits_for_no_library(name, tmp_path):
+    command = [sys.executable, "-c", HELP.replace("NAME", name)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"python -m ternary_jax.{name} runs/first" in done.stdout
