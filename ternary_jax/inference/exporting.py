@@ -23,6 +23,8 @@ def check(folder: Path) -> None:
     """Refuse a folder that exists, before a model is loaded for it."""
     if os.path.lexists(folder):
         raise QuestionError(f"--output={folder} exists, and an export overwrites nothing: delete it, or name another")
+    if os.path.lexists(folder.parent) and not folder.parent.is_dir():
+        raise QuestionError(f"--output={folder} is below {folder.parent}, which is no folder: name another")
 
 
 def write(model: Model, folder: Path, form: str | None = None) -> list[str]:

@@ -3,6 +3,8 @@
 import csv
 import json
 import struct
+from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 
 import ternary_jax
 from ternary_jax import export, workdir
-from ternary_jax.inference import rows_file, tensors
+from ternary_jax.errors import RunError
+from ternary_jax.inference import exporting, rows_file, tensors
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +75,12 @@ def test_any_arrays_are_as_the_format_says():
         end, size = after, arrays[name].dtype.itemsize
         assert (after - begin, begin % size) == (arrays[name].size * size, 0)
     assert len(data) == 8 + length + end
-    from safetensors.numpy import load
+    from safetensors import deserialize
 
-    for name, array in load(data).items():
-        np.testing.assert_array_equal(array, arrays[name])
+    for name, entry in deserialize(data):
+        assert entry["shape"] == [*arrays[name].shape]
+        assert entry["dtype"] == tensors.DTYPES[arrays[name].dtype.name]
+        assert bytes(entry["data"]) == arrays[name].astype(arrays[name].dtype.name).tobytes()
     with pytest.raises(ValueError, match="x of complex64 has no place in a safetensors file"):
         tensors.to_bytes({"x": np.zeros(1, np.complex64)}, {})
 
@@ -115,7 +120,23 @@ def test_the_card_has_each_metric_beside_its_ceiling_and_chance(dual, exported):
     assert "`embedding.parquet`: 81 rows of branch A: `index`, `operation`" in card
 
 
-def test_an_output_that_exists_or_cannot_be_written_is_one_sentence(dual, exported, tmp_path, capsys):
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    model: Any = None
+    monkeypatch.setattr(exporting, "_contents", lambda *_: {"a": b"1"})
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(RunError, match=r"out cannot be written \(No space left on device\): mend that, or name"):
+        exporting.write(model, tmp_path / "new" / "out")
+    assert [*(tmp_path / "new").iterdir()] == []
+    monkeypatch.undo()
+    monkeypatch.setattr(exporting, "_contents", lambda *_: {"a": b"1"})
+    assert exporting.write(model, tmp_path / "new" / "out") == ["a"]
+    assert (tmp_path / "new" / "out" / "a").read_bytes() == b"1"
+
+
+def test_an_output_that_exists_is_one_sentence(dual, exported, tmp_path, capsys):
     before = {file: file.read_bytes() for file in exported.iterdir()}
     status, said = refused(capsys, dual.path, f"--output={exported}")
     assert (status, said) == (
@@ -127,7 +148,7 @@ def test_an_output_that_exists_or_cannot_be_written_is_one_sentence(dual, export
     assert refused(capsys, dual.path, f"--output={tmp_path / 'link'}")[0] == 2
     (tmp_path / "file").write_text("")
     status, said = refused(capsys, dual.path, "--output", tmp_path / "file" / "out")
-    assert (status, "cannot be written (Not a directory): mend that, or" in said) == (1, True)
+    assert (status, f"is below {tmp_path / 'file'}, which is no folder: name another" in said) == (2, True)
     assert refused(capsys, dual.path, "--format=xml")[1].startswith("argument --format: invalid choice: 'xml'")
     assert refused(capsys, tmp_path / "none")[1].endswith("is no folder: give the --workdir of a training\n")
 

@@ -10,16 +10,15 @@ import small_cube
 import small_flows
 
 from ternary_jax.errors import QuestionError
-from ternary_jax.lattice.cube import verbs as of_cubes
-from ternary_jax.lattice.cube.task import outputs_in_time
-from ternary_jax.lattice.energy_flow import verbs as of_flows
+from ternary_jax.lattice.cube import task as task_of_cubes
+from ternary_jax.lattice.energy_flow import task as task_of_flows
 from ternary_jax.lattice.text import data as data_of_text
 from ternary_jax.lattice.text import verbs as of_texts
 
 
 def test_flows_carry_faces_as_the_plain_loop_does():
     static, params = small_flows.model(interaction__kind="none", model__content=False)
-    run = of_flows.verbs(static).make(params, None, "")["run"]
+    run = task_of_flows.make_task(static).verbs.make(params, None, "")["run"]
     found = run(small_flows.FACES)
     assert found.outputs.shape == (2, 1, 4, 5)
     assert found.paths.shape == (3, 1, 20, 3)  # one way for all samples, as it does not depend on what is carried
@@ -40,7 +39,7 @@ def test_flows_carry_faces_as_the_plain_loop_does():
 
 def test_a_cube_of_wires_shows_each_face_after_its_depth():
     static = small_cube.setting(model__schedule="all", model__leak=1.0, model__carry=True, model__private=0)
-    run = of_cubes.verbs(static, outputs_in_time).make(small_cube.wires(static), None, "")["run"]
+    run = task_of_cubes.make_task(static).verbs.make(small_cube.wires(static), None, "")["run"]
     face = np.random.default_rng(0).uniform(-0.8, 0.8, (2, 2, 3)).astype(np.float32)
     read = run(face, 5)
     assert read.shape == (5, 2, 2, 3)

@@ -14,7 +14,7 @@ class Carried(NamedTuple):
     """Faces that flows have carried through the lattice, without noise.
 
     outputs: (B, planes, height, width)
-    paths: (steps, b, n, 3), the positions of the n flows after each step, in cells; b is 1 where all samples have the same way
+    paths: (steps, b, n, 3), where the n flows are after each step, in cells; b is 1 where all samples have one way
     arrived: (b, n) bool, whether a flow has reached an output face; steps: (b, n) int32, when
     """
 
