@@ -102,7 +102,7 @@ def truth_table(index: Any) -> Any:
 def compose(f: Any, g: Any) -> Composed:
     """f(g(x, y), y) and f(x, g(x, y)) of operations of nine digits. Indices (...), (...) -> two of (...)."""
     of_f, of_g = digits(f), digits(g)
-    xp = jnp if isinstance(of_f, jax.Array) or isinstance(of_g, jax.Array) else np
+    xp: Any = jnp if isinstance(of_f, jax.Array) or isinstance(of_g, jax.Array) else np
     of_f, of_g = xp.broadcast_arrays(of_f, of_g)
     pair = np.arange(9).reshape((1,) * (of_f.ndim - 1) + (9,))  # 3 (x + 1) + y + 1
     first, second = (xp.take_along_axis(of_f, at, -1) for at in (3 * of_g + pair % 3, 3 * (pair // 3) + of_g))

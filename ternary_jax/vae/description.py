@@ -45,7 +45,7 @@ def _alone(space: Space, index: int) -> str:
 def _nearest(space: Space, index: int) -> str:
     found = asked.nearest(space, index, min(NEAREST, 3**space.n_digits - 1))
     rows = [["nearest", "index", "distance", "shared digits"]]
-    for other, apart in zip(np.asarray(found.index), np.asarray(found.distance), strict=True):
+    for other, apart in zip(np.asarray(found.indices), np.asarray(found.distances), strict=True):
         shared = ternary.pair_valuation(index, other, space.n_digits)
         rows.append([ternary.signs(other, space.n_digits), str(other), f"{apart:.4f}", str(shared)])
     return tables.columns(rows)

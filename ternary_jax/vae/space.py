@@ -32,11 +32,11 @@ NEAREST = 8  # neighbours, where their number is not given
 class Neighbours(NamedTuple):
     """Operations by their distance from a point, the nearest first.
 
-    index: (..., k) int32; distance: (..., k) in the ball
+    indices: (..., k) int32; distances: (..., k) in the ball
     """
 
-    index: Array
-    distance: Array
+    indices: Array
+    distances: Array
 
 
 class Space(NamedTuple):

@@ -111,8 +111,8 @@ def test_the_card_has_each_metric_beside_its_ceiling_and_chance(dual, exported):
     table = pyarrow.parquet.read_table(exported / "embedding.parquet").to_pydict()
     pairs = [*zip(table["operation"], table["decoded"], strict=True)]
     assert measured["coverage_A"] == pytest.approx(sum(one == other for one, other in pairs) / 81)
-    hierarchy = scipy.stats.spearmanr(table["radius"], table["valuation"]).statistic
-    assert measured["hierarchy_A"] == pytest.approx(hierarchy, abs=1e-5)
+    found: Any = scipy.stats.spearmanr(table["radius"], table["valuation"])
+    assert measured["hierarchy_A"] == pytest.approx(found.statistic, abs=1e-5)
     lines = {line.split("`")[1]: line for line in card.splitlines() if line.startswith("| `")}
     assert [*lines] == [metric.name for metric in dual.task.metrics]
     assert lines["coverage_A"].split("|")[3:5] == [" 1 ", f" {3.0**-4:.6g} "]

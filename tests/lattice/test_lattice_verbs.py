@@ -1,24 +1,33 @@
 """What trained lattices can be asked: flows beside a plain loop, a cube of wires, retrieval beside numpy."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 import small_cube
 import small_flows
 
 from ternary_jax.errors import QuestionError
 from ternary_jax.lattice.cube import task as task_of_cubes
+from ternary_jax.lattice.energy_flow import flow
 from ternary_jax.lattice.energy_flow import task as task_of_flows
 from ternary_jax.lattice.text import data as data_of_text
 from ternary_jax.lattice.text import verbs as of_texts
 
 
+def verbs_of(task: Any, params: Any, data: Any = None) -> Any:
+    context: Any = SimpleNamespace(data=data)
+    return task.verbs.make(params, context, "")
+
+
 def test_flows_carry_faces_as_the_plain_loop_does():
-    static, params = small_flows.model(interaction__kind="none", model__content=False)
-    run = task_of_flows.make_task(static).verbs.make(params, None, "")["run"]
+    static = small_flows.settings(interaction__kind="none", model__content=False)
+    params = small.drawn(jax.eval_shape(lambda key: flow.init(key, static), jax.random.key(0)))
+    run = verbs_of(task_of_flows.make_task(static), params)["run"]
     found = run(small_flows.FACES)
     assert found.outputs.shape == (2, 1, 4, 5)
     assert found.paths.shape == (3, 1, 20, 3)  # one way for all samples, as it does not depend on what is carried
@@ -39,7 +48,7 @@ def test_flows_carry_faces_as_the_plain_loop_does():
 
 def test_a_cube_of_wires_shows_each_face_after_its_depth():
     static = small_cube.setting(model__schedule="all", model__leak=1.0, model__carry=True, model__private=0)
-    run = task_of_cubes.make_task(static).verbs.make(small_cube.wires(static), None, "")["run"]
+    run = verbs_of(task_of_cubes.make_task(static), small_cube.wires(static))["run"]
     face = np.random.default_rng(0).uniform(-0.8, 0.8, (2, 2, 3)).astype(np.float32)
     read = run(face, 5)
     assert read.shape == (5, 2, 2, 3)
@@ -62,7 +71,7 @@ def lattice_of_texts(encoder="prepared", on_device=True, texts=True):
     )
     matrix = rng.normal(size=(9 if encoder == "bytes" else WIDTH * HEIGHT, E)).astype(np.float32)
     rights = ("yes", "no", "perhaps", "never", "often")
-    corpus = SimpleNamespace(
+    corpus: Any = SimpleNamespace(
         right=np.zeros((5, E)),
         right_of=np.array([0, 1, 2, 3, 4]),
         left_of=np.array([0, 1, 2, 3, 4]),
@@ -76,7 +85,8 @@ def lattice_of_texts(encoder="prepared", on_device=True, texts=True):
     def outputs(params, inputs, data):
         return inputs.reshape(len(inputs), -1).astype("float32") @ params, ()
 
-    made = of_texts.verbs(static, corpus, outputs).make(jnp.asarray(matrix), SimpleNamespace(data=data), "")
+    context: Any = SimpleNamespace(data=data)
+    made = of_texts.verbs(static, corpus, outputs).make(jnp.asarray(matrix), context, "")
     return made, data, corpus, matrix
 
 
@@ -124,6 +134,4 @@ def test_the_tasks_register_them():
 
     static = split(load_config("energy_flow_text", {"model.hidden": 6}))[0]
     task = text_task.make_task(static)
-    assert task.verbs is not None
-    context = SimpleNamespace(data=jax.tree.map(jnp.asarray, task.data))
-    assert [*task.verbs.make({}, context, "")] == ["run", "retrieve"]
+    assert [*verbs_of(task, {}, jax.tree.map(jnp.asarray, task.data))] == ["run", "retrieve"]

@@ -77,9 +77,9 @@ def test_the_nearest_are_those_of_a_loop_over_all():
         np.testing.assert_allclose(pairs[i, index[i]], distance[i], rtol=2e-5, atol=2e-6)
         assert i not in index[i]
     of_point = found["nearest"](z[7].astype(np.float32), k)
-    assert of_point.index[0] == 7
-    np.testing.assert_array_equal(of_point.index[1:], index[7][:3])
-    assert found["nearest"](7, N - 1).index.shape == (N - 1,)
+    assert of_point.indices[0] == 7
+    np.testing.assert_array_equal(of_point.indices[1:], index[7][:3])
+    assert found["nearest"](7, N - 1).indices.shape == (N - 1,)
 
 
 @pytest.mark.parametrize("level", [0, 2, D])
@@ -90,7 +90,7 @@ def test_a_residue_ball_has_all_others_with_the_same_low_digits_the_nearest_firs
         assert {*map(int, own)} == {j for j in range(N) if j % 3**level == i % 3**level and j != i}
         assert np.all(np.diff(lengths) >= 0)
         np.testing.assert_array_equal(lengths, found["distance"](i, own))
-    one = found["residue_ball"]("+0--", level).index  # 5
+    one = found["residue_ball"]("+0--", level).indices  # 5
     np.testing.assert_array_equal(one, index[0])
 
 
@@ -180,7 +180,7 @@ def test_a_description_has_the_facts_and_of_two_the_midpoint():
     assert text.startswith("operation +0--\nindex      5\nvaluation  0 of 4\n")
     assert f"radius     {float(found['radius'](5)):.4f}" in text
     assert "f(x, y)" not in text  # a map of four trits has no table of two
-    nearest = int(found["nearest"](5, 1).index[0])
+    nearest = int(found["nearest"](5, 1).indices[0])
     assert f"{ternary.signs(nearest, D)}" in text.partition("nearest")[2].splitlines()[1]
     assert f"distance   {float(found['distance'](5, 9)):.4f}" in text
     assert f"midpoint   decoded {ternary.signs(middle, D)}, index {middle}" in text
