@@ -36,6 +36,12 @@ def main(argv: Sequence[str]) -> None:
     given = parser.parse_args(command_line.joined(argv, FLAGS))  # joined: a value may begin with a minus
     try:
         model = command_line.load_model(given)
+        if not hasattr(model, "describe"):
+            able = f"it can {', '.join(model.verbs)} in Python" if model.verbs else "its task registers no verbs"
+            raise QuestionError(
+                f"{given.workdir} holds a model of {model.about.task!r}, which describes no operations ({able}): give "
+                "the workdir of a model of operations, or ask this one by ternary_jax.load"
+            )
         answer = model.describe(given.operation, given.other)
     except (ConfigError, QuestionError, RunError, WorkdirError) as e:
         command_line.fail(str(e))

@@ -57,7 +57,7 @@ class Model:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """The verb of this name; a VerbError, which lists the verbs, where there is none."""
-        if name.startswith("_"):  # asked by copy, pickle and notebooks
+        if name.startswith("_") or "verbs" not in self.__dict__:  # asked by copy, pickle and notebooks
             raise AttributeError(name)
         if name in self.verbs:
             return self.verbs[name]
@@ -102,7 +102,7 @@ def load(path: str | Path, run: int = 0, branch: str = "", at: str | int = "best
     trained = opened.model(run, NEWEST[1] if newest else at)
     step = int(trained.context.step)
     if not finished:
-        notes = (f"{path} is not finished: this is the model of step {step:,}; the same training can go on",)
+        notes = (f"{path} is not finished: this is its model of step {step:,}; at=STEP gives that of another",)
         terminal.say(notes[0])
     offered = trained.task.verbs
     part = _part(offered, branch, trained.task.name)

@@ -39,7 +39,7 @@ def index_of(x: Any, n_digits: int) -> Any:
         if not isinstance(values, Tracer):
             ternary.digits(np.asarray(values), n_digits)  # which raises where an index is out of range
     except ValueError as e:
-        hint = "; trits have the dtype int8" if "index" in str(e) else ""
+        hint = "; trits have the dtype int8" if "index -1" in str(e) else ""
         raise QuestionError(f"{e}{hint}") from None
     return values.astype(np.int32)
 

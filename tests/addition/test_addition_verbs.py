@@ -51,7 +51,10 @@ def test_another_verb_is_one_sentence(made, capsys):
         ternary_jax.load(made.path).encode(3)
     with pytest.raises(SystemExit):
         query.main([str(made.path), "--operation=+0-0+0-0+"])
-    assert capsys.readouterr().err.startswith("a model of 'a + b mod 5' has no 'describe'; it can predict, logits")
+    said = capsys.readouterr().err
+    assert (
+        "holds a model of 'a + b mod 5', which describes no operations (it can predict, logits in Python): give" in said
+    )
 
 
 def test_its_embedding_is_exported(made, tmp_path):

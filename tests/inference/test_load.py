@@ -1,5 +1,6 @@
 """ternary_jax.load: which model of which workdir, its list of verbs, and one sentence for what cannot be."""
 
+import copy as copies
 import json
 import shutil
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_a_run_that_is_not_finished_answers_from_its_newest_checkpoint_and_says_
     model = ternary_jax.load(copy)
     assert model.about[3:] == (16, "B", False)
     said = capsys.readouterr().err
-    assert said == f"{copy} is not finished: this is the model of step 16; the same training can go on\n"
+    assert said == f"{copy} is not finished: this is its model of step 16; at=STEP gives that of another\n"
     assert model.notes == (said.strip(),)
     assert ternary_jax.load(copy, at=8).about.step == 8
     assert ternary_jax.load(copy).encode(5).shape == (small.DIM,)
@@ -128,4 +129,4 @@ def test_a_missing_verb_is_one_sentence_that_lists_those_there_are(dual):
     with pytest.raises(VerbError, match=r"has no 'neares'.*: did you mean nearest"):
         model.neares(0)
     assert not hasattr(model, "retrieve")
-    assert not hasattr(model, "__deepcopy__")
+    assert copies.copy(model).radius(5) == model.radius(5)

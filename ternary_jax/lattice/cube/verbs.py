@@ -8,7 +8,7 @@ from jax import Array
 
 from ternary_jax.engine.task import Verbs
 from ternary_jax.errors import QuestionError
-from ternary_jax.lattice import given
+from ternary_jax.lattice import user_faces
 from ternary_jax.lattice.cube import drives
 
 MOST_UPDATES = 100_000  # of one question
@@ -29,7 +29,7 @@ def verbs(static: Any, outputs: Callable[..., Any]) -> Verbs:
             """
             if not isinstance(updates, int) or not 1 <= updates <= MOST_UPDATES:
                 raise QuestionError(f"updates={updates!r} is not allowed: give an int from 1 to {MOST_UPDATES}")
-            return read(params, given.faces(x, shape, what), updates)
+            return read(params, user_faces.checked(x, shape, what), updates)
 
         return {"run": run}
 

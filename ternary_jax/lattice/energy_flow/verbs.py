@@ -6,7 +6,7 @@ import jax
 from jax import Array
 
 from ternary_jax.engine.task import Verbs
-from ternary_jax.lattice import given
+from ternary_jax.lattice import user_faces
 from ternary_jax.lattice.energy_flow import flow
 
 
@@ -36,7 +36,7 @@ def verbs(static: Any) -> Verbs:
     def make(params, context, part):
         def run(x: Any) -> Carried:
             """faces (B, height, width) -> Carried: outputs (B, planes, height, width), paths, arrived, steps."""
-            return carry(params, given.faces(x, (height, width)))
+            return carry(params, user_faces.checked(x, (height, width)))
 
         return {"run": run}
 

@@ -12,7 +12,7 @@ from jax import Array
 
 from ternary_jax.engine.task import Context, Verbs
 from ternary_jax.errors import QuestionError
-from ternary_jax.lattice import given
+from ternary_jax.lattice import user_faces
 from ternary_jax.lattice.text import bridge, byte_texts, metrics
 from ternary_jax.lattice.text import data as data_of_text
 from ternary_jax.lattice.text.prepared import Prepared
@@ -82,4 +82,4 @@ def _inputs(static: Any, x: Any, lefts: Array) -> Array:
             f"{x!r:.60} is a text, and this model reads faces: make them by lattice.text.bridge.encode_text, give rows "
             "of the corpus, or train with config.data.encoder=bytes"
         )
-    return given.faces(x, (static.lattice.height, static.lattice.width))
+    return user_faces.checked(x, (static.lattice.height, static.lattice.width))

@@ -1,4 +1,4 @@
-"""What a user gives a trained lattice: faces, checked."""
+"""Faces, or streams of them, that a user gives a trained lattice, with one sentence for what is none."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from jax import Array
 from ternary_jax.errors import QuestionError
 
 
-def faces(x: Any, shape: tuple[int, ...], what: str = "faces (B, height, width)") -> Array:
+def checked(x: Any, shape: tuple[int, ...], what: str = "faces (B, height, width)") -> Array:
     """Arrays (B, *shape) of finite numbers, float32; a QuestionError for anything else. A single one is refused too."""
     try:
         values = np.asarray(x, np.float32)
