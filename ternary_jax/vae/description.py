@@ -1,5 +1,7 @@
 """A description of an operation as a trained branch sees it, and of two operations together: the text of `query`."""
 
+from typing import Any
+
 import numpy as np
 
 from ternary_jax import tables, ternary
@@ -10,14 +12,14 @@ from ternary_jax.vae.space import NEAREST, Space
 TRITS = ("-1", "0", "1")
 
 
-def describe(space: Space, operation: str, other: str = "") -> str:
+def describe(space: Space, operation: Any, other: Any = "") -> str:
     """operation, other -> a text: truth table, index, valuation, radius, nearest operations; of two, the midpoint.
 
-    operation, other: trits as text or an index, as they are typed; other="" for none
+    operation, other: one operation each, also an index as text; other="" for none
     """
     index = operations.one_of(operation, space.n_digits)
     parts = [_alone(space, index), _nearest(space, index)]
-    if other:
+    if not (isinstance(other, str) and other == ""):
         second = operations.one_of(other, space.n_digits)
         parts += [_alone(space, second), _together(space, index, second)]
     return "\n\n".join(parts)

@@ -44,11 +44,13 @@ def index_of(x: Any, n_digits: int) -> Any:
     return values.astype(np.int32)
 
 
-def one_of(text: str, n_digits: int) -> int:
-    """The index of an operation as it is typed in a command: its trits, or its index in decimal digits."""
-    if len(text) != n_digits and text.isdecimal() and text.isascii():
-        return int(index_of(int(text[:18]), n_digits))
-    return int(index_of(text, n_digits))
+def one_of(x: Any, n_digits: int) -> int:
+    """The index of one operation, which may also be a text of its index in decimal digits, as it is typed."""
+    if isinstance(x, str) and len(x) != n_digits and x.isdecimal() and x.isascii():
+        x = int(x[:18])
+    if np.ndim(found := index_of(x, n_digits)):
+        raise QuestionError(f"operations of the shape {found.shape} are several: give one")
+    return int(found)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------

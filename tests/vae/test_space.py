@@ -165,6 +165,7 @@ def test_verbs_can_be_compiled_and_differentiated():
         ("interpolate", [5, 9, np.zeros((2, 2))], r"t has the shape \(2, 2\): give a number"),
         ("compose", [5, 9], r"those of config\.data\.n_digits=4 are none: load a model of 9 digits"),
         ("describe", ["99"], r"index 99 is outside \[0, 80\]"),
+        ("describe", [[1, 2]], r"operations of the shape \(2,\) are several: give one"),
     ],
 )
 def test_what_cannot_be_answered_is_one_sentence(verb, args, sentence):
@@ -185,6 +186,8 @@ def test_a_description_has_the_facts_and_of_two_the_midpoint():
     assert f"distance   {float(found['distance'](5, 9)):.4f}" in text
     assert f"midpoint   decoded {ternary.signs(middle, D)}, index {middle}" in text
     assert "operation --0-\nindex      9\nvaluation  2 of 4" in text
+    assert found["describe"](5, 9) == text
+    assert "index      0\nvaluation  4 of 4" in found["describe"](5, 0)
 
 
 def test_the_table_of_an_export_has_a_row_for_each_operation():
