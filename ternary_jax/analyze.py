@@ -36,7 +36,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ternary_jax import command_line
+from ternary_jax import command_line, workdir_arguments
 from ternary_jax.errors import INTERRUPTED, ConfigError, RunError, WorkdirError
 
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str], written: list[str] | None = None) -> None:
     """
     written = [] if written is None else written
     flags = "--metrics=NAME,NAME, --task=MODULE and --no-figures"
-    parser = command_line.Parser("ternary_jax.analyze", __doc__, flags)
+    parser = workdir_arguments.Parser("ternary_jax.analyze", __doc__, flags)
     parser.add_argument("workdirs", metavar="WORKDIR", nargs="+", help="the --workdir of a training, or of several")
     parser.add_argument(
         "--metrics",

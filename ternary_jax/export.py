@@ -20,7 +20,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ternary_jax import command_line
+from ternary_jax import command_line, workdir_arguments
 from ternary_jax.errors import ConfigError, QuestionError, RunError, WorkdirError
 
 FLAGS = command_line.Flags(
@@ -32,8 +32,10 @@ FLAGS = command_line.Flags(
 
 def main(argv: Sequence[str]) -> None:
     """Write the files of the model that the arguments name."""
-    parser = command_line.Parser(FLAGS.module, __doc__, f"--output=DIR, --format=csv, {command_line.MODEL_FLAGS}")
-    command_line.add_model_flags(parser)
+    parser = workdir_arguments.Parser(
+        FLAGS.module, __doc__, f"--output=DIR, --format=csv, {workdir_arguments.MODEL_FLAGS}"
+    )
+    workdir_arguments.add_model_flags(parser)
     parser.add_argument("--output", metavar="DIR", default="", help="a new folder; default: WORKDIR/export")
     parser.add_argument(
         "--format", choices=("parquet", "csv"), help="of the embedding; default: parquet where pyarrow is installed"
@@ -44,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
         from ternary_jax.inference import exporting  # below --help: it takes time
 
         exporting.check(folder)
-        written = exporting.write(command_line.load_model(given), folder, given.format)
+        written = exporting.write(workdir_arguments.load_model(given), folder, given.format)
     except (ConfigError, QuestionError, RunError, WorkdirError) as e:
         command_line.fail(str(e), 1 if isinstance(e, RunError) else 2)
     command_line.show(f"in {folder}: {', '.join(written)}")

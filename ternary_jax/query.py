@@ -17,7 +17,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ternary_jax import command_line
+from ternary_jax import command_line, workdir_arguments
 from ternary_jax.errors import ConfigError, QuestionError, RunError, WorkdirError
 
 FLAGS = command_line.Flags(
@@ -29,13 +29,15 @@ FLAGS = command_line.Flags(
 
 def main(argv: Sequence[str]) -> None:
     """Print what the model that the arguments name says."""
-    parser = command_line.Parser(FLAGS.module, __doc__, f"--operation=TRITS, --with=TRITS, {command_line.MODEL_FLAGS}")
-    command_line.add_model_flags(parser)
+    parser = workdir_arguments.Parser(
+        FLAGS.module, __doc__, f"--operation=TRITS, --with=TRITS, {workdir_arguments.MODEL_FLAGS}"
+    )
+    workdir_arguments.add_model_flags(parser)
     parser.add_argument("--operation", metavar="TRITS", required=True, help="the operation, as +0-0+0-0+ or 15746")
     parser.add_argument("--with", dest="other", metavar="TRITS", default="", help="another operation")
     given = parser.parse_args(command_line.joined(argv, FLAGS))  # joined: a value may begin with a minus
     try:
-        model = command_line.load_model(given)
+        model = workdir_arguments.load_model(given)
         if not hasattr(model, "describe"):
             able = f"it can {', '.join(model.verbs)} in Python" if model.verbs else "its task registers no verbs"
             raise QuestionError(

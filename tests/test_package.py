@@ -57,7 +57,7 @@ ROOMS = {
     "addition": {"config", "workdir", "control", "engine"},
     "lattice": {"config", "workdir", "control", "engine"},
 }
-COMMANDS = {"__init__", "main", "sweep", "analyze", "profile", "query", "export", "command_line"}
+COMMANDS = {"__init__", "main", "sweep", "analyze", "profile", "query", "export", "command_line", "workdir_arguments"}
 # workdir/ returns a model that is ready for the functions of its task, so it makes their Context; a command is a
 # command also where it stands in a room.
 UPWARDS = {"workdir/run.py": {"control", "engine"}, "lattice/text/__main__.py": {"command_line"}}
