@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ternary_jax import sweep, workdir
     from ternary_jax.config import load_config
+    from ternary_jax.inference import load
 
     __version__: str
 
@@ -20,10 +21,12 @@ _BEGUN = time.time() - time.process_time()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # {name: the module that is imported when the name is first used}, so `import ternary_jax` alone imports neither jax nor
-# numpy. `sweep` and `workdir` are the modules themselves; `load_config` is an attribute of its module.
-_OFFERED = {"load_config": "ternary_jax.config", "sweep": "ternary_jax.sweep", "workdir": "ternary_jax.workdir"}
+# numpy. `sweep` and `workdir` are the modules themselves; the others are attributes of their modules.
+_OFFERED = {"load": "ternary_jax.inference", "load_config": "ternary_jax.config"}
+_OFFERED |= {"sweep": "ternary_jax.sweep", "workdir": "ternary_jax.workdir"}
 
-__all__ = ["load_config", "sweep", "workdir"]  # not __version__: `import *` works in a checkout that is not installed
+# Without __version__, so that `import *` works in a checkout that is not installed.
+__all__ = ["load", "load_config", "sweep", "workdir"]
 
 
 def __getattr__(name: str) -> Any:

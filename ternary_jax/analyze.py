@@ -29,25 +29,15 @@ Exit status: 0, also where the workdir cannot be written; 1 where stdout cannot 
 analyse or an argument is wrong, with a sentence on the fix; 130 after Ctrl-C.
 """
 
-import argparse
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from ternary_jax import command_line
+from ternary_jax import command_line, workdir_arguments
 from ternary_jax.errors import INTERRUPTED, ConfigError, RunError, WorkdirError
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        flags = "the flags are --metrics=NAME,NAME, --task=MODULE and --no-figures"
-        command_line.fail(f"{message}; {flags}; type: python -m ternary_jax.analyze WORKDIR")
-
-    def print_help(self, file: Any = None) -> None:
-        command_line.show(self.format_help().rstrip())
 
 
 def main(argv: Sequence[str], written: list[str] | None = None) -> None:
@@ -56,9 +46,8 @@ def main(argv: Sequence[str], written: list[str] | None = None) -> None:
     written: a list to which the name of each file is added when the file is written
     """
     written = [] if written is None else written
-    parser = _Parser(
-        "python -m ternary_jax.analyze", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = "--metrics=NAME,NAME, --task=MODULE and --no-figures"
+    parser = workdir_arguments.Parser("ternary_jax.analyze", __doc__, flags)
     parser.add_argument("workdirs", metavar="WORKDIR", nargs="+", help="the --workdir of a training, or of several")
     parser.add_argument(
         "--metrics",

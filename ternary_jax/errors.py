@@ -25,6 +25,14 @@ class ColumnError(WorkdirError, KeyError):
     __str__ = ValueError.__str__  # KeyError.__str__ returns the repr of the text
 
 
+class QuestionError(ValueError):
+    """A trained model cannot answer; the text has the value, the rule and the fix."""
+
+
+class VerbError(QuestionError, AttributeError):
+    """A trained model lacks what was asked for; the text says what its family offers. An AttributeError for hasattr."""
+
+
 def one_line(error: Exception) -> str:
     """The first line of the text of an error, or the name of its class if it has no text."""
     return next(iter(f"{error}".splitlines()), "") or type(error).__name__

@@ -6,12 +6,25 @@ otherwise. A concrete index outside the range raises. Under jit nothing raises, 
 
 import functools
 import operator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+
+SIGNS = "-0+"  # the trits -1, 0, 1 as text
+
+
+class Composed(NamedTuple):
+    """Two compositions of binary operations f and g, as indices (...).
+
+    first: h(x, y) = f(g(x, y), y)
+    second: h(x, y) = f(x, g(x, y))
+    """
+
+    first: Any
+    second: Any
 
 
 def digits(index: Any, n_digits: int = 9, p: int = 3) -> Any:
@@ -84,6 +97,30 @@ def truth_table(index: Any) -> Any:
     """
     trits = digits(index) - 1
     return trits.reshape(*trits.shape[:-1], 3, 3)
+
+
+def compose(f: Any, g: Any) -> Composed:
+    """f(g(x, y), y) and f(x, g(x, y)) of operations of nine digits. Indices (...), (...) -> two of (...)."""
+    of_f, of_g = digits(f), digits(g)
+    xp: Any = jnp if isinstance(of_f, jax.Array) or isinstance(of_g, jax.Array) else np
+    of_f, of_g = xp.broadcast_arrays(of_f, of_g)
+    pair = np.arange(9).reshape((1,) * (of_f.ndim - 1) + (9,))  # 3 (x + 1) + y + 1
+    first, second = (xp.take_along_axis(of_f, at, -1) for at in (3 * of_g + pair % 3, 3 * (pair // 3) + of_g))
+    return Composed(index(first), index(second))
+
+
+def signs(index: Any, n_digits: int = 9) -> Any:
+    """The trits of an index as text, digit 0 first: 0 -> "---------". A list of texts, nested as a longer shape is."""
+    if np.ndim(index):
+        return [signs(one, n_digits) for one in np.asarray(index)]
+    return "".join(SIGNS[digit] for digit in digits(np.asarray(index), n_digits).tolist())
+
+
+def from_signs(text: str, n_digits: int = 9) -> int:
+    """The index of trits as text, the inverse of `signs`; a ValueError for any other text."""
+    if len(text) != n_digits or not set(text) <= set(SIGNS):
+        raise ValueError(f"{text!r:.60} is no operation: write {n_digits} of the signs + 0 -, digit 0 first")
+    return sum(SIGNS.index(sign) * 3**k for k, sign in enumerate(text))
 
 
 @functools.cache

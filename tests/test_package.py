@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "safetensors": ["lattice/text/weights.py"],
     "tokenizers": ["lattice/text/weights.py"],
     "huggingface_hub": ["lattice/text/weights.py"],
-    "pyarrow": ["lattice/text/pairs.py", "workdir/sweep_table.py"],
+    "pyarrow": ["lattice/text/pairs.py", "workdir/sweep_table.py", "inference/rows_file.py"],
 }
 # Libraries that are used where they are installed, and required nowhere.
 OPTIONAL = {"pynvml", "safetensors", "tokenizers", "huggingface_hub", "pyarrow"}
@@ -52,12 +52,13 @@ ROOMS = {
     "engine": {"config", "workdir", "control"},
     "grokking": {"config", "workdir", "control", "engine"},
     "analysis": {"config", "workdir", "grokking"},
+    "inference": {"config", "workdir", "engine"},
     "sweeps": {"config", "workdir", "engine"},
     "vae": {"config", "workdir", "control", "engine"},
     "addition": {"config", "workdir", "control", "engine"},
     "lattice": {"config", "workdir", "control", "engine"},
 }
-COMMANDS = {"__init__", "main", "sweep", "analyze", "profile", "command_line"}
+COMMANDS = {"__init__", "main", "sweep", "analyze", "profile", "query", "export", "command_line", "workdir_arguments"}
 # workdir/ returns a model that is ready for the functions of its task, so it makes their Context; a command is a
 # command also where it stands in a room.
 UPWARDS = {"workdir/run.py": {"control", "engine"}, "lattice/text/__main__.py": {"command_line"}}

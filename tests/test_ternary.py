@@ -367,3 +367,43 @@ def test_a_space_too_large_for_the_dtype_is_refused_with_the_way_out():
 def test_digits_too_large_for_the_table_are_refused():
     with pytest.raises(ValueError, match="p = 257 do not fit"):
         ternary.operations(1, 257)
+
+
+# --- text and composition ---------------------------------------------------------------------------------------------
+
+
+def test_signs_are_the_trits_in_their_order():
+    for i in range(81):
+        text, rest = "", i
+        for _ in range(4):
+            rest, digit = divmod(rest, 3)
+            text += "-0+"[digit]
+        assert ternary.signs(i, 4) == text
+        assert ternary.from_signs(text, 4) == i
+    assert ternary.signs([[0, 80]], 4) == [["----", "++++"]]
+    with pytest.raises(ValueError, match=r"'\+0' is no operation: write 4 of the signs \+ 0 -, digit 0 first"):
+        ternary.from_signs("+0", 4)
+    with pytest.raises(ValueError, match="is no operation"):
+        ternary.from_signs("+0-1", 4)
+
+
+def test_compositions_are_those_of_the_truth_tables():
+    """h(x, y) = f(g(x, y), y) and f(x, g(x, y)), by dictionaries."""
+    pairs = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)]
+    rng = np.random.default_rng(0)
+    f, g = rng.integers(0, 3**9, (2, 40))
+    first, second = ternary.compose(f, g)
+    for k in range(40):
+        tables = []
+        for i in (f[k], g[k]):
+            tables.append({pair: int(i) // 3**place % 3 - 1 for place, pair in enumerate(pairs)})
+        of_f, of_g = tables
+        for found, wanted in (
+            (first, [of_f[of_g[x, y], y] for x, y in pairs]),
+            (second, [of_f[x, of_g[x, y]] for x, y in pairs]),
+        ):
+            assert found[k] == sum((value + 1) * 3**place for place, value in enumerate(wanted))
+    again = ternary.compose(jnp.asarray(f), jnp.asarray(g))
+    np.testing.assert_array_equal(again.first, first)
+    np.testing.assert_array_equal(again.second, second)
+    np.testing.assert_array_equal(ternary.compose(f[0], g).first[0], first[0])

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ternary_jax import ternary
-from ternary_jax.addition import data, evaluate, models
+from ternary_jax.addition import data, evaluate, models, verbs
 from ternary_jax.addition.objective import cross_entropy
 from ternary_jax.config.keys import choice, integer, real
 from ternary_jax.engine.task import Context, Inner, Loss, Network, Task
@@ -78,6 +78,7 @@ def make_task(static: Any) -> Task:
         export=functools.partial(_export, forward, static, modulus),
         inner=_inner(model, static, modulus),
         notes=(evaluate.about_split(static, n),),
+        verbs=verbs.verbs(forward, modulus),
     )
 
 

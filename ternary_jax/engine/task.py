@@ -82,6 +82,21 @@ class Inner(NamedTuple):
     networks: Callable[[Any, Context], dict[str, Network]]
 
 
+class Verbs(NamedTuple):
+    """What a trained model can be asked: a family's part of `ternary_jax.load`. Nothing of it is called in a training.
+
+    make: params, Context, part -> {name: function}, the attributes of the loaded model. A function checks what a user
+        gives it, and raises a QuestionError; the first line of its docstring is shown in the list of the verbs
+    parts: names of the parts of a model that are asked one by one, the main part first; () where it is one
+    table: params, Context, part -> {column: an array (n,) or (n, d)}, a row for each thing that the model has learned
+        a place of; None where there are none
+    """
+
+    make: Callable[[Any, Context, str], Mapping[str, Callable[..., Any]]]
+    parts: tuple[str, ...] = ()
+    table: Callable[[Any, Context, str], dict[str, Any]] | None = None
+
+
 def _nothing(*_: Any) -> dict[str, Any]:
     return {}
 
@@ -116,6 +131,7 @@ class Task(NamedTuple):
     criteria: levels of success, for the analysis
     notes: sentences on how to read the table of a run, printed below it
     warm_start: how a new run starts from the parameters of a workdir, for a message
+    verbs: what a trained model can be asked
     """
 
     name: str
@@ -139,3 +155,4 @@ class Task(NamedTuple):
     criteria: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()
     warm_start: str = ""
+    verbs: Verbs | None = None

@@ -66,6 +66,14 @@ def arrays(static: Any, corpus: prepared.Prepared, inputs: np.ndarray, vectors: 
     return {"inputs": inputs, "vectors": vectors, "back": corpus.back, **parts}
 
 
+def rights(static: Any, corpus: prepared.Prepared) -> np.ndarray:
+    """The rows of the corpus that the right sides of `arrays` are, (n,)."""
+    if static.data.on_device:
+        return np.arange(len(corpus.right))
+    kept = [prepared.part(corpus, number) for name, number in PARTS.items() if name != "train"]
+    return np.unique(np.concatenate(kept)[:, 1])
+
+
 def stream(
     static: Any, corpus: prepared.Prepared, inputs: np.ndarray, vectors: np.ndarray
 ) -> Callable[[int, int], dict[str, np.ndarray]]:

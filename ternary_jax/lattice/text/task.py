@@ -21,7 +21,7 @@ from ternary_jax.engine import start
 from ternary_jax.engine.task import Context, Loss, Task
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.text import data as data_of_text
-from ternary_jax.lattice.text import losses, metrics, prepared, projection, splits
+from ternary_jax.lattice.text import losses, metrics, prepared, projection, splits, verbs
 from ternary_jax.lattice.text.models import MARK, ByteEncoder
 from ternary_jax.metric import Criteria, Metric
 
@@ -103,6 +103,7 @@ def make(static: Any, lattice: Lattice) -> Task:
         criteria=(Criteria("output", {"reached": {"recall_1": static.targets.recall_1}}, {"collapsed": 0.0}),),
         notes=_notes(static, lattice, corpus, shapes),
         warm_start=start.WARM_START,
+        verbs=verbs.verbs(static, corpus, functools.partial(outputs, static, lattice)),
     )
 
 
