@@ -24,7 +24,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import lab
-import seeds as one_by_one
+from lab_seeds import BARS as SEEDS_BARS
+from lab_seeds import figures_of
 
 from ternary_jax import sweep, terminal
 from ternary_jax.config import config_name, load_config
@@ -95,7 +96,7 @@ def whole(path: str, n: int, changes: dict[str, Any]) -> dict[str, Any]:
         trained = sweep.run(path, seeds=n, workdir=Path(folder, "sweep"), overrides=changes).table()
         seconds = time.monotonic() - begun
     name = config_name(path)
-    bars, metrics = one_by_one.BARS.get(name, {}), one_by_one.figures_of(name)
+    bars, metrics = SEEDS_BARS.get(name, {}), figures_of(name)
     values = {key: [row.metrics.get(f"{key}_B", row.metrics.get(key)) for row in trained] for key in metrics}
     file = lab.RESULTS / f"seeds_{name}.json"
     others = json.loads(file.read_text())["runs"] if file.exists() else []

@@ -14,20 +14,12 @@ from typing import Any
 
 import lab
 import lab_process
+from lab_seeds import BARS, figures_of
 
 from ternary_jax import terminal
 from ternary_jax.config import config_name
 from ternary_jax.tables import columns
 
-# Bars on the final model, on branch B where no other is named.
-BARS: dict[str, dict[str, float]] = {
-    "v5_12": dict(
-        coverage=1.0, hierarchy=-0.8320, richness=0.0042, triplet_accuracy=0.98, ultrametric_correlation=-0.78
-    ),
-    "v5_12_rich": dict(coverage=1.0, hierarchy=-0.8320, richness=0.0106, triplet_accuracy=0.95),
-    "v5_12_4": dict(coverage=0.99, hierarchy=-0.80),
-    "v5_10": dict(coverage=1.0, coverage_A=1.0, triplet_accuracy=0.95),
-}
 SECONDS = {"v5_12": dict(met=20.0, whole=60.0), "v5_10": dict(whole=120.0)}
 # The closed form `rich` (configs/closed_form.py), which a trained model is compared with.
 CLOSED_FORM = dict(richness=0.01162, triplet_accuracy=1.0, ultrametric_correlation=-0.83055)
@@ -44,11 +36,6 @@ def main() -> None:
         terminal.say(f"seed {seed}: " + ", ".join(f"{k} {v}" for k, v in runs[-1].items() if k != "seed"))
     print(table(name, runs))
     lab.write(f"seeds_{name}", {"config": name, "runs": runs}, given)
-
-
-def figures_of(name: str) -> list[str]:
-    """The printed figures of a config: those of the main config, and those that have bars."""
-    return [*dict.fromkeys([*BARS["v5_12"], *BARS.get(name, {})])]
 
 
 def run(config: Path, seed: int, metrics: list[str]) -> dict[str, Any]:

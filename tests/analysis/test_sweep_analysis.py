@@ -170,6 +170,8 @@ def test_runs_that_differ_in_seeds_of_any_name_are_one_setting(sweep, capsys):
     for run in index["runs"]:
         run["settings"]["data.split_seed"] = run["seed"]
     (sweep / "index.json").write_text(json.dumps(index))
+    config = json.loads((file := sweep / "group_000" / "config.json").read_text())
+    file.write_text(json.dumps(config | {"data.split_seed": [run["seed"] for run in index["runs"]]}))
     analyze.main([str(sweep), "--no-figures"])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in lines[2:5]] == [
