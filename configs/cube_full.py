@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
     config.train.steps = 10_000  # the documents ask for 100 and more without a fault
     config.train.batch_size = 64
     config.train.learning_rate = 1e-3  # that of the documents; that of smaller cubes is 16 times greater
-    # Of the products of the forward pass; in those of its gradient, one operand is float32, as are states and sums.
+    # The products of the forward pass have this dtype. Those of its gradient have one operand in float32.
     config.train.dtype = "bfloat16"
     config.evaluate.cheap_every = 100
     config.checkpoint.every = 1000  # a checkpoint has 1.1 GB

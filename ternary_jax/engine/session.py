@@ -104,11 +104,11 @@ def check_device() -> None:
 
 
 def return_large_arrays() -> None:
-    """Have malloc return the memory of arrays of 1 MB and more to the system when they are freed. Linux alone.
+    """Have malloc return arrays of 1 MB and more to the system when they are freed. Linux alone.
 
-    glibc does so at first, and takes such arrays from its heaps as soon as one was freed. There the copies that a
-    checkpoint makes leave holes that none of the next ones fits in: in 1,000 steps with ten checkpoints of 18 MB
-    (experiments/cube_endurance.py) the memory of the process grew by a sixth. MALLOC_ARENA_MAX=1 made it grow too.
+    glibc does so until the first of them is freed, and then takes such arrays from its heaps, where the copies that
+    checkpoints make leave holes. So in 1,000 steps with ten checkpoints (experiments/cube_endurance.py) the memory of
+    the process grew by a sixth. A single heap, MALLOC_ARENA_MAX=1, was tried and grows too.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # musl has no mallopt
