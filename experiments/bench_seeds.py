@@ -8,8 +8,8 @@ whole   the sweep from nothing to its end, `ternary_jax.sweep` as a function: se
         beside those of results/seeds_CONFIG.json, whose seeds were trained one by one
 
 Bars: at least 0.95 of the best rate of one run, differences of at most 1e-5, the verdicts of runs alone, and medians
-within the range of their seeds. A share of the 32 is outside of the range of 16 others by chance, so these are counted
-and have no bar. Needs an idle machine and, for v5_12 on two cores, half an hour. Writes results/bench_seeds.json.
+within the range of their seeds. By chance, some of 32 seeds lie outside of the range of 16 others: those within it are
+counted, and have no bar. Needs an idle machine and, for v5_12 on two cores, half an hour. Writes results/bench_seeds.json.
 """
 
 import json

@@ -4,8 +4,8 @@
     python -m ternary_jax.query runs/first --operation 15746 --with "-0-0+0-0+"
 
 An operation is its trits, digit 0 first, or its index. The command prints its truth table, index, valuation and radius,
-what its point is decoded to, and the nearest operations; with --with also the same of the other one, the distance of
-both, and what the midpoint of the geodesic between them is decoded to. It writes nothing.
+what its point is decoded to, and the nearest operations; with --with, the same for the other operation, their
+distance, and what the midpoint of the geodesic between them is decoded to. It writes nothing.
 
 `ternary_jax.load(WORKDIR)` has the same in Python, and more: see docs/model.md.
 

@@ -1,6 +1,6 @@
 """Arguments of the commands that take a workdir: `analyze`, `query`, `export`.
 
-Apart from command_line.py, as argparse takes time to import and `ternary-jax --help` is to answer at once.
+They are not in command_line.py: argparse takes time to import, and `ternary-jax --help` has to answer at once.
 """
 
 import argparse

@@ -80,7 +80,7 @@ def plan(
     path, overrides: as in `load_config`; the overrides hold in all runs
     grid: the values of each key; a setting is one of their product
     seeds: their number for each setting, from config.seed on
-    rows: the settings, each {key: value}, in place of a grid; a list of seeds alone gives way to `seeds`
+    rows: the settings, each {key: value}, in place of a grid; `seeds`, if given, replaces a list of seeds alone
     otherwise: the number of seeds where `seeds` is None, and neither the settings nor the config have several seeds
     """
     changes = dict(overrides) if isinstance(overrides, Mapping) else typed(overrides)
