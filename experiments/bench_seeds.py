@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import lab
 from lab_seeds import BARS as SEEDS_BARS
-from lab_seeds import figures_of
+from lab_seeds import figures_of, sign
 
 from ternary_jax import sweep, terminal
 from ternary_jax.config import config_name, load_config
@@ -115,7 +115,7 @@ def whole(path: str, n: int, changes: dict[str, Any]) -> dict[str, Any]:
 
 def compared(key: str, values: list[float | None], others: list[float], bar: float | None) -> dict[str, Any]:
     """A final metric over the seeds, beside the range of those that were trained one by one."""
-    sign, known = -1 if key in ("hierarchy", "ultrametric_correlation") else 1, [v for v in values if v is not None]
+    known = [v for v in values if v is not None]
     low, high = min(others, default=None), max(others, default=None)
     median = statistics.median(known) if known else None
     return {
@@ -126,7 +126,7 @@ def compared(key: str, values: list[float | None], others: list[float], bar: flo
         "within": sum(_between(low, v, high) for v in known),
         "median_within": _between(low, median, high),
         "bar": bar,
-        "pass": None if bar is None else sum(sign * v >= sign * bar for v in known),
+        "pass": None if bar is None else sum(sign(key) * v >= sign(key) * bar for v in known),
     }
 
 

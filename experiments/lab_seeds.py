@@ -14,3 +14,8 @@ BARS: dict[str, dict[str, float]] = {
 def figures_of(name: str) -> list[str]:
     """The printed figures of a config: those of the main config, and those that have bars."""
     return [*dict.fromkeys([*BARS["v5_12"], *BARS.get(name, {})])]
+
+
+def sign_of(metric: str) -> int:
+    """+1 where more of a figure is better, -1 where less is."""
+    return -1 if metric in ("hierarchy", "ultrametric_correlation") else 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import lab
 import lab_process
-from lab_seeds import BARS, figures_of
+from lab_seeds import BARS, figures_of, sign
 
 from ternary_jax import terminal
 from ternary_jax.config import config_name
@@ -52,8 +52,10 @@ def table(name: str, runs: list[dict[str, Any]]) -> str:
     lines = [["", "median", "worst", "best", "bar", "pass", "closed form (distance)"]]
     bars = BARS.get(name, {})
     for metric in figures_of(name):
-        sign, values = -1 if metric in ("hierarchy", "ultrametric_correlation") else 1, [run[metric] for run in runs]
-        lines.append([*row(metric, values, bars.get(metric), sign, ".5f"), beside(CLOSED_FORM.get(metric), values)])
+        values = [run[metric] for run in runs]
+        lines.append(
+            [*row(metric, values, bars.get(metric), sign(metric), ".5f"), beside(CLOSED_FORM.get(metric), values)]
+        )
     seconds = SECONDS.get(name, {})
     for key, about in (("met", "seconds until targets are met"), ("whole", "seconds of the process")):
         lines.append([*row(about, [run[f"{key}_s"] for run in runs], seconds.get(key), -1, ".1f"), "-"])

@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,17 +17,17 @@ class Mallinfo2(ctypes.Structure):
     _fields_ += [(name, ctypes.c_size_t) for name in ["fsmblks", "uordblks", "fordblks", "keepcost"]]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
+LIBC: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+@pytest.mark.skipif(not hasattr(LIBC, "mallinfo2"), reason="counts blocks by mallinfo2, of glibc 2.33 and later")
 def test_a_large_array_has_pages_of_its_own_also_after_a_larger_one_was_freed():
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "mallinfo2"):
-        pytest.skip("glibc before 2.33, or another libc")
-    libc.mallinfo2.restype = Mallinfo2
+    LIBC.mallinfo2.restype = Mallinfo2
     session.return_large_arrays()
     larger = np.ones(20 * 2**20, np.uint8)
     del larger  # without the call, malloc would take the next array from a heap
-    before = libc.mallinfo2().hblks
+    before = LIBC.mallinfo2().hblks
     array = np.ones(4 * 2**20, np.uint8)
-    assert libc.mallinfo2().hblks == before + 1
+    assert LIBC.mallinfo2().hblks == before + 1
     del array
-    assert libc.mallinfo2().hblks == before
+    assert LIBC.mallinfo2().hblks == before
