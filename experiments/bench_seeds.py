@@ -9,7 +9,8 @@ whole   the sweep from nothing to its end, `ternary_jax.sweep` as a function: se
 
 Bars: at least 0.95 of the best rate of one run, differences of at most 1e-5, the verdicts of runs alone, and medians
 within the range of their seeds. By chance, some of 32 seeds lie outside of the range of 16 others: those within it are
-counted, and have no bar. Needs an idle machine and, for v5_12 on two cores, half an hour. Writes results/bench_seeds.json.
+counted, and have no bar. Needs an idle machine and, for v5_12 on two cores, half an hour. Writes
+results/bench_seeds.json.
 """
 
 import json
@@ -25,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import lab
 from lab_seeds import BARS as SEEDS_BARS
-from lab_seeds import figures_of, sign
+from lab_seeds import figures_of, sign_of
 
 from ternary_jax import sweep, terminal
 from ternary_jax.config import config_name, load_config
@@ -126,7 +127,7 @@ def compared(key: str, values: list[float | None], others: list[float], bar: flo
         "within": sum(_between(low, v, high) for v in known),
         "median_within": _between(low, median, high),
         "bar": bar,
-        "pass": None if bar is None else sum(sign(key) * v >= sign(key) * bar for v in known),
+        "pass": None if bar is None else sum(sign_of(key) * v >= sign_of(key) * bar for v in known),
     }
 
 

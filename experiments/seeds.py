@@ -14,7 +14,7 @@ from typing import Any
 
 import lab
 import lab_process
-from lab_seeds import BARS, figures_of, sign
+from lab_seeds import BARS, figures_of, sign_of
 
 from ternary_jax import terminal
 from ternary_jax.config import config_name
@@ -53,9 +53,8 @@ def table(name: str, runs: list[dict[str, Any]]) -> str:
     bars = BARS.get(name, {})
     for metric in figures_of(name):
         values = [run[metric] for run in runs]
-        lines.append(
-            [*row(metric, values, bars.get(metric), sign(metric), ".5f"), beside(CLOSED_FORM.get(metric), values)]
-        )
+        cells = row(metric, values, bars.get(metric), sign_of(metric), ".5f")
+        lines.append([*cells, beside(CLOSED_FORM.get(metric), values)])
     seconds = SECONDS.get(name, {})
     for key, about in (("met", "seconds until targets are met"), ("whole", "seconds of the process")):
         lines.append([*row(about, [run[f"{key}_s"] for run in runs], seconds.get(key), -1, ".1f"), "-"])
