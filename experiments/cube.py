@@ -25,7 +25,7 @@ import lab
 import lab_faces
 import numpy as np
 from lab_cube_rows import BARS, KINDS, RATES, ROWS, SIDE, TARGETS, Row
-from lab_lattice import asked, parser, reached, rounded, shown, train, with_rows
+from lab_lattice import asked, parser, reached, rounded, rounded_scores, shown, train, with_rows
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config, split
@@ -161,8 +161,8 @@ def verdict(row: Row, found: Mapping[str, Any]) -> str:
 # --- what they are compared with --------------------------------------------------------------------------------------
 
 
-def of_target(target: str, seeds: int) -> dict[str, float]:
-    """r2 of each baseline on fresh faces, the median over the seeds of those that are trained."""
+def of_target(target: str, seeds: int) -> dict[str, Any]:
+    """r2 of each baseline on fresh faces; of those that are trained, of each seed."""
     made = targets.make(target, SIDE, SIDE, 2, 8)
     draw = lab_faces.drawing(made, SIDE, AMPLITUDE)
     found = lab_faces.closed_forms(draw)
@@ -172,16 +172,16 @@ def of_target(target: str, seeds: int) -> dict[str, float]:
     found["five pixels"] = baselines.score(fresh[0] @ matrix + offset, fresh[1])
     found |= lab_faces.networks(draw, made.planes, seeds, target, NETWORKS)
     frozen = load_config(f"{CONFIG}:{target}", {"runs": seeds, "start.frozen": ("cells", "start")})
-    found["frozen cells"] = statistics.median(train(frozen, f"{target}, frozen").metrics["r2"])
-    return {key: round(value, 5) for key, value in found.items()} | ceiling(frozen)
+    found["frozen cells"] = rounded(train(frozen, f"{target}, frozen").metrics["r2"])
+    return rounded_scores(found) | ceiling(frozen)
 
 
-def table_of_baselines(found: Mapping[str, Mapping[str, float]]) -> str:
-    """A line for each target."""
+def table_of_baselines(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line for each target: of several seeds the median, and the worst in brackets."""
     names = [name for name in next(iter(found.values())) if "parameters" not in name]
     lines = [["target", *names]]
     for target, scores in found.items():
-        lines.append([target, *(f"{scores[name]:.4f}" if name in scores else "-" for name in names)])
+        lines.append([target, *(shown(scores.get(name)) for name in names)])
     return columns(lines)
 
 

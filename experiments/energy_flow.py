@@ -25,7 +25,7 @@ import lab
 import lab_faces
 import numpy as np
 from lab_energy_flow_rows import CONFIG, FREE, ROWS, WIDTH, Row
-from lab_lattice import asked, parser, reached, rounded, shown, train, with_rows
+from lab_lattice import asked, parser, reached, rounded, rounded_scores, shown, train, with_rows
 
 from ternary_jax import terminal
 from ternary_jax.config import load_config, split
@@ -218,14 +218,14 @@ def verdict(row: Row, found: dict[str, Any]) -> str:
 
 
 def measured_baselines(target: str, seeds: int) -> dict[str, Any]:
-    """r2 of each baseline on fresh faces, the median over the seeds of those that are trained."""
+    """r2 of each baseline on fresh faces; of those that are trained, of each seed."""
     made = targets.make(target, WIDTH, WIDTH, 2, 8)
     draw = lab_faces.drawing(made, WIDTH, AMPLITUDE)
     found = lab_faces.closed_forms(draw) | lab_faces.networks(draw, made.planes, seeds, target)
     if target == "dense":
         found["flows alone, on cells"] = baselines.alone(made.table[0], WIDTH, WIDTH, False)
         found["flows alone, anywhere"] = baselines.alone(made.table[0], WIDTH, WIDTH, True)
-    return {key: round(value, 5) for key, value in found.items()}
+    return rounded_scores(found)
 
 
 def table_of_baselines(found: dict[str, Any]) -> str:
@@ -234,7 +234,7 @@ def table_of_baselines(found: dict[str, Any]) -> str:
     names += ["flows alone, on cells", "flows alone, anywhere"]
     lines = [["target", *names]]
     for target, scores in found.items():
-        lines.append([target, *(f"{scores[name]:.4f}" if name in scores else "-" for name in names)])
+        lines.append([target, *(shown(scores.get(name)) for name in names)])
     return columns(lines)
 
 

@@ -1,12 +1,12 @@
 """What other models make of a map of faces, on fresh samples: shared by the experiments with lattices."""
 
-import statistics
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from lab_lattice import rounded
 
 from ternary_jax import terminal
 from ternary_jax.lattice import baselines, models, targets
@@ -57,19 +57,19 @@ def closed_forms(draw: Draw) -> dict[str, float]:
     }
 
 
-def networks(draw: Draw, planes: int, seeds: int, name: str, kinds: Networks = NETWORKS) -> dict[str, float]:
-    """The median r2 of each network, at most three seeds, and its parameters; name: of the target, for the progress."""
+def networks(draw: Draw, planes: int, seeds: int, name: str, kinds: Networks = NETWORKS) -> dict[str, Any]:
+    """r2 of each network by seed, and its parameters; name: of the target, for the progress."""
     (_, fresh), found = fit_and_fresh(draw), {}
     for kind, (make, steps, batch) in kinds.items():
         network, scores, parameters = make(planes, fresh[0].shape[1]), [], 0
         run = jax.jit(
             lambda key, n=network, s=steps, b=batch: baselines.train(n, lambda key: draw(key, b), key, s, 3e-3)
         )
-        for seed in range(min(seeds, 3)):
+        for seed in range(seeds):
             params = run(jax.random.key(seed))
             scores.append(baselines.score(network.apply(params, jnp.float32(fresh[0])), fresh[1]))
             terminal.progress(f"{name}: {kind}, seed {seed + 1}, r2 {scores[-1]:.4f}")
             parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
-        found |= {kind: statistics.median(scores), f"{kind}, parameters": parameters}
+        found |= {kind: rounded(scores), f"{kind}, parameters": parameters}
     terminal.progress()
     return found

@@ -136,11 +136,18 @@ def rounded(values: Any) -> list[float]:
     return [round(float(v), 5) for v in values]
 
 
+def rounded_scores(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Five digits of each number; lists, of seeds, and whole numbers as they are."""
+    return {key: round(value, 5) if isinstance(value, float) else value for key, value in found.items()}
+
+
 def reached(curve: list[tuple[float, list[float]]], mark: float) -> float | None:
     """CPU seconds of a seed until the median of r2 was at the mark; None where it never was."""
     return next((round(spent, 2) for spent, r2 in curve if statistics.median(r2) >= mark), None)
 
 
-def shown(values: Sequence[float] | None, worst: Callable = min) -> str:
-    """The median, and the worst in brackets; worst: `max` where less is better."""
+def shown(values: Sequence[float] | float | None, worst: Callable = min) -> str:
+    """The median, and the worst in brackets; worst: `max` where less is better. A number stands alone."""
+    if isinstance(values, float):
+        return f"{values:.4f}"
     return "-" if values is None else f"{statistics.median(values):.4f} [{worst(values):.4f}]"

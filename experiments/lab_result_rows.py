@@ -272,7 +272,7 @@ def of_baselines(found: Mapping[str, Any], width: int) -> list[Row]:
             if not name.endswith("parameters"):
                 size = scores.get(f"{name}, parameters")
                 size = f"{size:,.0f}" if size else ""
-                lines.append([f"{target}: {name}", f"{score:.4f}", *[""] * (width - 3), size])
+                lines.append([f"{target}: {name}", two(score), *[""] * (width - 3), size])
     return lines
 
 
@@ -365,6 +365,8 @@ def endurance(found: Mapping[str, Any]) -> list[Row]:
     return lines
 
 
-def two(values: Sequence[float] | None, worst_of: Callable = min) -> str:
-    """Median and worst of a metric of which more is better; worst_of: `max` where less is."""
+def two(values: Sequence[float] | float | None, worst_of: Callable = min) -> str:
+    """Median and worst of a metric of which more is better; worst_of: `max` where less is. A number stands alone."""
+    if isinstance(values, float):
+        return f"{values:.4f}"
     return "-" if values is None else f"{median(values):.4f} ({worst_of(values):.4f})"

@@ -10,7 +10,7 @@ from small_cube import CONFIG, SMALL, drawn, setting
 
 from ternary_jax.config import load_config
 from ternary_jax.errors import ConfigError
-from ternary_jax.lattice.cube import cube, task, wall
+from ternary_jax.lattice.cube import cube, probes, task, wall
 
 pytestmark = pytest.mark.usefixtures("compiled_soon")
 
@@ -57,6 +57,18 @@ def test_the_light_cone_goes_through_the_hole_alone(cell, weights):
     slope = jax.jit(jax.jacfwd(lambda face: task.outputs_in_time(static, params, face, 7)[0][:, 0]))(face)
     for updates, of_update in enumerate(np.asarray(slope).reshape(7, 9, 9), 1):
         np.testing.assert_array_equal(np.abs(of_update) > 0, way[:, None] + way[None] + 3 <= updates)
+
+
+def test_one_rule_is_asked_of_the_cells_that_are_there():
+    """Cells of the wall with weights of their own do not count; a rule that all others share explains all."""
+    static = setting(**WALL, model__schedule="all")
+    params, there = drawn(static), wall.there(static)
+    same = {name: jnp.where(there.reshape(-1, *[1] * (x.ndim - 1)), x[:1], x) for name, x in params["cells"].items()}
+    face = RNG.normal(size=(4, 3, 3)).astype(np.float32)
+    found = jax.jit(probes.shared_rule, static_argnums=(2, 4))(
+        params | {"cells": same}, face, static, jax.random.key(0), 16
+    )
+    assert float(found) == pytest.approx(1, abs=1e-5)
 
 
 def test_what_is_off_leaves_no_trace():

@@ -238,23 +238,27 @@ def shared_rule(params: Params, given: Array, static: Any, key: Array, rows: int
 
         1 - sum |y_i - m|^2 / sum |y_i - mean of all|^2
 
-    Null: 1 / cells, where cells have nothing in common, as an untrained cube with weights of its own; 1 where they are
-    shared.
+    Only cells that the wall leaves are asked and counted. Null: 1 / cells, where cells have nothing in common, as an
+    untrained cube with weights of its own; 1 where they are shared.
     """
     _check(static)
     model, dtype, cells = static.model, jnp.dtype(static.train.dtype), int(np.prod(cube.size(static)))
     faces, on = drives.of_updates(given, model.updates, static)
     states = cube.run(params, cube.start(params, len(given), static), faces, static, None, on)[0]
-    _, shown = cell.shown(params, states, model, dtype)
-    shown = wall.kept(shown, wall.there(static))
+    there = wall.there(static)
+    kept = jnp.asarray(np.arange(cells) if there is None else np.flatnonzero(there))
+    shown = wall.kept(cell.shown(params, states, model, dtype)[1], there)
     seven = neighbours.gather(shown, jnp.asarray(neighbours.table(*cube.size(static))))
     key_cell, key_sample = jax.random.split(key)
-    at = jax.random.randint(key_cell, (rows,), 0, cells), jax.random.randint(key_sample, (rows,), 0, len(given))
+    at = (
+        kept[jax.random.randint(key_cell, (rows,), 0, len(kept))],
+        jax.random.randint(key_sample, (rows,), 0, len(given)),
+    )
     same = jnp.broadcast_to(states[at][None], (cells, rows, model.channels))
     seen = jnp.moveaxis(seven[at[0], :, at[1]], 0, 1)
     seen = jnp.broadcast_to(seen[None], (cells, *seen.shape))
     own, mine = cell.shown(params, same, model, dtype)
-    answers = cell.update(params, own, seen.at[:, neighbours.OWN].set(mine), model, dtype)
+    answers = cell.update(params, own, seen.at[:, neighbours.OWN].set(mine), model, dtype)[kept]
     left = jnp.sum(jnp.square(answers - jnp.mean(answers, 0, keepdims=True)))
     return 1 - left / jnp.sum(jnp.square(answers - jnp.mean(answers, (0, 1), keepdims=True)))
 
