@@ -148,6 +148,6 @@ def reached(curve: list[tuple[float, list[float]]], mark: float) -> float | None
 
 def shown(values: Sequence[float] | float | None, worst: Callable = min) -> str:
     """The median, and the worst in brackets; worst: `max` where less is better. A number stands alone."""
-    if isinstance(values, float):
+    if isinstance(values, int | float):
         return f"{values:.4f}"
     return "-" if values is None else f"{statistics.median(values):.4f} [{worst(values):.4f}]"

@@ -367,6 +367,6 @@ def endurance(found: Mapping[str, Any]) -> list[Row]:
 
 def two(values: Sequence[float] | float | None, worst_of: Callable = min) -> str:
     """Median and worst of a metric of which more is better; worst_of: `max` where less is. A number stands alone."""
-    if isinstance(values, float):
+    if isinstance(values, int | float):
         return f"{values:.4f}"
     return "-" if values is None else f"{median(values):.4f} ({worst_of(values):.4f})"

@@ -62,7 +62,7 @@ def test_the_light_cone_goes_through_the_hole_alone(cell, weights):
 def test_one_rule_is_asked_of_the_cells_that_are_there():
     """Cells of the wall with weights of their own do not count; a rule that all others share explains all."""
     static = setting(**WALL, model__schedule="all")
-    params, there = drawn(static), wall.there(static)
+    params, there = drawn(static), np.asarray(wall.there(static))
     same = {name: jnp.where(there.reshape(-1, *[1] * (x.ndim - 1)), x[:1], x) for name, x in params["cells"].items()}
     face = RNG.normal(size=(4, 3, 3)).astype(np.float32)
     found = jax.jit(probes.shared_rule, static_argnums=(2, 4))(
