@@ -1,5 +1,9 @@
 """Controllers with constant outputs: factors on the learning rates of groups, and frozen groups."""
 
+from collections.abc import Callable, Collection
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 
 from ternary_jax.control.chain import Control
@@ -25,3 +29,20 @@ def freeze(groups: tuple[str, ...]) -> Control:
         return state, controls._replace(frozen=before | {group: jnp.array(True) for group in groups}), {}
 
     return Control(lambda hypers: (), update)
+
+
+def held(groups: Collection[str], loss: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """The loss of a task, params, batch, Context -> Loss, in which these groups are constants.
+
+    `freeze` keeps groups whatever their gradients are; with this no gradient of theirs is computed, and the log has 0.
+    Of frozen cells, which are most of a cube, that saves a third of a step. No groups: the loss itself.
+    """
+    if not groups:
+        return loss
+
+    def of_the_others(params, batch, context):
+        return loss(
+            {name: jax.lax.stop_gradient(x) if name in groups else x for name, x in params.items()}, batch, context
+        )
+
+    return of_the_others

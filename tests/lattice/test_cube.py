@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import lab
 import numpy as np
 import pytest
+from jaxprs import equations
 from reference import cube as reference
-from small_cube import CONFIG, SMALL, drawn, setting
+from small_cube import CONFIG, SMALL, context, drawn, first, setting
 
 from ternary_jax import workdir
-from ternary_jax.config import load_config
+from ternary_jax.config import load_config, split
 from ternary_jax.engine import assembly, host
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
@@ -231,3 +232,21 @@ def test_a_short_training_learns_to_show_a_face_and_to_hold_it(tmp_path, compile
     row = workdir.open(tmp_path / "run").rows(0)
     assert row["r2"][-1] > 0.9
     assert abs(row["r2"][-1] - row["r2_held"][-1]) < 0.1
+
+
+def test_cells_that_are_frozen_have_no_gradient():
+    """None is computed, and the drive and the readout have the one that they have beside free cells."""
+    config = load_config(CONFIG, SMALL | {"start.frozen": ("cells", "start")})
+    params, hypers = drawn(setting()), first(split(config)[1])
+    faces = jnp.asarray(RNG.normal(size=(4, 2, 3)), "float32")
+
+    def gradient(static):
+        made = task.make_task(static)
+        return jax.grad(lambda params: made.loss(params, faces, context(made, hypers)).total)
+
+    free, found = gradient(setting()), gradient(split(config)[0])
+    products = [equations(jax.make_jaxpr(f)(params).jaxpr).count("dot_general") for f in (found, free)]
+    assert products[0] < products[1]
+    found, wanted = jax.jit(lambda params: (found(params), free(params)))(params)
+    wanted |= {group: jax.tree.map(jnp.zeros_like, wanted[group]) for group in ("cells", "start")}
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7), found, wanted)

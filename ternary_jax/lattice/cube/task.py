@@ -32,7 +32,7 @@ def make_task(static: Any) -> Task:
         metrics=_metrics(static),
         init=lambda key, hypers: cube.init(key, static) | jax.tree.map(jnp.asarray, loaded),
         sample=functools.partial(_sample, static),
-        loss=functools.partial(_loss, static, target),
+        loss=groups.held(frozen, functools.partial(_loss, static, target)),
         evaluate=functools.partial(_evaluate, static, target),
         export=functools.partial(_export, static),
         schedules=blur.falling(static),

@@ -36,7 +36,7 @@ def make_task(static: Any) -> Task:
         metrics=_metrics(static, target),
         init=lambda key, hypers: flow.init(key, static) | jax.tree.map(jnp.asarray, loaded),
         sample=lambda context: targets.inputs(context.key, static.train.batch_size, width, height, data.amplitude),
-        loss=functools.partial(_loss, static, target),
+        loss=groups.held(frozen, functools.partial(_loss, static, target)),
         evaluate=functools.partial(_evaluate, static, target),
         export=functools.partial(_export, static, target),
         controllers={"start.frozen": groups.freeze(frozen)} if frozen else {},

@@ -95,7 +95,7 @@ def make(static: Any, lattice: Lattice) -> Task:
         metrics=_metrics(static, lattice),
         init=lambda key, hypers: _init(static, lattice, corpus, key) | jax.tree.map(jnp.asarray, loaded),
         sample=functools.partial(data_of_text.sample, static),
-        loss=functools.partial(_loss, static, lattice),
+        loss=groups.held(frozen, functools.partial(_loss, static, lattice)),
         evaluate=functools.partial(_evaluate, static, lattice),
         export=functools.partial(_export, static, lattice),
         schedules=lattice.schedules,
