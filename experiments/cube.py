@@ -11,8 +11,8 @@ the face can be there. `rates` trains each kind of weights with several learning
 sweep each kind has the best of them. `baselines` prints what the mean, the input, linear maps of all pixels and of
 those near, a perceptron of as many parameters, a transformer of one layer and frozen cells make of every target, beside
 the ceiling; `each cell affine` is a cube without an update, which drives and reads a pixel at one cell. Writes
-results/cube.json, and for rates and shared weights results/cube_weights.json; rows that are not named keep their
-values. Nothing else may run beside it.
+results/cube.json, for rates and shared weights results/cube_weights.json, and for baselines cube_baselines.json; rows
+that are not named keep their values. Nothing else may run beside it.
 """
 
 import statistics
@@ -55,7 +55,7 @@ def main() -> None:
         if name == "baselines":
             found = {target: of_target(target, given.seeds) for target in TARGETS}
             print(table_of_baselines(found))
-            keep(given, "cube", baselines=found)
+            keep(given, "cube_baselines", baselines=found)
         elif name == "rates":
             found = {weights: by_rate(weights, given.set) for weights in RATES}
             print(table_of_rates(found))

@@ -240,17 +240,27 @@ def commits(found: Mapping[str, Any]) -> list[Row]:
 
 
 def cubes(found: Mapping[str, Any]) -> list[Row]:
-    """Median and worst seed of each row of the cube, beside what none exceeds; the baselines; and the rates tried."""
+    """Median and worst seed of each row of the cube, beside what none exceeds; and the rates tried."""
     lines: list[Row] = [["row", "r2: median (worst)", "ceiling", "also", "steps", "CPU s of a seed", "parameters"]]
     for name, row in found.get("rows", {}).items():
         also = ", ".join(f"{key} {two(values)}" for key, values in row["metrics"].items() if key != "r2")
         most, sizes = number(row.get("ceiling"), ".4f"), (f"{row['cpu_s']:.0f}", f"{row['parameters']:,}")
         lines.append([f"`{name}`", two(row["metrics"]["r2"]), most, also, f"{row['steps']:,}", *sizes])
-    lines += of_baselines(found, len(lines[0]))
     for weights, targets in found.get("rates", {}).items():
         for target, scores in targets.items():
             tried = ", ".join(f"{rate}: {r2:.4f}" for rate, r2 in scores.items())
             lines.append([f"{target}, {weights}, by learning rate", "", "", tried, *[""] * 3])
+    return lines
+
+
+def cube_baselines(found: Mapping[str, Any]) -> list[Row]:
+    """A line for each target, a column for each model, with its parameters in the head."""
+    rows = found["baselines"]
+    first = next(iter(rows.values()))
+    sizes = {name: f" ({first[f'{name}, parameters']:,})" for name in first if f"{name}, parameters" in first}
+    names = [name for name in first if not name.endswith("parameters")]
+    lines: list[Row] = [["target", *(f"{name}{sizes.get(name, '')}" for name in names)]]
+    lines += [[target, *(two(one.get(name)) for name in names)] for target, one in rows.items()]
     return lines
 
 

@@ -11,6 +11,7 @@ from lab_result_rows import (
     accuracy,
     clusters,
     commits,
+    cube_baselines,
     cube_speed,
     cubes,
     decoded,
@@ -145,6 +146,13 @@ SECTIONS: dict[str, Section] = {
         "CPU seconds are those of one of them. Weights are after the target; 5 x 5 x 4 cells, with _8 8 x 8 x 6. "
         "No cube of that size and length exceeds the ceiling; r2_short is read before anything of a face can be there.",
         cubes,
+    ),
+    "cube_baselines": Section(
+        "Other models of the targets of the cube",
+        "cube.py baselines",
+        "r2 on fresh faces; of what is trained, the median of the seeds, and in brackets the worst where it is on file. "
+        "The budget is that of a row of the cube, 800 steps of 32 faces. The cube itself stands in the rows above.",
+        cube_baselines,
     ),
     "cube_weights": Section(
         "Cells that share weights",

@@ -179,11 +179,14 @@ def test_the_rates_of_the_rows_are_the_best_of_those_on_file():
 
 def test_the_pages_have_every_row_ceiling_baseline_rate_probe_and_bar():
     row = {"metrics": {"r2": [0.9, 0.8, 0.7], "r2_held": [0.5] * 3}, "steps": 800, "cpu_s": 11.2, "parameters": 6297}
-    found = {"rows": {"a": row | {"ceiling": 0.98}, "b": row}, "baselines": {"blur": {"mean": 0.0, "x": 1.0}}}
+    found = {"rows": {"a": row | {"ceiling": 0.98}, "b": row}}
     lines = lab_result_rows.cubes(found | {"rates": {"own": {"dense": {"0.01": 0.5}}}})
     assert {len(line) for line in lines} == {7}
     assert lines[1] == ["`a`", "0.8000 (0.7000)", "0.9800", "r2_held 0.5000 (0.5000)", "800", "11", "6,297"]
-    assert [line[0] for line in lines[2:]] == ["`b`", "blur: mean", "blur: x", "dense, own, by learning rate"]
+    assert [line[0] for line in lines[2:]] == ["`b`", "dense, own, by learning rate"]
+    others = {"blur": {"mean": 0.0, "x": [0.9, 0.7, 0.8], "x, parameters": 6297}, "gate": {"mean": 0.5}}
+    lines = lab_result_rows.cube_baselines({"baselines": others})
+    assert lines == [["target", "mean", "x (6,297)"], ["blur", "0.0000", "0.8000 (0.7000)"], ["gate", "0.5000", "-"]]
     probed = {"noise": {"pool": {"+10": [0.5, 0.25]}}, "swap": {}, "commit": "1"}
     assert lab_result_rows.of_probes("noise", "damage")(probed)[1:] == [["noise", "pool", "+10 0.5 (0.25)"]]
     timed = {"seconds": 2.5, "gib": 1.5, "parameters": 7}
