@@ -150,7 +150,7 @@ SECTIONS: dict[str, Section] = {
     "cube_baselines": Section(
         "Other models of the targets of the cube",
         "cube.py baselines",
-        "r2 on fresh faces; of what is trained, the median of the seeds, and in brackets the worst where it is on file. "
+        "r2 on fresh faces; of what is trained, the median of the seeds, and in brackets the worst where it is known. "
         "The budget is that of a row of the cube, 800 steps of 32 faces. The cube itself stands in the rows above.",
         cube_baselines,
     ),
