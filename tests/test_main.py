@@ -212,10 +212,10 @@ def engine(monkeypatch, tmp_path):
         calls.given.append((config, workdir, again))
         if calls.error:
             raise calls.error
-        return "the summary"
+        return {"finished": "unfinished" not in workdir}
 
     monkeypatch.setattr(host, "run", a_run)
-    monkeypatch.setattr(summary_table, "text", lambda summary: f"the table of {summary}")
+    monkeypatch.setattr(summary_table, "text", lambda summary: "the table of the summary")
     monkeypatch.setitem(sys.modules, task.__name__, task)
     path = tmp_path / "mine.py"
     path.write_text(f"""
@@ -232,12 +232,17 @@ def get_config():
 def test_a_training_gets_its_config_and_a_workdir(engine, capsys, monkeypatch):
     assert answer(capsys, engine.config, "--config.train.epochs=3") == (
         0,
-        f"the table of the summary\n\n{summary_table.next_steps(engine.given[-1][1])}\n",
+        "the table of the summary\n\n"
+        f"in {(workdir := engine.given[-1][1])}\n"
+        f'in Python: ternary_jax.workdir.open("{workdir}")\n'
+        f"next: python -m ternary_jax.analyze {workdir}\n",
         "",
     )
     ((one, default, again),) = engine.given
     assert answer(capsys, *engine.config.split("="), "--workdir", "there")[0] == 0
     assert engine.given[-1][2] == f"python -m ternary_jax.main {engine.config} --workdir=there"
+    last = answer(capsys, engine.config, "--workdir=unfinished")[1].splitlines()[-1]
+    assert last == f"to go on: {engine.given.pop()[2]}" == f"to go on: python -m ternary_jax.main {engine.config} --workdir=unfinished"
     monkeypatch.setattr(sys, "argv", ["bin/ternary-jax"])
     assert answer(capsys, engine.config, "--workdir=there")[0] == 0
     assert engine.given[-1][1:] == ("there", f"ternary-jax {engine.config} --workdir=there")

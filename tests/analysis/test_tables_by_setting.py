@@ -68,11 +68,12 @@ def test_the_end_of_a_run_has_a_row_for_each_setting_and_what_to_do_next():
     for one in summary["runs"]:
         one["hypers"] = {"train.learning_rate": 0.1, "data.split_seed": one["run"]}
     assert summary_table.text(summary).splitlines()[2].split()[:3] == ["metric", "median", "worst"]
-    assert summary_table.next_steps("runs/a b").splitlines() == [
+    assert summary_table.next_steps({"finished": True}, "runs/a b", "").splitlines() == [
         "in runs/a b",
-        "next: python -m ternary_jax.analyze 'runs/a b'",
         'in Python: ternary_jax.workdir.open("runs/a b")',
+        "next: python -m ternary_jax.analyze 'runs/a b'",
     ]
+    assert summary_table.next_steps({"finished": True}, "-x", "").endswith("analyze ./-x")  # -x would be a flag
 
 
 def ends(row):
