@@ -242,7 +242,11 @@ def test_a_training_gets_its_config_and_a_workdir(engine, capsys, monkeypatch):
     assert answer(capsys, *engine.config.split("="), "--workdir", "there")[0] == 0
     assert engine.given[-1][2] == f"python -m ternary_jax.main {engine.config} --workdir=there"
     last = answer(capsys, engine.config, "--workdir=unfinished")[1].splitlines()[-1]
-    assert last == f"to go on: {engine.given.pop()[2]}" == f"to go on: python -m ternary_jax.main {engine.config} --workdir=unfinished"
+    assert (
+        last
+        == f"to go on: {engine.given.pop()[2]}"
+        == f"to go on: python -m ternary_jax.main {engine.config} --workdir=unfinished"
+    )
     monkeypatch.setattr(sys, "argv", ["bin/ternary-jax"])
     assert answer(capsys, engine.config, "--workdir=there")[0] == 0
     assert engine.given[-1][1:] == ("there", f"ternary-jax {engine.config} --workdir=there")

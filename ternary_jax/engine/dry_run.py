@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from ternary_jax import terminal
 from ternary_jax.config.checks import length, unit
 from ternary_jax.engine import stopping
 from ternary_jax.engine.assembly import assemble

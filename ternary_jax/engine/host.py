@@ -153,7 +153,7 @@ def _train(
         if longer:
             claim.lengthen(training.workdir, training.config)
         interrupts.at_once.clear()
-        board = rows.open_log(training, first)
+        board = rows.open_log(training, first, made.info)
         # A trace is of one program, so the runs of a sweep that is traced are not compacted.
         compacts = training.within and training.static.runs > 1 and not training.static.profile.steps
         fit = compaction.fitting(made, hypers, steps) if compacts else None

@@ -9,9 +9,10 @@ import jax
 import numpy as np
 
 from ternary_jax import terminal
+from ternary_jax.config import documentation
 from ternary_jax.config.checks import length, unit
 from ternary_jax.engine import performance, stopping
-from ternary_jax.engine.columns import columns
+from ternary_jax.engine.columns import columns, tags
 from ternary_jax.engine.host_context import Clock, Training
 from ternary_jax.engine.program import Report
 from ternary_jax.engine.step import TrainState
@@ -67,13 +68,22 @@ def from_metadata(training: Training, metadata: Mapping[str, Any], info: Any) ->
     return window
 
 
-def open_log(training: Training, step: int) -> tensorboard.Board:
-    """The log of the workdir and its TensorBoard files, without the rows after `step`."""
+def open_log(training: Training, step: int, info: Any) -> tensorboard.Board:
+    """The log of the workdir and its TensorBoard files, without the rows after `step`. info: of the program."""
     settings, watch = training.static.log, training.static.stop.watch
     share = settings.tensorboard_share if settings.tensorboard else None
     opened, kept = log.open_log(training.workdir, step, training.started, training.static.runs)
     _say_missing(training, step, {row["step"] for row in kept})
-    return tensorboard.open_board(opened, kept, run_table(training), [*training.metrics], ("loss",), watch, share)
+    metrics = {name: metric.tag or f"metrics/{name}" for name, metric in training.metrics.items()}
+    return tensorboard.open_board(opened, kept, _hyperparameters(training), metrics, tags(info), watch, share)
+
+
+def _hyperparameters(training: Training) -> list[dict[str, Any]]:
+    """The runs as by `run_table`, each with the values of the config that differ from those of its base config."""
+    changed = documentation.changed(training.config) if training.static.log.tensorboard else {}
+    return [
+        run | {"hypers": {key: run["hypers"].get(key, x) for key, x in changed.items()}} for run in run_table(training)
+    ]
 
 
 def _say_missing(training: Training, step: int, kept: set[int]) -> None:

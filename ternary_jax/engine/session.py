@@ -53,7 +53,9 @@ def interruptible(again: str, exit_at_once: bool) -> Iterator[Interrupts]:
             if exit_at_once:
                 return  # the thread ends the process
             raise KeyboardInterrupt
-        terminal.say_at_once("interrupted: it ends after the chunks under way, and saves; another signal ends it at once")
+        terminal.say_at_once(
+            "interrupted: it ends after the chunks under way, and saves; another signal ends it at once"
+        )
         for number in before:
             signal.signal(number, signal.SIG_DFL)
 

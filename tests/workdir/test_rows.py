@@ -96,7 +96,7 @@ def test_a_full_disk_is_one_sentence_and_a_workdir_that_resumes(tmp_path, share)
         "tensorboard\n"
         "to, _ = rows.open_log(Path(sys.argv[1]), 0, 0.0, 1)\n"
         "runs = [{'run': 0, 'seed': 0, 'hypers': {}}]\n"
-        f"board = tensorboard.open_board(to, [], runs, ['coverage'], ['loss'], 'coverage', {share})\n"
+        f"board = tensorboard.open_board(to, [], runs, {{'coverage': 'coverage'}}, {{'loss': 'loss'}}, 'coverage', {share})\n"
         "try:\n"
         "  for k in range(10**6):\n"
         "    rows.write(to, row := [{'run': 0, 'seed': 1, 'step': k, 'wall_s': 1.0, 'loss': 2.0 ** (k % 9)}])\n"
