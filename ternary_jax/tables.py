@@ -4,7 +4,6 @@ import math
 import shlex
 from collections.abc import Sequence
 
-
 WIDTH = 80  # characters of a line that every terminal has room for
 
 

@@ -53,7 +53,8 @@ def printable(text: str) -> str:
 def bar() -> Iterator[None]:
     """A progress bar at the bottom of the terminal, for as long as the context; nothing where stderr is no terminal.
 
-    Within it, `doing` says what is waited for, and `advance` how far the training is. Within another bar it is that one.
+    Within it, `doing` says what is waited for, and `advance` how far the training is. Within another bar nothing more
+    is opened.
     """
     if _Bottom.bar or not _width():
         yield
@@ -131,7 +132,7 @@ def progress(line: str = "", every_s: float = 0.0, printed: float = -math.inf) -
 
 
 def say(text: str) -> None:
-    """Print to stderr: over the progress line, or above the bar. Not from the handler of a signal: see `say_at_once`."""
+    """Print to stderr: over the progress line, or above the bar. A handler of a signal calls `say_at_once` instead."""
     width, text = _width(), printable(text)
     if _Bottom.bar:
         _Bottom.bar.say(text)

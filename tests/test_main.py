@@ -156,11 +156,12 @@ def test_keys_are_listed(capsys, monkeypatch):
         "tree.scale = 0.5 (default 0.55): a number, 0 or more, 0 excluded",
         "    sqrt(c) times the length of digit 0; the tree stays inside radius 0.61",
         "tree.ratio = 0.42: a number from 0 to 1, 0 and 1 excluded",
-        "    length of a digit over that of the one before it: below 1/2 subtrees stay apart",
+        "    length of a digit over that of the one before it: below 1/2 subtrees stay",
+        "    apart",
     ]
     assert answer(capsys, *CONFIG.split("="), "--keys", "tree.*", "--config.tree.scale", "0.5") == (0, out, "")
     _, every, _ = answer(capsys, CONFIG, "--keys")
-    assert str(every).count("\n") == 2 * 12
+    assert len(re.findall(r"^\S+ = ", str(every), re.MULTILINE)) == 12
 
 
 def test_a_list_of_keys_can_be_cut_by_a_pipe():
@@ -242,11 +243,8 @@ def test_a_training_gets_its_config_and_a_workdir(engine, capsys, monkeypatch):
     assert answer(capsys, *engine.config.split("="), "--workdir", "there")[0] == 0
     assert engine.given[-1][2] == f"python -m ternary_jax.main {engine.config} --workdir=there"
     last = answer(capsys, engine.config, "--workdir=unfinished")[1].splitlines()[-1]
-    assert (
-        last
-        == f"to go on: {engine.given.pop()[2]}"
-        == f"to go on: python -m ternary_jax.main {engine.config} --workdir=unfinished"
-    )
+    assert last == f"to go on: python -m ternary_jax.main {engine.config} --workdir=unfinished"
+    assert last.endswith(engine.given.pop()[2])
     monkeypatch.setattr(sys, "argv", ["bin/ternary-jax"])
     assert answer(capsys, engine.config, "--workdir=there")[0] == 0
     assert engine.given[-1][1:] == ("there", f"ternary-jax {engine.config} --workdir=there")

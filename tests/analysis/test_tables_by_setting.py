@@ -10,7 +10,7 @@ import pytest
 from few_rows import NAN, describe, finished, row
 from test_analyze import N, answer, edit, workdir
 
-from ternary_jax import analyze
+from ternary_jax import analyze, tables
 from ternary_jax.analysis import settings, summary_table
 from ternary_jax.metric import Metric
 
@@ -80,7 +80,8 @@ def ends(row):
     return row | ({"score": 0.5 + 0.1 * row["run"]} if row["epoch"] == N else {})
 
 
-def test_an_analysis_has_a_row_for_each_setting_and_pools_no_medians(tmp_path, capsys):
+def test_an_analysis_has_a_row_for_each_setting_and_pools_no_medians(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tables, "WIDTH", 1000)
     folder = workdir(tmp_path / "run", "steady", runs=4, change=ends, hypers=lambda k: {"rate": 0.1 + k // 2})
     told = json.loads((folder / "summary.json").read_text())
     told["runs"][3]["stop"]["reason"] = "diverged"
@@ -101,7 +102,8 @@ def test_an_analysis_has_a_row_for_each_setting_and_pools_no_medians(tmp_path, c
     assert "median 0.65000" in out
 
 
-def test_workdirs_are_compared_by_the_keys_in_which_they_differ(tmp_path, capsys):
+def test_workdirs_are_compared_by_the_keys_in_which_they_differ(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tables, "WIDTH", 1000)
     one = workdir(tmp_path / "one", "steady", runs=2, change=ends, hypers=lambda k: {"rate": 0.1, "width": 1.0 + k})
     fifth = {
         "change": lambda row: ends(row) | {"seed": 5 + row["run"]},
