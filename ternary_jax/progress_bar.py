@@ -109,7 +109,7 @@ def _values(progress: Progress, width: int) -> str:
     for name, value in progress.values.items():
         one = f"loss {value:.4g}" if name == "loss" else f"{printable(name)} {cell(value)}"
         if shown and cell_len(f"{shown}, {one}") > width:
-            break
+            continue
         shown = f"{shown}, {one}" if shown else one
     return shown
 
