@@ -30,7 +30,8 @@ def fitted(lines: Sequence[Sequence[str]], keys: int = 1) -> str:
     if keys > 1 and sum(widths[:keys]) + max(widths[keys:]) > WIDTH + 2:
         numbered = [["row", *lines[0]], *([f"{n}", *line] for n, line in enumerate(lines[1:], 1))]
         return fitted(numbered)
-    first, parts = [*range(keys)], [[]]
+    first: list[int] = [*range(keys)]
+    parts: list[list[int]] = [[]]
     for k in range(keys, len(widths)):
         if parts[-1] and sum(widths[j] for j in [*first, *parts[-1], k]) > WIDTH + 2:
             parts.append([])
