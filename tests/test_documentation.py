@@ -48,11 +48,11 @@ def test_a_config_of_ones_own_has_its_comments_and_those_of_the_package(tmp_path
 
 def test_the_values_that_differ_from_the_base_are_those_of_the_files_after_it():
     """The base of smoke.py is vae.py; that of a task of one's own, defaults.py."""
-    config = resolved(load_config("smoke", {"train.learning_rate": (1e-3, 2e-3), "data.partners": False}))
+    config = resolved(load_config("smoke", {"train.learning_rate": (1e-3, 2e-3), "train.batch_size": 256}))
     found = documentation.changed(config)
     assert found["train.learning_rate"] == "0.001,0.002"
     assert (found["model.A.hidden"], found["losses.radial.on"], found["train.epochs"]) == ("64,64", "A", 60)
-    assert not found.keys() & {"task", "seed", "runs", "data.partners", "data.n_digits"}
+    assert not found.keys() & {"task", "seed", "runs", "data.n_digits", "train.weight_decay"}
     base = resolved(read("vae"))
     assert {key for key, x in config.items() if base[key] != x} - found.keys() == {"runs"}
     own = {"task": "line", "train.epochs": 3, "seed": 5, "stop.watch": "error", "train.momentum": 0.5}
