@@ -10,7 +10,6 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
 from ternary_jax import terminal
@@ -202,8 +201,7 @@ def exit_at_once(sentence: str, status: int) -> NoReturn:
 
     An exception was rejected: a signal may arrive within an import, and libraries catch what an import raises.
     """
-    with suppress(OSError):
-        os.write(2, f"{sentence}\n".encode())
+    terminal.say_at_once(sentence)
     os._exit(status)
 
 

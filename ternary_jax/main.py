@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> None:
             command_line.show(f"{listing.differences(given.config_path, settings)}\n\n{dry_run.text(found)}")
             return
         summary = host.run(settings, workdir, again, process_start(), exit_at_once=True)
-        command_line.show(f"{summary_table.text(summary)}\n\n{summary_table.next_steps(workdir)}")
+        command_line.show(f"{summary_table.text(summary)}\n\n{summary_table.next_steps(summary, workdir, again)}")
     except (config.ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
 

@@ -15,6 +15,7 @@ class Metric(NamedTuple):
     tolerance: a value may be beyond `best` by this much through rounding; a value further beyond is a collapse
     held_out_of: the metric that measures the same on the training set; "" where this one is not held out
     gap: instead of `held_out_of`, the metric whose value is the training set's minus this one
+    tag: GROUP/NAME under which TensorBoard shows it, such as B/coverage; "" for metrics/NAME
     """
 
     name: str
@@ -26,6 +27,7 @@ class Metric(NamedTuple):
     tolerance: float = 1e-4
     held_out_of: str = ""
     gap: str = ""
+    tag: str = ""
 
     def beyond(self, value: Any) -> Any:
         """Whether a value, or each of an array, is better than the best possible, as only a collapse is."""

@@ -102,7 +102,7 @@ def check(table: Sequence[Mutation], root: Path) -> None:
         if count != 1 or one.old == one.new:
             raise MutationError(
                 f"mutation {one.name}: {one.old!r} is found {count} times in {one.file}, not once, or replaced by "
-                "itself: adapt its entry in tests/mutations_table.py"
+                "itself: adapt its entry in tests/mutations_engine.py or tests/mutations_families.py"
             )
 
 

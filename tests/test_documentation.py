@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ternary_jax.config import comments, documentation, listing, load_config, locate
+from ternary_jax.config import comments, documentation, listing, load_config, locate, read, resolved
 from ternary_jax.config.keys import flat
 
 TRAINED = [name for name in locate.packaged() if name not in ("defaults", "text")]
@@ -44,6 +44,19 @@ def test_a_config_of_ones_own_has_its_comments_and_those_of_the_package(tmp_path
     assert found["losses.kl.weight"] == "KL of a Gaussian posterior to N(0, 1)"
     assert found["train.epochs"].startswith("length of a run in epochs")
     assert documentation.defaults(file)["losses.kl.weight"] == 0.1
+
+
+def test_the_values_that_differ_from_the_base_are_those_of_the_files_after_it():
+    """The base of smoke.py is vae.py; that of a task of one's own, defaults.py."""
+    config = resolved(load_config("smoke", {"train.learning_rate": (1e-3, 2e-3), "train.batch_size": 256}))
+    found = documentation.changed(config)
+    assert found["train.learning_rate"] == "0.001,0.002"
+    assert (found["model.A.hidden"], found["losses.radial.on"], found["train.epochs"]) == ("64,64", "A", 60)
+    assert not found.keys() & {"task", "seed", "runs", "data.n_digits", "train.weight_decay"}
+    base = resolved(read("vae"))
+    assert {key for key, x in config.items() if base[key] != x} - found.keys() == {"runs"}
+    own = {"task": "line", "train.epochs": 3, "seed": 5, "stop.watch": "error", "train.momentum": 0.5}
+    assert documentation.changed(resolved(read("defaults")) | own).keys() == own.keys() - {"task", "seed"}
 
 
 def test_a_file_that_reads_itself_ends(tmp_path):

@@ -156,11 +156,12 @@ def test_keys_are_listed(capsys, monkeypatch):
         "tree.scale = 0.5 (default 0.55): a number, 0 or more, 0 excluded",
         "    sqrt(c) times the length of digit 0; the tree stays inside radius 0.61",
         "tree.ratio = 0.42: a number from 0 to 1, 0 and 1 excluded",
-        "    length of a digit over that of the one before it: below 1/2 subtrees stay apart",
+        "    length of a digit over that of the one before it: below 1/2 subtrees stay",
+        "    apart",
     ]
     assert answer(capsys, *CONFIG.split("="), "--keys", "tree.*", "--config.tree.scale", "0.5") == (0, out, "")
     _, every, _ = answer(capsys, CONFIG, "--keys")
-    assert str(every).count("\n") == 2 * 12
+    assert len(re.findall(r"^\S+ = ", str(every), re.MULTILINE)) == 12
 
 
 def test_a_list_of_keys_can_be_cut_by_a_pipe():
@@ -212,10 +213,10 @@ def engine(monkeypatch, tmp_path):
         calls.given.append((config, workdir, again))
         if calls.error:
             raise calls.error
-        return "the summary"
+        return {"finished": "unfinished" not in workdir}
 
     monkeypatch.setattr(host, "run", a_run)
-    monkeypatch.setattr(summary_table, "text", lambda summary: f"the table of {summary}")
+    monkeypatch.setattr(summary_table, "text", lambda summary: "the table of the summary")
     monkeypatch.setitem(sys.modules, task.__name__, task)
     path = tmp_path / "mine.py"
     path.write_text(f"""
@@ -232,12 +233,18 @@ def get_config():
 def test_a_training_gets_its_config_and_a_workdir(engine, capsys, monkeypatch):
     assert answer(capsys, engine.config, "--config.train.epochs=3") == (
         0,
-        f"the table of the summary\n\n{summary_table.next_steps(engine.given[-1][1])}\n",
+        "the table of the summary\n\n"
+        f"in {(workdir := engine.given[-1][1])}\n"
+        f'in Python: ternary_jax.workdir.open("{workdir}")\n'
+        f"next: python -m ternary_jax.analyze {workdir}\n",
         "",
     )
     ((one, default, again),) = engine.given
     assert answer(capsys, *engine.config.split("="), "--workdir", "there")[0] == 0
     assert engine.given[-1][2] == f"python -m ternary_jax.main {engine.config} --workdir=there"
+    last = answer(capsys, engine.config, "--workdir=unfinished")[1].splitlines()[-1]
+    assert last == f"to go on: python -m ternary_jax.main {engine.config} --workdir=unfinished"
+    assert last.endswith(engine.given.pop()[2])
     monkeypatch.setattr(sys, "argv", ["bin/ternary-jax"])
     assert answer(capsys, engine.config, "--workdir=there")[0] == 0
     assert engine.given[-1][1:] == ("there", f"ternary-jax {engine.config} --workdir=there")

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "tensorboardX": ["workdir/tensorboard.py"],
     "matplotlib": ["analysis/figures.py", "analysis/sweep_figures.py"],
     "pynvml": ["engine/performance.py"],
+    "rich": ["progress_bar.py"],
     "safetensors": ["lattice/text/weights.py"],
     "tokenizers": ["lattice/text/weights.py"],
     "huggingface_hub": ["lattice/text/weights.py"],
@@ -44,7 +45,7 @@ FOUNDATION = {
     "orthogonal",
     "provenance",
 }
-FOUNDATION |= {"tables", "terminal"}
+FOUNDATION |= {"tables", "terminal", "progress_bar"}
 ROOMS = {
     "config": set(),
     "workdir": {"config"},

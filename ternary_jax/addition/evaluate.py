@@ -69,6 +69,7 @@ def references(static: Any) -> tuple[Metric, ...]:
             guess[figure],
             None if figure == "loss" else guess[figure],
             held_out_of=f"train_{figure}" if part == "held_out" and f"train_{figure}" in found else "",
+            tag=f"{part}/{figure}",
         )
         for name, (part, figure) in found.items()
     )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ternary_jax.analysis import intervals
 from ternary_jax.analysis.settings import DIVERGED, SHOWN_METRICS, label
 from ternary_jax.metric import Metric
-from ternary_jax.tables import cell, columns
+from ternary_jax.tables import cell, fitted
 from ternary_jax.workdir.sweep import NOT_BEGUN, UNFINISHED
 
 CONFIDENCE = 0.95
@@ -76,7 +76,7 @@ def text(found: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
         lines.append(about + [_cell(one["metrics"][name], len(one["seeds"])) for name in metrics])
     kind = "a cell: mean over seeds [its 95 % interval, by Student's t], of the last values of the runs"
     verdicts = [_sentence(name, metrics[name], found) for name in metrics] if len(found["settings"]) > 1 else []
-    return "\n".join([columns(lines), kind, *([""] if verdicts else []), *verdicts])
+    return "\n".join([fitted(lines, len(keys) or 1), kind, *([""] if verdicts else []), *verdicts])
 
 
 def shown(value: Any) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ternary_jax.metric import Metric
-from ternary_jax.tables import cell, columns, reference_cell
+from ternary_jax.tables import cell, fitted, reference_cell
 
 SHOWN_METRICS = 4  # at most this many metrics are columns of a table
 SHOWN_KEYS = 5  # at most this many config keys are columns of a table; the others are named below it
@@ -98,7 +98,7 @@ def table(
     empty = [""] * (len(shown) + len(counted) - 1)
     for title, field in (("ceiling", "best"), ("chance", "chance")) if references else ():
         lines.append([title, *empty, *(reference_cell(getattr(metric, field)) for metric in metrics.values())])
-    parts = [columns(lines), "a cell: median (worst) of the last values of the runs"]
+    parts = [fitted(lines, len(shown) or 1), "a cell: median (worst) of the last values of the runs"]
     if more := len(found[0]["metrics"]) - len(metrics):
         parts[-1] += f"; {more} more metric{'s are' if more > 1 else ' is'} {others}"
     if hidden:

@@ -1,7 +1,6 @@
 """The text that a training prints at its end: how it ended, a table of final metrics, and what to do next."""
 
 import json
-import shlex
 import statistics
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ternary_jax.analysis import settings
-from ternary_jax.tables import cell, columns, reference_cell, span
+from ternary_jax.tables import cell, command_of, fitted, reference_cell, span
 from ternary_jax.workdir.summary import metrics_of
 
 
@@ -31,12 +30,13 @@ def text(summary: Mapping[str, Any]) -> str:
     return "\n".join([_ending(summary), "", table, *collapses, *summary.get("notes", ())])
 
 
-def next_steps(workdir: str) -> str:
-    """Where the files of a training are, and how to look at them."""
+def next_steps(summary: Mapping[str, Any], workdir: str, again: str) -> str:
+    """Where the files of a training are; in the last line, the command to type next. again: the one that goes on."""
+    command = command_of("ternary_jax.analyze", workdir) if summary["finished"] else again
     return (
         f"in {workdir}\n"
-        f"next: python -m ternary_jax.analyze {shlex.quote(workdir)}\n"
-        f"in Python: ternary_jax.workdir.open({json.dumps(workdir)})"
+        f"in Python: ternary_jax.workdir.open({json.dumps(workdir)})\n"
+        f"{'next' if summary['finished'] else 'to go on'}: {command}"
     )
 
 
@@ -54,7 +54,7 @@ def _metrics_table(summary):
             cells[1:] = cell(best["value"]), f"{best['step']}"
         references = (metric.best, metric.chance, metric.untrained)
         lines.append([name, *cells, *map(reference_cell, references)])
-    return columns(lines)
+    return fitted(lines)
 
 
 def _ending(summary):

@@ -8,7 +8,7 @@ from typing import Any
 from ternary_jax.analysis import settings
 from ternary_jax.grokking import definitions
 from ternary_jax.metric import Metric
-from ternary_jax.tables import cell, columns, reference_cell
+from ternary_jax.tables import cell, fitted, reference_cell
 
 SHOWN = 12  # at most this many rises are listed, of all runs together
 
@@ -53,7 +53,7 @@ def _success(criteria, one, runs, settings):
     if settings == 1:
         lines.append(["median", *(cell(one["median"][name]) for name in names), ""])
     lines.append(["best possible", *map(reference_cell, one["best"].values()), ""])
-    parts = [columns(lines)]
+    parts = [fitted(lines)]
     for level, about in one["levels"].items():
         for name in about["not_possible"]:
             parts.append(
@@ -138,7 +138,7 @@ def _changes(found):
         kinds = ([run[kind][name] for run in runs] for kind in ("transitions", "change_points"))
         lines.append([name, *(_places(each, unit) for each in kinds)])
     regimes = _places([run["gradient_regimes"] for run in runs], unit)
-    return f"{scheduled}{columns(lines)}\nthe regime of the gradient changes: {regimes}"
+    return f"{scheduled}{fitted(lines)}\nthe regime of the gradient changes: {regimes}"
 
 
 def _places(each, unit):

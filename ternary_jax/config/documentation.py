@@ -6,6 +6,7 @@ The sources are the documentation: a table of texts beside the keys would be a s
 import ast
 import contextlib
 import os
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from ternary_jax.config import comments, locate, source
 from ternary_jax.config.keys import flat
 from ternary_jax.config.load import read
+from ternary_jax.config.split import resolved
 from ternary_jax.errors import ConfigError
 
 
@@ -26,9 +28,8 @@ def meanings(path: str | Path, task: str, keys: list[str]) -> dict[str, str]:
     path: as in load_config
     """
     file = locate.file_of(locate.cut(path)[0])
-    others = [str(locate.FOLDER / f"{name}.py") for name in locate.packaged()]
-    named = [other for other in others if f'"{task}"' in Path(other).read_text()]
-    files = [*started_from(file), *(one for other in [*named, _DEFAULTS] for one in started_from(other))]
+    others = [*_packaged_of(task), _DEFAULTS]
+    files = [*started_from(file), *(one for other in others for one in started_from(other))]
     noted = [comments.of_keys(source.read_bytes(one)) for one in dict.fromkeys(files)]
     return {key: next(filter(None, (_meaning(notes, key) for notes in noted)), "") for key in keys}
 
@@ -43,6 +44,19 @@ def defaults(path: str | Path) -> dict[str, Any]:
         with contextlib.suppress(ConfigError):
             values = flat(read(base)) | values
     return flat(read(path)) | values
+
+
+def changed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a `resolved` config that differ from its base: number, text or bool by dotted key.
+
+    The base is the packaged config that sets the same task; of a task of one's own, the defaults. Keys that name what
+    is trained rather than how are left out: task, runs and seed.
+    """
+    base = next((one for one in _packaged_of(config["task"])), _DEFAULTS)
+    before = resolved(read(base))
+    left_out = ("task", "runs", "seed", "format", "earlier_lengths")
+    found = {key: x for key, x in config.items() if key not in left_out and x != before.get(key)}
+    return {key: ",".join(map(str, x)) if isinstance(x, list) else x for key, x in found.items()}
 
 
 @cache
@@ -63,6 +77,12 @@ def started_from(file: str, above: frozenset[str] = frozenset()) -> tuple[str, .
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 _DEFAULTS = str(locate.FOLDER / "defaults.py")
+
+
+def _packaged_of(task: str) -> list[str]:
+    """The packaged config files that set this task."""
+    files = [str(locate.FOLDER / f"{name}.py") for name in locate.packaged()]
+    return [file for file in files if f'"{task}"' in Path(file).read_text()]
 
 
 def _base(word: str, file: str) -> str:

@@ -10,12 +10,11 @@ from ternary_jax.config import documentation
 from ternary_jax.config.keys import allowed, flat
 from ternary_jax.config.table import keys_of
 from ternary_jax.errors import ConfigError
-
-WIDTH = 100  # columns
+from ternary_jax.tables import WIDTH
 
 
 def keys(path: str | Path, config: Any, pattern: str = "") -> str:
-    """Each key of the config that the pattern matches: value, default, range and meaning, in lines of 100 columns.
+    """Each key of the config that the pattern matches: value, default, range and meaning, in lines of 80 characters.
 
     path: as in load_config; the comments of its file, and of those that it starts from, are the meanings
     pattern: a part of a name, or with * and ? the whole of it; "": every key
@@ -32,7 +31,7 @@ def keys(path: str | Path, config: Any, pattern: str = "") -> str:
 
 
 def differences(path: str | Path, config: Any) -> str:
-    """The number of values that differ from their defaults, and a line for each, of at most 100 columns."""
+    """The number of values that differ from their defaults, and a line for each, of at most 80 characters."""
     values, default, table = flat(config), documentation.defaults(path), keys_of(config.task)[0]
     changed = [key for key in table if values[key] != default.get(key, values[key])]
     lines = [textwrap.shorten(_assigned(key, values, default), WIDTH - 2, placeholder=" ...") for key in changed]

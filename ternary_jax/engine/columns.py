@@ -17,6 +17,15 @@ def columns(info: Any) -> dict[str, Any]:
     return {name: value for _, name, value in _named(info)}
 
 
+def tags(info: Any) -> dict[str, str]:
+    """GROUP/NAME of each column of a `StepInfo` in TensorBoard, which draws the tags of a group together.
+
+    A column with a slash has its group. "loss" stands in the group of that name, as the total of loss/NAME.
+    """
+    own = {"gradient_norm": "gradient"} | {name: f"signal/{name}" for name in info.signals}
+    return {name: own.get(name, name) for _, name, _ in _named(info)}
+
+
 def refuse_colliding_metrics(task: Task) -> None:
     """Raise a ConfigError where two metrics, or a metric and a column of the engine, share a name."""
     _refuse_shared(task, [*_reserved(task), ("loss", "the total loss"), ("gradient_norm", "the norm of all gradients")])

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import jax
 
 from ternary_jax.engine.assembly import assemble
+from ternary_jax.engine.plan import Plan
 from ternary_jax.engine.program import Chunk, make_train
 from ternary_jax.engine.results import RUN_ONCE_COMPILER_OPTIONS
 from ternary_jax.engine.step import StepInfo, TrainState, observables
+from ternary_jax.tables import counted
 
 # Compiler options of the chunk. LLVM's optimisation level 1 compiles a sixth faster than the default, level 3, and its
 # code was as fast on CPU, to within the noise (a chunk of v5_12, measured in turns: median 1.47 s against 1.52 s).
@@ -47,6 +49,11 @@ class Program(NamedTuple):
 
     memory: dict[str, int]
     flops: float | None
+
+
+def what(runs: int, steps: Plan) -> str:
+    """What is compiled, in words."""
+    return f"a chunk of {counted(steps.chunk, 'step')} of {counted(runs, 'run')}"
 
 
 def begun(init: Any, hypers: Any) -> Future:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from ternary_jax import terminal
 from ternary_jax.config.checks import length, unit
 from ternary_jax.engine import stopping
 from ternary_jax.engine.assembly import assemble
@@ -47,7 +48,10 @@ def measure(config: Any, compiled: bool = False) -> DryRun:
     traced_steps(static, plan(static, task.samples_per_epoch))
     init, chunk = make_train(task, static)
     state = jax.eval_shape(init, hypers)
-    traced = chunk.program.trace(*chunk.inputs(state, hypers))
+    traced, program = chunk.program.trace(*chunk.inputs(state, hypers)), None
+    if compiled:
+        with terminal.waiting("compiling a chunk"):
+            program = figures(traced.lower().compile(CHUNK_COMPILER_OPTIONS))
     sizes = {group: sum(leaf.size for leaf in jax.tree.leaves(tree)) for group, tree in state.params.items()}
     return DryRun(
         task=task.name,
@@ -56,12 +60,12 @@ def measure(config: Any, compiled: bool = False) -> DryRun:
         parameters={group: size // static.runs for group, size in sizes.items()},
         state_bytes=sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)),
         costly=[name for name, metric in metrics.items() if metric.costly],
-        program=figures(traced.lower().compile(CHUNK_COMPILER_OPTIONS)) if compiled else None,
+        program=program,
     )
 
 
 def text(found: DryRun) -> str:
-    """The dry run as lines of at most 100 columns."""
+    """The dry run as lines of at most 80 characters."""
     steps, static, runs = found.plan, found.static, found.static.runs
     epochs = f": {length(static.train):,} epochs of {steps.unit:,} steps" * (unit(static.train) == "epochs")
     calls = steps.total // steps.chunk
@@ -101,7 +105,7 @@ def _program_rows(program: Program) -> Iterator[list[str]]:
 def _flops(flops: float | None) -> str:
     if flops is None:
         return "XLA does not say them"
-    return f"{flops:.3g}, of one step and each evaluation: XLA counts the body of a loop once"
+    return f"{flops:.3g}, of one step and an evaluation: XLA counts a loop once"
 
 
 def _times(steps: Plan, every: int) -> str:

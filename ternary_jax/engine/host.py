@@ -34,6 +34,7 @@ from ternary_jax.engine.host_context import Clock, Training, Within
 from ternary_jax.engine.plan import plan, traced_steps
 from ternary_jax.engine.program import Chunk, make_train, measured_metrics
 from ternary_jax.errors import RunError, WorkdirError
+from ternary_jax.tables import counted
 from ternary_jax.workdir import checkpoint, claim, tensorboard
 from ternary_jax.workdir import rows as log
 
@@ -75,6 +76,7 @@ def run(
     with (
         claim.claim(workdir, training.config, longer=bool(found.earlier)),
         session.interruptible(again, exit_at_once) as interrupts,
+        terminal.bar(),
     ):
         interrupts.at_once.set()
         return _train(training, programs, interrupts, bool(found.earlier))
@@ -137,8 +139,10 @@ def _train(
             made, initial = programs, None
         else:  # lowered here, so that few frames lie between main and the gradient
             (init, chunk), since = programs, time.time()
+            terminal.doing(f"tracing {compiling.what(training.static.runs, steps)}")
             initial = None if saved else compiling.begun(init, hypers)
             lowered = chunk.program.lower(*chunk.inputs(abstract, hypers))
+            terminal.doing(f"compiling {compiling.what(training.static.runs, steps)}")
             made = compiling.compiled(init, chunk, lowered, abstract, since)
         state = saved[1] if saved else initial.result()[1] if initial else made.begin(hypers)
         training = training._replace(observables=made.observables)
@@ -149,7 +153,7 @@ def _train(
         if longer:
             claim.lengthen(training.workdir, training.config)
         interrupts.at_once.clear()
-        board = rows.open_log(training, first)
+        board = rows.open_log(training, first, made.info)
         # A trace is of one program, so the runs of a sweep that is traced are not compacted.
         compacts = training.within and training.static.runs > 1 and not training.static.profile.steps
         fit = compaction.fitting(made, hypers, steps) if compacts else None
@@ -170,6 +174,7 @@ def _record(training, store, board, chunks, at_first):
     end = clock.first
     for end, report, kept in chunks:
         if report is None:
+            terminal.doing(f"the first {counted(steps.chunk, 'step')}")
             clock = clock._replace(stepped=time.time(), since=time.time())
             continue
         stop = report.stop
@@ -178,6 +183,8 @@ def _record(training, store, board, chunks, at_first):
         since = window
         if steps.due(end, steps.cheap):
             window, clock = rows.record(training, board, window, report, clock, kept)
+        else:
+            rows.advance(training, window[-1], clock)
         if kept is not None:
             state = kept
             saving.save(training, store, report, state, since)
@@ -243,10 +250,12 @@ def _chunks(chunk, state, begin, stop, hypers, steps, interrupted, fit=None):
 def _conclude(training, store, board: tensorboard.Board, clock, state, stop, end) -> dict[str, Any]:
     """Export if all runs have ended, close the log, write the summary; -> it. RunError where all runs diverged."""
     terminal.progress()
+    terminal.doing("saving the last checkpoint")
     checkpoint.wait(store)
     diverged = bool(np.all(np.isin(stop.reason, stopping.DIVERGED)))
     finished = not diverged and (end == training.plan.total or bool(np.all(stop.reason != stopping.RUNNING)))
     if finished:
+        terminal.doing("measuring the costly metrics, and writing the results")
         results.measure_last(training, board, state, stop)
         results.export(training, state)
     tensorboard.close(board)

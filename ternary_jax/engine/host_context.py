@@ -53,6 +53,7 @@ class Clock(NamedTuple):
     since: unix seconds of the last row
     samples, busy_s: samples trained so far, and the seconds that they took
     printed: time.monotonic() of the last progress line
+    rate: samples per second of all runs that train, by the last rows; 0 before them
     """
 
     compile_s: float
@@ -62,3 +63,4 @@ class Clock(NamedTuple):
     samples: int = 0
     busy_s: float = 0.0
     printed: float = 0.0
+    rate: float = 0.0

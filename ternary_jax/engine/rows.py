@@ -1,5 +1,6 @@
 """Rows of the log from the reports of chunks, one for each run and evaluation; and the progress line."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,9 +9,10 @@ import jax
 import numpy as np
 
 from ternary_jax import terminal
+from ternary_jax.config import documentation
 from ternary_jax.config.checks import length, unit
 from ternary_jax.engine import performance, stopping
-from ternary_jax.engine.columns import columns
+from ternary_jax.engine.columns import columns, tags
 from ternary_jax.engine.host_context import Clock, Training
 from ternary_jax.engine.program import Report
 from ternary_jax.engine.step import TrainState
@@ -66,13 +68,22 @@ def from_metadata(training: Training, metadata: Mapping[str, Any], info: Any) ->
     return window
 
 
-def open_log(training: Training, step: int) -> tensorboard.Board:
-    """The log of the workdir and its TensorBoard files, without the rows after `step`."""
+def open_log(training: Training, step: int, info: Any) -> tensorboard.Board:
+    """The log of the workdir and its TensorBoard files, without the rows after `step`. info: of the program."""
     settings, watch = training.static.log, training.static.stop.watch
     share = settings.tensorboard_share if settings.tensorboard else None
     opened, kept = log.open_log(training.workdir, step, training.started, training.static.runs)
     _say_missing(training, step, {row["step"] for row in kept})
-    return tensorboard.open_board(opened, kept, run_table(training), [*training.metrics], ("loss",), watch, share)
+    metrics = {name: metric.tag or f"metrics/{name}" for name, metric in training.metrics.items()}
+    return tensorboard.open_board(opened, kept, _hyperparameters(training), metrics, tags(info), watch, share)
+
+
+def _hyperparameters(training: Training) -> list[dict[str, Any]]:
+    """The runs as by `run_table`, each with the values of the config that differ from those of its base config."""
+    changed = documentation.changed(training.config) if training.static.log.tensorboard else {}
+    return [
+        run | {"hypers": {key: run["hypers"].get(key, x) for key, x in changed.items()}} for run in run_table(training)
+    ]
 
 
 def _say_missing(training: Training, step: int, kept: set[int]) -> None:
@@ -119,12 +130,24 @@ def record(
     log.write(board.log, rows)
     tensorboard.show(board, rows, histograms)
     if rows:
-        clock = clock._replace(printed=_show(training, rows, clock.printed))
+        clock = _show(training, rows, clock)
     # A single run that diverges is saved at the step where it is held, and may be resumed there.
     reason = report.stop.reason
     going = reason == stopping.RUNNING if np.any(reason == stopping.RUNNING) else reason == stopping.NOT_FINITE
     abreast = np.min(report.stop.at[going], initial=end)
     return [one for one in window if one.end > abreast // steps.cheap * steps.cheap], clock
+
+
+def advance(training: Training, chunk: ChunkMeans, clock: Clock) -> None:
+    """Move the bar, if there is one, at the end of a chunk without an evaluation."""
+    if not terminal.has_bar():
+        return
+    running, runs = int(np.sum(chunk.counts)), training.static.runs
+    where = f"{running} of {runs} runs, " * (runs > 1) + _place(training, chunk.end)
+    left = _left_s(training, chunk.end, running, clock.rate) if clock.rate else None
+    loss = float(np.median(chunk.means["loss"][chunk.counts])) if running else math.nan
+    share = chunk.end / training.plan.total
+    terminal.advance(terminal.Progress(share, where, clock.rate or None, left, {"loss": loss}))
 
 
 def run_table(training: Training) -> list[dict[str, Any]]:
@@ -157,16 +180,34 @@ def _epoch(training, end):
     return {"epoch": end * train.batch_size / samples} if samples else {}
 
 
-def _show(training, rows, printed):
-    static, steps = training.static, training.plan
+def _show(training: Training, rows: Sequence[Mapping[str, Any]], clock: Clock) -> Clock:
+    """Show the progress by new rows; -> the clock."""
+    static, step = training.static, rows[-1]["step"]
+    clock = clock._replace(rate=rows[-1]["samples_per_s"] * len(rows))
+    where, left = _place(training, step), _left_s(training, step, len(rows), clock.rate)
+    first = (static.stop.watch, *stopping.targets_of(static))
+    if terminal.has_bar():
+        shown = [name for name in dict.fromkeys((*first, *training.metrics)) if name in training.metrics]
+        values = {k: x for k, x in terminal.medians(rows, ("loss", *shown)).items() if k == "loss" or math.isfinite(x)}
+        where = f"{len(rows)} of {static.runs} runs, " * (static.runs > 1) + where
+        terminal.advance(terminal.Progress(step / training.plan.total, where, clock.rate, left, values))
+        return clock
     shown = sorted(training.metrics, key=lambda name: name != static.stop.watch)
-    rate, step = rows[-1]["samples_per_s"], rows[-1]["step"]
-    where = f"{unit(static.train)[:-1]} {step / steps.unit:.0f}/{length(static.train)}"
-    left = (steps.total - step) * static.train.batch_size / rate
-    if within := training.within:  # the later trainings at the rate of all runs that train now
-        where, left = f"{within.label}, {where}", left + within.later / (rate * len(rows))
-    line = terminal.progress_line(rows, shown, where, static.runs, rate * len(rows), left)
-    return terminal.progress(line, static.log.progress_s, printed)
+    line = terminal.progress_line(rows, shown, where, static.runs, clock.rate, left)
+    return clock._replace(printed=terminal.progress(line, static.log.progress_s, clock.printed))
+
+
+def _place(training: Training, step: int) -> str:
+    """How far the training is, in words: "epoch 3/96"; in a sweep, with the group before it."""
+    train = training.static.train
+    where = f"{unit(train)[:-1]} {step / training.plan.unit:.0f}/{length(train)}"
+    return f"{training.within.label}, {where}" if training.within else where
+
+
+def _left_s(training: Training, step: int, running: int, rate: float) -> float:
+    """Seconds to go at this rate of all runs that train; those of the later trainings of a sweep are counted too."""
+    later = training.within.later if training.within else 0
+    return ((training.plan.total - step) * training.static.train.batch_size * running + later) / rate
 
 
 def _histograms(state: TrainState) -> dict[int, dict[str, np.ndarray]]:

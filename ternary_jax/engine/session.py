@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jax
 
+from ternary_jax import terminal
 from ternary_jax.errors import INTERRUPTED, RunError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -52,14 +53,16 @@ def interruptible(again: str, exit_at_once: bool) -> Iterator[Interrupts]:
             if exit_at_once:
                 return  # the thread ends the process
             raise KeyboardInterrupt
-        os.write(2, b"interrupted: it ends after the chunks under way, and saves; another signal ends it at once\n")
+        terminal.say_at_once(
+            "interrupted: it ends after the chunks under way, and saves; another signal ends it at once"
+        )
         for number in before:
             signal.signal(number, signal.SIG_DFL)
 
     for number in before:
         signal.signal(number, ask)
     try:
-        sentence = f"interrupted before it trained: there is nothing new to save; to go on: {again}\n"
+        sentence = f"interrupted before it trained: there is nothing new to save; to go on: {again}"
         with _exit_thread(interrupts.at_once, sentence) if exit_at_once else contextlib.nullcontext():
             yield interrupts
     finally:
@@ -77,7 +80,7 @@ def _exit_thread(at_once: threading.Event, sentence: str) -> Iterator[None]:
     def watch():
         while number := os.read(reader, 1):
             if number[0] in SIGNALS and at_once.is_set():
-                os.write(2, sentence.encode())
+                terminal.say_at_once(sentence)
                 os._exit(INTERRUPTED)
 
     thread = threading.Thread(target=watch, daemon=True)

@@ -92,7 +92,7 @@ def measuring(task: Task, static: Any, hypers: Any) -> Task:
         return task.evaluate(params, context) | measure(params, context)
 
     nan = float("nan")
-    metrics = tuple(Metric(name, -1, nan, nan, None) for name in names)
+    metrics = tuple(Metric(name, -1, nan, nan, None, tag=f"emergence/{name}") for name in names)
     return task._replace(metrics=(*task.metrics, *metrics), evaluate=evaluate)
 
 

@@ -17,7 +17,7 @@ from ternary_jax.engine.plan import plan as plan_of_steps
 from ternary_jax.engine.program import measured_metrics
 from ternary_jax.errors import ConfigError
 from ternary_jax.sweeps import grid as grids
-from ternary_jax.tables import columns
+from ternary_jax.tables import fitted
 from ternary_jax.workdir.rows import MOST_RUNS
 
 
@@ -141,7 +141,7 @@ def text(found: SweepPlan, memory: Mapping[int, str] | None = None) -> str:
         lines.append([*row, *([memory.get(k, "-")] if memory else [])])
     traced = [key for key in found.keys if key not in keys]
     inside = [f"within a group the runs differ in {', '.join([*traced, 'seed'])}"]
-    return "\n".join([head, columns(lines), *inside])
+    return "\n".join([head, fitted(lines), *inside])
 
 
 def label(settings: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from ternary_jax.engine.plan import plan as plan_of_steps
 from ternary_jax.engine.program import make_train
 from ternary_jax.sweeps import plan as plans
 from ternary_jax.sweeps.plan import SweepPlan
-from ternary_jax.tables import size, span
+from ternary_jax.tables import command_of, counted, size, span
 from ternary_jax.workdir import sweep
 
 ASKS_FROM = 64  # a sweep of more runs has to be confirmed at a terminal
@@ -40,7 +40,9 @@ def dry_run(found: SweepPlan, compiled: bool, at_once: int | None) -> str:
     memory = {}
     for g, group in enumerate(found.groups):
         n = len(group.runs) if at_once is None else plans.most_at_once(len(group.runs), at_once)
-        needed = compiling.peak(compiling.figures(compiling.ahead(plans.config_of(group, range(n))).chunk.program))
+        with terminal.waiting(f"compiling group {g} of {len(found.groups)}, {counted(n, 'run')}"):
+            made = compiling.ahead(plans.config_of(group, range(n)))
+        needed = compiling.peak(compiling.figures(made.chunk.program))
         memory[g] = f"{size(needed) if needed is not None else '?'} for {n:,} at once"
     return plans.text(found, memory)
 
@@ -50,7 +52,8 @@ def asks(found: SweepPlan) -> str:
     if (runs := len(found.runs)) > ASKS_FROM:
         return f"this sweep has {runs:,} runs, more than {ASKS_FROM}"
     terminal.say("timing a run of the first group ...")
-    seconds = estimate(found)
+    with terminal.waiting("timing it"):
+        seconds = estimate(found)
     return f"this sweep takes about {span(seconds)}, by the time of one run" if seconds > ASKS_FROM_S else ""
 
 
@@ -77,5 +80,5 @@ def ended(path: Path, finished: bool, again: str) -> str:
     rows = sweep.open(path).table()
     counts = ", ".join(f"{n:,} {ending}" for ending, n in Counter(row.ending for row in rows).items())
     head = f"{len(rows):,} runs: {counts}; {path / 'runs.csv'} has a row for each"
-    to_go_on = f"to go on: {again}"
-    return "\n".join([head, f"next: python -m ternary_jax.analyze {path}" if finished else to_go_on])
+    following = f"next: {command_of('ternary_jax.analyze', str(path))}" if finished else f"to go on: {again}"
+    return f"{head}\n{following}"

@@ -60,7 +60,7 @@ def run(
     session.check_device()
     if any(group.config.compilation_cache for group in plan.groups):
         session.keep_compiled_programs()
-    with claim.lock(about.workdir):
+    with claim.lock(about.workdir), terminal.bar():
         # Read again: another process may have trained a part between the first look and the lock.
         return _trained(about, _written(about.workdir, begun(about.workdir, plan)))
 
@@ -196,7 +196,9 @@ def _trained(about: Sweeping, index: dict[str, Any]) -> bool:
         ahead = [thread.submit(_ahead, about, index, g) for g in waiting[:1]]
         for g, following in itertools.zip_longest(waiting, waiting[1:]):
             if not ahead[0].done():
-                terminal.say(f"compiling {_place_of(about, index, folder_of(g))} ...")
+                place = _place_of(about, index, folder_of(g))
+                terminal.say(f"compiling {place} ...")
+                terminal.doing(f"compiling {place}")
             programs = ahead[0].result()
             if not index["groups"][g]["batches"]:
                 programs, most = _fitting(about.plan.groups[g], about.at_once, programs)
@@ -206,6 +208,7 @@ def _trained(about: Sweeping, index: dict[str, Any]) -> bool:
             if (reached := _train_group(about, index, g, programs)) is None:
                 if ahead and not ahead[0].done():
                     terminal.say("waiting for the compiler, which is at work on the next group; Ctrl-C ends it at once")
+                    terminal.doing("waiting for the compiler")
                 return False
             index = reached
     return True

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ternary_jax import ternary
-from ternary_jax.tables import cell, columns, reference_cell
+from ternary_jax.tables import cell, fitted, reference_cell
 from ternary_jax.vae import evaluate
 
 LOWER_IS_BETTER = (
@@ -194,7 +194,7 @@ def table(rows: Mapping[str, Mapping[str, float]], reference: Mapping[str, Refer
         measured = [cell(metrics[name]) if name in metrics else "-" for metrics in rows.values()]
         known = [reference_cell(value) for value in reference[name][:3]]
         lines.append([name, *measured, *known])
-    return columns(lines)
+    return fitted(lines)
 
 
 def _tie_ceiling(counts: np.ndarray) -> float:

@@ -265,6 +265,7 @@ def _metrics(static: Any, tables: Tables, drawn: list[str]) -> tuple[Metric, ...
             of[name].untrained,
             name in costly,
             gap=f"coverage_gap_{b}" if name == "held_out_coverage" else "",
+            tag=f"{b}/{name}",
         )
         for b in reversed(BRANCHES)  # B is the main branch, so it comes first
         for name in [*names, *(["prior_coverage"] if b in drawn else [])]

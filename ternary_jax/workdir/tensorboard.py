@@ -22,14 +22,14 @@ class Board(NamedTuple):
     """A log and its TensorBoard files.
 
     log: its `began` gives the wall clock of a row
-    tags: the columns that are shown
+    tags: the columns that are shown, each with its tag
     watch: the column whose exponential mean is shown too
     share: a scalar is shown again once it has moved by more than this share of its last shown value
     runs: (event file, measured, shown) of each run, the latter two as tag -> (step, value); [] without TensorBoard
     """
 
     log: Log
-    tags: tuple[str, ...]
+    tags: Mapping[str, str]
     watch: str
     share: float
     runs: list[tuple[Path, dict[str, tuple[int, float]], dict[str, tuple[int, float]]]]
@@ -39,20 +39,20 @@ def open_board(
     log: Log,
     rows: Sequence[Row],
     runs: Sequence[Row],
-    metrics: Sequence[str],
-    further: Sequence[str],
+    metrics: Mapping[str, str],
+    further: Mapping[str, str],
     watch: str,
     share: float | None,
 ) -> Board:
     """Replace the event files by new ones that show `rows`, the rows up to the step from which the training resumes.
 
-    runs: {"run", "seed", "hypers": {key: number}} of each
-    metrics: columns that are shown, also in the tab of hyperparameters
-    further: other columns that are shown
+    runs: {"run", "seed", "hypers": {key: number, text or bool}} of each, for the tab of hyperparameters
+    metrics: columns that are shown, each with its tag, GROUP/NAME; also in the tab of hyperparameters
+    further: other columns that are shown, the same
     share: as in `Board`; None: no TensorBoard
     """
-    opened = [] if share is None else [(_event_file(log.path.parent, run, metrics), {}, {}) for run in runs]
-    board = Board(log, (*further, *metrics), watch, share or 0.0, opened)
+    opened = [] if share is None else [(_event_file(log.path.parent, run, [*metrics.values()]), {}, {}) for run in runs]
+    board = Board(log, {**further, **metrics}, watch, share or 0.0, opened)
     show(board, rows)
     return board
 
@@ -104,9 +104,9 @@ def _event_file(workdir: Path, run: Row, metrics: Sequence[str]) -> Path:
 
 def _show(board: Board, row: Row, histograms: Mapping[str, np.ndarray]) -> None:
     file, measured, shown = board.runs[row["run"]]
-    values = {k: float(row[k]) for k in board.tags if k in row and math.isfinite(row[k])}
-    if board.watch in values:
-        ema, value = f"{board.watch}_ema", values[board.watch]
+    values = {tag: float(row[k]) for k, tag in board.tags.items() if k in row and math.isfinite(row[k])}
+    if (watch := board.tags.get(board.watch, "")) in values:
+        ema, value = f"{watch}_ema", values[watch]
         _, before = measured.get(ema, (0, value))
         values[ema] = before + 0.1 * (value - before)
     measured.update({k: (row["step"], v) for k, v in values.items()})

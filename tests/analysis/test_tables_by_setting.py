@@ -10,7 +10,7 @@ import pytest
 from few_rows import NAN, describe, finished, row
 from test_analyze import N, answer, edit, workdir
 
-from ternary_jax import analyze
+from ternary_jax import analyze, tables
 from ternary_jax.analysis import settings, summary_table
 from ternary_jax.metric import Metric
 
@@ -68,10 +68,10 @@ def test_the_end_of_a_run_has_a_row_for_each_setting_and_what_to_do_next():
     for one in summary["runs"]:
         one["hypers"] = {"train.learning_rate": 0.1, "data.split_seed": one["run"]}
     assert summary_table.text(summary).splitlines()[2].split()[:3] == ["metric", "median", "worst"]
-    assert summary_table.next_steps("runs/a b").splitlines() == [
+    assert summary_table.next_steps({"finished": True}, "runs/a b", "").splitlines() == [
         "in runs/a b",
-        "next: python -m ternary_jax.analyze 'runs/a b'",
         'in Python: ternary_jax.workdir.open("runs/a b")',
+        "next: python -m ternary_jax.analyze 'runs/a b'",
     ]
 
 
@@ -79,7 +79,8 @@ def ends(row):
     return row | ({"score": 0.5 + 0.1 * row["run"]} if row["epoch"] == N else {})
 
 
-def test_an_analysis_has_a_row_for_each_setting_and_pools_no_medians(tmp_path, capsys):
+def test_an_analysis_has_a_row_for_each_setting_and_pools_no_medians(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tables, "WIDTH", 1000)
     folder = workdir(tmp_path / "run", "steady", runs=4, change=ends, hypers=lambda k: {"rate": 0.1 + k // 2})
     told = json.loads((folder / "summary.json").read_text())
     told["runs"][3]["stop"]["reason"] = "diverged"
@@ -100,7 +101,8 @@ def test_an_analysis_has_a_row_for_each_setting_and_pools_no_medians(tmp_path, c
     assert "median 0.65000" in out
 
 
-def test_workdirs_are_compared_by_the_keys_in_which_they_differ(tmp_path, capsys):
+def test_workdirs_are_compared_by_the_keys_in_which_they_differ(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tables, "WIDTH", 1000)
     one = workdir(tmp_path / "one", "steady", runs=2, change=ends, hypers=lambda k: {"rate": 0.1, "width": 1.0 + k})
     fifth = {
         "change": lambda row: ends(row) | {"seed": 5 + row["run"]},

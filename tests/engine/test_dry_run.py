@@ -90,7 +90,7 @@ def test_the_compiled_program_has_its_memory_and_flops():
     assert found.program.memory["argument"] > found.state_bytes
     rows = lines(found)
     assert rows["program"].startswith("memory of ")
-    assert rows["FLOPs"].endswith("of one step and each evaluation: XLA counts the body of a loop once")
+    assert rows["FLOPs"].endswith("of one step and an evaluation: XLA counts a loop once")
     longer = dry_run.measure(load_config(CONFIG, {"evaluate.cheap_every": 10, "checkpoint.every": 10}), compiled=True)
     assert longer.program is not None
     assert longer.plan.chunk == 5 * found.plan.chunk

@@ -130,7 +130,8 @@ def test_no_reader_takes_the_columns_for_metrics(two_levels):
     with pytest.raises(ConfigError, match="step_ms is no metric"):
         data.analyse(run, ["step_ms"])
     for file in workdir.glob("tensorboard/*/*"):
-        assert b"loss" in file.read_bytes()
+        for tag in (b"loss", b"rate/slope", b"gradient/offset", b"metrics/error", b"metrics/distance"):
+            assert tag in file.read_bytes()
         assert b"step_ms" not in file.read_bytes()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import ternary_jax
-from ternary_jax import export, workdir
+from ternary_jax import export, workdir, workdir_arguments
 from ternary_jax.errors import RunError
 from ternary_jax.inference import exporting, rows_file, tensors
 
@@ -115,12 +115,14 @@ def test_the_card_has_each_metric_beside_its_ceiling_and_chance(dual, exported):
     assert measured["hierarchy_A"] == pytest.approx(found.statistic, abs=1e-5)
     lines = {line.split("`")[1]: line for line in card.splitlines() if line.startswith("| `")}
     assert [*lines] == [metric.name for metric in dual.task.metrics]
+    better = [lines[name].split("|")[5] for name in ("coverage_A", "hierarchy_A")]
+    assert better == [" higher ", " lower "]
     assert lines["coverage_A"].split("|")[3:5] == [" 1 ", f" {3.0**-4:.6g} "]
     assert f'ternary_jax.load("{dual.path}", run=1, branch="A", at=8)' in card
     assert "`embedding.parquet`: 81 rows of branch A: `index`, `operation`" in card
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, capsys, monkeypatch):
     def full(self, target):
         raise OSError(28, "No space left on device")
 
@@ -129,6 +131,8 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "rename", full)
     with pytest.raises(RunError, match=r"out cannot be written \(No space left on device\): mend that, or name"):
         exporting.write(model, tmp_path / "new" / "out")
+    monkeypatch.setattr(workdir_arguments, "load_model", lambda given: model)
+    assert refused(capsys, tmp_path, f"--output={tmp_path / 'new' / 'out'}")[0] == 1
     assert [*(tmp_path / "new").iterdir()] == []
     monkeypatch.undo()
     monkeypatch.setattr(exporting, "_contents", lambda *_: {"a": b"1"})

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ternary_jax
@@ -92,3 +93,22 @@ def test_help_waits_for_no_library(name, tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert f"python -m ternary_jax.{name} runs/first" in done.stdout
+
+
+def test_the_code_of_the_page_on_models_runs_as_it_stands(nine, capsys):
+    """Its neighbours are those of a sort by the closed form of the distance."""
+    (block,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/model.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert '"runs/first"' in block
+    exec(block.replace('"runs/first"', repr(str(nine.path))), found := {})
+    _, *listed, last = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in listed} >= {"encode", "nearest", "text"}
+
+    index = sum({"-": 0, "0": 1, "+": 2}[sign] * 3**k for k, sign in enumerate("+0-0+0-0+"))
+    z = np.asarray(found["model"].points(), np.float64)
+    np.testing.assert_array_equal(found["z"], found["model"].points()[index])
+    c = found["model"].source.config["model.c"]
+    gap = 1 - c * np.sum(z * z, 1)
+    apart = np.arccosh(1 + 2 * c * np.sum((z - z[index]) ** 2, 1) / (gap * gap[index])) / c**0.5
+    nearest = np.argsort(apart)[1:6]
+    np.testing.assert_allclose(found["near"].distances, apart[nearest], rtol=1e-3)
+    assert last.startswith(f"{found['model'].text(found['near'].indices)} ")

@@ -168,7 +168,8 @@ def write_everything(run):
     """What a training writes in folders."""
     exports.write(run, 0, {"x": np.zeros(3)})
     log = rows.Log(run / "metrics.jsonl", 0.0)
-    tensorboard.open_board(log, [row(9)], [describe(0)], NAMES, ("loss",), "coverage", 0.1)
+    metrics, further = dict(zip(NAMES, NAMES, strict=True)), {"loss": "loss"}
+    tensorboard.open_board(log, [row(9)], [describe(0)], metrics, further, "coverage", 0.1)
     store = checkpoint.open_store(run / "checkpoints", Policy(9, 0, 0), print)
     checkpoint.restore(store, ABSTRACT)
 

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 def opened(workdir, step=0, runs=1, share: float | None = 0.01):
     workdir.mkdir(exist_ok=True)
     log, kept = rows.open_log(workdir, step, time.time(), 4)
-    further = ("loss", "gradient_ratio", "control/tau")
-    return tensorboard.open_board(log, kept, [describe(k) for k in range(runs)], NAMES, further, "coverage", share)
+    metrics, further = ({name: name for name in names} for names in (NAMES, ("loss", "gradient_ratio", "control/tau")))
+    return tensorboard.open_board(log, kept, [describe(k) for k in range(runs)], metrics, further, "coverage", share)
 
 
 def write(board, more, histograms=None):
@@ -154,6 +154,22 @@ def test_runs_have_their_own_folders_hyperparameters_and_histograms(tmp_path):
         assert set(histograms) == ({"params/encoder"} if run else set())
         for histogram in histograms.values():
             assert (histogram.num, histogram.min, histogram.max, sum(histogram.bucket)) == (3, 1, 2, 3)
+
+
+def test_tags_are_those_that_are_given_also_beside_hyperparameters_of_any_kind(tmp_path):
+    from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData  # pyright: ignore[reportAttributeAccessIssue]
+
+    log, _ = rows.open_log(tmp_path, 0, time.time(), 1)
+    run = describe(0) | {"hypers": {"model.hidden": "64,64", "data.partners": True}}
+    tags = {"coverage": "B/coverage"}, {"loss": "loss", "hierarchy": "signal/hierarchy"}
+    to = tensorboard.open_board(log, [], [run], *tags, "coverage", 0.0)
+    write(to, [row(1, hierarchy=-0.5), row(2, hierarchy=-0.5, q=1.0)])
+    assert set(points(tmp_path)) == {"loss", "signal/hierarchy", "B/coverage", "B/coverage_ema"}
+    about = [value.metadata.plugin_data.content for event in events(tmp_path) for value in event.summary.value]
+    parsed = [HParamsPluginData.FromString(one) for one in about if one]
+    hypers = {k: v for one in parsed for k, v in one.session_start_info.hparams.items()}
+    assert (hypers["model.hidden"].string_value, hypers["data.partners"].bool_value) == ("64,64", True)
+    assert [info.name.tag for one in parsed for info in one.experiment.metric_infos] == ["B/coverage"]
 
 
 def test_torch_is_neither_imported_nor_hidden_afterwards():

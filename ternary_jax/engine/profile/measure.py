@@ -94,7 +94,8 @@ def measure(config: Any, folder: Path, depth: int = 2, stages: Mapping[str, floa
         hypers = jax.device_put(hypers)
     steps = plan(static, task.samples_per_epoch)
     terminal.say(f"{task.name}: compiling a chunk of {counted(steps.chunk, 'step')} ...")
-    state, compiled = _compiled(init, chunk, hypers, stages)
+    with terminal.waiting("compiling it"):
+        state, compiled = _compiled(init, chunk, hypers, stages)
     chunk, program = chunk._replace(program=compiled), hlo.instructions(compiled.as_text())
     work, most = hlo.work_of(program), hlo.executions_of(program)
     least = {name: times if math.isfinite(times) else steps.chunk for name, times in most.items()}

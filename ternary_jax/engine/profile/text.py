@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from ternary_jax.engine import compiling
 from ternary_jax.engine.profile.measure import Profile, Scope
 from ternary_jax.engine.profile.rates import Rate
-from ternary_jax.tables import columns, counted
+from ternary_jax.tables import WIDTH, columns, counted
 
-WIDTH = 80
 LEAST = 1e-3  # least share of the time of a row of its own
 
 

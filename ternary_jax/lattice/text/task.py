@@ -197,7 +197,10 @@ def _metrics(static: Any, lattice: Lattice) -> tuple[Metric, ...]:
         Metric("pair_cosine", -1, nan, nan, None),  # neither direction is better: the targets have a value of their own
         Metric("dimensions", 1, nan, nan, None),
         Metric("collapsed", -1, 0.0, nan, None),
-        *(Metric(f"validation_{name}", 1, 1.0, nan, None) for name in ("reciprocal_rank", "cosine")),
+        *(
+            Metric(f"validation_{name}", 1, 1.0, nan, None, tag=f"validation/{name}")
+            for name in ("reciprocal_rank", "cosine")
+        ),
         *lattice.metrics,
     )
 
