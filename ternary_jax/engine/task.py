@@ -97,6 +97,24 @@ class Verbs(NamedTuple):
     table: Callable[[Any, Context, str], dict[str, Any]] | None = None
 
 
+class View(NamedTuple):
+    """Something to look at in a training: a family's part of `ternary_jax.plot` and of the report of a workdir.
+
+    Nothing of it is called in a training. The figure and the panel are two drawings of the same data.
+
+    title: one line, which says what is seen
+    data: reader of a workdir, number of a run -> a NamedTuple of numpy arrays and texts, or None where this run has
+        none of it; it reads alone
+    figure: data -> a figure of matplotlib
+    panel: data -> a model of bokeh, for the report; None: the report has no such panel
+    """
+
+    title: str
+    data: Callable[[Any, int], Any]
+    figure: Callable[[Any], Any]
+    panel: Callable[[Any], Any] | None = None
+
+
 def _nothing(*_: Any) -> dict[str, Any]:
     return {}
 
@@ -132,6 +150,7 @@ class Task(NamedTuple):
     notes: sentences on how to read the table of a run, printed below it
     warm_start: how a new run starts from the parameters of a workdir, for a message
     verbs: what a trained model can be asked
+    views: what can be looked at in a training, by name, in the order of a report
     """
 
     name: str
@@ -156,3 +175,4 @@ class Task(NamedTuple):
     notes: tuple[str, ...] = ()
     warm_start: str = ""
     verbs: Verbs | None = None
+    views: Mapping[str, View] = MappingProxyType({})
