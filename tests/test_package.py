@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "flax": ["*/models.py"],  # the files that define networks
     "orbax": ["workdir/checkpoint.py"],
     "tensorboardX": ["workdir/tensorboard.py"],
-    "matplotlib": ["analysis/figures.py", "analysis/sweep_figures.py"],
+    "matplotlib": ["pictures/*.py"],
     "pynvml": ["engine/performance.py"],
     "rich": ["progress_bar.py"],
     "safetensors": ["lattice/text/weights.py"],
@@ -48,18 +48,20 @@ FOUNDATION = {
 FOUNDATION |= {"tables", "terminal", "progress_bar"}
 ROOMS = {
     "config": set(),
+    "pictures": set(),
     "workdir": {"config"},
     "control": {"config"},
     "engine": {"config", "workdir", "control"},
     "grokking": {"config", "workdir", "control", "engine"},
-    "analysis": {"config", "workdir", "grokking"},
+    "analysis": {"config", "workdir", "engine", "grokking", "pictures"},
     "inference": {"config", "workdir", "engine"},
     "sweeps": {"config", "workdir", "engine"},
-    "vae": {"config", "workdir", "control", "engine"},
-    "addition": {"config", "workdir", "control", "engine"},
-    "lattice": {"config", "workdir", "control", "engine"},
+    "vae": {"config", "workdir", "control", "engine", "pictures"},
+    "addition": {"config", "workdir", "control", "engine", "pictures"},
+    "lattice": {"config", "workdir", "control", "engine", "pictures"},
 }
 COMMANDS = {"__init__", "main", "sweep", "analyze", "profile", "query", "export", "command_line", "workdir_arguments"}
+COMMANDS |= {"plot"}
 # workdir/ returns a model that is ready for the functions of its task, so it makes their Context; a command is a
 # command also where it stands in a room.
 UPWARDS = {"workdir/run.py": {"control", "engine"}, "lattice/text/__main__.py": {"command_line"}}

@@ -1,7 +1,5 @@
 """The findings of an analysis as figures: metrics over time, and below them the events and phases of each run."""
 
-import io
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +8,10 @@ import numpy as np
 
 from ternary_jax.analysis import settings
 from ternary_jax.grokking import history
+from ternary_jax.pictures import style
+from ternary_jax.pictures.style import COLORS, MANY, SEVERITY
 from ternary_jax.workdir.files import write_whole
 
-COLORS = ("#2e86ab", "#c8553d", "#588157", "#8e6c8a", "#d99a2b", "#3d405b")
-SEVERITY = {"micro": "#d99a2b", "standard": "#c8553d", "major": "#7b1e3a", "none": "#888888"}
 FEW = 4  # up to this many runs have a color each; more runs are thin grey lines with their median
 PANELS = 6  # at most this many metrics are drawn
 
@@ -23,57 +21,47 @@ def draw(found: Mapping[str, Any], rows: Mapping[str, np.ndarray], folder: Path)
 
     found: the result of `data.analyse`; rows: the columns of the same log
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    matplotlib.rcParams["text.parse_math"] = False  # names from a workdir may have a dollar sign
     histories = {one.run: one for one in history.histories(rows)}
     groups = settings.groups(found["runs"])
     for k, (hypers, group) in enumerate(groups):
         runs = [(run, histories[run["run"]]) for run in group]
         metrics = found["metrics"][:PANELS]
-        figure = _figure(plt, runs, metrics, found["phases"], found["unit"])
         about = settings.label(hypers)
-        figure.suptitle(
-            f"{found['task']}: {len(runs)} run{'s' * (len(runs) > 1)}{', ' + about if about else ''}", fontsize=11
-        )
+        title = f"{found['task']}: {len(runs)} run{'s' * (len(runs) > 1)}{', ' + about if about else ''}"
+        figure = _figure(runs, metrics, found["phases"], found["unit"], title)
         file = folder / (f"analysis_{k:03d}.png" if len(groups) > 1 else "analysis.png")
-        figure.savefig(drawn := io.BytesIO(), dpi=120, facecolor="white")
-        write_whole(file, drawn.getvalue())
-        plt.close(figure)
+        write_whole(file, style.png(figure))
         yield file
 
 
-def _figure(plt, runs, metrics, phases, unit):
+@style.styled
+def _figure(runs, metrics, phases, unit, title):
     names = ["loss", *(one["name"] for one in metrics), "gradient_norm"]
     below = max(0.8, 0.16 * len(runs) + 0.5)
     heights = [1.5] * len(names) + [below]
-    figure, axes = plt.subplots(
-        len(heights), 1, figsize=(10, sum(heights) + 0.8), sharex=True, height_ratios=heights, layout="constrained"
-    )
+    figure = style.figure(10, sum(heights) + 0.8)
+    axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     for ax, name in zip(axes, names, strict=False):
         _curves(ax, name, runs, unit)
     for ax, metric in zip(axes[1:], metrics, strict=False):
-        _references(ax, metric)
+        style.references(ax, {"ceiling": metric["best"], "chance": metric["chance"]}, metric["tolerance"])
     _raster(axes[-1], runs, unit)
     axes[-1].set_xlabel(unit)
-    for k, phase in enumerate(phases):
-        for ax in axes:
-            ax.axvspan(phase["begin"], phase["end"], color="#2e86ab", alpha=0.07 * (k % 2), linewidth=0)
+    for ax in axes:
+        style.spans(ax, [(phase["begin"], phase["end"]) for phase in phases])
+    for phase in phases:
         where = dict(xy=(phase["begin"], 1), xycoords=axes[0].get_xaxis_transform(), xytext=(2, 2))
         axes[0].annotate(phase["shape"], **where, textcoords="offset points", fontsize=7, color="#2e86ab")
     for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
         ax.margins(x=0.01)
+    figure.suptitle(title, fontsize=11)
     return figure
 
 
 def _curves(ax, name, runs, unit):
     many = len(runs) > FEW
     for k, (run, one) in enumerate(runs):
-        color, width = ("#b5bec6", 0.7) if many else (COLORS[k], 1.3)
+        color, width = (MANY, 0.7) if many else (COLORS[k], 1.3)
         ax.plot(one.columns[unit], one.columns[name], color=color, linewidth=width, label=f"run {run['run']}")
         for rise in run["rises"]:
             if rise["event"]:
@@ -86,34 +74,11 @@ def _curves(ax, name, runs, unit):
     values = np.concatenate([one.columns[name] for _, one in runs])
     values = values[np.isfinite(values)]
     if name in ("loss", "gradient_norm") and values.size and values.min() > 0:
-        from matplotlib.ticker import LogFormatter
-
-        ax.set_yscale("log")
-        for axis in ("major", "minor"):  # plain numbers: the default is a formula, and formulas are off
-            getattr(ax.yaxis, f"set_{axis}_formatter")(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+        style.log_scale(ax, "y")
     ax.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center", labelpad=8)
     ax.tick_params(which="both", labelsize=8)
     if name == "loss" and 1 < len(runs) <= FEW:
         ax.legend(fontsize=7, frameon=False, ncols=len(runs), loc="upper right")
-
-
-def _references(ax, metric):
-    """Thin labelled lines at the ceiling and at chance, within the limits of y; ticks are the values themselves.
-
-    The limits are those of the curves, widened to the lines and by the tolerance of the metric. Limits of the curves
-    alone made a picture of rounding out of a metric that rests at its ceiling.
-    """
-    given = {name: metric[field] for name, field in (("ceiling", "best"), ("chance", "chance"))}
-    given = {name: x for name, x in given.items() if math.isfinite(x)}
-    low, high = ax.dataLim.intervaly
-    low, high = min(low, *given.values(), math.inf), max(high, *given.values(), -math.inf)
-    margin = max(0.06 * (high - low), metric["tolerance"])
-    ax.set_ylim(low - margin, high + margin)
-    ax.ticklabel_format(axis="y", useOffset=False)
-    for name, x in given.items():
-        ax.axhline(x, color="#888888", linewidth=0.7, linestyle=(0, (6, 3)), zorder=1)
-        place = dict(xycoords=ax.get_yaxis_transform(), textcoords="offset points", va="center")
-        ax.annotate(f"{name} {x:.5g}", (1, x), xytext=(3, 0), **place, fontsize=6.5, color="#666666")
 
 
 def _median(name, runs, unit):

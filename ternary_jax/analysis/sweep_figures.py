@@ -1,6 +1,5 @@
 """The settings of a sweep as a figure: for each metric the mean over seeds of each setting, with its 95 % interval."""
 
-import io
 import math
 import textwrap
 from collections.abc import Mapping
@@ -8,27 +7,22 @@ from typing import Any
 
 from ternary_jax.analysis.means import shown
 from ternary_jax.metric import Metric
+from ternary_jax.pictures import style
 
 MOST = 60  # settings that are drawn; more could not be read
-BEST, OTHER, REFERENCE = "#c8553d", "#2e86ab", "#888888"
+BEST, OTHER = "#c8553d", "#2e86ab"
 
 
+@style.styled
 def png(found: Mapping[str, Any], metrics: Mapping[str, Metric]) -> bytes:
     """A panel for each metric, a line for each setting; a setting that is called best has a color of its own.
 
     found: the result of `means.analyse`
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    matplotlib.rcParams["text.parse_math"] = False  # names from a folder may have a dollar sign
     settings = found["settings"][:MOST]
     height = 1.4 + 0.26 * len(settings)
-    figure, axes = plt.subplots(
-        1, len(metrics), figsize=(2.5 + 2.6 * len(metrics), height), sharey=True, squeeze=False, layout="constrained"
-    )
+    figure = style.figure(2.5 + 2.6 * len(metrics), height)
+    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)
     for ax, (name, metric) in zip(axes[0], metrics.items(), strict=True):
         _panel(ax, name, metric, settings, found["verdicts"][name])
     labels = [", ".join(map(shown, one["setting"].values())) or "all" for one in settings]
@@ -39,9 +33,7 @@ def png(found: Mapping[str, Any], metrics: Mapping[str, Metric]) -> bytes:
     best = "; red: best" * any(found["verdicts"][name]["best"] for name in metrics)
     title = f"{keys}: mean over seeds, 95 % interval by Student's t{best}{more}"
     figure.suptitle(textwrap.fill(title, int(18 * figure.get_figwidth()), break_long_words=False), fontsize=8)
-    figure.savefig(drawn := io.BytesIO(), dpi=120, facecolor="white")
-    plt.close(figure)
-    return drawn.getvalue()
+    return style.png(figure)
 
 
 def _panel(ax: Any, name: str, metric: Metric, settings: Any, verdict: Mapping[str, Any]) -> None:
@@ -52,8 +44,7 @@ def _panel(ax: Any, name: str, metric: Metric, settings: Any, verdict: Mapping[s
             half = [[x["mean"] - x["low"]], [x["high"] - x["mean"]]]
             ax.errorbar(x["mean"], k, xerr=None if math.isnan(x["low"]) else half, fmt="o", color=color, markersize=4)
     if math.isfinite(metric.best):
-        ax.axvline(metric.best, color=REFERENCE, linewidth=0.7, linestyle=(0, (6, 3)))
+        ax.axvline(metric.best, **style.LINE)
     ax.set_title(f"{name} ({'higher' if metric.better > 0 else 'lower'} is better)", fontsize=8)
     ax.tick_params(labelsize=7)
     ax.locator_params(axis="x", nbins=4)  # more labels would overlap
-    ax.spines[["top", "right"]].set_visible(False)

@@ -107,12 +107,14 @@ class View(NamedTuple):
         none of it; it reads alone
     figure: data -> a figure of matplotlib
     panel: data -> a model of bokeh, for the report; None: the report has no such panel
+    needs: what a run must have for it, as a noun phrase: the message where `data` is None
     """
 
     title: str
     data: Callable[[Any, int], Any]
     figure: Callable[[Any], Any]
     panel: Callable[[Any], Any] | None = None
+    needs: str = ""
 
 
 def _nothing(*_: Any) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_the_picture_shows_the_ceiling_and_chance_of_a_metric_that_rests_at_its_
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from ternary_jax.analysis import figures
+    from ternary_jax.pictures import style
 
     values = -0.83205 + 1e-7 * np.random.default_rng(0).normal(size=20)
     figure, axes = plt.subplots(2, 1)
@@ -95,7 +95,7 @@ def test_the_picture_shows_the_ceiling_and_chance_of_a_metric_that_rests_at_its_
     ]
     for ax, metric in zip(axes, given, strict=True):
         ax.plot(values)
-        figures._references(ax, metric)
+        style.references(ax, {"ceiling": metric["best"], "chance": metric["chance"]}, metric["tolerance"])
     figure.canvas.draw()
     for ax in axes:
         assert ax.yaxis.get_major_formatter().get_offset() == ""
