@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ternary_jax import sweep, workdir
+    from ternary_jax import plot, sweep, workdir
     from ternary_jax.config import load_config
     from ternary_jax.inference import load
 
@@ -23,10 +23,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # {name: the module that is imported when the name is first used}, so `import ternary_jax` alone imports neither jax nor
 # numpy. `sweep` and `workdir` are the modules themselves; the others are attributes of their modules.
 _OFFERED = {"load": "ternary_jax.inference", "load_config": "ternary_jax.config"}
-_OFFERED |= {"sweep": "ternary_jax.sweep", "workdir": "ternary_jax.workdir"}
+_OFFERED |= {name: f"ternary_jax.{name}" for name in ("plot", "sweep", "workdir")}
 
 # Without __version__, so that `import *` works in a checkout that is not installed.
-__all__ = ["load", "load_config", "sweep", "workdir"]
+__all__ = ["load", "load_config", "plot", "sweep", "workdir"]
 
 
 def __getattr__(name: str) -> Any:

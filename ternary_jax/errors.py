@@ -33,6 +33,10 @@ class VerbError(QuestionError, AttributeError):
     """A trained model lacks what was asked for; the text says what its family offers. An AttributeError for hasattr."""
 
 
+class ViewError(QuestionError):
+    """A run has no picture of this name, or nothing to draw in it; the text says what there is, or what is needed."""
+
+
 def one_line(error: Exception) -> str:
     """The first line of the text of an error, or the name of its class if it has no text."""
     return next(iter(f"{error}".splitlines()), "") or type(error).__name__

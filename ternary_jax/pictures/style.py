@@ -145,13 +145,32 @@ def _labels(given: Mapping[str, float], apart: float) -> dict[float, str]:
 
 def log_scale(ax: Any, *axes: str) -> None:
     """Logarithmic scales of "x" or "y" with plain numbers: the default is a formula, and formulas are off."""
-    from matplotlib.ticker import LogFormatter
-
+    plain = _plain()
     for name in axes:
         getattr(ax, f"set_{name}scale")("log")
         axis = getattr(ax, f"{name}axis")
-        axis.set_major_formatter(LogFormatter(labelOnlyBase=False))
-        axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+        axis.set_major_formatter(plain(labelOnlyBase=False))
+        axis.set_minor_formatter(plain(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+
+
+@functools.cache
+def _plain() -> type:
+    from matplotlib.ticker import LogFormatter
+
+    class Plain(LogFormatter):
+        """The labels of a LogFormatter, written 0.01 and not 1e-02."""
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    return Plain
+
+
+def lines(ax: Any, each: Any, colors: Any, **properties: Any) -> None:
+    """n lines of m points, (n, m, 2), as one artist: thousands of lines take a second one by one."""
+    from matplotlib.collections import LineCollection
+
+    ax.add_collection(LineCollection([*each], colors=colors, **properties))
 
 
 def spans(ax: Any, begins_ends: Any, color: str = "#2e86ab") -> None:
@@ -170,3 +189,21 @@ def sequence(n: int) -> list[Any]:
 def legend_below(ax: Any, columns: int) -> None:
     """A legend under the axes: the curves may be anywhere inside."""
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=columns, handlelength=2.4, columnspacing=1.2)
+
+
+def asked(ax: Any, x: Any, low: Any, high: Any, label: str) -> None:
+    """The interval [low, high] that a config asks for at each x, as a box; a mark where both are one target.
+
+    Where low is nan nothing is asked; where high is infinite the box has no upper end, and reaches to the edge.
+    """
+    found = False
+    for place, least, most in zip(x, low, high, strict=True):
+        if not math.isfinite(least):
+            continue
+        named = {} if found else {"label": label}
+        found = True
+        if least == most:
+            ax.plot([place - 0.45, place + 0.45], [least, least], color=ASKED, linewidth=2.5, zorder=2, **named)
+            continue
+        top = most if math.isfinite(most) else max(ax.get_ylim()[1], least)
+        ax.bar(place, top - least, 0.9, least, color=ASKED, alpha=0.45, linewidth=0, zorder=1, **named)

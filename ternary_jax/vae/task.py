@@ -15,7 +15,7 @@ from ternary_jax.engine import start
 from ternary_jax.engine.plan import plan
 from ternary_jax.engine.task import Context, Inner, Loss, Network, Task
 from ternary_jax.metric import Metric
-from ternary_jax.vae import control, criteria, data, evaluate, geometry, objective, references, settings, verbs
+from ternary_jax.vae import control, criteria, data, evaluate, geometry, objective, references, settings, verbs, views
 from ternary_jax.vae.branch import BRANCHES, Branch, features, make_branch
 from ternary_jax.vae.controllers import learned_weights
 from ternary_jax.vae.controllers.declaration import Scope
@@ -77,6 +77,7 @@ def make_task(static: Any) -> Task:
         notes=(_about_split(static, tables),),
         warm_start=start.WARM_START,
         verbs=verbs.verbs(branches, static),
+        views=views.VIEWS,
         **control.make_control(static, scope),
     )
 

@@ -111,7 +111,7 @@ class Run(NamedTuple):
         """The columns of metrics.jsonl, nan where a row lacks the value; those of one run, if given, sorted by step."""
         found = log.read(self.path, self.config["runs"], log.seeds_of(self.config))
         if run is not None:
-            self._check(run)
+            self.check_number(run)
             found = sorted((row for row in found if row["run"] == run), key=lambda row: row["step"])
         return Columns(self.path, found)
 
@@ -160,9 +160,19 @@ class Run(NamedTuple):
             return ""
         return claim.unlike(there, here, {key: KEYS[key] for key in KEYS if key in there and key in here})
 
+    @property
+    def views(self) -> Mapping[str, Any]:
+        """What can be looked at, by name: the `views` of the task that the config makes."""
+        return self._task()[0].views
+
+    def value(self, key: str, k: int = 0) -> Any:
+        """The value of a config key in run k. A traced key has one value, or one for each run."""
+        value = self.config[key]
+        return value[k] if isinstance(value, list | tuple) and len(value) == self.config["runs"] else value
+
     def embeddings(self, k: int = 0) -> dict[str, np.ndarray]:
         """The exported arrays of run k, by name."""
-        self._check(k)
+        self.check_number(k)
         return exports.read(self.path, k)
 
     def model(self, k: int = 0, at: str | int = "latest") -> Model:
@@ -172,7 +182,7 @@ class Run(NamedTuple):
         from ternary_jax.control.chain import Controls
         from ternary_jax.engine.task import Context
 
-        self._check(k)
+        self.check_number(k)
         task, hypers = self._task()
         saved = self.checkpoint(at).state
         self._check_state(saved)
@@ -185,7 +195,8 @@ class Run(NamedTuple):
         context = Context(state["stop"]["at"], None, controls, hypers, jax.device_put(task.data), carried)
         return Model(task, params, context)
 
-    def _check(self, k: int) -> None:
+    def check_number(self, k: int) -> None:
+        """Raise a WorkdirError if there is no run k."""
         runs = self.config["runs"]
         if not isinstance(k, int | np.integer):
             raise WorkdirError(f"{self.path} has no run {k!r}: it has to be an int from 0 to {runs - 1}")

@@ -1,0 +1,27 @@
+"""What can be looked at in a training of the dual autoencoder, as `Task.views`."""
+
+from ternary_jax.engine.task import View
+from ternary_jax.vae.views import bands, bands_figure, disc, disc_figure, distances, distances_figure
+
+TRAINED = "a checkpoint, or the arrays that a training exports at its end"
+
+VIEWS = {
+    "disc": View(
+        title="every operation in the disc, by its radius and its residue classes, with the residue tree",
+        data=disc.data,
+        figure=disc_figure.figure,
+        needs=f"points of a ball: config.model.geometry=poincare, and {TRAINED}",
+    ),
+    "bands": View(
+        title="radii of the operations by valuation, beside the intervals that the losses ask for",
+        data=bands.data,
+        figure=bands_figure.figure,
+        needs=TRAINED,
+    ),
+    "distances": View(
+        title="distances of pairs of operations by their 3-adic distance, beside what the losses ask for",
+        data=distances.data,
+        figure=distances_figure.figure,
+        needs=TRAINED,
+    ),
+}
