@@ -61,7 +61,7 @@ def analyse(run: Run, names: Sequence[str] = ()) -> dict[str, Any]:
         "unit": unit,
         "now": float(np.max(rows[unit])),
         "length": run.config[f"train.{unit}s"],
-        "phases": _phases(run.config),
+        "phases": phases(run.config),
         "metrics": [one._asdict() | _references(metrics[one.name]) for one in searched],
         "thresholds": thresholds._asdict(),
         "settings": evidence.settings,
@@ -163,7 +163,7 @@ def _hypers(run: Run, summary, k):
     return {name: value[k] for name, value in values.items() if table[name].traced and isinstance(value, tuple)}
 
 
-def _phases(config):
+def phases(config):
     """The phases of the learning-rate schedule, {"shape", "rate", "begin", "end"} each; [] where it has no phases."""
     if config["train.schedule"] != "phases":
         return []

@@ -29,6 +29,7 @@ REFERENCE = "#888888"
 MANY = "#b5bec6"  # of each of so many series that they are a cloud
 ASKED = "#f0b458"  # of the interval that a config asks for
 FOUND = "#1f4e79"  # of what was found, beside what was asked for
+CELL, HEAD = (3.3, 2.0), 0.4  # inches: of a place in a grid, and of the room above them all
 LINE = dict(color=REFERENCE, linewidth=0.7, linestyle=(0, (6, 3)), zorder=1)  # of a reference line
 
 RULES = {
@@ -72,15 +73,26 @@ def figure(width: float, height: float) -> Any:
     return _class()(figsize=(width, height), layout="constrained")
 
 
-def grid(n: int, across: int, width: float = 3.3, height: float = 1.9, head: float = 0.5) -> tuple[Any, list[Any]]:
-    """A figure with n axes, at most `across` of width x height inches in a row, below a head of so many inches."""
-    across = min(n, across)
-    down = -(-n // across)
-    made = figure(width * across, height * down + head)
-    axes = made.subplots(down, across, squeeze=False).ravel()
-    for ax in axes[n:]:
-        ax.remove()
-    return made, [*axes[:n]]
+def grid(n: int, across: int, title: str, below: str = "", wide: bool = False) -> tuple[Any, list[Any]]:
+    """A figure with n axes in rows of at most `across`, a title above and a text of some lines below.
+
+    wide: whether the first axes take two places, the second of them for a legend at its right
+    The places are fixed, with room for the labels of `references`: a constrained layout of 25 axes takes seconds.
+    """
+    places = n + wide
+    across = min(places, across)
+    width, height = max(CELL[0], 6.5 / across), CELL[1]
+    down, foot = -(-places // across), 0.15 + 0.14 * len(below.splitlines())
+    whole = (width * across, height * down + HEAD + foot)
+    made = _class()(figsize=whole)
+    axes = []
+    for k in range(n):
+        row, column = divmod(k + wide * (k > 0), across)
+        left, bottom = width * column + 0.55, whole[1] - HEAD - height * (row + 1) + 0.42
+        axes.append(made.add_axes((left / whole[0], bottom / whole[1], (width - 1.35) / whole[0], 1.25 / whole[1])))
+    made.text(0.5, 1 - 0.16 / whole[1], title, ha="center", va="center", fontsize=10.5)
+    made.text(0.5, 0.08 / whole[1], below, ha="center", va="bottom", fontsize=7.5)
+    return made, axes
 
 
 def png(made: Any, dpi: int = 120) -> bytes:
@@ -135,7 +147,7 @@ def _labels(given: Mapping[str, float], apart: float) -> dict[float, str]:
     found: dict[float, str] = {}
     last = -math.inf
     for name, x in sorted(given.items(), key=lambda one: one[1]):
-        text = f"{name} {x:.5g}"
+        text = f"{name} {x:.5g}" if abs(x) >= 1e-3 or x == 0 else f"{name} {x:.1e}"
         if x - last < apart:
             found[last] += f"\n{text}"
         else:
@@ -186,9 +198,9 @@ def sequence(n: int) -> list[Any]:
     return [colormaps["viridis"](0.9 * k / max(1, n - 1)) for k in range(n)]
 
 
-def legend_below(ax: Any, columns: int) -> None:
-    """A legend under the axes: the curves may be anywhere inside."""
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=columns, handlelength=2.4, columnspacing=1.2)
+def legend_beside(ax: Any) -> None:
+    """A legend at the right of the axes: the curves may be anywhere inside."""
+    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.05), handlelength=2.6)
 
 
 def asked(ax: Any, x: Any, low: Any, high: Any, label: str) -> None:

@@ -16,7 +16,7 @@ def figure(found: Bands) -> Any:
     for ax, one in zip(axes, found.bands, strict=True):
         _panel(ax, found, one)
     axes[0].set_ylabel(f"radius {found.unit}")
-    made.suptitle("radii by valuation: they are at the ceiling of hierarchy where no levels overlap")
+    made.suptitle("radii by valuation: where no levels overlap, hierarchy is at its ceiling")
     return made
 
 
