@@ -3,10 +3,10 @@
     python experiments/frontier.py            writes results/frontier.json and results/frontier.png
     python experiments/frontier.py --train    trains one seed of v5_12 and v5_12_rich, and adds it to them
 
-Metrics are those of `evaluate`. `lab_frontier` proves how much richness a layout of radii has at most, at a given
-hierarchy, and so which Q; and it searches for layouts with much Q and much richness, which proves nothing. Beside
-them: the two closed forms, measured here; the two published points; the models of results/*.json, all seeds. Those
-files have no Q of v5_12 and v5_12_rich; --train is for theirs.
+Metrics are those of `evaluate`. `vae.bounds` proves how much richness a layout of radii has at most, at a given
+hierarchy, and so which Q; `lab_frontier` searches for layouts with much Q and much richness, which proves nothing.
+Beside them: the two closed forms, measured here; the two published points; the models of results/*.json, all seeds.
+Those files have no Q of v5_12 and v5_12_rich; --train is for theirs.
 
 A layout of radii is no embedding: it has no triplets, and need not have room for the tree.
 """
@@ -24,10 +24,9 @@ import numpy as np
 from ternary_jax import terminal
 from ternary_jax.config import load_config
 from ternary_jax.tables import columns
-from ternary_jax.vae import baselines, evaluate, references
+from ternary_jax.vae import baselines, bounds, evaluate, references
 
 METRICS = ("hierarchy", "richness", "q", "triplet_accuracy")
-PRICES = np.geomspace(1e-5, 100, 29)  # of the lines of the bound
 LEAST = (1e-5, 1e-4, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.022)  # richness that bands are searched for
 LEAST_FREE = (0.05, 0.1, 0.13, 0.15, 0.165, 0.18)  # and free layouts in addition
 # The best published points of one branch, with coverage 1: (hierarchy, richness). Q and triplets are not known.
@@ -81,11 +80,11 @@ def of_radii(radii: np.ndarray, samples: evaluate.Samples) -> dict[str, float]:
 # --- the frontiers ----------------------------------------------------------------------------------------------------
 
 
-def proven(of: lab_frontier.Trade, samples: evaluate.Samples) -> tuple[list[lab_frontier.Line], list[dict[str, float]]]:
+def proven(of: bounds.Trade, samples: evaluate.Samples) -> tuple[list[bounds.Line], list[dict[str, float]]]:
     """The lines of the bound, and the layouts that touch them, measured."""
     lines, touching = [], []
-    for price in PRICES:
-        lines.append(lab_frontier.line(float(price), of))
+    for price in bounds.PRICES:
+        lines.append(bounds.line(float(price), of))
         whole = np.rint(lines[-1].shares * of.counts) / of.counts
         touching.append(of_radii(lab_frontier.radii(lab_frontier.by_shares(whole)), samples))
         terminal.progress(f"bound: price {price:.2g}, {lines[-1].boxes} boxes")
@@ -93,7 +92,7 @@ def proven(of: lab_frontier.Trade, samples: evaluate.Samples) -> tuple[list[lab_
 
 
 def searched(
-    of: lab_frontier.Trade, samples: evaluate.Samples, lines: list[lab_frontier.Line], generations: int
+    of: bounds.Trade, samples: evaluate.Samples, lines: list[bounds.Line], generations: int
 ) -> dict[str, list[dict[str, float]]]:
     """The layouts of each family with the greatest Q at each least richness, measured, the poorest first."""
     found, narrower = {}, {}
@@ -113,8 +112,8 @@ def searched(
 
 def known_layouts(samples: evaluate.Samples) -> dict[str, dict[str, float]]:
     """Bands that are filled uniformly, as one would lay them out by hand."""
-    wide = np.concatenate([[lab_frontier.RADIUS], np.linspace(0.25, 0, 10)])
-    layouts = {"ten equal bands": np.linspace(lab_frontier.RADIUS, 0, 11), "level 0 from 0.25 on": wide}
+    wide = np.concatenate([[bounds.RADIUS], np.linspace(0.25, 0, 10)])
+    layouts = {"ten equal bands": np.linspace(bounds.RADIUS, 0, 11), "level 0 from 0.25 on": wide}
     return {name: of_radii(lab_frontier.uniform(edges), samples) for name, edges in layouts.items()}
 
 
@@ -169,9 +168,9 @@ def draw_points(ax: Any, found: Mapping[str, Any], across: str, up: str) -> None
 
 def draw_hierarchy(ax: Any, found: Mapping[str, Any]) -> None:
     """The bound above all layouts, and the ceiling of hierarchy with that of bands on it."""
-    lines = [lab_frontier.Line(price, value, np.empty(0), 0) for price, value in found["bound"]["lines"]]
+    lines = [bounds.Line(price, value, np.empty(0), 0) for price, value in found["bound"]["lines"]]
     best, h = -found["bound"]["hierarchy_ceiling"], np.linspace(-0.70, found["bound"]["hierarchy_ceiling"], 400)
-    ax.plot(h, lab_frontier.bound_on_richness(h, lines), color="black", lw=1.6, label="proven bound")
+    ax.plot(h, bounds.bound_on_richness(h, lines), color="black", lw=1.6, label="proven bound")
     ax.axvline(-best, color="#777777", lw=0.8, zorder=0)
     ax.plot([-best - 0.004, -best + 0.004], [found["bound"]["richness_of_bands"]] * 2, color="black", lw=3)
     ax.annotate(
@@ -189,10 +188,10 @@ def draw_hierarchy(ax: Any, found: Mapping[str, Any]) -> None:
 
 def draw_q(ax: Any, found: Mapping[str, Any]) -> None:
     """The proven bound, and the layouts that the search has found."""
-    lines = [lab_frontier.Line(price, value, np.empty(0), 0) for price, value in found["bound"]["lines"]]
+    lines = [bounds.Line(price, value, np.empty(0), 0) for price, value in found["bound"]["lines"]]
     richness = np.geomspace(3e-7, 0.2, 400)
-    of = lab_frontier.trade()
-    bound = lab_frontier.bound_on_q(richness, lines, of, found["bound"]["dist_corr_ceiling"])
+    of = bounds.trade()
+    bound = bounds.bound_on_q(richness, lines, of, found["bound"]["dist_corr_ceiling"])
     ax.plot(bound, richness, color="black", lw=1.6, label="proven bound")
     for family, rows in lab_tree_rows.undominated(found["searched"]).items():
         pairs = [(row["q"], row["richness"]) for row in rows]
@@ -244,18 +243,18 @@ def main() -> None:
 
 def computed(generations: int) -> dict[str, Any]:
     """All of the result that needs no training."""
-    samples, of = evaluate.draw_samples(), lab_frontier.trade()
+    samples, of = evaluate.draw_samples(), bounds.trade()
     levels = references.levels(samples=samples)
     lines, touching = proven(of, samples)
     on = on_file({name: json.loads((lab.RESULTS / f"{name}.json").read_text()) for name in READ})
     published = {"hierarchy": [h for h, _ in PUBLISHED], "richness": [r for _, r in PUBLISHED]}
     return {
-        "radius": lab_frontier.RADIUS,
+        "radius": bounds.RADIUS,
         "bound": {
             "lines": [[one.price, one.value] for one in lines],
             "touching": [[row["hierarchy"], row["richness"]] for row in touching],
             "boxes": sum(one.boxes for one in lines),
-            "richness_of_bands": lab_frontier.bound_of_bands(),
+            "richness_of_bands": bounds.bound_of_bands(),
             "hierarchy_ceiling": levels["hierarchy"].best,
             "dist_corr_ceiling": levels["dist_corr"].best,
             "q_ceiling": levels["q"].best,

@@ -29,7 +29,7 @@ REFERENCE = "#888888"
 MANY = "#b5bec6"  # of each of so many series that they are a cloud
 ASKED = "#f0b458"  # of the interval that a config asks for
 FOUND = "#1f4e79"  # of what was found, beside what was asked for
-CELL, HEAD = (3.3, 2.0), 0.4  # inches: of a place in a grid, and of the room above them all
+CELL, HEAD = (3.3, 2.0), 0.25  # inches: of a place in a grid, and of the room above them all
 LINE = dict(color=REFERENCE, linewidth=0.7, linestyle=(0, (6, 3)), zorder=1)  # of a reference line
 
 RULES = {

@@ -11,11 +11,11 @@ import pytest
 from scipy import stats
 
 from ternary_jax import ternary
-from ternary_jax.vae import baselines, evaluate, references
+from ternary_jax.vae import baselines, bounds, evaluate, references
 
-OF = lab_frontier.trade()
+OF = bounds.trade()
 PRICES = (1e-4, 0.01, 0.3, 5.0, 50.0)
-LINES = [lab_frontier.line(price, OF) for price in PRICES]
+LINES = [bounds.line(price, OF) for price in PRICES]
 
 
 def plain(s, n_digits):
@@ -32,30 +32,30 @@ def test_shares_give_the_hierarchy_and_richness_of_their_radii():
     assert (s > 0).all()
     assert (s < 0.95).all()
     h, richness = plain(s, 9)
-    assert lab_frontier.hierarchy_of(x, OF) == pytest.approx(h, abs=1e-12)
-    assert lab_frontier.richness_of(x, OF) == pytest.approx(richness, abs=1e-5)
+    assert bounds.hierarchy_of(x, OF) == pytest.approx(h, abs=1e-12)
+    assert bounds.richness_of(x, OF) == pytest.approx(richness, abs=1e-5)
 
 
 @pytest.mark.parametrize("price", [0.01, 0.1, 1.0, 3.0, 30.0])
 def test_a_line_is_the_best_of_all_numbers_outside_or_above_it_by_their_rounding(price):
-    of = lab_frontier.trade(n_digits=2)
+    of = bounds.trade(n_digits=2)
     every = itertools.product(*(np.arange(t + 1) / t for t in of.counts))
-    totals = [lab_frontier.hierarchy_of(x, of) + price * lab_frontier.richness_of(x, of) for x in map(np.array, every)]
-    found = lab_frontier.line(price, of)
+    totals = [bounds.hierarchy_of(x, of) + price * bounds.richness_of(x, of) for x in map(np.array, every)]
+    found = bounds.line(price, of)
     assert max(totals) <= found.value
     assert found.value < max(totals) + 1e-8 + 0.02 * price
     assert found.value == pytest.approx(
-        lab_frontier.hierarchy_of(found.shares, of) + price * lab_frontier.richness_of(found.shares, of), abs=1e-8
+        bounds.hierarchy_of(found.shares, of) + price * bounds.richness_of(found.shares, of), abs=1e-8
     )
 
 
 def test_no_line_is_below_a_layout_of_two_levels_drawn_at_random():
-    of, rng = lab_frontier.trade(n_digits=2), np.random.default_rng(0)
-    lines = [lab_frontier.line(price, of) for price in PRICES]
+    of, rng = bounds.trade(n_digits=2), np.random.default_rng(0)
+    lines = [bounds.line(price, of) for price in PRICES]
     for _ in range(200):
         s = 0.95 * rng.uniform(size=9) ** rng.uniform(0.2, 5)
         h, richness = plain(np.sort(s)[np.argsort(rng.normal(size=9) - rng.uniform(0, 3) * np.arange(9))], 2)
-        assert richness <= lab_frontier.bound_on_richness(np.array([h]), lines)[0]
+        assert richness <= bounds.bound_on_richness(np.array([h]), lines)[0]
 
 
 def test_the_bound_is_not_below_any_model_and_above_known_layouts():
@@ -67,14 +67,14 @@ def test_the_bound_is_not_below_any_model_and_above_known_layouts():
     )
     for metrics in points.values():
         h = np.minimum(np.abs(metrics["hierarchy"]), OF.ceiling)  # float32 rounds the ceiling up
-        assert (metrics["richness"] < lab_frontier.bound_on_richness(h, LINES)).all()
+        assert (metrics["richness"] < bounds.bound_on_richness(h, LINES)).all()
     samples = evaluate.draw_samples()
     best = references.levels(samples=samples)
     for name, row in frontier.known_layouts(samples).items():
         assert row["hierarchy"] == pytest.approx(-OF.ceiling, abs=1e-9), name
-        assert row["richness"] < lab_frontier.bound_of_bands()
-        assert row["q"] < lab_frontier.bound_on_q(np.array([row["richness"]]), LINES, OF, best["dist_corr"].best)[0]
-    assert lab_frontier.bound_of_bands() == pytest.approx(0.95**2 / 40)
+        assert row["richness"] < bounds.bound_of_bands()
+        assert row["q"] < bounds.bound_on_q(np.array([row["richness"]]), LINES, OF, best["dist_corr"].best)[0]
+    assert bounds.bound_of_bands() == pytest.approx(0.95**2 / 40)
 
 
 def test_uniform_bands_have_the_richness_of_their_widths():

@@ -1,7 +1,18 @@
 """What can be looked at in a training of the dual autoencoder, as `Task.views`."""
 
 from ternary_jax.engine.task import View
-from ternary_jax.vae.views import bands, bands_figure, disc, disc_figure, distances, distances_figure
+from ternary_jax.vae.views import (
+    bands,
+    bands_figure,
+    disc,
+    disc_figure,
+    distances,
+    distances_figure,
+    frontier,
+    frontier_figure,
+    statenet,
+    statenet_figure,
+)
 
 TRAINED = "a checkpoint, or the arrays that a training exports at its end"
 
@@ -23,5 +34,17 @@ VIEWS = {
         data=distances.data,
         figure=distances_figure.figure,
         needs=TRAINED,
+    ),
+    "frontier": View(
+        title="richness against hierarchy: what is possible, the closed forms, and the way of this run",
+        data=frontier.data,
+        figure=frontier_figure.figure,
+        needs="an evaluation in the ball: config.model.geometry=poincare, and a row in metrics.jsonl",
+    ),
+    "statenet": View(
+        title="StateNet over time: what it reads, and what it turns",
+        data=statenet.data,
+        figure=statenet_figure.figure,
+        needs="a StateNet: config.control=schedules+statenet or statenet, and an evaluation",
     ),
 }
