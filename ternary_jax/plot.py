@@ -1,11 +1,11 @@
 """Pictures of a training: `ternary_jax.plot.disc(RUN)` is a matplotlib figure, and `plot.names(RUN)` lists them all.
 
-RUN is the --workdir of a training, its reader (`ternary_jax.workdir.open`), or a loaded model (`ternary_jax.load`). Of a
-workdir of several runs, run=K takes the K-th; of a loaded model it is its own. `plot.curves` and `plot.controllers`
-exist for every task; the others are those that its family registers, as `Task.views`.
+RUN is the --workdir of a training, its reader (`ternary_jax.workdir.open`), or a loaded model (`ternary_jax.load`).
+run=K takes the K-th of several runs; that of a loaded model is its own by default. `plot.curves`, `plot.controllers`
+and `plot.generalisation` are there for every task; the others are those that its family registers, as `Task.views`.
 
 `plot.data(RUN, "disc")` gives the arrays behind a picture. `plot.disc(RUN).savefig("disc.png")` writes a file; in a
-notebook a figure shows itself.
+notebook a figure shows itself. docs/pictures.md shows them.
 """
 
 import difflib

@@ -18,8 +18,6 @@ from ternary_jax.grokking.online import FROZEN
 from ternary_jax.workdir import Run
 
 
-
-
 class Curve(NamedTuple):
     """A metric over time.
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ternary_jax.analysis.controllers import Controllers, Series
 from ternary_jax.analysis.curves import Curve, Curves
+from ternary_jax.analysis.generalisation import Generalisation
 from ternary_jax.pictures import style
 
 MOST = 24  # metrics, or knobs and reports, that are drawn
@@ -50,6 +51,33 @@ def controllers(found: Controllers) -> Any:
         ax.set_title(_names(one, 40))
     for ax in axes:
         _time(ax, found)
+    return made
+
+
+@style.styled
+def generalisation(found: Generalisation) -> Any:
+    """A panel for each held-out metric, over the logarithm of the steps: a delay is a ratio of steps."""
+    made = style.figure(5.2 * len(found.pairs), 3.8)
+    axes = made.subplots(1, len(found.pairs), sharey=True, squeeze=False)[0]
+    for ax, one in zip(axes, found.pairs, strict=True):
+        for values, (color, dash), label in zip(
+            (one.fit, one.held_out), style.SERIES, ("trained on", "held out"), strict=False
+        ):
+            known = np.isfinite(values)
+            ax.plot(found.step[known], values[known], dash, color=color, label=label, marker=_marker(found.step))
+        style.references(ax, {"best": 1.0, "level": found.level, "chance": 0.0})
+        for at, name, (color, _) in zip((one.t_fit, one.t_gen), ("t_fit", "t_gen"), style.SERIES, strict=False):
+            if np.isfinite(at):
+                ax.axvline(at, color=color, linewidth=1, zorder=1)
+                where = dict(xycoords=ax.get_xaxis_transform(), xytext=(3, 4), textcoords="offset points")
+                ax.annotate(f"{name} {at:,.0f}", (at, 0), **where, fontsize=7.5, color=color)
+        style.log_scale(ax, "x")
+        ratio = f", t_gen / t_fit = {one.ratio:.3g}" if np.isfinite(one.ratio) else ""
+        ax.set_title(f"{one.name}\n{one.verdict}{ratio}")
+        ax.set_xlabel("step")
+        ax.legend(loc="center right")
+    axes[0].set_ylabel("0: chance, 1: the best")
+    made.suptitle(f"{found.task}, run {found.run}")
     return made
 
 

@@ -166,7 +166,7 @@ class Run(NamedTuple):
         return self._task()[0].views
 
     def value(self, key: str, k: int = 0) -> Any:
-        """The value of a config key in run k. A traced key has one value, or one for each run."""
+        """The value of a traced config key in run k: the config has one, or one for each run."""
         value = self.config[key]
         return value[k] if isinstance(value, list | tuple) and len(value) == self.config["runs"] else value
 
@@ -174,6 +174,19 @@ class Run(NamedTuple):
         """The exported arrays of run k, by name."""
         self.check_number(k)
         return exports.read(self.path, k)
+
+    def exported(self, k: int = 0) -> dict[str, np.ndarray] | None:
+        """The arrays that the task exports of run k: of its end, or while it is under way of its newest checkpoint.
+
+        None where the task exports nothing, and where there is no checkpoint yet.
+        """
+        self.check_number(k)
+        if safe_files.kind(exports.path_of(self.path, k)):
+            return exports.read(self.path, k)
+        if not checkpoint_files.steps(self.path / "checkpoints"):
+            return None
+        task, params, context = self.model(k)
+        return {name: np.asarray(x) for name, x in task.export(params, context).items()} if task.export else None
 
     def model(self, k: int = 0, at: str | int = "latest") -> Model:
         """The task of the config with the parameters of run k from a checkpoint."""

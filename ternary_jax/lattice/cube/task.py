@@ -11,7 +11,7 @@ from ternary_jax.control import groups
 from ternary_jax.engine import start
 from ternary_jax.engine.task import Context, Loss, Task, TaskState
 from ternary_jax.lattice import blur, metrics, targets
-from ternary_jax.lattice.cube import cube, drives, losses, pool, verbs
+from ternary_jax.lattice.cube import cube, drives, losses, pool, verbs, views
 from ternary_jax.lattice.cube.settings import KEYS as KEYS
 from ternary_jax.lattice.cube.settings import check as check
 from ternary_jax.metric import Criteria, Metric
@@ -45,6 +45,7 @@ def make_task(static: Any) -> Task:
         ),
         warm_start=start.WARM_START,
         verbs=verbs.verbs(static, outputs_in_time),
+        views=views.VIEWS,
     )
 
 

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
-FIRST, LAST, GREY = "#2e86ab", "#c8553d", "#8d99a3"
+from ternary_jax.pictures.style import COLORS, REFERENCE
+
+FIRST, LAST = COLORS[:2]
 
 
 def ways(axes: Any, paths: np.ndarray, size: tuple[int, int, int], most: int = 64) -> None:
@@ -43,7 +45,7 @@ def landings(axes: Any, points: np.ndarray, size: tuple[int, int, int], wanted: 
 
 def arrivals(axes: Any, steps: np.ndarray, r2: np.ndarray, arrived: np.ndarray) -> None:
     """r2 and the share of arrived flows after each step, (steps,) each."""
-    axes.plot(steps, arrived, color=GREY, label="share of flows that have arrived")
+    axes.plot(steps, arrived, color=REFERENCE, label="share of flows that have arrived")
     axes.plot(steps, np.maximum(r2, 0), color=FIRST, label="r2 (below 0: drawn at 0)")
     axes.set(xlabel="steps", ylim=(-0.03, 1.03), xlim=(steps[0], steps[-1]))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))  # below: the curves may be anywhere inside

@@ -11,7 +11,7 @@ from ternary_jax.control import groups
 from ternary_jax.engine import start
 from ternary_jax.engine.task import Context, Loss, Task
 from ternary_jax.lattice import blur, metrics, targets
-from ternary_jax.lattice.energy_flow import counts, flow, losses, verbs, widths
+from ternary_jax.lattice.energy_flow import counts, flow, losses, verbs, views, widths
 from ternary_jax.lattice.energy_flow.settings import KEYS as KEYS
 from ternary_jax.lattice.energy_flow.settings import check as check
 from ternary_jax.lattice.energy_flow.settings import check_to_train as check_to_train
@@ -50,6 +50,7 @@ def make_task(static: Any) -> Task:
         ),
         warm_start=start.WARM_START,
         verbs=verbs.verbs(static),
+        views=views.VIEWS,
     )
 
 

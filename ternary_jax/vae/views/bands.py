@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ternary_jax import ternary
 from ternary_jax.vae.branch import BRANCHES
-from ternary_jax.vae.views import asked, exported
+from ternary_jax.vae.views import asked
 from ternary_jax.vae.views.asked import Asked
 from ternary_jax.workdir import Run
 
@@ -49,7 +49,7 @@ class Bands(NamedTuple):
 
 def data(run: Run, k: int) -> Bands | None:
     """The bands of run k; None where there are no points yet."""
-    found = exported.arrays(run, k)
+    found = run.exported(k)
     if found is None:
         return None
     n_digits = int(run.config["data.n_digits"])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ternary_jax import ternary
-from ternary_jax.vae.views import exported, neighbours
+from ternary_jax.vae.views import neighbours
 from ternary_jax.workdir import Run
 
 BRANCH = "B"
@@ -55,7 +55,7 @@ class Disc(NamedTuple):
 
 def data(run: Run, k: int) -> Disc | None:
     """The disc of run k; None for points of R^n, and where there are no points yet."""
-    found = exported.arrays(run, k)
+    found = run.exported(k)
     if found is None or "c" not in found:
         return None
     n_digits, c = int(run.config["data.n_digits"]), float(found["c"])

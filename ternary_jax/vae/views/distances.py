@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ternary_jax import ternary
 from ternary_jax.vae.branch import BRANCHES
-from ternary_jax.vae.views import asked, exported
+from ternary_jax.vae.views import asked
 from ternary_jax.vae.views.asked import Asked
 from ternary_jax.vae.views.bands import QUANTILES
 from ternary_jax.workdir import Run
@@ -56,7 +56,7 @@ class Distances(NamedTuple):
 
 def data(run: Run, k: int) -> Distances | None:
     """The distances of run k; None where there are no points yet."""
-    found = exported.arrays(run, k)
+    found = run.exported(k)
     if found is None:
         return None
     n_digits, c = int(run.config["data.n_digits"]), float(found["c"]) if "c" in found else None
