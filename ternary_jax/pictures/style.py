@@ -149,7 +149,7 @@ def _labels(given: Mapping[str, float], apart: float) -> dict[float, str]:
     for name, x in sorted(given.items(), key=lambda one: one[1]):
         text = f"{name} {x:.5g}" if abs(x) >= 1e-3 or x == 0 else f"{name} {x:.1e}"
         if x - last < apart:
-            found[last] += f"\n{text}"
+            found[last] = f"{text}\n{found[last]}"
         else:
             last, found[x] = x, text
     return found

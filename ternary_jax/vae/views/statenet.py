@@ -25,7 +25,8 @@ class Signal(NamedTuple):
 class Statenet(NamedTuple):
     """Inputs and outputs of StateNet. unit: of time, "epoch" or "step"; at (n,): the evaluations.
 
-    inputs: of INPUTS, those that the log has; each value is the mean over the steps since the evaluation before
+    inputs: of INPUTS, those that the log has, without the knobs that are outputs too; each value is the mean over the
+        steps since the evaluation before
     outputs: the knobs of KNOB_RULES, and the factor on all rates as that of the first group of parameters
     schedule: whether schedules act on the knobs before StateNet does
     """
@@ -45,12 +46,12 @@ def data(run: Run, k: int) -> Statenet | None:
     if unit not in rows:
         return None
     sources = statenet.sources_of({"A": (), "B": ()})
-    columns = sources.last | sources.running
-    columns |= {name: f"control/{name}" for name in statenet.INPUTS if name not in columns}
+    columns = {name: f"control/{name}" for name in statenet.INPUTS if name not in KNOB_RULES}
+    columns["gradient_ratio"] = "control/balance/ratio"
+    for name, signal in (sources.last | sources.running).items():  # a signal may be a term of the loss
+        columns[name] = signal if signal in rows else f"loss/{signal}"
     inputs = [
-        Signal(name, columns[name], np.asarray(rows[columns[name]], np.float64))
-        for name in statenet.INPUTS
-        if columns[name] in rows
+        Signal(name, column, np.asarray(rows[column], np.float64)) for name, column in columns.items() if column in rows
     ]
     first = next(column for column in rows if column.startswith("rate/"))
     turned = {"rate": first} | {name: f"control/{name}" for name in KNOB_RULES if name != "rate"}
