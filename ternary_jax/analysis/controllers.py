@@ -69,7 +69,7 @@ def data(run: Run, k: int) -> Controllers | None:
         knobs=_merged(moving["knob"]),
         reports=_merged(moving["report"]),
         constant=tuple((name, float(x[np.isfinite(x)][0])) for name, x in still.items() if np.isfinite(x).any()),
-        phases=tuple(Span(one["shape"], float(one["begin"]), float(one["end"])) for one in findings.phases(run.config)),
+        phases=curves.phases(run.config),
         freezes=curves.freezes(rows, at),
     )
 

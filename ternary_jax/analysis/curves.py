@@ -98,10 +98,15 @@ def data(run: Run, k: int) -> Curves | None:
         terms=tuple(name.removeprefix("loss/") for name in terms),
         term_values=np.array([rows[name] for name in terms], np.float64).reshape(len(terms), len(at)),
         metrics=_metrics(run, rows, k),
-        phases=tuple(Span(one["shape"], float(one["begin"]), float(one["end"])) for one in findings.phases(run.config)),
+        phases=phases(run.config),
         freezes=freezes(rows, at),
         events=tuple(sorted([*_grokked(rows, at), *_stopped(summary, rows, at, k)], key=lambda one: one.at)),
     )
+
+
+def phases(config: Mapping[str, Any]) -> tuple[Span, ...]:
+    """The phases of the rates; () where the schedule has none."""
+    return tuple(Span(str(one["shape"]), float(one["begin"]), float(one["end"])) for one in findings.phases(config))
 
 
 def freezes(rows: Mapping[str, NDArray], at: NDArray) -> tuple[Span, ...]:

@@ -185,8 +185,12 @@ class Run(NamedTuple):
             return exports.read(self.path, k)
         if not checkpoint_files.steps(self.path / "checkpoints"):
             return None
+        import jax
+
         task, params, context = self.model(k)
-        return {name: np.asarray(x) for name, x in task.export(params, context).items()} if task.export else None
+        if task.export is None:
+            return None
+        return {name: np.asarray(x) for name, x in jax.jit(task.export)(params, context).items()}
 
     def model(self, k: int = 0, at: str | int = "latest") -> Model:
         """The task of the config with the parameters of run k from a checkpoint."""

@@ -31,9 +31,9 @@ def data(run: Run, k: int) -> Ways | None:
     found = run.exported(k)
     if found is None or "paths" not in found or "targets" not in found:
         return None
-    lattice = (int(run.config[f"lattice.{name}"]) for name in ("width", "height", "depth"))
+    width, height, depth = (int(run.config[f"lattice.{name}"]) for name in ("width", "height", "depth"))
     first = {name: found[name][0].astype(np.float64) for name in ("inputs", "targets", "outputs")}
-    return Ways(tuple(lattice), found["paths"][:, 0].astype(np.float64), **first)
+    return Ways((width, height, depth), found["paths"][:, 0].astype(np.float64), **first)
 
 
 @style.styled

@@ -57,8 +57,8 @@ def distances(run: Run, k: int, branch: str) -> Asked:
         high[0] = np.inf
         return Asked(low[:-1], high[:-1], ("bands",))
     if "geodesic" in on:
-        given = (float(run.value(f"losses.geodesic.{name}", k)) for name in ("furthest", "scale"))
-        at = np.asarray(geodesic.targets(*given, n_digits), np.float64)[:-1]
+        furthest, scale = (float(run.value(f"losses.geodesic.{name}", k)) for name in ("furthest", "scale"))
+        at = np.asarray(geodesic.targets(furthest, scale, n_digits), np.float64)[:-1]
         return Asked(at, at, ("geodesic",))
     return _nothing(n_digits)
 

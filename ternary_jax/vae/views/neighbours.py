@@ -24,10 +24,10 @@ def nearest(z: NDArray, n_digits: int, k: int = 5) -> tuple[NDArray, NDArray]:
         left, within = _left(z[own]), np.full(len(own), np.inf)
         if len(own) > k:
             within = _distance(np.partition(_masked(left @ right[own].T, 0), k - 1, 1)[:, k - 1])
-        near = (to_centre[own] - radius <= within[:, None] + 1e-9).any(0)
-        near[g] = True
-        others = member[near].ravel()
-        ratio = _masked(left @ right[others].T, int(near[:g].sum()) * len(own))
+        near = np.any(to_centre[own] - radius <= within[:, None] + 1e-9, axis=0)
+        chosen = np.union1d(np.flatnonzero(near), g)
+        others = member[chosen].ravel()
+        ratio = _masked(left @ right[others].T, int(np.searchsorted(chosen, g)) * len(own))
         index[own], apart[own] = _least(z, own, others, ratio, k)
     return index, apart
 
