@@ -67,12 +67,13 @@ def _tree(ax: Any, levels: tuple[Level, ...], scale: float) -> None:
 
 def _rings(ax: Any, found: Disc, first: int, named: int, scale: float) -> None:
     """The norms of each valuation as a ring, from the smallest to the largest, and its name in the free wedge."""
-    x, y = _circle()
+    (x, y), taken = _circle(), []
     for v in range(first, found.n_digits + 1):
         own = scale * found.norm[found.valuation == v]
         ring = [np.append(own.max() * line, own.min() * line[::-1]) for line in (x, y)]
         ax.fill(*ring, color=RINGS[v % 2], lw=0, zorder=1)
-        if v < first + named:
+        if v < first + named and all(abs(own.mean() - other) > 0.06 for other in taken):
+            taken.append(own.mean())
             ax.text(0, own.mean(), f"v = {v}", ha="center", va="center", color=INK, fontsize=8, zorder=4)
 
 
