@@ -216,7 +216,7 @@ assert ternary_jax.workdir.open and ternary_jax.load_config("closed_form").dim =
 """
     done = python("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    with pytest.raises(AttributeError, match="'lod_config': it offers __version__, load, load_config, sweep, workdir"):
+    with pytest.raises(AttributeError, match="'lod_config': it offers __version__, load, load_config, plot, sweep, workdir"):
         _ = ternary_jax.lod_config  # pyright: ignore[reportAttributeAccessIssue]
 
 

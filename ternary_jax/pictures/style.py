@@ -89,7 +89,7 @@ def grid(n: int, across: int, title: str, below: str = "", wide: bool = False) -
     for k in range(n):
         row, column = divmod(k + wide * (k > 0), across)
         left, bottom = width * column + 0.55, whole[1] - HEAD - height * (row + 1) + 0.42
-        axes.append(made.add_axes((left / whole[0], bottom / whole[1], (width - 1.35) / whole[0], 1.25 / whole[1])))
+        axes.append(made.add_axes((left / whole[0], bottom / whole[1], (width - 1.45) / whole[0], 1.25 / whole[1])))
     made.text(0.5, 1 - 0.16 / whole[1], title, ha="center", va="center", fontsize=10.5)
     made.text(0.5, 0.08 / whole[1], below, ha="center", va="bottom", fontsize=7.5)
     return made, axes

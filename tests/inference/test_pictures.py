@@ -69,7 +69,7 @@ def test_the_disc_keeps_radii_and_neighbours_and_gives_each_class_a_sector(dual)
 
 @pytest.mark.parametrize("noise", [0.0, 0.04])
 def test_the_nearest_operations_are_those_of_a_plain_loop(noise):
-    """With noise, some neighbours are in other residue classes, and others of the classes are too far to be searched."""
+    """With noise, some neighbours are in other residue classes, and some classes are too far to be searched."""
     z = np.asarray(baselines.tree(baselines.Tree(6, 4)), np.float64)
     z += noise * np.random.default_rng(0).normal(size=z.shape)
     index, apart = neighbours.nearest(z, 6)

@@ -52,9 +52,7 @@ def figure(found: Activity) -> Any:
         (found.rms, found.moved), style.SERIES, ("activity", "change by an update"), strict=False
     ):
         ax.plot(at, values, dash, color=color, label=f"{label}, root mean square", marker=".")
-    ax.axvline(found.updates, **style.LINE)
-    where = dict(xycoords=ax.get_xaxis_transform(), xytext=(3, -8), textcoords="offset points")
-    ax.annotate("updates of a step in the training", (found.updates, 1), **where, fontsize=7.5, color="#666666")
+    ax.axvline(found.updates, **style.LINE, label="updates of a step in the training")
     ax.set_xlabel("update")
     ax.set_ylim(bottom=0)
     style.legend_beside(ax)
