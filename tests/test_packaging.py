@@ -216,7 +216,8 @@ assert ternary_jax.workdir.open and ternary_jax.load_config("closed_form").dim =
 """
     done = python("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    with pytest.raises(AttributeError, match="'lod_config': it offers __version__, load, load_config, plot, sweep, workdir"):
+    offered = "__version__, load, load_config, plot, sweep, workdir"
+    with pytest.raises(AttributeError, match=f"'lod_config': it offers {offered}"):
         _ = ternary_jax.lod_config  # pyright: ignore[reportAttributeAccessIssue]
 
 
