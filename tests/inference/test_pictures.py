@@ -4,7 +4,9 @@ import itertools
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import small
@@ -81,16 +83,17 @@ def test_the_nearest_operations_are_those_of_a_plain_loop(noise):
 
 def test_the_intervals_are_those_that_the_loss_does_not_punish():
     config = load_config("v5_12", {"model.c": 0.7})
-    opened = workdir.Run(Path("none"), resolved(config))
+    given: Any = resolved(config)
+    opened = workdir.Run(Path("none"), given)
     found, given = asked.radii(opened, 0, "B"), config.losses.bands
     centres = loss.centres(given.furthest / np.sqrt(0.7), given.ratio, 9)
     half = -given.width * np.log(given.ratio)
     assert (found.losses, asked.radii(opened, 0, "A").losses) == (("bands",), ("radial",))
     for level in (1, 5, 9):
         for end, beyond in ((found.low[level], 0.98), (found.high[level], 1.02)):
-            v = np.array([level])
-            assert float(loss.outside(np.array([end * (2 - beyond)]), v, centres, half, True)) == 0
-            punished = float(loss.outside(np.array([end * beyond]), v, centres, half, True))
+            v = jnp.array([level])
+            assert float(loss.outside(jnp.array([end * (2 - beyond)]), v, centres, half, True)) == 0
+            punished = float(loss.outside(jnp.array([end * beyond]), v, centres, half, True))
             assert punished > 0 or (level == 9 and beyond < 1)  # the highest level has no lower end
 
 
@@ -100,7 +103,8 @@ def test_pairs_share_the_digits_of_their_level_and_ranks_are_those_of_scipy():
     z = 0.1 * np.random.default_rng(0).normal(size=(6, 4))
     np.testing.assert_allclose(distances.distance(z[:, None], z[None], 0.8), plain_distances(z, 0.8), atol=1e-7)
     x, y = np.random.default_rng(1).integers(0, 5, (2, 300))
-    assert bands.spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
+    expected: Any = stats.spearmanr(x, y)
+    assert bands.spearman(x, y) == pytest.approx(expected.statistic, abs=1e-12)
 
 
 def test_the_closed_forms_lie_where_their_metrics_say():
