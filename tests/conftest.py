@@ -1,7 +1,10 @@
 """Strict by default: what jax, numpy or pytest would quietly repair or only warn of is an error here."""
 
+import functools
 import gc
+import itertools
 import os
+import threading
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as the package does, and says why; jax reads it when imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers take all cores; numpy reads it when imported
@@ -9,11 +12,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers take all cores
 import hypothesis
 import jax
 import pytest
+import traced_keys
 from jax.experimental.compilation_cache import compilation_cache
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_nans", True)
-jax.config.update("jax_debug_key_reuse", True)
+traced_keys.install()
 
 
 LEVEL_0 = "--xla_backend_optimization_level=0"
@@ -58,6 +62,29 @@ def kept_programs(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_contexts():
+    """Lower 50 programs one after another in one MLIR context, which saves 4 ms of CPU time a program.
+
+    jax makes a context for each program, and most of that time is loading the dialects. A context keeps the constants
+    of its programs, so all of a session in one would need their memory. Other threads than the main one make their own.
+    """
+    if jax.__version_info__[:2] != (0, 10):  # a private function of jax: without it, the tests only take longer
+        yield
+        return
+    from jax._src.interpreters import mlir
+
+    make, programs = mlir.make_ir_context, itertools.count()
+    of_block = functools.lru_cache(maxsize=1)(lambda block: make())
+
+    def shared():
+        return of_block(next(programs) // 50) if threading.current_thread() is threading.main_thread() else make()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlir, "make_ir_context", shared)
+        yield
+
+
 # Compilation makes the first example slow, so no deadline; the same examples every time, so a failure is the code's.
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)
 hypothesis.settings.load_profile("suite")
@@ -70,16 +97,6 @@ def strict_dtypes():
     A module of numeric tests requests it by `pytestmark = pytest.mark.usefixtures("strict_dtypes")`.
     """
     with jax.numpy_dtype_promotion("strict"):
-        yield
-
-
-@pytest.fixture
-def no_keys():
-    """Without the check of reused keys, for a module of tests that draw nothing.
-
-    jax looks at the arguments of each call for it, so an operation outside jit takes ten times as long.
-    """
-    with jax.debug_key_reuse(False):
         yield
 
 

@@ -49,7 +49,8 @@ def first(hypers):
 
 def wires(static):
     """Parameters of cells that add nothing: with `carry`, each pixel goes straight through its column, unchanged."""
-    params = jax.tree.map(jnp.zeros_like, cube.init(jax.random.key(0), static))
+    shapes = jax.eval_shape(lambda: cube.init(jax.random.key(0), static))
+    params = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     for group in ("drive", "readout"):
         params[group]["weights"] = params[group]["weights"].at[..., 0].set(1)
     return params

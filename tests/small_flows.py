@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from reference import energy_flow as reference
 
@@ -52,9 +53,9 @@ def settings(**changes):
 
 def jittered(params, key=3):
     """All parameters moved a little, so that none is at a start of 0."""
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(key), len(leaves))
-    return tree.unflatten([x + 0.2 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)])
+    rng = np.random.default_rng(key)
+    # By numpy: jax would compile a program for each shape.
+    return jax.tree.map(lambda x: jnp.asarray(x + 0.2 * rng.normal(size=x.shape), x.dtype), jax.device_get(params))
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import pytest
 from ternary_jax import precision
 from ternary_jax.precision import in_float64, safe_sqrt
 
-pytestmark = pytest.mark.usefixtures("strict_dtypes", "no_keys")
+pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
 HALF_ULP = 2.0**-24  # a value rounded once is off by no more, relatively
 

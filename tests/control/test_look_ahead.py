@@ -1,5 +1,6 @@
 """Look-ahead learning: its gradient against finite differences of a loop, and the steps at which it learns."""
 
+import contextlib
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toy
+import traced_keys
 from jaxprs import equations
 
 from ternary_jax.config import load_config, split
@@ -107,7 +109,8 @@ def test_the_gradient_is_that_of_differences(ahead, share, parts):
     static, hypers = setting(train__microbatches=parts)
     task = task_of(static, every=8, ahead=ahead, share=share)
     one = jax.tree.map(lambda x: x[0], (make_train(task, static)[0](hypers), hypers))
-    with jax.debug_key_reuse(parts == 1):  # the backward pass through microbatches repeats the draws of the loss
+    # The backward pass through microbatches repeats the draws of the loss.
+    with traced_keys.used_twice() if parts > 1 else contextlib.nullcontext():
         after = jax.tree.map(lambda x: x[0], chunks(task, static, hypers, 1))
     of, phi = loop(task, static, one[1], 0, one[0], ahead, share), np.array([-0.2, 0.4])
     h = 0.02

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import shared_programs
 import toy
 
 from ternary_jax import terminal
@@ -108,7 +109,7 @@ def final(workdir):
 def test_a_run_that_rolls_back_and_is_interrupted_is_the_undisturbed_one(tmp_path, monkeypatch, capfd):
     ill: dict[str, Any] = {"toy.stream": True, "toy.poison_step": 21.0, "toy.poison_above": 0.7}
     config = load_config(CONFIG, ill | {"runs": 2, "train.on_nan": "rollback"})
-    host.run(config, tmp_path / "whole")
+    shared_programs.run(config, tmp_path / "whole")
     assert capfd.readouterr().err.count("back to step 16") == 2
     seen = []
 
@@ -120,8 +121,8 @@ def test_a_run_that_rolls_back_and_is_interrupted_is_the_undisturbed_one(tmp_pat
 
     with monkeypatch.context() as patch:
         patch.setattr(terminal, "progress_line", line)
-        assert not host.run(config, tmp_path / "cut")["finished"]
-    assert host.run(config, tmp_path / "cut")["finished"]
+        assert not shared_programs.run(config, tmp_path / "cut")["finished"]
+    assert shared_programs.run(config, tmp_path / "cut")["finished"]
     assert final(tmp_path / "cut") == final(tmp_path / "whole")
 
 

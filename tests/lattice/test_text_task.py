@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 from reference import cube as reference
 
 from ternary_jax import workdir
 from ternary_jax.config import load_config
 from ternary_jax.control.chain import Controls
-from ternary_jax.engine import assembly, host, results
+from ternary_jax.engine import assembly, host
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.cube import cube
@@ -53,9 +54,8 @@ def made(family="flows", **changes):
     """(the task, its static config, parameters, a context) of a small model."""
     given = SMALL[family] | {key.replace("__", "."): value for key, value in changes.items()}
     task, static, hypers = assembly.assemble(config_of(family, given))
-    hypers = jax.tree.map(lambda a: jnp.asarray(a)[0], hypers)
-    init = jax.jit(task.init, compiler_options=results.RUN_ONCE_COMPILER_OPTIONS)  # most of the time of a test
-    params = init(jax.random.key(1), hypers)
+    hypers = jax.tree.map(lambda a: np.asarray(a)[0], hypers)
+    params = small.drawn(jax.eval_shape(task.init, jax.random.key(1), hypers), 1)  # none is 0; nothing is compiled
     context = Context(
         jnp.int32(0), jax.random.key(2), Controls({}, None, {}), hypers, jax.tree.map(jnp.asarray, task.data)
     )
@@ -96,7 +96,7 @@ def unit(x):
 
 def test_a_batch_is_of_training_pairs():
     task, _, _, context = made()
-    batch, of = task.sample(context), corpus()
+    batch, of = jax.jit(task.sample)(context), corpus()
     pairs = {(a, b) for a, b, part in zip(of.left_of, of.right_of, of.split, strict=True) if part == splits.TRAIN}
     faces = np.asarray(projection.onto(of.onto, of.left)).reshape(-1, 8, 8)
     for face, truth in zip(batch["inputs"], np.asarray(batch["truth"]), strict=True):
@@ -134,7 +134,7 @@ def test_training_pairs_that_stay_with_the_host_are_those_of_the_corpus():
 @pytest.mark.parametrize(("family", "kind"), [("flows", "cosine"), ("flows", "infonce"), ("cube", "infonce")])
 def test_the_loss_is_that_of_centred_vectors(family, kind):
     task, static, params, context = made(family, losses__text__kind=kind)
-    batch = task.sample(context)
+    batch = jax.jit(task.sample)(context)
     found = jax.jit(task.loss)(params, batch, context._replace(key=jax.random.key(3))).terms["fit"]
     outputs = unit(vectors_of(static, params, batch["inputs"]))
     truth = np.asarray(batch["truth"])
@@ -155,8 +155,7 @@ def test_the_loss_is_that_of_centred_vectors(family, kind):
 @EACH
 def test_an_adapter_maps_targets_that_are_not_centred_and_has_a_gradient(family):
     task, static, params, context = made(family, losses__text__kind="cosine", losses__text__adapter=True)
-    batch = task.sample(context)
-    params = {**params, "adapter": jax.tree.map(lambda x: x + 0.1 * jnp.cos(x), params["adapter"])}
+    batch = jax.jit(task.sample)(context)
 
     def fit(params):
         loss = task.loss(params, batch, context._replace(key=jax.random.key(3)))
@@ -273,8 +272,6 @@ def test_an_encoder_of_bytes_reads_a_text_up_to_its_end(tmp_path):
 @pytest.mark.parametrize("schedule", ["sweep", "all"])
 def test_the_vectors_of_a_cube_are_those_of_a_float64_loop(schedule):
     task, static, params, context = made("cube", model__schedule=schedule, model__updates=3)
-    leaves, tree = jax.tree.flatten(params)
-    params = tree.unflatten([x + 0.3 * jnp.cos(jnp.arange(x.size).reshape(x.shape)) for x in leaves])  # none is 0
     found = exported(task, params, context)
     of, lefts = corpus(), corpus().left_of[corpus().split == splits.TEST]
     for k in (0, 3):

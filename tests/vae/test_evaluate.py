@@ -20,8 +20,6 @@ from ternary_jax import poincare, ternary
 from ternary_jax.precision import in_float64
 from ternary_jax.vae import baselines, data, evaluate, references
 
-pytestmark = pytest.mark.usefixtures("no_keys")
-
 N = 3**9
 TRITS = ternary.operations()
 V = ternary.valuations()

@@ -59,14 +59,14 @@ def test_targets_are_those_of_the_ball_of_c_1():
 def test_points_of_a_branch_are_their_own_tangent_vectors(projection):
     """z = u and r = 2|u|; all else of the branch is as in the ball of c = 1."""
     own = {f"model__{b}__projection": projection for b in "AB"}
-    found = []
-    for given in (FLAT, {"model__c": 1.0}):
+
+    def branch_a(given):
         made, static, hypers, params = small.setting(**own, **given)
         branches = {b: task.make_branch(b, static) for b in "AB"}
-        context = small.context(made, hypers)
-        rows = Indices(jnp.arange(24))
-        found.append(forward.forward(branches, static, params, rows, context, 0)["A"])
-    flat, ball = found
+        rows, context = Indices(jnp.arange(24)), small.context(made, hypers)
+        return small.jit(lambda params: forward.forward(branches, static, params, rows, context, 0)["A"])(params)
+
+    flat, ball = branch_a(FLAT), branch_a({"model__c": 1.0})
     assert flat.c is None
     assert flat.c0 is None
     np.testing.assert_array_equal(flat.points.z, flat.points.u)
