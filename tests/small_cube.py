@@ -33,7 +33,9 @@ def drawn(static, key=0):
     """Parameters of which none is 0, as some are at the start of a training."""
     params, rng = cube.init(jax.random.key(key), static), np.random.default_rng(key)
     # By numpy: jax would compile a program for each shape.
-    return jax.tree.map(lambda x: jnp.asarray(x + 0.3 * rng.normal(size=x.shape), x.dtype), jax.device_get(params))
+    return jax.tree.map(
+        lambda x: jnp.asarray((x + 0.3 * rng.normal(size=x.shape)).astype(x.dtype)), jax.device_get(params)
+    )
 
 
 def context(made, hypers, key=None, state=()):

@@ -51,18 +51,17 @@ def settings(**changes):
     return split(config)[0]
 
 
-def jittered(params, key=3):
-    """All parameters moved a little, so that none is at a start of 0."""
-    rng = np.random.default_rng(key)
-    # By numpy: jax would compile a program for each shape.
-    return jax.tree.map(lambda x: jnp.asarray(x + 0.2 * rng.normal(size=x.shape), x.dtype), jax.device_get(params))
+def drawn(static, key=3):
+    """Random parameters, by numpy: jax would compile a program for them."""
+    shapes, rng = jax.eval_shape(lambda: flow.init(jax.random.key(0), static)), np.random.default_rng(key)
+    return jax.tree.map(lambda x: jnp.asarray((0.3 * rng.normal(size=x.shape)).astype(x.dtype)), shapes)
 
 
 @functools.cache
 def model(**changes):
-    """The static config with these changes, and parameters none of which is at its start."""
+    """The static config with these changes, and parameters none of which is 0."""
     static = settings(**changes)
-    return static, jittered(init(jax.random.key(1), static))
+    return static, drawn(static)
 
 
 def in_float64(tree):

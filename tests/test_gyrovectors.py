@@ -22,7 +22,7 @@ OURS = {
     "to_hyperboloid": (poincare.to_hyperboloid, "x"),
     "from_hyperboloid": (poincare.from_hyperboloid, "h"),
 }
-LOOP = range(4)
+LOOP = range(2)
 
 
 def draw(rng, kinds, norm, c):

@@ -81,6 +81,7 @@ def loop(task, static, hypers, number, state, ahead, share):
     step = jax.jit(make_step(task._replace(look_ahead=None), static, tx, control_chain(task)))
     rows, key = schedule_rows(task, static), prng_keys(hypers)[1]
     data = jnp.asarray(task.data)
+    sample, reference = jax.jit(task.sample), jax.jit(task.look_ahead.reference)
 
     def of(phi):
         after = state._replace(control=state.control | {"phi": state.control["phi"] | {"phi": jnp.float32(phi)}})
@@ -95,8 +96,8 @@ def loop(task, static, hypers, number, state, ahead, share):
             data,
         )
         key_batch, key_loss = jax.random.split(context.key)
-        batch = [x[: int(share * len(x))] for x in task.sample(context._replace(key=key_batch))]
-        return float(task.look_ahead.reference(after.params, batch, context._replace(key=key_loss)))
+        batch = [np.asarray(x)[: int(share * len(x))] for x in sample(context._replace(key=key_batch))]
+        return float(reference(after.params, batch, context._replace(key=key_loss)))
 
     return of
 
@@ -108,10 +109,10 @@ def loop(task, static, hypers, number, state, ahead, share):
 def test_the_gradient_is_that_of_differences(ahead, share, parts):
     static, hypers = setting(train__microbatches=parts)
     task = task_of(static, every=8, ahead=ahead, share=share)
-    one = jax.tree.map(lambda x: x[0], (make_train(task, static)[0](hypers), hypers))
+    one = jax.tree.map(lambda x: x[0], jax.device_get((make_train(task, static)[0](hypers), hypers)))
     # The backward pass through microbatches repeats the draws of the loss.
     with traced_keys.used_twice() if parts > 1 else contextlib.nullcontext():
-        after = jax.tree.map(lambda x: x[0], chunks(task, static, hypers, 1))
+        after = jax.tree.map(lambda x: x[0], jax.device_get(chunks(task, static, hypers, 1)))
     of, phi = loop(task, static, one[1], 0, one[0], ahead, share), np.array([-0.2, 0.4])
     h = 0.02
     expected = [(of(phi + h * e) - of(phi - h * e)) / (2 * h) for e in np.eye(2)]

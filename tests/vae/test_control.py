@@ -258,7 +258,7 @@ def test_it_learns_by_the_gradient_of_differences_one_step_ahead(compiled_soon):
 
     steps = small.steps(**changes | {"train__clip_norm": 0.3})
     key, learner = prng_keys(one)[1], cast(Any, made.look_ahead)
-    reference = small.jit(learner.reference)
+    reference, sample = small.jit(learner.reference), small.jit(made.sample)
 
     def of(bias):
         net = begun.control["statenet"]
@@ -268,7 +268,7 @@ def test_it_learns_by_the_gradient_of_differences_one_step_ahead(compiled_soon):
         last, _ = steps.compiled(state, (jnp.int32(0), rows), key, one, steps.made.data)
         key_batch, key_loss = jax.random.split(jax.random.fold_in(key, 1))
         context = Context(jnp.int32(1), key_batch, Controls({}, None, last.knobs), one, steps.made.data)
-        batch = jax.tree.map(lambda rows: rows[: len(rows) // 2], made.sample(context))
+        batch = jax.tree.map(lambda rows: rows[: len(rows) // 2], sample(context))
         return float(reference(last.params, batch, context._replace(key=key_loss)))
 
     h = 0.1
