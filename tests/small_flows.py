@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from reference import energy_flow as reference
 
@@ -51,17 +50,18 @@ def settings(**changes):
     return split(config)[0]
 
 
-def drawn(static, key=3):
-    """Random parameters, by numpy: jax would compile a program for them."""
-    shapes, rng = jax.eval_shape(lambda: flow.init(jax.random.key(0), static)), np.random.default_rng(key)
-    return jax.tree.map(lambda x: jnp.asarray((0.3 * rng.normal(size=x.shape)).astype(x.dtype)), shapes)
+def jittered(params, key=3):
+    """All parameters moved a little, so that none is at a start of 0."""
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(key), len(leaves))
+    return tree.unflatten([x + 0.2 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)])
 
 
 @functools.cache
 def model(**changes):
-    """The static config with these changes, and parameters none of which is 0."""
+    """The static config with these changes, and parameters none of which is at its start."""
     static = settings(**changes)
-    return static, drawn(static)
+    return static, jittered(init(jax.random.key(1), static))
 
 
 def in_float64(tree):
