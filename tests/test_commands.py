@@ -206,19 +206,19 @@ SHOWN_BY = {
 OF_EXPERIMENTS = {
     "lab": "tests/test_readme.py::test_generated_pages_are_up_to_date",
     "plot_schedules": "tests/experiments/test_plot_schedules.py",
-    "ablations": "docs/limits.md: ablations.py",
-    **{f"ablate_{name}": f"results/ablate_{name}.json" for name in lab_ablation_results.NAMES},
+    "kill_sweep": "tests/experiments/test_kill_sweep.py",
+    **{name: f"results/{name}.json" for name in lab_ablation_results.FILES},
+    "ablations": f"results/{min(lab_ablation_results.FILES)}.json",
 }
 
 
 def names_of(words):
     """The name of a command in SHOWN_BY: its module, its config, groups of its keys, and flags that change its work."""
-    name = [words[2].removeprefix("ternary_jax.")]
-    configs = [word.partition("=")[2] for word in words if word.startswith("--config=")]
-    name += [re.sub(r"^configs/|\.py(?=:|$)", "", STANDS_FOR.get(f"--config={one}", one)) for one in configs]
-    name = [one.removeprefix("--config=") for one in name]
-    name += sorted({word.rpartition(".")[0].split("=")[0] for word in words if word.startswith("--config.")})
-    return " ".join([*name, *(flag for flag in ("--sweep", "--dry-run") if any(w.startswith(flag) for w in words))])
+    found = [STANDS_FOR.get(word, word) for word in words]
+    configs = [word.removeprefix("--config=") for word in found if word.startswith("--config=")]
+    name = [words[2].removeprefix("ternary_jax."), *(re.sub(r"^configs/|\.py(?=:|$)", "", one) for one in configs)]
+    name += dict.fromkeys(re.findall(r"--config\.\w+", " ".join(words)))
+    return " ".join([*name, *re.findall(r"--sweep|--dry-run", " ".join(words))])
 
 
 def shown_by(words):
@@ -233,12 +233,18 @@ def shown_by(words):
 
 
 def missing(place):
-    """What is not there of a place where a command has run."""
+    """The place, where it is not there; a result that is missing may be on the page of limits, by its name."""
     path, _, what = place.partition(":")
     file, what = ROOT / path, what.removeprefix(":").strip()
     if not file.is_file():
-        return place
+        return "" if f"`{file.stem}`" in (ROOT / "docs" / "limits.md").read_text() else place
     return "" if not what or what in file.read_text() else place
+
+
+def test_the_page_of_limits_lists_no_ablation_that_was_measured():
+    text = (ROOT / "docs" / "limits.md").read_text()
+    listed = {name for name in lab_ablation_results.FILES if f"`{name}`" in text}
+    assert not {name for name in listed if (ROOT / "results" / f"{name}.json").is_file()}
 
 
 @pytest.mark.parametrize("page", documents.PAGES, ids=lambda page: page.name)

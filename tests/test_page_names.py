@@ -18,8 +18,12 @@ from ternary_jax.config import ConfigError, load_config
 
 FILE = re.compile(r"[\w./*-]+(\.(py|md|json|jsonl|npz|png|toml|lock|csv|parquet|safetensors|yaml|yml|gz|html)|/)")
 VARIANT = re.compile(r"(?:configs/)?(\w+)(?:\.py)?:(\w+)")  # cube:dense, configs/v5_10.py:all
-KEY = re.compile(r"(?:config\.(?=\w)|(?=\w+\.))([a-z]\w*(?:\.\w+)*)(?:=([\w,.+-]+))?")  # losses.blur, model.schedule=all
-OF_THE_DOCUMENTS = re.compile(r"(quick_)?train\w*\.py|\w+\.yaml")  # scripts that docs/v5_12.md names, and nobody has here
+KEY = re.compile(
+    r"(?:config\.(?=\w)|(?=\w+\.))([a-z]\w*(?:\.\w+)*)(?:=([\w,.+-]+))?"
+)  # losses.blur, model.schedule=all
+OF_THE_DOCUMENTS = re.compile(
+    r"(quick_)?train\w*\.py|\w+\.yaml"
+)  # scripts that docs/v5_12.md names, and nobody has here
 OF_JAX = ("*.trace.json.gz",)  # its profiler writes this
 PLACEHOLDERS = ("KEY=VALUE", "START:STOP", ":NAME")
 # `model` of docs/model.md is a loaded model, not the group of a config.
