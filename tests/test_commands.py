@@ -176,7 +176,7 @@ SHOWN_BY = {
     "main energy_flow": "results/energy_flow.json: permutation",
     "main energy_flow:mirror": "results/energy_flow.json: mirror",
     "main energy_flow:mirror --config.barrier --config.start": "results/energy_flow_probes.json: barrier",
-    "main energy_flow:experiment --dry-run": "tests/engine/test_dry_run.py::test_the_size_of_a_training",
+    "main energy_flow:experiment --dry-run": "tests/test_page_blocks.py::test_dry_runs_print_the_size_of_a_training",
     "main energy_flow_text": "results/text_chatterbot.json: flows",
     "main energy_flow_text:wiki": "results/text_wiki.json: flows",
     "main energy_flow_text:wiki --config.data": "tests/lattice/text/test_text_prepare.py",
@@ -189,7 +189,7 @@ SHOWN_BY = {
     "main cube:document --dry-run": "tests/engine/test_dry_run.py::test_the_compiled_program_has_its_memory_and_flops",
     "main cube_full": "docs/limits.md: cube_full",
     "main cube_full --dry-run": "tests/engine/test_dry_run.py::test_the_compiled_program_has_its_memory_and_flops",
-    "main cube_full --config.train --dry-run": "tests/engine/test_dry_run.py::test_the_size_of_a_training",
+    "main cube_full --config.train --dry-run": "tests/engine/test_dry_run.py::test_the_compiled_program_has_its_memory_and_flops",
     "main cube_text": "tests/lattice/test_text_task.py::test_a_short_training_finds_what_it_was_never_shown",
     "main cube_text:wiki": "results/text_wiki.json: cube",
     "main cube_text:boolq": "docs/limits.md: cube_text:boolq",
@@ -214,7 +214,7 @@ OF_EXPERIMENTS = {
 
 def names_of(words):
     """The name of a command in SHOWN_BY: its module, its config, groups of its keys, and flags that change its work."""
-    found = [STANDS_FOR.get(word, word) for word in words]
+    found = [f"{STANDS_FOR.get(word, word)}" for word in words]
     configs = [word.removeprefix("--config=") for word in found if word.startswith("--config=")]
     name = [words[2].removeprefix("ternary_jax."), *(re.sub(r"^configs/|\.py(?=:|$)", "", one) for one in configs)]
     name += dict.fromkeys(re.findall(r"--config\.\w+", " ".join(words)))

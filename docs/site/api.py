@@ -1,4 +1,4 @@
-"""Pages of the API, from the sources: a page for each package, with the signature and the docstring of all public names.
+"""Pages of the API, from the sources: a page for each package, with the signatures and docstrings of public names.
 
 The sources are parsed and not imported, so the build needs neither jax nor time. Docstrings are rendered by
 docstrings.py: extensions that read docstrings know the styles of Google and numpy, and ours is neither.

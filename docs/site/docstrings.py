@@ -7,8 +7,10 @@ import html
 import re
 
 # The start of a line on an argument or a field: `x`, `x, y`, `x (n, dim)`, `losses.kl`, and a colon.
-NAME = r"[\w.*`-]+(?: \([^()]*\))?"
-ENTRY = re.compile(rf"({NAME}(?:, {NAME}| / {NAME})*): (.*)")
+NAME = r"[A-Za-z_*`][\w.*`-]*(?: \([^()]*\))?"
+NAMES = rf"{NAME}(?:, {NAME})*"
+ENTRY = re.compile(rf"({NAMES}): (.*)")
+NEXT = re.compile(rf"; (?={NAMES}: )")  # a line may have several
 FORMULA = re.compile(r" [=<>] |->|\^|\w_\w|\|\w")  # what the first line of a function has, where it is a formula
 
 
@@ -40,11 +42,13 @@ def _entries(lines: list[str]) -> str:
     """Lines `name: text` as a list; a line without a name goes on with the text before it."""
     found: list[list[str]] = []
     for line in lines:
-        entry = ENTRY.fullmatch(line)
-        if entry and not line.startswith(" "):
+        first, *more = NEXT.split(line)
+        entry = ENTRY.fullmatch(first)
+        if entry:  # an indented line is none, as a name has no space before it
             found.append([entry[1], entry[2]])
         else:
-            found[-1][1] += f" {line.strip()}"
+            found[-1][1] += f" {first.strip()}"
+        found += [[entry[1], entry[2]] for one in more if (entry := ENTRY.fullmatch(one))]
     rows = (f"<dt><code>{html.escape(name)}</code></dt><dd>{_inline(text)}</dd>" for name, text in found)
     return f"<dl>{''.join(rows)}</dl>"
 
