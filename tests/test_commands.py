@@ -164,6 +164,7 @@ def test_commands_are_known_to_their_parsers(page, stopped, capsys):
 
 # Where a command of the pages has run: a file of results, perhaps with the row in it; a test that runs it, on small
 # settings where it takes more than half a minute; or, where neither is there, the page of limits, which says so.
+COMPILED = "tests/engine/test_dry_run.py::test_the_compiled_program_has_its_memory_and_flops"
 SHOWN_BY = {
     "main v5_12": "results/seeds_v5_12.json",
     "main v5_12 --sweep": "tests/test_main.py::test_a_sweep_gets_the_runs_of_the_file_and_a_folder",
@@ -186,10 +187,10 @@ SHOWN_BY = {
     "main cube:parity_in_time": "results/cube.json: parity_in_time_own",
     "main cube:erase": "results/cube.json: erase_own",
     "main cube:document": "docs/limits.md: cube:document",
-    "main cube:document --dry-run": "tests/engine/test_dry_run.py::test_the_compiled_program_has_its_memory_and_flops",
+    "main cube:document --dry-run": COMPILED,
     "main cube_full": "docs/limits.md: cube_full",
-    "main cube_full --dry-run": "tests/engine/test_dry_run.py::test_the_compiled_program_has_its_memory_and_flops",
-    "main cube_full --config.train --dry-run": "tests/engine/test_dry_run.py::test_the_compiled_program_has_its_memory_and_flops",
+    "main cube_full --dry-run": COMPILED,
+    "main cube_full --config.train --dry-run": COMPILED,
     "main cube_text": "tests/lattice/test_text_task.py::test_a_short_training_finds_what_it_was_never_shown",
     "main cube_text:wiki": "results/text_wiki.json: cube",
     "main cube_text:boolq": "docs/limits.md: cube_text:boolq",
