@@ -162,9 +162,9 @@ def test_commands_are_known_to_their_parsers(page, stopped, capsys):
     assert {command: wrong for command, wrong in found.items() if wrong} == {}
 
 
+COMPILED = "tests/engine/test_dry_run.py::test_the_compiled_program_has_its_memory_and_flops"
 # Where a command of the pages has run: a file of results, perhaps with the row in it; a test that runs it, on small
 # settings where it takes more than half a minute; or, where neither is there, the page of limits, which says so.
-COMPILED = "tests/engine/test_dry_run.py::test_the_compiled_program_has_its_memory_and_flops"
 SHOWN_BY = {
     "main v5_12": "results/seeds_v5_12.json",
     "main v5_12 --sweep": "tests/test_main.py::test_a_sweep_gets_the_runs_of_the_file_and_a_folder",
