@@ -35,7 +35,7 @@ def commands(page: Path) -> list[list[str]]:
     """The words of all commands of a page: those of its blocks, and those within its lines."""
     text = page.read_text()
     found = [*fenced(page, "sh"), *INDENTED.findall(FENCE.sub("", text))]
-    found += [one for one in map(_in_full, inline(page)) if one.partition(" ")[0] in PROGRAMS]
+    found += [one for one in map(_in_full, inline(page)) if one.partition(" ")[0] in PROGRAMS and one != "python"]
     return [words for block in found for words in _lines(block)]
 
 
