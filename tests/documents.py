@@ -16,7 +16,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 WRITTEN = [page for page in PAGES if page.name not in GENERATED]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?<=\n\n)(?:    .*\n)+")
-PROGRAMS = ("python", "python3", "pip", "pytest", "ruff", "pyright", ".ci/run", "ternary-jax")
+PROGRAMS = ("python", "python3", "pip", "pytest", "ruff", "pyright", "mkdocs", ".ci/run", "ternary-jax")
 FOREIGN = (".", "pre-commit", "tensorboard", "xprof", "ssh")  # of the shell, and of packages that nothing here needs
 
 

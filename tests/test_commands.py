@@ -86,8 +86,9 @@ def _up_to_its_work(words, patch):
     elif program == "ternary-jax":
         _of_the_package("ternary_jax.main", rest)
     else:
-        assert program in ("ruff", "pyright") or (ROOT / program).is_file(), f"{program} is no program"
-        assert program != "ruff" or rest[0] in ("check", "format"), "ruff: neither `check` nor `format`"
+        verbs = {"ruff": ("check", "format"), "mkdocs": ("build", "serve"), "pyright": ()}.get(program)
+        assert verbs is not None or (ROOT / program).is_file(), f"{program} is no program"
+        assert not verbs or rest[0] in verbs, f"{program}: none of {', '.join(verbs)}"
 
 
 def _of_the_package(name, args):
