@@ -14,6 +14,8 @@ import small_workdir
 import test_readme
 
 from ternary_jax import main
+from ternary_jax.config import load_config
+from ternary_jax.engine import host
 from ternary_jax.lattice.text import data, prepared
 from ternary_jax.workdir import exports
 
@@ -35,7 +37,16 @@ def texts(path):
     exports.write(path, 0, outputs)
 
 
-BEFORE = {"model.md": (untrained, "runs/first"), "text.md": (texts, "runs/wiki")}
+def trained(path):
+    """pictures.md draws a training."""
+    host.run(load_config("smoke", test_readme.TINY | test_readme.SMALL), path)
+
+
+BEFORE = {
+    "model.md": (untrained, "runs/first"),
+    "pictures.md": (trained, "runs/first"),
+    "text.md": (texts, "runs/wiki"),
+}
 INSTEAD = {
     "performance.md": (
         r'"v5_12", (\{.*), "profile.steps": "1872:2340"\}',

@@ -91,7 +91,10 @@ def resolved(name):
     head, _, rest = name.replace("jnp.", "jax.numpy.").partition(".")
     files = [*(ROOT / "ternary_jax").rglob(f"{head}.py"), *(ROOT / "ternary_jax").rglob(f"{head}/__init__.py")]
     modules = [".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files]
-    return any(reached(module, rest) for module in [*modules, *([head] if head in ("jax", "ternary_jax") else [])])
+    return any(
+        reached(module, rest)
+        for module in [*modules, *([head] if head in ("jax", "matplotlib", "ternary_jax") else [])]
+    )
 
 
 def reached(module, rest):
