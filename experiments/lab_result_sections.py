@@ -81,7 +81,10 @@ SECTIONS: dict[str, Section] = {
         steering,
     ),
     "meta_train_statenet": Section(
-        "Training StateNet", "meta_train_statenet.py", "On 3^5 and 3^6 operations.", strategy
+        "Training StateNet",
+        "meta_train_statenet.py PART",
+        "On 3^5 and 3^6 operations. PART is tune, then course, train and unroll, in any order.",
+        strategy,
     ),
     "bench_statenet": Section(
         "The cost of StateNet", "bench_statenet.py --quick", "A step of v5_10.", each("speed", "", **SPEED, ratio=".3f")
