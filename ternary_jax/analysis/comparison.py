@@ -1,7 +1,7 @@
 """Workdirs side by side: a row for each workdir and setting; and means with intervals, where settings have seeds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ternary_jax.analysis import data, means, settings
 from ternary_jax.config import ConfigError, stored
@@ -16,11 +16,27 @@ COUNTS = ("runs",)  # config keys that count runs, and describe none
 RECORDS = ("evaluate", "checkpoint", "log", "compilation_cache")
 
 
-def text(workdirs: Sequence[Run], names: Sequence[str] = ()) -> str:
-    """The table of several workdirs of one task. names: the metrics of its columns; (): targets and stop.watch first.
+class Compared(NamedTuple):
+    """Workdirs of one task, compared.
 
-    Its columns are the config keys in which the workdirs or their runs differ, seeds apart, and metrics that all
-    workdirs measure.
+    runs: of each workdir, its runs as `_runs` describes them
+    found: the result of `settings.settings` over all runs; keys: those in which the settings differ
+    columns: the metrics of a table; hidden: names of the others that all workdirs measure
+    same: whether the metrics have the same ceilings and chance in all workdirs
+    """
+
+    runs: list[list[dict[str, Any]]]
+    found: list[dict[str, Any]]
+    keys: list[str]
+    columns: dict[str, Metric]
+    hidden: list[str]
+    same: bool
+
+
+def compared(workdirs: Sequence[Run], names: Sequence[str] = ()) -> Compared:
+    """The settings of several workdirs of one task. names: the metrics of the table; (): targets and stop.watch first.
+
+    The keys are the config keys in which the workdirs or their runs differ, seeds apart.
     """
     _check_one_task(workdirs)
     measured = [run.metrics for run in workdirs]
@@ -33,24 +49,36 @@ def text(workdirs: Sequence[Run], names: Sequence[str] = ()) -> str:
     first = [name for run in workdirs for name in data.watched_first(run.config)]
     columns = {name: shared[name] for name in names} or settings.chosen(found, shared, first)
     same = all(_references(other[name]) == _references(shared[name]) for other in measured for name in columns)
-    count = sum(map(len, each))
-    lines = [f"{each[0][0]['task']}, {len(workdirs)} workdirs, {count} runs", ""]
-    hidden = [name for name in shared if name not in columns]
+    return Compared(each, found, keys, columns, [name for name in shared if name not in columns], same)
+
+
+def text(workdirs: Sequence[Run], names: Sequence[str] = ()) -> str:
+    """The table of several workdirs of one task, as `compared` has them."""
+    each, found, keys, columns, hidden, same = compared(workdirs, names)
+    lines = [f"{each[0][0]['task']}, {len(workdirs)} workdirs, {sum(map(len, each))} runs", ""]
     others = f"shown if --metrics names {'them, such as' if len(hidden) > 1 else 'it:'} {hidden[0]}" if hidden else ""
     lines += [settings.table(found, columns, references=same, others=others)]
-    lines += [] if same else ["ceiling and chance are not the same in all workdirs: see the summary.json of each"]
-    lines += [
+    lines += notes(workdirs, each, columns, same)
+    if (means_of := mean_findings([one for runs in each for one in runs], keys, columns)) is not None:
+        lines += ["", means.text(means_of, columns)]
+    return "\n".join([*lines, *(unfinished(run) for run in workdirs if not run.summary.get("finished", False))])
+
+
+def notes(workdirs: Sequence[Run], each: Sequence[Any], columns: Mapping[str, Metric], same: bool) -> list[str]:
+    """Sentences below the table: other ceilings, and runs that ended beyond the best value."""
+    lines = [] if same else ["ceiling and chance are not the same in all workdirs: see the summary.json of each"]
+    return lines + [
         f"{path}: {line}"
         for path, runs in zip((run.path for run in workdirs), each, strict=True)
         for name in columns
-        for line in settings.collapses(shared[name], settings.finals(name, runs))
+        for line in settings.collapses(columns[name], settings.finals(name, runs))
     ]
-    lines += _means([one for runs in each for one in runs], keys, columns)
-    return "\n".join([*lines, *(_unfinished(run) for run in workdirs if not run.summary.get("finished", False))])
 
 
-def _means(runs: Sequence[Mapping[str, Any]], keys: Sequence[str], metrics: Mapping[str, Metric]) -> list[str]:
-    """Means over seeds with their intervals, and which setting is best; [] where no setting has several seeds.
+def mean_findings(
+    runs: Sequence[Mapping[str, Any]], keys: Sequence[str], metrics: Mapping[str, Metric]
+) -> dict[str, Any] | None:
+    """The result of `means.analyse`; None where no setting has several seeds.
 
     A setting is named by the first keys that tell all settings apart: the table above has the others.
     """
@@ -66,7 +94,7 @@ def _means(runs: Sequence[Mapping[str, Any]], keys: Sequence[str], metrics: Mapp
         for one in runs
     ]
     found = means.analyse(measured, metrics)
-    return ["", means.text(found, metrics)] if any(len(one["seeds"]) > 1 for one in found["settings"]) else []
+    return found if any(len(one["seeds"]) > 1 for one in found["settings"]) else None
 
 
 def _runs(run: Run) -> list[dict[str, Any]]:
@@ -120,6 +148,7 @@ def _check_shared(names: Sequence[str], shared: Mapping[str, Metric]) -> None:
             raise ConfigError(f"--metrics={name} is not a metric of all these workdirs: {known}")
 
 
-def _unfinished(run: Run) -> str:
+def unfinished(run: Run) -> str:
+    """A sentence on how far a training is that is not finished."""
     unit = data.unit_of(run.config)
     return f"{run.path} is not finished: {unit} {max(run.rows()[unit]):.0f} of {run.config[f'train.{unit}s']}"

@@ -37,8 +37,12 @@ class Evidence(NamedTuple):
     unit: str
 
 
-def analyse(run: Run, names: Sequence[str] = ()) -> dict[str, Any]:
-    """All findings. names: metrics to search for events; (): those of the detector, or all that have a scale."""
+def analyse(run: Run, names: Sequence[str] = (), short: bool = True) -> dict[str, Any]:
+    """All findings. names: metrics to search for events; (): those of the detector, or all that have a scale.
+
+    short: whether rises and plateaus are looked for also in a log that is too short for an event. Without it, such a
+    log is analysed in a tenth of the time, which the compiling of the detector takes
+    """
     run = run._replace(config=stored.of_engine(run.config))
     rows, unit = run.rows(), unit_of(run.config)
     _check_analysable(run)
@@ -46,7 +50,8 @@ def analyse(run: Run, names: Sequence[str] = ()) -> dict[str, Any]:
     summary, metrics, criteria = run.summary, run.metrics, run.criteria
     histories, thresholds = history.histories(rows), _thresholds(run.config)
     searched = _searched(run.config, metrics, histories, names)
-    found = history.analyse(histories, searched, metrics.values(), thresholds)
+    long_enough = short or max(len(one.columns["step"]) for one in histories) >= thresholds.least()
+    found = history.analyse(histories, searched if long_enough else (), metrics.values(), thresholds)
     runs = [
         plateaus.described(one, h, searched, metrics, thresholds) | about
         for one, h, about in zip(found, histories, run_table(run, summary, histories), strict=True)

@@ -19,6 +19,7 @@ from ternary_jax.workdir.sweep import NOT_BEGUN, UNFINISHED
 CONFIDENCE = 0.95
 NOT_ENDED = (NOT_BEGUN, UNFINISHED, "interrupted")
 SHOWN_VALUE = 30  # characters of a value in a table
+CELL = "a cell: mean over seeds [its 95 % interval, by Student's t], of the last values of the runs"
 
 
 class Measured(NamedTuple):
@@ -67,6 +68,12 @@ def chosen(runs: Sequence[Measured], metrics: Mapping[str, Metric], first: Seque
 
 def text(found: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
     """The findings as a table, a row for each setting, and a line for each metric on which setting is best."""
+    verdicts, keys = sentences(found, metrics), {key for one in found["settings"] for key in one["setting"]}
+    return "\n".join([fitted(cells(found, metrics), len(keys) or 1), CELL, *([""] if verdicts else []), *verdicts])
+
+
+def cells(found: Mapping[str, Any], metrics: Mapping[str, Metric]) -> list[list[str]]:
+    """A head, and a row for each setting: its values, the number of its seeds, and mean [interval] of each metric."""
     keys = list(dict.fromkeys(key for one in found["settings"] for key in one["setting"]))
     diverged = ["diverged"] if any(one["diverged"] for one in found["settings"]) else []
     lines = [[*keys, "seeds", *diverged, *metrics] if keys else ["seeds", *diverged, *metrics]]
@@ -74,9 +81,12 @@ def text(found: Mapping[str, Any], metrics: Mapping[str, Metric]) -> str:
         about = [shown(one["setting"].get(key)) for key in keys] + [str(len(one["seeds"]))]
         about += [str(one["diverged"])] * len(diverged)
         lines.append(about + [_cell(one["metrics"][name], len(one["seeds"])) for name in metrics])
-    kind = "a cell: mean over seeds [its 95 % interval, by Student's t], of the last values of the runs"
-    verdicts = [_sentence(name, metrics[name], found) for name in metrics] if len(found["settings"]) > 1 else []
-    return "\n".join([fitted(lines, len(keys) or 1), kind, *([""] if verdicts else []), *verdicts])
+    return lines
+
+
+def sentences(found: Mapping[str, Any], metrics: Mapping[str, Metric]) -> list[str]:
+    """For each metric which setting is best, or why none is; [] of one setting."""
+    return [_sentence(name, metrics[name], found) for name in metrics] if len(found["settings"]) > 1 else []
 
 
 def shown(value: Any) -> str:

@@ -15,6 +15,7 @@ from ternary_jax.tables import cell, fitted, reference_cell
 SHOWN_METRICS = 4  # at most this many metrics are columns of a table
 SHOWN_KEYS = 5  # at most this many config keys are columns of a table; the others are named below it
 DIVERGED = "diverged"  # reason of a stop, in summary.json
+CELL = "a cell: median (worst) of the last values of the runs"
 
 
 def groups(runs: Sequence[Mapping[str, Any]]) -> list[tuple[dict[str, Any], list[Mapping[str, Any]]]]:
@@ -82,13 +83,33 @@ def table(
     references: bool = True,
     others: str = "in summary.json",
 ) -> str:
-    """A row for each setting: its hypers, runs, and "median (worst)" of each of the metrics; below, ceiling and chance.
+    """The `cells` as text, and below them what a cell is, and what has no column.
 
-    found: the result of `settings`; references: whether there are rows of ceiling and chance
     others: where the metrics are that are no columns, in words
     """
+    lines, hidden = cells(found, metrics, references)
+    keys = {key for one in found for key in one["hypers"]}
+    parts = [fitted(lines, len(keys) - len(hidden) or 1), CELL]
+    if more := len(found[0]["metrics"]) - len(metrics):
+        parts[-1] += f"; {more} more metric{'s are' if more > 1 else ' is'} {others}"
+    if hidden:
+        parts.append(
+            f"they also differ in {', '.join(hidden[:8])}" + f" and {len(hidden) - 8} more" * (len(hidden) > 8)
+        )
+    return "\n".join(parts)
+
+
+def cells(
+    found: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric], references: bool = True
+) -> tuple[list[list[str]], list[str]]:
+    """(a head, and a row for each setting: its hypers, runs, and "median (worst)" of each metric; ceiling, chance).
+
+    Also the keys in which the settings differ and that have no column.
+
+    found: the result of `settings`; references: whether there are rows of ceiling and chance
+    """
     keys = [*dict.fromkeys(key for one in found for key in one["hypers"])]
-    shown, hidden = keys[:SHOWN_KEYS], keys[SHOWN_KEYS:]
+    shown = keys[:SHOWN_KEYS]
     counted = ["runs", DIVERGED] if any(one["diverged"] for one in found) else ["runs"]
     lines = [[*shown, *counted, *metrics]]
     for one in found:
@@ -98,14 +119,7 @@ def table(
     empty = [""] * (len(shown) + len(counted) - 1)
     for title, field in (("ceiling", "best"), ("chance", "chance")) if references else ():
         lines.append([title, *empty, *(reference_cell(getattr(metric, field)) for metric in metrics.values())])
-    parts = [fitted(lines, len(shown) or 1), "a cell: median (worst) of the last values of the runs"]
-    if more := len(found[0]["metrics"]) - len(metrics):
-        parts[-1] += f"; {more} more metric{'s are' if more > 1 else ' is'} {others}"
-    if hidden:
-        parts.append(
-            f"they also differ in {', '.join(hidden[:8])}" + f" and {len(hidden) - 8} more" * (len(hidden) > 8)
-        )
-    return "\n".join(parts)
+    return lines, keys[SHOWN_KEYS:]
 
 
 def collapses(metric: Metric, ends: Mapping[int, float]) -> list[str]:

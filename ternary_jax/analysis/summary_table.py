@@ -27,7 +27,7 @@ def text(summary: Mapping[str, Any]) -> str:
         table = _metrics_table(summary)
     ends = {name: settings.finals(name, summary["runs"]) for name in metrics}
     collapses = [line for name, metric in metrics.items() for line in settings.collapses(metric, ends[name])]
-    return "\n".join([_ending(summary), "", table, *collapses, *summary.get("notes", ())])
+    return "\n".join([ending(summary), "", table, *collapses, *summary.get("notes", ())])
 
 
 def next_steps(summary: Mapping[str, Any], workdir: str, again: str) -> str:
@@ -57,7 +57,8 @@ def _metrics_table(summary):
     return fitted(lines)
 
 
-def _ending(summary):
+def ending(summary: Mapping[str, Any]) -> str:
+    """One line on how a training ended: reasons, steps, time, throughput, and whether its targets were met."""
     runs, one = summary["runs"], len(summary["runs"]) == 1
     stops = [run["stop"]["reason"] for run in runs]
     (usual, n), *others = Counter(stops).most_common()

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ternary_jax.analysis import data, means, settings, sweep_figures
 from ternary_jax.config import ConfigError
@@ -12,11 +12,22 @@ from ternary_jax.metric import Metric
 from ternary_jax.workdir import Sweep, files
 
 
-def text(sweeps: Sequence[Sweep], names: Sequence[str] = (), draw: bool = True) -> str:
-    """The settings of all sweeps side by side; of one sweep, also the names of the files that are written into it.
+class Compared(NamedTuple):
+    """Sweeps as `means` compares them.
 
-    names: the metrics of the table; (): targets and stop.watch first
+    head: a sentence on the number of their runs, and how these ended
+    found: the result of `means.analyse`; columns: its metrics
+    hidden: names of the metrics that are no columns
     """
+
+    head: str
+    found: dict[str, Any]
+    columns: dict[str, Metric]
+    hidden: list[str]
+
+
+def compared(sweeps: Sequence[Sweep], names: Sequence[str] = ()) -> Compared:
+    """The settings of all sweeps. names: the metrics of the table; (): targets and stop.watch first."""
     runs, metrics = measured(sweeps), _shared([one.metrics for one in sweeps])
     if all(run.ending in means.NOT_ENDED for run in runs):
         paths = ", ".join(str(one.path) for one in sweeps)
@@ -31,11 +42,18 @@ def text(sweeps: Sequence[Sweep], names: Sequence[str] = (), draw: bool = True) 
             f"{sweeps[0].path}: no run has a finite value of a metric that all groups measure, so there is nothing to "
             "compare: runs.csv has the ending of each run"
         )
-    found = means.analyse(runs, columns)
     total = [row for one in sweeps for row in one.table()]
     endings = ", ".join(f"{n:,} {ending}" for ending, n in Counter(row.ending for row in total).items())
     head = f"{', '.join(str(one.path) for one in sweeps)}: {len(total):,} runs: {endings}"
-    hidden = [name for name in metrics if name not in columns]
+    return Compared(head, means.analyse(runs, columns), columns, [name for name in metrics if name not in columns])
+
+
+def text(sweeps: Sequence[Sweep], names: Sequence[str] = (), draw: bool = True) -> str:
+    """The settings of all sweeps side by side; of one sweep, also the names of the files that are written into it.
+
+    names: the metrics of the table; (): targets and stop.watch first
+    """
+    head, found, columns, hidden = compared(sweeps, names)
     more = [f"{len(hidden)} more metrics are shown if --metrics names them, such as {hidden[0]}"] if hidden else []
     parts = [head, "", means.text(found, columns), *more]
     if len(sweeps) == 1:

@@ -17,7 +17,7 @@ def text(found: Mapping[str, Any]) -> str:
     """The text of all findings. found: the result of `data.analyse`."""
     parts = [_head(found), _checklist(found["checklist"]), *_settings(found)]
     parts += [_success(name, one, len(found["runs"]), len(found["settings"])) for name, one in found["success"].items()]
-    parts += [_events(found), _changes(found), _generalisation(found)]
+    parts += [events(found), _changes(found), _generalisation(found)]
     return "\n\n".join(parts)
 
 
@@ -66,7 +66,8 @@ def _success(criteria, one, runs, settings):
     return "\n".join(parts)
 
 
-def _events(found):
+def events(found: Mapping[str, Any]) -> str:
+    """Lines on the grokking events: how many, what was watched, and the rises that are none."""
     names, unit = ", ".join(one["name"] for one in found["metrics"]), found["unit"]
     rises = [(run["run"], rise) for run in found["runs"] for rise in run["rises"]]
     events = [rise for _, rise in rises if rise["event"]]
