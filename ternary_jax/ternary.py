@@ -111,9 +111,8 @@ def compose(f: Any, g: Any) -> Composed:
 
 def signs(index: Any, n_digits: int = 9) -> Any:
     """The trits of an index as text, digit 0 first: 0 -> "---------". A list of texts, nested as a longer shape is."""
-    if np.ndim(index):
-        return [signs(one, n_digits) for one in np.asarray(index)]
-    return "".join(SIGNS[digit] for digit in digits(np.asarray(index), n_digits).tolist())
+    each = np.asarray([*SIGNS])[digits(np.asarray(index), n_digits)]
+    return np.ascontiguousarray(each).view(f"U{n_digits}")[..., 0].tolist()
 
 
 def from_signs(text: str, n_digits: int = 9) -> int:
