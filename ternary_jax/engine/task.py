@@ -108,6 +108,7 @@ class View(NamedTuple):
     figure: data -> a figure of matplotlib
     panel: data -> a model of bokeh, for the report; None: the report has no such panel
     needs: what a run must have for it, as a noun phrase: the message where `data` is None
+    text: data -> what is seen, in sentences with numbers, for a reader who does not see the panel
     """
 
     title: str
@@ -115,6 +116,7 @@ class View(NamedTuple):
     figure: Callable[[Any], Any]
     panel: Callable[[Any], Any] | None = None
     needs: str = ""
+    text: Callable[[Any], str] | None = None
 
 
 def _nothing(*_: Any) -> dict[str, Any]:
@@ -135,6 +137,7 @@ class Task(NamedTuple):
     evaluate: params, Context -> metrics by name
 
     With defaults:
+    about: a sentence on what is trained, for a report
     samples_per_epoch: an epoch is this many samples, rounded up to whole batches; None: runs are counted in steps
     costly: params, Context -> the costly metrics by name
     export: params, Context -> arrays by name, which `workdir.exports` writes when all runs have ended
@@ -162,6 +165,7 @@ class Task(NamedTuple):
     sample: Callable[[Context], Any]
     loss: Callable[[Any, Any, Context], Loss]
     evaluate: Callable[[Any, Context], dict[str, Array]]
+    about: str = ""
     samples_per_epoch: int | None = None
     costly: Callable[[Any, Context], dict[str, Array]] = _nothing
     export: Callable[[Any, Context], dict[str, Array]] | None = None

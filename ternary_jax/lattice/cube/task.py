@@ -28,6 +28,7 @@ def make_task(static: Any) -> Task:
     size = sum(leaf.size for leaf in jax.tree.leaves(shapes))
     return Task(
         name=f"{data.target}{drives.KINDS[data.drive]} through a cube of {width} x {height} x {depth}",
+        about="Cells that see their neighbours alone learn to carry a face through a cube, and to show a map of it.",
         data={"table": target.table, "evaluated": drives.evaluated(static)},
         metrics=_metrics(static),
         init=lambda key, hypers: cube.init(key, static) | jax.tree.map(jnp.asarray, loaded),

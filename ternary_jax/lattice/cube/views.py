@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ternary_jax.engine.task import View
+from ternary_jax.lattice.cube import views_panel
 from ternary_jax.pictures import style
 from ternary_jax.workdir import Run
 
@@ -70,6 +71,8 @@ VIEWS = {
         title="the face that a cube gives after each update, and how strong it is",
         data=data,
         figure=figure,
+        panel=views_panel.panel,
+        text=views_panel.text,
         needs="a checkpoint of a cube that is read after each update: config.model.schedule=all",
     )
 }

@@ -32,6 +32,7 @@ def make_task(static: Any) -> Task:
         start.check(static.start, loaded, jax.eval_shape(lambda key: flow.init(key, static), jax.random.key(0)))
     return Task(
         name=f"{data.target} on {width} x {height}",
+        about="Flows learn to carry the values of a face through a lattice to where a map wants them.",
         data=shared,
         metrics=_metrics(static, target),
         init=lambda key, hypers: flow.init(key, static) | jax.tree.map(jnp.asarray, loaded),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ternary_jax.engine.task import View
-from ternary_jax.lattice.energy_flow import figures
+from ternary_jax.lattice.energy_flow import figures, views_panel
 from ternary_jax.pictures import style
 from ternary_jax.workdir import Run
 
@@ -60,6 +60,8 @@ VIEWS = {
         title="the ways of the flows through the lattice, where they land, and the faces that they carry",
         data=data,
         figure=figure,
+        panel=views_panel.panel,
+        text=views_panel.text,
         needs="a checkpoint of a lattice that carries faces",
     )
 }

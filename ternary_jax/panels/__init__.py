@@ -1,0 +1,1 @@
+"""Panels: drawings of views by bokeh, for the report of a workdir. Every family draws its own with these parts."""
