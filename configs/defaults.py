@@ -100,4 +100,9 @@ def get_config() -> ConfigDict:
     config.profile = ConfigDict()
     # "START:STOP": these steps, rounded to whole chunks, are traced into trace/ of the workdir, for xprof; "": none.
     config.profile.steps = ""
+
+    config.report = ConfigDict()
+    # report.html, written into the workdir when a training has ended: "auto": where bokeh, of the extra `report`, is
+    # installed; "always": also say so where it is not; "never". A run may go on with another value.
+    config.report.on = "auto"
     return config

@@ -64,7 +64,7 @@ def main(argv: Sequence[str], written: list[str] | None = None) -> None:
     given = parser.parse_args(argv)
     metrics = tuple(filter(None, map(str.strip, given.metrics.split(","))))
     try:
-        runs = _opened(_distinct(given.workdirs), given.task)
+        runs = workdir_arguments.opened(workdir_arguments.distinct(given.workdirs), given.task)
         if any(map(_is_sweep, runs)):
             output = _swept(runs, metrics, not given.no_figures)
         elif len(runs) > 1:
@@ -74,55 +74,6 @@ def main(argv: Sequence[str], written: list[str] | None = None) -> None:
     except (ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e))
     command_line.show(output)
-
-
-def _distinct(paths: Sequence[str]) -> list[str]:
-    """The paths, each workdir once; a WorkdirError if all of several paths are one workdir."""
-    found: dict[str, str] = {}
-    for path in paths:
-        if not path:
-            raise WorkdirError("WORKDIR is empty (an unset variable?): give the --workdir of a training")
-        try:
-            found.setdefault(os.path.realpath(path), path)
-        except FileNotFoundError as e:  # of os.getcwd
-            fix = "go to another folder by cd"
-            raise WorkdirError(f"the current folder is deleted, and WORKDIR={path} is relative to it: {fix}") from e
-    if len(found) == 1 < len(paths):
-        raise WorkdirError(
-            f"{paths[0]} and {paths[1]} are the same workdir: give it once to have it analysed, or another to compare "
-            "it with"
-        )
-    return [*found.values()]
-
-
-def _opened(paths: Sequence[str], task: str | None) -> list[Any]:
-    from ternary_jax import workdir  # below the parser: these imports are slow
-
-    runs = [workdir.open(path, task or "") for path in paths]
-    if task is not None:
-        for run in runs:
-            config = run.content["groups"][0]["config"] if _is_sweep(run) else run.config
-            _check_task(run.path, config["task"], task)
-    return runs
-
-
-def _check_task(path: Path, there: str, task: str) -> None:
-    """Check the task module that the user names, also where the files of the workdir are enough without it.
-
-    there: the task that the files name
-    """
-    from ternary_jax import config
-
-    if not task:
-        raise ConfigError("--task is empty (an unset variable?): name the task module of the training, or leave it out")
-    try:
-        config.keys_of(task)
-    except ConfigError as e:
-        raise ConfigError(str(e).replace("config.task=", "--task=", 1)) from e
-    if task != there:
-        raise ConfigError(
-            f"--task={task} is not the task of {path}: its config has {there}: give --task={there}, or leave --task out"
-        )
 
 
 def _analysed(run: Any, metrics: Sequence[str], draw: bool, written: list[str]) -> str:

@@ -8,8 +8,10 @@ import re
 import shlex
 import signal
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, NoReturn
 
 from ternary_jax import terminal
@@ -188,12 +190,32 @@ def begin(idle: str) -> None:
         fail("the current folder has been deleted: change to one that exists, with cd")
     if not sys.flags.safe_path and here not in sys.path:  # `python -m` has put it there, `ternary-jax` has not
         sys.path.insert(0, here)
+    answer_signals(idle, INTERRUPTED)
+
+
+def answer_signals(sentence: str, status: int) -> None:
+    """Let SIGINT and SIGTERM print the sentence and end the process at once."""
 
     def answer(number: int, _: object) -> None:
-        exit_at_once(f"{signal.Signals(number).name}: {idle}", INTERRUPTED)
+        exit_at_once(f"{signal.Signals(number).name}: {sentence}", status)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, answer)
+
+
+@contextmanager
+def answering(sentence: str, status: int) -> Iterator[None]:
+    """`answer_signals` within the context; handlers can be set in a main thread alone, and elsewhere stay as they are."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    answer_signals(sentence, status)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def exit_at_once(sentence: str, status: int) -> NoReturn:

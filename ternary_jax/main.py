@@ -29,6 +29,7 @@ disk is full ...); 2 when the config is not valid; 130 when it was interrupted b
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ternary_jax import command_line, terminal
 
@@ -76,6 +77,11 @@ def main(argv: Sequence[str]) -> None:
         command_line.show(f"{summary_table.text(summary)}\n\n{summary_table.next_steps(summary, workdir, again)}")
     except (config.ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
+    if summary.get("finished", False) and settings.report.on != "never":
+        from ternary_jax.analysis.page import after_run
+
+        with command_line.answering("no report was written; the training is complete", 0):
+            after_run.write(Path(workdir), settings.report.on, settings.task)
 
 
 def _sweep(argv: Sequence[str], given: command_line.Given) -> None:

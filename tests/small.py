@@ -44,6 +44,7 @@ SMALL = {
     "evaluate.costly_every": 4,
     "checkpoint.every": 4,
     "log.tensorboard": False,
+    "report.on": "never",
     "compilation_cache": False,
 }
 # Config overrides that the learned controller of weights requires.

@@ -26,6 +26,7 @@ TINY = {
     "evaluate.costly_every": 0,
     "checkpoint.every": 1,
     "log.tensorboard": False,
+    "report.on": "never",
     "compilation_cache": False,
 }
 # Overrides of smoke.py that save compiling: branch B with one loss, and the smallest A.
@@ -48,6 +49,7 @@ def get_config():
     config.train.epochs, config.train.learning_rate, config.train.batch_size = 40, 0.1, 32
     config.evaluate.cheap_every = config.evaluate.costly_every = config.checkpoint.every = 20
     config.log.tensorboard = config.compilation_cache = False
+    config.report.on = "never"
     return config.lock()
 """
 

@@ -20,6 +20,7 @@ def get_config():
     config.stop.watch = "error"
     config.stop.watch_threshold = 0.1
     config.log.tensorboard = False
+    config.report.on = "never"
     config.compilation_cache = False
     config.toy = ConfigDict(
         dict(points=64, poison="fit", poison_step=-1.0, poison_above=0.0, pool=False, stream=False, noise=0.1)

@@ -46,16 +46,27 @@ def defaults(path: str | Path) -> dict[str, Any]:
     return flat(read(path)) | values
 
 
+def base_of(task: str) -> str:
+    """The packaged config that sets a task, and from which others of it start; of a task of one's own, `defaults`."""
+    named = min(_packaged_of(task), key=lambda file: len(started_from(file)), default=_DEFAULTS)
+    return Path(named).stem
+
+
+def differences(config: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """{key: (value, that of the base)} of the values of a `resolved` config that are others in its `base_of`.
+
+    A value that the base lacks is None in it.
+    """
+    before = resolved(read(base_of(config["task"])))
+    return {key: (x, before.get(key)) for key, x in config.items() if key not in _ENTRIES and x != before.get(key)}
+
+
 def changed(config: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a `resolved` config that differ from its base: number, text or bool by dotted key.
 
-    The base is the packaged config that sets the same task; of a task of one's own, the defaults. Keys that name what
-    is trained rather than how are left out: task, runs and seed.
+    Keys that name what is trained rather than how are left out: task, runs and seed.
     """
-    base = next((one for one in _packaged_of(config["task"])), _DEFAULTS)
-    before = resolved(read(base))
-    left_out = ("task", "runs", "seed", "format", "earlier_lengths")
-    found = {key: x for key, x in config.items() if key not in left_out and x != before.get(key)}
+    found = {key: x for key, (x, _) in differences(config).items() if key not in ("task", "runs", "seed")}
     return {key: ",".join(map(str, x)) if isinstance(x, list) else x for key, x in found.items()}
 
 
@@ -75,6 +86,8 @@ def started_from(file: str, above: frozenset[str] = frozenset()) -> tuple[str, .
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+_ENTRIES = ("format", "earlier_lengths")  # of a stored config that are no keys
 
 _DEFAULTS = str(locate.FOLDER / "defaults.py")
 

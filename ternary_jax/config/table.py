@@ -65,6 +65,7 @@ KEYS = {
     "log.histograms": flag(),
     "log.progress_s": real(0, 3600),
     "profile.steps": Key(str, free=True),
+    "report.on": choice("auto", "always", "never", free=True),
     "compilation_cache": flag(),
 }
 

@@ -212,6 +212,10 @@ class Run(NamedTuple):
         context = Context(state["stop"]["at"], None, controls, hypers, jax.device_put(task.data), carried)
         return Model(task, params, context)
 
+    def made_task(self) -> Any:
+        """The task that the config makes, without the extensions that it enables."""
+        return self._task()[0]
+
     def check_number(self, k: int) -> None:
         """Raise a WorkdirError if there is no run k."""
         runs = self.config["runs"]

@@ -169,6 +169,7 @@ def test_a_loss_is_added_by_its_file_and_an_entry_in_the_config(tmp_path):
         "evaluate.costly_every": 0,
         "checkpoint.every": 1,
         "log.tensorboard": "false",
+        "report.on": "never",
         "compilation_cache": "false",
         "losses.inward.on": "B",
     }

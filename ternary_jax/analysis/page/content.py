@@ -1,0 +1,55 @@
+"""What a page of a report consists of: texts, tables and panels. Nothing of it is HTML; `document` escapes all texts."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+
+class Table(NamedTuple):
+    """A table. The first cell of a row is its header.
+
+    caption: one sentence on what the rows are
+    folded: whether it is shown only when the reader opens it
+    """
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    folded: bool = False
+
+
+class Panel(NamedTuple):
+    """A drawing.
+
+    name: within its page, made of letters, digits, "-" and "_"
+    title: one line, which says what is seen
+    text: what is seen, in words and numbers, for a reader who does not see it
+    model: of bokeh; None: the text says why there is none
+    narrow: whether two such panels may stand side by side
+    """
+
+    name: str
+    title: str
+    text: str
+    model: Any = None
+    narrow: bool = False
+
+
+class Section(NamedTuple):
+    """A part of a page. texts: paragraphs; parts: tables and panels, in their order."""
+
+    title: str
+    texts: Sequence[str]
+    parts: Sequence[Table | Panel]
+
+
+class Page(NamedTuple):
+    """A page.
+
+    title: of the page; about: a sentence on what it shows
+    notices: sentences that have to be read first, such as that a training is not finished
+    """
+
+    title: str
+    about: str
+    notices: Sequence[str]
+    sections: Sequence[Section]
