@@ -32,8 +32,8 @@ CLOCK = ("wall_s", "samples_per_s")  # columns of a row that differ between two 
 
 def command(config: Any, workdir: Any, overrides: Iterable[str] = ()) -> list[str]:
     """The command line of a training; a relative config is one of this checkout."""
-    main = [sys.executable, "-m", "ternary_jax.main", f"--config={ROOT / config}", f"--workdir={workdir}", "--config.report.on=never"]
-    return main + [f"--config.{override}" for override in overrides]
+    main = [sys.executable, "-m", "ternary_jax.main", f"--config={ROOT / config}", f"--workdir={workdir}"]
+    return [*main, "--config.report.on=never"] + [f"--config.{override}" for override in overrides]
 
 
 def environment(cache: Any) -> dict[str, str]:

@@ -33,7 +33,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ternary_jax import command_line, workdir_arguments

@@ -205,7 +205,7 @@ def answer_signals(sentence: str, status: int) -> None:
 
 @contextmanager
 def answering(sentence: str, status: int) -> Iterator[None]:
-    """`answer_signals` within the context; handlers can be set in a main thread alone, and elsewhere stay as they are."""
+    """`answer_signals` within the context; in a thread that is not the main one, which may set no handlers, nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -7,9 +7,9 @@
 It needs bokeh: pip install 'ternary_jax[report]'. The file needs no network, and holds all it shows. By default it is
 WORKDIR/report.html, which a newer report replaces; --out names another, which must not exist yet.
 
-Of one workdir, also of a training under way: a verdict on each metric, how the training went, curves over time, and what
-its task offers to look at. Of several workdirs of one task, or of the DIR of a sweep or several: a table of the settings
-with intervals over seeds, and their curves together.
+Of one workdir, also of a training under way: a verdict on each metric, how the training went, curves over time, and
+what its task offers to look at. Of several workdirs of one task, or of the DIR of a sweep or several: a table of the
+settings with intervals over seeds, and their curves together.
 
 --run=N         of a workdir of several runs, the run whose model is looked at; default: 0
 --watch         serve the report of a training under way to this machine alone, and write no file; Ctrl-C ends it
@@ -33,7 +33,9 @@ def main(argv: Sequence[str]) -> None:
     """Write or serve the report that the arguments name."""
     flags = "--out=FILE, --run=N, --watch, --port=N and --task=MODULE"
     parser = workdir_arguments.Parser("ternary_jax.report", __doc__, flags)
-    parser.add_argument("workdirs", metavar="WORKDIR", nargs="+", help="the --workdir of a training, or the DIR of a sweep")
+    parser.add_argument(
+        "workdirs", metavar="WORKDIR", nargs="+", help="the --workdir of a training, or the DIR of a sweep"
+    )
     parser.add_argument("--out", metavar="FILE", help="the file; default: report.html in the workdir")
     parser.add_argument("--run", metavar="N", default="0", help="the run whose model is looked at; default: 0")
     parser.add_argument("--watch", action="store_true", help="serve the report of a training under way")
@@ -43,7 +45,9 @@ def main(argv: Sequence[str]) -> None:
     try:
         k, port = workdir_arguments.number("--run", given.run), workdir_arguments.number("--port", given.port, 65535)
         if given.watch and given.out is not None:
-            raise ConfigError(f"--out={given.out} and --watch are both given, and --watch writes no file: leave one out")
+            raise ConfigError(
+                f"--out={given.out} and --watch are both given, and --watch writes no file: leave one out"
+            )
         from ternary_jax.analysis.page import writing  # below --help: it takes time
 
         writing.check_installed()

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "orbax": ["workdir/checkpoint.py"],
     "tensorboardX": ["workdir/tensorboard.py"],
     "matplotlib": ["pictures/*.py"],
+    "bokeh": ["panels/*.py", "analysis/page/document.py"],
     "pynvml": ["engine/performance.py"],
     "rich": ["progress_bar.py"],
     "safetensors": ["lattice/text/weights.py"],
@@ -31,7 +32,7 @@ MAY_IMPORT = {
     "pyarrow": ["lattice/text/pairs.py", "workdir/sweep_table.py", "inference/rows_file.py"],
 }
 # Libraries that are used where they are installed, and required nowhere.
-OPTIONAL = {"pynvml", "safetensors", "tokenizers", "huggingface_hub", "pyarrow"}
+OPTIONAL = {"bokeh", "pynvml", "safetensors", "tokenizers", "huggingface_hub", "pyarrow"}
 # The import graph has no cycles: a room (subpackage) imports itself, FOUNDATION and the rooms listed here. Other files
 # are commands, which may import anything, or are listed here.
 FOUNDATION = {
@@ -49,19 +50,20 @@ FOUNDATION |= {"tables", "terminal", "progress_bar"}
 ROOMS = {
     "config": set(),
     "pictures": set(),
+    "panels": set(),
     "workdir": {"config"},
     "control": {"config"},
     "engine": {"config", "workdir", "control"},
     "grokking": {"config", "workdir", "control", "engine"},
-    "analysis": {"config", "workdir", "engine", "grokking", "pictures"},
+    "analysis": {"config", "workdir", "engine", "grokking", "pictures", "panels"},
     "inference": {"config", "workdir", "engine"},
     "sweeps": {"config", "workdir", "engine"},
-    "vae": {"config", "workdir", "control", "engine", "pictures"},
-    "addition": {"config", "workdir", "control", "engine", "pictures"},
-    "lattice": {"config", "workdir", "control", "engine", "pictures"},
+    "vae": {"config", "workdir", "control", "engine", "pictures", "panels"},
+    "addition": {"config", "workdir", "control", "engine", "pictures", "panels"},
+    "lattice": {"config", "workdir", "control", "engine", "pictures", "panels"},
 }
 COMMANDS = {"__init__", "main", "sweep", "analyze", "profile", "query", "export", "command_line", "workdir_arguments"}
-COMMANDS |= {"plot"}
+COMMANDS |= {"plot", "report"}
 # workdir/ returns a model that is ready for the functions of its task, so it makes their Context; a command is a
 # command also where it stands in a room.
 UPWARDS = {"workdir/run.py": {"control", "engine"}, "lattice/text/__main__.py": {"command_line"}}

@@ -69,7 +69,7 @@ def make_task(static: Any) -> Task:
 
     return Task(
         name=f"a + b mod {modulus}",
-        about=f"A network learns to add modulo {modulus} from a share of all pairs; the others show whether it generalises.",
+        about=f"A network learns to add modulo {modulus} from a share of all pairs; the others test it.",
         data=data.orders(static.data.splits if static.data.split == "random" else 1, n),
         metrics=evaluate.references(static),
         init=init,

@@ -63,7 +63,8 @@ def _frozen(found: Controllers, series: Series) -> list[curves.Span]:
 def _pairs(found: Generalisation) -> Iterator[Curves]:
     for one in found.pairs:
         groups = [
-            Group(label, [(label, found.step, x)]) for label, x in (("trained on", one.fit), (f"{one.name}", one.held_out))
+            Group(label, [(label, found.step, x)])
+            for label, x in (("trained on", one.fit), (f"{one.name}", one.held_out))
         ]
         times = {"t_fit": one.t_fit, "t_gen": one.t_gen}
         marks = [curves.Mark(at, f"{name} {at:,.0f}") for name, at in times.items() if math.isfinite(at)]

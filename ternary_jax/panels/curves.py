@@ -61,7 +61,7 @@ class Curves(NamedTuple):
 def panel(curves: Curves, height: int = style.HEIGHT) -> Any:
     """The panel, a model of bokeh."""
     log = curves.log and _positive(curves)
-    axes = {"y_axis_type": "log" if log else "auto", "x_axis_type": "log" if curves.log_x else "auto"}
+    axes: dict[str, Any] = {"y_axis_type": "log" if log else "auto", "x_axis_type": "log" if curves.log_x else "auto"}
     made = style.plot(curves.x, curves.y, height, **axes)
     _spans(made, curves.spans)
     hovered, items = [], []
@@ -155,7 +155,15 @@ def _spans(made: Any, spans: Sequence[Span]) -> None:
             )
         )
         made.add_layout(
-            Label(x=span.begin, y=2, y_units="screen", x_offset=3, text=span.label, text_font_size="11px", tags=[style.INK])
+            Label(
+                x=span.begin,
+                y=2,
+                y_units="screen",
+                x_offset=3,
+                text=span.label,
+                text_font_size="11px",
+                tags=[style.INK],
+            )
         )
 
 
@@ -166,7 +174,7 @@ def _marks(made: Any, marks: Sequence[Mark]) -> None:
         dash = [] if mark.strong else [1, 3]
         made.add_layout(Span(location=mark.at, dimension="height", line_dash=dash, line_width=1, line_color=style.GREY))
         if mark.strong:
-            about = dict(x_offset=3, y=16, y_units="screen", text_font_size="11px", tags=[style.INK])
+            about: dict[str, Any] = dict(x_offset=3, y=16, y_units="screen", text_font_size="11px", tags=[style.INK])
             made.add_layout(Label(x=mark.at, text=mark.label, **about))
 
 
@@ -183,7 +191,7 @@ def _limits(made: Any, curves: Curves, log: bool) -> None:
         style.references(made, {f"{name} {x:.5g}": x for name, x in given.items()}, 0.0)
         return
     margin = max(0.07 * (high - low), 1e-3 * max(abs(low), abs(high)), 1e-12)
-    made.y_range = Range1d(low - margin, high + margin)
+    made.y_range = Range1d(start=low - margin, end=high + margin)
     style.references(made, {f"{name} {x:.5g}": x for name, x in given.items()}, 0.06 * (high - low + 2 * margin))
 
 

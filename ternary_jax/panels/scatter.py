@@ -58,8 +58,12 @@ def panel(found: Levels) -> Any:
     told = {f"told_{k}": values for k, values in enumerate(found.told.values())}
     columns = {"x": x, "y": found.value.astype(np.float32), "level": found.level.astype(np.int32)}
     source = style.source(columns, told)
-    dots = made.scatter("x", "y", source=source, size=4, line_color=None, fill_alpha=0.6, fill_color=style.scaled("level", n))
-    line = dict(x0=np.arange(n) - 0.3, x1=np.arange(n) + 0.3, y0=found.median, y1=found.median, line_width=2)
+    dots = made.scatter(
+        "x", "y", source=source, size=4, line_color=None, fill_alpha=0.6, fill_color=style.scaled("level", n)
+    )
+    line: dict[str, Any] = dict(
+        x0=np.arange(n) - 0.3, x1=np.arange(n) + 0.3, y0=found.median, y1=found.median, line_width=2
+    )
     middle = style.ink(made.segment(**line))
     style.legend(made, [("median", [middle]), *items])
     tips = [(title, f"@told_{k}") for k, title in enumerate(found.told)] + [(found.y, "@y{%.5g}")]

@@ -2,7 +2,8 @@
 
 Frames, texts and grids get their colors in the browser, by page.js: a canvas does not follow a style sheet, and a page
 is light or dark as its reader has it. A glyph with the tag INK has the color of text there, one with MUTED that of
-grids; a color mapper with SCALE has one of two scales, whose high end stands out most from the background; of a source, the columns that TEXT names are texts.
+grids; a color mapper with SCALE has one of two scales, whose high end stands out most from the background; a source
+with TEXT and the name of a column has texts in it, see `source`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +46,7 @@ def plot(x: str, y: str, height: int = HEIGHT, **options: Any) -> Any:
         min_border_right=12,
         **options,
     )
-    made.background_fill_alpha = made.border_fill_alpha = made.outline_line_alpha = 0.0
+    made.outline_line_color = None
     for axis in made.axis:
         axis.axis_label_text_font_style, axis.axis_label_text_font_size = "normal", FONT
         axis.major_label_text_font_size, axis.minor_tick_line_color = FONT, None
@@ -55,18 +56,20 @@ def plot(x: str, y: str, height: int = HEIGHT, **options: Any) -> Any:
 
 def plain_ticks(figure: Any) -> None:
     """Ticks are the values themselves, also on a logarithmic axis: 0.01 and not a power of ten."""
-    from bokeh.models import BasicTickFormatter, LogTickFormatter
+    from bokeh.models import BasicTickFormatter, LogTickFormatter, PrintfTickFormatter
 
     for axis in figure.axis:
-        if isinstance(axis.formatter, BasicTickFormatter | LogTickFormatter):
+        if isinstance(axis.formatter, LogTickFormatter):
+            axis.formatter = PrintfTickFormatter(format="%g")
+        elif isinstance(axis.formatter, BasicTickFormatter):
             axis.formatter = BasicTickFormatter(power_limit_low=-3, power_limit_high=6)
 
 
 def source(columns: Mapping[str, Any], texts: Mapping[str, Sequence[str]] | None = None) -> Any:
     """The columns of glyphs, by name, all of one length.
 
-    texts: columns of ASCII texts for a tooltip. They travel as bytes, which bokeh writes in a hundredth of the time that
-    it takes for as many strings, and page.js makes texts of them
+    texts: columns of ASCII texts for a tooltip. They travel as bytes, which bokeh writes in a hundredth of the time of
+        as many strings, and page.js makes texts of them
     """
     from bokeh.models import ColumnDataSource
 
@@ -110,27 +113,19 @@ def hover(figure: Any, renderers: Sequence[Any], tooltips: Any, **options: Any) 
     """
     from bokeh.models import HoverTool
 
-    given = {"point_policy": "snap_to_data", "line_policy": "nearest"} | options
+    given: dict[str, Any] = {"point_policy": "snap_to_data", "line_policy": "nearest"} | options
     figure.add_tools(HoverTool(renderers=[*renderers], tooltips=tooltips, **given))
 
 
 def legend(figure: Any, items: Sequence[tuple[str, Sequence[Any]]]) -> None:
     """A legend above the figure, in as many rows as it needs; a click hides a line."""
+    from bokeh.core.properties import value
     from bokeh.models import Legend, LegendItem
 
-    made = Legend(
-        items=[LegendItem(label={"value": label}, renderers=[*renderers]) for label, renderers in items],
-        orientation="horizontal",
-        click_policy="hide",
-        ncols="auto",
-        label_text_font_size=FONT,
-        glyph_width=34,
-        margin=0,
-        padding=4,
-        border_line_color=None,
-        background_fill_alpha=0.0,
-    )
-    figure.add_layout(made, "above")
+    options: dict[str, Any] = dict(orientation="horizontal", click_policy="hide", ncols="auto", margin=0, padding=4)
+    options |= dict(label_text_font_size=FONT, glyph_width=34, border_line_color=None, background_fill_alpha=0.0)
+    each: list[Any] = [LegendItem(label=value(label), renderers=[*renderers]) for label, renderers in items]
+    figure.add_layout(Legend(items=each, **options), "above")
 
 
 def references(figure: Any, values: Mapping[str, float], apart: float, dimension: str = "width") -> None:
@@ -140,15 +135,15 @@ def references(figure: Any, values: Mapping[str, float], apart: float, dimension
     names: list[list[str]] = []
     places: list[float] = []
     for name, value in sorted(values.items(), key=lambda one: one[1]):
-        line = dict(line_dash=[6, 3], line_width=1, line_color=GREY)
-        figure.add_layout(Span(location=value, dimension=dimension, **line))
+        line: dict[str, Any] = dict(dimension=dimension, line_dash=[6, 3], line_width=1, line_color=GREY)
+        figure.add_layout(Span(location=value, **line))
         if places and value - places[-1] < apart:
             names[-1].append(name)
         else:
             names.append([name])
             places.append(value)
     for value, own in zip(places, names, strict=True):
-        about = dict(text=", ".join(own), text_font_size="11px", tags=[INK])
+        about: dict[str, Any] = dict(text=", ".join(own), text_font_size="11px", tags=[INK])
         if dimension == "width":
             figure.add_layout(Label(x=4, x_units="screen", y=value, y_offset=2, **about))
         else:

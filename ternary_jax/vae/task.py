@@ -62,8 +62,8 @@ def make_task(static: Any) -> Task:
     drawn = [b for b in BRANCHES if getattr(static.model, b).posterior != "point"]
     return Task(
         name="ternary operations",
-        about="Two autoencoders embed all ternary operations in a ball, so that radii and distances fit the tree of the "
-        "base-3 digits of their numbers, lowest first.",
+        about="Two autoencoders embed all ternary operations in a ball, so that radii and distances fit the tree of "
+        "the base-3 digits of their numbers, lowest first.",
         data=tables,
         samples_per_epoch=samples,
         metrics=_metrics(static, tables, drawn),

@@ -1,4 +1,4 @@
-"""What a page of a report consists of: texts, tables and panels. Nothing of it is HTML; `document` escapes all texts."""
+"""The parts of a page: texts, tables and panels. Nothing of it is HTML; `document` escapes all texts."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

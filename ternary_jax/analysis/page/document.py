@@ -1,8 +1,8 @@
 """A page as one HTML file: its style, its scripts, bokeh and its data are all inside, and it requests nothing.
 
-A content security policy in the page itself refuses every request, and every script but the two of this module by their
-hashes: names in a workdir may be anyone's. A panel is drawn when it comes near the screen, so that a page of many panels
-opens as fast as one of few.
+A content security policy in the page itself refuses every request, and every script but those of this module, by their
+hashes: names in a workdir may be anyone's. A panel is drawn when it comes near the screen, so that a page of many
+panels opens as fast as one of few.
 """
 
 import base64
@@ -74,7 +74,8 @@ def _section(name: str, section: Section) -> str:
     for narrow, group in itertools.groupby(section.parts, lambda one: isinstance(one, Panel) and one.narrow):
         made = "".join(_table(one) if isinstance(one, Table) else _panel(one) for one in group)
         parts += f'<div class="pair">{made}</div>' if narrow else made
-    return f'<section id="{name}" aria-labelledby="{name}-h"><h2 id="{name}-h">{escape(section.title)}</h2>{texts}{parts}</section>'
+    title = f'<h2 id="{name}-h">{escape(section.title)}</h2>'
+    return f'<section id="{name}" aria-labelledby="{name}-h">{title}{texts}{parts}</section>'
 
 
 def _table(table: Table) -> str:
@@ -100,7 +101,7 @@ def _panel(panel: Panel) -> str:
         f'<button type="button" data-act="{act}" aria-label="{label}: {title}">{sign}</button>'
         for act, label, sign in (("in", "Zoom in", "+"), ("out", "Zoom out", "−"), ("all", "Show all", "all"))
     )
-    height = getattr(panel.model, "height", None) or 300
+    height = getattr(panel.model, "height", None) or 200  # of a layout it is not known before it is drawn
     return f"""<figure class="panel" aria-labelledby="{name}-t" aria-describedby="{name}-d">
 <div class="top"><h3 id="{name}-t">{title}</h3><div class="tools">{buttons}</div></div>
 <div class="plot" id="{name}" role="group" tabindex="0" aria-labelledby="{name}-t" style="min-height:{height}px"></div>

@@ -4,8 +4,6 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from ternary_jax.analysis.page.content import Table
 from ternary_jax.config import documentation, listing
 from ternary_jax.tables import counted, span
@@ -59,7 +57,8 @@ def _endings(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _times(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = []
     if summary.get("targets"):
-        times = [t for t in np.atleast_1d(summary.get("time_to_ceiling_s")) if t is not None]
+        reached: Any = summary.get("time_to_ceiling_s")
+        times = [t for t in (reached if isinstance(reached, list) else [reached]) if t is not None]
         runs = len(summary["runs"])
         many = f", median of {len(times)} of {runs} runs; the slowest {span(max(times, default=None))}" * (runs > 1)
         rows += [("time to all targets", f"{span(statistics.median(times))}{many}" if times else "not met")]

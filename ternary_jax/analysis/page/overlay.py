@@ -42,7 +42,9 @@ def panels(
         metric = metrics.get(name)
         about = Curves(unit, name, groups, _references(metric, targets.get(name)), spans, marks, name in LOGARITHMIC)
         better = {None: "", 1: " (higher is better)", -1: " (lower is better)"}[metric.better if metric else None]
-        made.append(Panel(f"time-{name}", f"{name} over time{better}", curves.text(about), curves.panel(about), narrow=True))
+        made.append(
+            Panel(f"time-{name}", f"{name} over time{better}", curves.text(about), curves.panel(about), narrow=True)
+        )
     return made
 
 
@@ -88,7 +90,9 @@ def _split(settings: Sequence[Setting]) -> list[Setting]:
     if sum(len(one.members) for one in settings) > FEW:
         return [*settings]
     return [
-        Setting(", ".join(filter(None, (one.label, member[0] if len(one.members) > 1 or not one.label else ""))), [member])
+        Setting(
+            ", ".join(filter(None, (one.label, member[0] if len(one.members) > 1 or not one.label else ""))), [member]
+        )
         for one in settings
         for member in one.members
     ]

@@ -25,6 +25,7 @@
     if (model.type === "ColorBar") {
       return {major_label_text_color: c.soft, title_text_color: c.soft, background_fill_alpha: 0};
     }
+    if (model.type === "Figure") return {background_fill_color: c.paper, border_fill_color: c.paper};
     if (model.type === "Title") return {text_color: c.ink};
     const kind = tags.includes("ink") ? c.ink : tags.includes("muted") ? c.line : null;
     if (kind !== null) {

@@ -63,7 +63,9 @@ class Source:
         try:
             return self.page()
         except (ConfigError, RunError, WorkdirError) as e:  # such as no evaluation yet
-            return Page(f"{self.workdir}: nothing to show yet", "This page asks for news every two seconds.", [f"{e}."], [])
+            return Page(
+                f"{self.workdir}: nothing to show yet", "This page asks for news every two seconds.", [f"{e}."], []
+            )
 
 
 def stamp(workdir: Path) -> str:

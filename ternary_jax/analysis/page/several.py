@@ -63,7 +63,7 @@ def of_sweeps(opened: Sequence[Sweep]) -> Page:
 def _settings_of(run: Run, each: Sequence[Mapping[str, Any]]) -> list[overlay.Setting]:
     """The settings of a workdir, named after it and the keys in which its runs differ."""
     logs = {one.run: one for one in history.histories(run.rows())}
-    own = [one | {"hypers": {key: x for key, x in one["hypers"].items() if key != "workdir"}} for one in each]
+    own = [{**one, "hypers": {key: x for key, x in one["hypers"].items() if key != "workdir"}} for one in each]
     return [
         overlay.Setting(
             ", ".join(filter(None, (run.path.resolve().name, settings.label(hypers)))),

@@ -46,14 +46,13 @@ def _notices(found: Mapping[str, Any]) -> list[str]:
     if found["finished"]:
         return []
     return [
-        f"This training is not finished: {found['unit']} {found['now']:,.0f} of {found['length']:,}. What follows is what "
-        "its log has so far."
+        f"This training is not finished: {found['unit']} {found['now']:,.0f} of {found['length']:,}. What follows is "
+        "of its log so far."
     ]
 
 
 def _ending(found: Mapping[str, Any], summary: Mapping[str, Any]) -> list[str]:
-    texts = [summary_table.ending(summary)] if summary.get("runs") else []
-    texts += summary.get("notes", ())
+    texts = [_sentence(one) for one in [summary_table.ending(summary), *summary.get("notes", ())]] if summary else []
     reached = {name: one["reached"] for name, one in found["success"].items()}
     for name, levels in reached.items():
         each = ", ".join(f"{level} ({levels.count(level)} runs)" if len(levels) > 1 else level for level in {*levels})
@@ -87,7 +86,7 @@ def _config(run: Run) -> list[Table]:
 
 def _about_time(found: Mapping[str, Any]) -> list[str]:
     texts = [f"All {len(found['runs'])} runs."] if len(found["runs"]) > 1 else []
-    return texts + [line.strip() for line in text.events(found).splitlines()[:3]]
+    return texts + [_sentence(line.strip()) for line in text.events(found).splitlines()[:3]]
 
 
 def _curves(run: Run, found: Mapping[str, Any], k: int) -> list[Any]:
@@ -109,3 +108,7 @@ def _targets(run: Run) -> dict[str, float]:
     prefix = "targets."
     given = {key.removeprefix(prefix): value for key, value in run.config.items() if key.startswith(prefix)}
     return {name: value for name, value in given.items() if isinstance(value, int | float)}
+
+
+def _sentence(line: str) -> str:
+    return f"{line[:1].upper()}{line[1:]}."

@@ -27,9 +27,7 @@ def verdict(metric: Metric, value: float | None, target: float | None = None) ->
     return f"• {_place(metric, value)}"
 
 
-def table(
-    metrics: Mapping[str, Metric], settings: Mapping[str, Any], targets: Mapping[str, float], runs: int
-) -> Table:
+def table(metrics: Mapping[str, Metric], settings: Mapping[str, Any], targets: Mapping[str, float], runs: int) -> Table:
     """A row for each metric. settings: {metric: {"median", "worst", "measured"}} of the runs of one setting."""
     rows = []
     for name, metric in metrics.items():

@@ -11,7 +11,7 @@ SHOWN = 8  # updates whose face is drawn
 
 
 def panel(found: Any) -> Any:
-    """The activity over the updates, and below it the face of the first sample after some of them. found: an Activity."""
+    """The activity over the updates, and the face of the first sample after some of them. found: an Activity."""
     at = np.unique(np.linspace(0, len(found.read) - 1, min(SHOWN, len(found.read))).astype(int))
     shown = {f"update {k + 1}": found.read[k, 0] for k in at}
     return style.below([curves.panel(_curves(found)), style.wrapped(faces.row(shown), 170)])

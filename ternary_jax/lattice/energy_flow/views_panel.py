@@ -27,6 +27,7 @@ def text(found: Any) -> str:
     error = np.sqrt(np.mean((found.outputs[0] - found.targets[0]) ** 2))
     return (
         f"{n:,} flows of one face, over {steps - 1} steps: circles are where they start, squares where they end. "
-        f"{arrived:.1%} end on the output face. The third plot shows where on it. Below: the face that goes in, the one "
-        f"that should come out, and the one that does; they differ by {error:.3g} (root mean square). Yellow is high."
+        f"{arrived:.1%} end on the output face. The third plot shows where on it. Below: the face that goes in, the "
+        f"one that should come out, and the one that does; they differ by {error:.3g} (root mean square). Yellow is "
+        "high."
     )

@@ -90,7 +90,7 @@ def make(static: Any, lattice: Lattice) -> Task:
         start.check(static.start, loaded, shapes)
     return Task(
         name=f"{corpus.about['name']} {lattice.place}",
-        about="A lattice learns to turn the vector of a text into that of its partner, which is then found among others.",
+        about="A lattice learns to turn a text into the vector of its partner, which is then found among others.",
         data=data_of_text.arrays(static, corpus, *sides),
         stream=None if static.data.on_device else data_of_text.stream(static, corpus, *sides),
         metrics=_metrics(static, lattice),

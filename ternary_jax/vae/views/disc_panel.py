@@ -45,7 +45,12 @@ def panel(found: Disc) -> Any:
         "near": [" ".join(row) for row in trits[found.nearest[:, :NEAR]].tolist()],
     }
     dots = made.scatter(
-        "x", "y", size="size", source=style.source(columns, texts), line_color=None, fill_color=style.scaled("valuation", n_levels)
+        "x",
+        "y",
+        size="size",
+        source=style.source(columns, texts),
+        line_color=None,
+        fill_color=style.scaled("valuation", n_levels),
     )
     style.color_bar(made, dots, "valuation v", n_levels)
     style.hover(made, [dots], TIP, limit=1)
@@ -58,8 +63,8 @@ def text(found: Disc) -> str:
     shared = _shared_digits(found.nearest[:, 0], np.arange(len(found.x)), found.n_digits).mean()
     inner, outer = (found.radius[found.valuation == v].mean() for v in (found.n_digits, 0))
     return (
-        f"All {len(found.x):,} operations of branch {found.branch}. The distance from the centre is |z|, the angle is a "
-        f"layout by residue class, the lines are the residue tree, the color and the size are the valuation v. {exact:.2%} "
+        f"All {len(found.x):,} operations of branch {found.branch}. The distance from the centre is |z|, the angle is "
+        f"a layout by residue class, the lines are the residue tree, color and size are the valuation v. {exact:.2%} "
         f"are decoded as themselves. The mean radius falls from {outer:.3g} at v = 0 to {inner:.3g} at v = "
         f"{found.n_digits}; the nearest operation shares {shared:.2f} of {found.n_digits} leading digits on average. "
         "The operation under the pointer is told with its truth table (rows x, columns y) and its nearest ones."

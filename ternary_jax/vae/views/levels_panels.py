@@ -43,8 +43,8 @@ def distances_text(found: Distances) -> str:
     for one in found.spreads:
         medians = ", ".join(f"{x:.3g}" for x in one.quantiles[:, 2])
         parts.append(
-            f"Branch {one.branch}: the pair that shares more digits is nearer in {one.in_order:.2%}; median distances of "
-            f"pairs that share 0 to {found.n_digits - 1} digits: {medians}."
+            f"Branch {one.branch}: the pair that shares more digits is nearer in {one.in_order:.2%}; median distances "
+            f"of pairs that share 0 to {found.n_digits - 1} digits: {medians}."
         )
     return " ".join(parts)
 

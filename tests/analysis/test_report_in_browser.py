@@ -1,0 +1,122 @@
+"""A report in Chromium: no console error, no request, every panel drawn, tooltips, zoom by mouse and keys, barriers."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small
+
+from ternary_jax.analysis.page import writing
+from ternary_jax.engine import host
+from ternary_jax.workdir import run as runs
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+pytest.importorskip("bokeh", reason="the report needs bokeh, of the extra `report`")
+browsers = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright, of the extra `dev`")
+axe = pytest.importorskip("axe_playwright_python", reason="barriers are found by axe-core, of the extra `dev`")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")]
+
+OF_PLOT = """id => { const doc = Bokeh.documents.find(d => [...Bokeh.index].some(v =>
+  document.getElementById(id).contains(v.el) && d.roots().includes(v.model)));
+  const plot = [...doc.all_models].find(m => m.type === 'Figure');
+  return [plot.x_range.start, plot.x_range.end, plot.y_range.start, plot.y_range.end]; }"""
+COLORS = """id => { const seen = new Set(); const walk = (e) => { if (e.tagName === 'CANVAS') {
+  const {width, height} = e; if (width && height) { const d = e.getContext('2d').getImageData(0, 0, width, height).data;
+  for (let i = 0; i < d.length; i += 4) seen.add(d[i] + ',' + d[i + 1] + ',' + d[i + 2] + ',' + d[i + 3]); } }
+  for (const c of [...(e.shadowRoot?.children ?? []), ...e.children]) walk(c); };
+  walk(document.getElementById(id)); return seen.size; }"""
+TIPS = """() => { const found = []; const walk = (e) => { if (e.className === 'bk-Tooltip') found.push(
+  (e.shadowRoot ?? e).textContent); for (const c of [...(e.shadowRoot?.children ?? []), ...e.children]) walk(c); };
+  walk(document.body); return found.join(' '); }"""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report") / "run"
+    host.run(small.config(), folder)
+    writing.write(writing.page([runs.open(folder)]), folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browsers.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def opened(chromium, file, scheme, width=1280):
+    """The page with all panels drawn; and what went wrong meanwhile."""
+    page = chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}).new_page()
+    wrong = []
+    page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url) if request.url != file.as_uri() else None)
+    page.goto(file.as_uri())
+    for plot in page.locator(".plot").all():
+        plot.scroll_into_view_if_needed()
+        plot.and_(page.locator("[data-drawn=yes]")).wait_for(timeout=60_000)
+    page.wait_for_timeout(300)  # the canvases are painted in the next frames
+    return page, wrong
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+def test_every_panel_is_drawn_and_nothing_bars_a_reader(chromium, file, scheme, width):
+    page, wrong = opened(chromium, file, scheme, width)
+    assert not wrong
+    plots = [plot.get_attribute("id") for plot in page.locator(".plot").all()]
+    assert {"time-loss", "disc", "bands", "distances", "frontier", "controllers"} <= {*plots}
+    assert not [name for name in plots if page.evaluate(COLORS, name) < 10]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, paper[4:-1].split(","))) > 600) == (scheme == "light")
+    # The policy of the page would refuse the script of axe too, so it is given by the browser itself.
+    page.evaluate(f"document.querySelectorAll('details').forEach(x => x.open = true); {_axe()}; null")
+    found = page.evaluate("axe.run()")
+    serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    assert not serious, json.dumps([(one["id"], one["nodes"][0]["html"][:200]) for one in serious])
+    assert len(found["passes"]) > 20
+
+
+def test_a_tooltip_names_the_operation_and_zoom_changes_the_ranges(chromium, file):
+    page, wrong = opened(chromium, file, "light")
+    disc = page.locator("#disc")
+    disc.scroll_into_view_if_needed()
+    x, y = page.evaluate(
+        """id => { const view = [...Bokeh.index].map(v => v).flatMap(v => [v, ...(v.child_views ?? [])]).find(v =>
+          v.model.type === 'Figure' && document.getElementById(id).contains(v.el));
+          const source = [...view.model.document.all_models].find(m => m.tags?.includes('text:trits'));
+          const box = view.el.getBoundingClientRect();
+          const k = source.data.index.indexOf(1);
+          return [box.x + view.frame.bbox.left + view.frame.x_scale.compute(source.data.x[k]) - view.frame.bbox.left,
+                  box.y + view.frame.y_scale.compute(source.data.y[k])]; }""",
+        "disc",
+    )
+    page.mouse.move(x, y)
+    page.wait_for_timeout(500)
+    tip = page.evaluate(TIPS)
+    assert "0---" in tip
+    assert "valuation 0" in tip
+    before = np.array(page.evaluate(OF_PLOT, "disc"))
+    page.get_by_role("button", name="Zoom in: Every operation").click()
+    zoomed = np.array(page.evaluate(OF_PLOT, "disc"))
+    np.testing.assert_allclose(np.ptp(zoomed[:2]), 0.8 * np.ptp(before[:2]), rtol=0.05)
+    disc.focus()
+    page.keyboard.press("ArrowRight")
+    moved = np.array(page.evaluate(OF_PLOT, "disc"))
+    assert moved[0] > zoomed[0]
+    page.keyboard.press("0")
+    np.testing.assert_allclose(page.evaluate(OF_PLOT, "disc"), before, atol=1e-6)
+    page.mouse.move(x, y)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.wait_for_timeout(500)
+    assert np.ptp(page.evaluate(OF_PLOT, "disc")[:2]) < np.ptp(before[:2])
+    assert not wrong
+
+
+def _axe() -> str:
+    return Path(axe.__file__).with_name("axe.min.js").read_text()
