@@ -18,18 +18,22 @@ browsers = pytest.importorskip("playwright.sync_api", reason="the browser is dri
 axe = pytest.importorskip("axe_playwright_python", reason="barriers are found by axe-core, of the extra `dev`")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")]
 
-OF_PLOT = """id => { const doc = Bokeh.documents.find(d => [...Bokeh.index].some(v =>
-  document.getElementById(id).contains(v.el) && d.roots().includes(v.model)));
-  const plot = [...doc.all_models].find(m => m.type === 'Figure');
-  return [plot.x_range.start, plot.x_range.end, plot.y_range.start, plot.y_range.end]; }"""
+VIEW = """const host = document.getElementById(id);
+  const view = [...Bokeh.index].find(v => v.model.type === 'Figure' && host.contains(v.el)); const plot = view.model;"""
+RANGES = f"id => {{ {VIEW} return [plot.x_range.start, plot.x_range.end, plot.y_range.start, plot.y_range.end]; }}"
+# Where the operation of index 1 is on the screen.
+PLACE = f"""id => {{ {VIEW} const box = view.el.getBoundingClientRect();
+  const {{data}} = [...plot.document.all_models].find(m => m.tags?.includes('text:trits'));
+  const k = [...data.index].indexOf(1);
+  return [box.x + view.frame.x_scale.compute(data.x[k]), box.y + view.frame.y_scale.compute(data.y[k])]; }}"""
 COLORS = """id => { const seen = new Set(); const walk = (e) => { if (e.tagName === 'CANVAS') {
   const {width, height} = e; if (width && height) { const d = e.getContext('2d').getImageData(0, 0, width, height).data;
   for (let i = 0; i < d.length; i += 4) seen.add(d[i] + ',' + d[i + 1] + ',' + d[i + 2] + ',' + d[i + 3]); } }
   for (const c of [...(e.shadowRoot?.children ?? []), ...e.children]) walk(c); };
   walk(document.getElementById(id)); return seen.size; }"""
-TIPS = """() => { const found = []; const walk = (e) => { if (e.className === 'bk-Tooltip') found.push(
-  (e.shadowRoot ?? e).textContent); for (const c of [...(e.shadowRoot?.children ?? []), ...e.children]) walk(c); };
-  walk(document.body); return found.join(' '); }"""
+TIP = """word => { const found = []; const walk = (e) => { if (`${e.className}`.includes('bk-tooltip-content'))
+  found.push(e.textContent); for (const c of [...(e.shadowRoot?.children ?? []), ...e.children]) walk(c); };
+  walk(document.body); return found.some(x => x.includes(word)); }"""
 
 
 @pytest.fixture(scope="module")
@@ -85,36 +89,26 @@ def test_a_tooltip_names_the_operation_and_zoom_changes_the_ranges(chromium, fil
     page, wrong = opened(chromium, file, "light")
     disc = page.locator("#disc")
     disc.scroll_into_view_if_needed()
-    x, y = page.evaluate(
-        """id => { const view = [...Bokeh.index].map(v => v).flatMap(v => [v, ...(v.child_views ?? [])]).find(v =>
-          v.model.type === 'Figure' && document.getElementById(id).contains(v.el));
-          const source = [...view.model.document.all_models].find(m => m.tags?.includes('text:trits'));
-          const box = view.el.getBoundingClientRect();
-          const k = source.data.index.indexOf(1);
-          return [box.x + view.frame.bbox.left + view.frame.x_scale.compute(source.data.x[k]) - view.frame.bbox.left,
-                  box.y + view.frame.y_scale.compute(source.data.y[k])]; }""",
-        "disc",
-    )
-    page.mouse.move(x, y)
-    page.wait_for_timeout(500)
-    tip = page.evaluate(TIPS)
-    assert "0---" in tip
-    assert "valuation 0" in tip
-    before = np.array(page.evaluate(OF_PLOT, "disc"))
+    x, y = page.evaluate(PLACE, "disc")
+    page.mouse.move(x - 3, y - 3)
+    page.mouse.move(x, y, steps=4)
+    for word in ("0---", "valuation 0", "index 1"):
+        page.wait_for_function(TIP, arg=word, timeout=30_000)
+    before = np.array(page.evaluate(RANGES, "disc"))
     page.get_by_role("button", name="Zoom in: Every operation").click()
-    zoomed = np.array(page.evaluate(OF_PLOT, "disc"))
+    zoomed = np.array(page.evaluate(RANGES, "disc"))
     np.testing.assert_allclose(np.ptp(zoomed[:2]), 0.8 * np.ptp(before[:2]), rtol=0.05)
     disc.focus()
     page.keyboard.press("ArrowRight")
-    moved = np.array(page.evaluate(OF_PLOT, "disc"))
+    moved = np.array(page.evaluate(RANGES, "disc"))
     assert moved[0] > zoomed[0]
     page.keyboard.press("0")
-    np.testing.assert_allclose(page.evaluate(OF_PLOT, "disc"), before, atol=1e-6)
+    np.testing.assert_allclose(page.evaluate(RANGES, "disc"), before, atol=1e-6)
     page.mouse.move(x, y)
     page.keyboard.down("Control")
     page.mouse.wheel(0, -300)
-    page.wait_for_timeout(500)
-    assert np.ptp(page.evaluate(OF_PLOT, "disc")[:2]) < np.ptp(before[:2])
+    width = before[1] - before[0]
+    page.wait_for_function(f"id => {{ const r = ({RANGES})(id); return r[1] - r[0] < 0.99 * {width}; }}", arg="disc")
     assert not wrong
 
 

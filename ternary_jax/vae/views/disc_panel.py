@@ -10,10 +10,10 @@ from ternary_jax.vae.views.disc import Disc, edges
 
 DEPTH = 6  # levels of the tree that are drawn
 NEAR = 3  # neighbours in a tooltip
-# The trits of an operation in rows of three are its truth table: rows are x, columns y, each from -1 to 1.
+# The nine trits of an operation in rows of three are its truth table: rows are x, columns y, each from -1 to 1.
+TABLE = '<div style="font-family:monospace;width:3ch;line-height:1.2;word-break:break-all">@trits</div>'
 TIP = """<div style="max-width:16em"><b>@trits</b> &nbsp; index @index
-<div style="display:flex;gap:1em;margin:4px 0"><div style="font-family:monospace;width:3ch;line-height:1.2;
-word-break:break-all">@trits</div><div>valuation @valuation<br>radius @radius{0.0000}<br>@decoded</div></div>
+<div style="display:flex;gap:1em;margin:4px 0">TABLE<div>valuation @valuation<br>radius @radius{0.0000}<br>@decoded</div></div>
 nearest @near</div>"""
 
 
@@ -53,7 +53,7 @@ def panel(found: Disc) -> Any:
         fill_color=style.scaled("valuation", n_levels),
     )
     style.color_bar(made, dots, "valuation v", n_levels)
-    style.hover(made, [dots], TIP, limit=1)
+    style.hover(made, [dots], TIP.replace("TABLE", TABLE if found.n_digits == 9 else ""), limit=1)
     return made
 
 
@@ -67,7 +67,7 @@ def text(found: Disc) -> str:
         f"a layout by residue class, the lines are the residue tree, color and size are the valuation v. {exact:.2%} "
         f"are decoded as themselves. The mean radius falls from {outer:.3g} at v = 0 to {inner:.3g} at v = "
         f"{found.n_digits}; the nearest operation shares {shared:.2f} of {found.n_digits} leading digits on average. "
-        "The operation under the pointer is told with its truth table (rows x, columns y) and its nearest ones."
+        f"The operation under the pointer is told with its nearest ones{', and its truth table (rows x, columns y)' * (found.n_digits == 9)}."
     )
 
 
