@@ -15,7 +15,7 @@ from test_analyze import edit, workdir
 
 from ternary_jax import report
 from ternary_jax.analysis.page import after_run, drawn, server, single, verdicts, writing
-from ternary_jax.config import documentation, load_config
+from ternary_jax.config import documentation, load_config, resolved
 from ternary_jax.config.keys import flat
 from ternary_jax.engine.task import View
 from ternary_jax.errors import WorkdirError
@@ -174,12 +174,11 @@ def test_a_value_has_its_verdict(metric, value, target, said):
 def test_the_base_of_a_task_is_the_config_from_which_others_start():
     assert documentation.base_of("ternary_jax.vae.task") == "vae"
     assert documentation.base_of("toy") == "defaults"
-    stored = json.loads(json.dumps(flat(load_config("v5_12", {"seed": 3}))))  # as in config.json: tuples are lists
-    found = documentation.differences(stored, "vae")
+    stored = json.loads(json.dumps(resolved(load_config("v5_12", {"seed": 3}))))
+    found = documentation.differences(stored)
     assert found["seed"] == (3, 0)
-    assert found.keys() == {
-        key for key, x in flat(load_config("v5_12")).items() if x != flat(load_config("vae"))[key]
-    } | {"seed"}
+    mine, base = flat(load_config("v5_12")), flat(load_config("vae"))
+    assert found.keys() == {key for key, x in mine.items() if x != base[key]} | {"seed"}
 
 
 def test_the_end_of_a_run_writes_a_report_once_and_never_fails(tmp_path, capsys, monkeypatch):

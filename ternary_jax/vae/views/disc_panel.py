@@ -12,8 +12,10 @@ DEPTH = 6  # levels of the tree that are drawn
 NEAR = 3  # neighbours in a tooltip
 # The nine trits of an operation in rows of three are its truth table: rows are x, columns y, each from -1 to 1.
 TABLE = '<div style="font-family:monospace;width:3ch;line-height:1.2;word-break:break-all">@trits</div>'
+IN_WORDS = ", and its truth table (rows x, columns y)"
 TIP = """<div style="max-width:16em"><b>@trits</b> &nbsp; index @index
-<div style="display:flex;gap:1em;margin:4px 0">TABLE<div>valuation @valuation<br>radius @radius{0.0000}<br>@decoded</div></div>
+<div style="display:flex;gap:1em;margin:4px 0">TABLE<div>valuation @valuation<br>
+radius @radius{0.0000}<br>@decoded</div></div>
 nearest @near</div>"""
 
 
@@ -67,7 +69,7 @@ def text(found: Disc) -> str:
         f"a layout by residue class, the lines are the residue tree, color and size are the valuation v. {exact:.2%} "
         f"are decoded as themselves. The mean radius falls from {outer:.3g} at v = 0 to {inner:.3g} at v = "
         f"{found.n_digits}; the nearest operation shares {shared:.2f} of {found.n_digits} leading digits on average. "
-        f"The operation under the pointer is told with its nearest ones{', and its truth table (rows x, columns y)' * (found.n_digits == 9)}."
+        f"The operation under the pointer is told with its nearest ones{IN_WORDS * (found.n_digits == 9)}."
     )
 
 
