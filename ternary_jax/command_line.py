@@ -8,7 +8,6 @@ import re
 import shlex
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -206,6 +205,8 @@ def answer_signals(sentence: str, status: int) -> None:
 @contextmanager
 def answering(sentence: str, status: int) -> Iterator[None]:
     """`answer_signals` within the context; in a thread that is not the main one, which may set no handlers, nothing."""
+    import threading  # --help need not wait for it
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -29,7 +29,6 @@ disk is full ...); 2 when the config is not valid; 130 when it was interrupted b
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from ternary_jax import command_line, terminal
 
@@ -81,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
         from ternary_jax.analysis.page import after_run
 
         with command_line.answering("no report was written; the training is complete", 0):
-            after_run.write(Path(workdir), settings.report.on, settings.task)
+            after_run.write(workdir, settings.report.on, settings.task)
 
 
 def _sweep(argv: Sequence[str], given: command_line.Given) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from ternary_jax import main, sweep
 from ternary_jax.analysis import summary_table
+from ternary_jax.analysis.page import after_run
 from ternary_jax.config import ConfigError
 from ternary_jax.engine import host
 from ternary_jax.errors import RunError
@@ -224,6 +225,7 @@ from ternary_jax.config import read
 def get_config():
     config = read({str(ROOT / "configs" / "defaults.py")!r})
     config.task = "a_training"
+    config.report.on = "never"
     return config
 """)
     calls.config = f"--config={path}"
@@ -272,6 +274,14 @@ def test_a_sweep_gets_the_runs_of_the_file_and_a_folder(capsys, monkeypatch, tmp
         ({"train.batch_size": 32}, 8),
     ]
     assert [run.seed for run in plan.runs] == [4, 4]
+
+
+def test_a_training_that_has_ended_has_a_report_unless_the_config_says_never(engine, capsys, monkeypatch):
+    written = []
+    monkeypatch.setattr(after_run, "write", lambda *given: written.append(given))
+    for workdir, on in (("there", "always"), ("unfinished", "always"), ("there", "never")):
+        assert answer(capsys, engine.config, f"--workdir={workdir}", f"--config.report.on={on}")[0] == 0
+    assert written == [("there", "always", "a_training")]
 
 
 def test_runs_by_the_number_of_values_are_said(engine, capsys):

@@ -8,7 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 from html.parser import HTMLParser
-from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from test_analyze import edit, workdir
@@ -144,7 +144,7 @@ def test_a_view_without_data_and_one_that_cannot_be_read_leave_the_page_whole(tm
         "broken": View("broken", damaged, str, str),
         "picture": View("only a picture", damaged, str),
     }
-    some, broken, table = drawn.panels(run, 1, views)
+    some, broken, table = cast(list[Any], drawn.panels(run, 1, views))
     assert (some.title, some.text, some.model) == ("Some", "of 1", "model 1")
     assert (broken.text, broken.model) == (
         "Not drawn: runs/x has no checkpoint yet: try again when one is written.",
@@ -241,7 +241,7 @@ def test_a_run_under_way_is_served_to_this_machine_alone_and_anew_when_it_change
 
 
 def test_a_port_that_is_taken_is_one_sentence(tmp_path, capsys):
-    with server.make(SimpleNamespace(), 0) as taken:
+    with server.make(server.Source(tmp_path, lambda: 1 / 0), 0) as taken:
         status, out, err = answer(capsys, workdir(tmp_path / "run"), "--watch", f"--port={taken.server_port}")
     assert (status, out) == (2, "")
     assert err.startswith(f"--port={taken.server_port} cannot be used (")

@@ -10,12 +10,13 @@ from ternary_jax.workdir import run as runs
 from ternary_jax.workdir import safe_files
 
 
-def write(workdir: Path, on: str, task: str) -> None:
+def write(workdir: str | Path, on: str, task: str) -> None:
     """Write the report where config.report.on asks for it; it raises nothing, and never changes the exit status.
 
     The summary is on the disk and printed before. A report that is newer than the summary is kept: nothing was trained
     since. on: "auto", "always" or "never"; task: the task module, which the config of the user names
     """
+    workdir = Path(workdir)
     file = workdir / writing.FILE
     if on == "never" or (on == "auto" and not writing.installed()):
         return
