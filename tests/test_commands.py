@@ -194,7 +194,7 @@ SHOWN_BY = {
     "main cube_full --config.train --dry-run": COMPILED,
     "main cube_text": "tests/lattice/test_text_task.py::test_a_short_training_finds_what_it_was_never_shown",
     "main cube_text:wiki": "results/text_wiki.json: cube",
-    "main cube_text:boolq": "docs/limits.md: cube_text:boolq",
+    "main cube_text:boolq": "results/text_boolq.json: cube",
     "main cube_text:synthetic_linear": "results/text_synthetic_linear.json: cube",
     "sweep smoke": "tests/sweeps/test_sweep_running.py",
     "profile v5_12": "tests/engine/test_profile_command.py",
@@ -202,6 +202,7 @@ SHOWN_BY = {
     "analyze": "tests/analysis/test_analyze.py",
     "query": "tests/inference/test_query_command.py",
     "export": "tests/inference/test_export_command.py",
+    "report": "tests/analysis/test_report.py",
     "lattice.text": "tests/lattice/text/test_text_prepare.py",
 }
 # Experiments whose results are no section of docs/results.md.
