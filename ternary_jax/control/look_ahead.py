@@ -23,8 +23,8 @@ class LookAhead(NamedTuple):
     controller: its name in the chain
     get: controller state -> its parameters phi; put: controller state, phi -> controller state
     descend: controller state, gradient of phi -> controller state
-    reference: params, batch, Context -> the objective to lower, with constant weights. If the controller could change
-        these weights, it would lower the objective by lowering the weights
+    reference: params, batch, Context -> the objective to lower, which reads no knob. If the controller could change
+        a weight or a length of the objective, it would lower it without a change of the parameters
     every: steps from one gradient of phi to the next; ahead: k >= 1, the training steps that it passes through
     share: fraction of the rows of a batch on which the reference is evaluated
     """

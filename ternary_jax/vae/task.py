@@ -22,6 +22,7 @@ from ternary_jax.vae.controllers.declaration import Scope
 from ternary_jax.vae.forward import curvature, forward
 from ternary_jax.vae.loss_factors import multiply
 from ternary_jax.vae.losses import registry
+from ternary_jax.vae.reference_objective import make_reference
 
 KEYS, check = settings.KEYS, settings.check
 BLOCK = 3**7  # operations that are embedded at once in an evaluation
@@ -56,7 +57,7 @@ def make_task(static: Any) -> Task:
         groups={b: branch.groups for b, branch in branches.items()},
         plan=plan(static, samples),
         losses=registry.on(static.losses),
-        reference=functools.partial(_reference, branches, static),
+        reference=make_reference(static),
         stored=stored,
     )
     drawn = [b for b in BRANCHES if getattr(static.model, b).posterior != "point"]
@@ -140,15 +141,6 @@ def _loss(branches: dict[str, Branch], static, params, batch: data.Indices, cont
     )
     signals |= {f"turned_{name}": x for name, x in outputs.items()}
     return Loss(total, terms | {"controller": ahead}, signals)
-
-
-def _reference(branches, static, params, batch, context):
-    """The reference objective: the losses with the weights of the config. Of the knobs, only c and sigma are used."""
-    knobs = context.controls.knobs
-    of_model = {name: knobs[name] for name in ("c", "sigma") if name in knobs}
-    context = context._replace(controls=context.controls._replace(knobs=of_model))
-    outputs = forward(branches, static, params, batch, context, context.hypers.model.rho)
-    return objective.total(outputs, registry.on(static.losses), context.hypers.losses, {})[0]
 
 
 def _signals(static, outputs) -> dict[str, Any]:

@@ -216,19 +216,6 @@ def test_each_input_is_live():
     assert (spread > 1e-6).all(), dict(zip(statenet.INPUTS, spread.tolist(), strict=True))
 
 
-def test_of_all_knobs_the_reference_depends_on_sigma_and_c_alone():
-    made, _, hypers, params = small.setting(**STATENET, statenet__learn="lookahead", statenet__share=0.5)
-    reference = small.jit(cast(Any, made.look_ahead).reference)
-    knobs = {name: jnp.float32(x) for name, (x, _) in KNOBS.items()}
-
-    def value(knobs):
-        return float(reference(params, Indices(ROWS), small.context(made, hypers, knobs=knobs)))
-
-    at = {name: value(knobs | {name: jnp.float32(other)}) for name, (_, other) in KNOBS.items()}
-    rest = value(knobs)
-    assert {name for name, x in at.items() if x != rest} == {"sigma", "c"}
-
-
 @pytest.mark.slow
 def test_statenet_looks_ahead_with_a_detector_in_the_chain():
     """The state keeps its structure with the detector in the chain. Only traced: it takes a minute to compile."""
