@@ -11,10 +11,11 @@ seeds, not over networks. Arms, on top of the tuned schedules:
     its last offsets    the last offsets of that course, constant from the first step on
     tuned course        its outputs as schedules, tuned by the strategy that trained it, for as many generations
 
-The gain of StateNet over its mean course is the gain from its inputs; the rest is the gain of a fixed course. R depends
-on the c and sigma of the run: changing these changes R even if the parameters stay fixed. So some courses have
-only these two, and some exclude them. StateNet and the courses had as many generations as the tuned schedules, in
-addition to those of the schedules. An arm in results/raw/compare_statenet.json is run again only with --again.
+The gain of StateNet over its mean course is the gain from its inputs; the rest is the gain of a fixed course. Some
+courses have only c and sigma, and some exclude them. StateNet and the courses had as many generations as the tuned
+schedules, in addition to those of the schedules. An arm in results/raw/compare_statenet.json is run again only with
+--again. The results in results/ are of an R at the c and sigma of the run, which changing these changed even where the
+parameters stayed fixed; R is now at the c and sigma of the config, and the networks and courses were not trained again.
 """
 
 import functools
@@ -38,7 +39,7 @@ UNSEEN = 10**6  # generation number beyond every search: its runs are new
 RATES = (1e-3, 2e-3, 4e-3)
 OF_CONFIG, TUNED = "schedules of the config", "schedules, tuned"
 RAW = "raw/compare_statenet"
-GEOMETRY = ("course_c", "course_sigma")  # the knobs that R depends on directly
+GEOMETRY = ("course_c", "course_sigma")  # the knobs of the geometry, which R does not read
 
 
 class Arm(NamedTuple):
@@ -55,11 +56,10 @@ def outcomes(arm: Arm, seeds: Any, rates: Any = None, points: int = 20) -> dict[
     runs = programs.make_runs(programs.configured(9, arm.by, arm.changes), course=arm.rows is not None)
     rates = np.broadcast_to(runs.config.train.learning_rate if rates is None else rates, len(seeds))
     r, metrics, knobs, _ = played(runs, arm, seeds, rates, points)
-    met = np.all([x <= c if c < 0 else x >= c for x, c in ((metrics[k], c) for k, c in programs.NEAR.items())], axis=0)
-    steps = np.where(met.any(1), 1 + met.argmax(1), points) * (runs.steps // points)
+    steps, met = programs.steps_to_target(metrics, runs.steps)
     last = {name: x[:, -1].tolist() for name, x in (metrics | knobs).items()}
     curve = r.mean(0).round(5).tolist()
-    return {"R": r[:, -1].tolist(), "steps": steps.tolist(), "met": int(met.any(1).sum()), "curve": curve, **last}
+    return {"R": r[:, -1].tolist(), "steps": steps.tolist(), "met": int(met.sum()), "curve": curve, **last}
 
 
 def played(runs: Any, arm: Arm, seeds: Any, rates: Any, points: int) -> Any:

@@ -73,32 +73,44 @@ def make_optimizer(static: Any, differentiable: bool = False) -> Any:
     return adamw_by_group(static.train.clip_norm, differentiable=differentiable)
 
 
-def beginning(task: Any, static: Any) -> Callable[[Any], Any]:
-    """hypers -> the state of one run before its first step, without metrics."""
-    return program.make_init(task, make_optimizer(static), whole_chain(task), {})
+def beginning(task: Any, static: Any, tx: Any = None) -> Callable[[Any], Any]:
+    """hypers -> the state of one run before its first step, without metrics. tx: as in `many_steps`."""
+    return program.make_init(task, tx or make_optimizer(static), whole_chain(task), {})
 
 
-def many_steps(task: Any, static: Any, differentiable: bool = False) -> Callable[..., Any]:
+def many_steps(
+    task: Any,
+    static: Any,
+    differentiable: bool = False,
+    tx: Any = None,
+    after: Callable[[Any, Any], Any] | None = None,
+) -> Callable[..., Any]:
     """(state, (numbers, schedule rows), hypers, data) -> the state of one run after these steps; nothing is observed.
 
     No controller looks ahead. differentiable: use an optimizer with finite gradients through its steps
+    tx: an optimizer of one's own; after: state, number of the step -> state, at the end of each step
     """
     if task.stream:
         raise ConfigError(f"{task.name} streams its data, and these steps have none: give its data on the device")
-    one = step.make_step(
-        task._replace(look_ahead=None), static, make_optimizer(static, differentiable), whole_chain(task)
-    )
+    tx = tx or make_optimizer(static, differentiable)
+    one = step.make_step(task._replace(look_ahead=None), static, tx, whole_chain(task))
 
     def scan(state, xs, hypers, data):
         key = prng_keys(hypers)[1]
-        return jax.lax.scan(lambda state, x: (one(state, x, key, hypers, data)[0], None), state, xs)[0]
+
+        def body(state, x):
+            state = one(state, x, key, hypers, data)[0]
+            return state if after is None else after(state, x[0]), None
+
+        return jax.lax.scan(body, state, xs)[0]
 
     return scan
 
 
-def measure(task: Any, state: Any, hypers: Any, data: Any) -> dict[str, Any]:
-    """The cheap metrics of one run."""
-    return task.evaluate(state.params, program.evaluation_context(state, None, hypers, data))
+def measure(task: Any, state: Any, hypers: Any, data: Any, costly: bool = False) -> dict[str, Any]:
+    """The cheap metrics of one run, or the costly ones."""
+    of = task.costly if costly else task.evaluate
+    return of(state.params, program.evaluation_context(state, None, hypers, data))
 
 
 class Trained(NamedTuple):

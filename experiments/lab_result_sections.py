@@ -76,6 +76,8 @@ SECTIONS: dict[str, Section] = {
         "StateNet against schedules",
         "compare_statenet.py",
         "R is the reference objective at the end, F a mean log of R over a run; lower is better. "
+        "This R was taken at the c and sigma of the run, so changing these changed it directly; now R is taken at those "
+        "of the config. "
         "Brackets are 95 % intervals over seeds. A run meets coverage 0.99 of both branches and hierarchy -0.80. "
         "Runs have 2,106 steps, less than half of v5_10; steps are those until the bars are met, 2,100 if never.",
         steering,
@@ -83,7 +85,8 @@ SECTIONS: dict[str, Section] = {
     "meta_train_statenet": Section(
         "Training StateNet",
         "meta_train_statenet.py PART",
-        "On 3^5 and 3^6 operations. PART is tune, then course, train and unroll, in any order.",
+        "On 3^5 and 3^6 operations, by the R of the comparison above. PART is tune, then course, train and unroll, in "
+        "any order.",
         strategy,
     ),
     "bench_statenet": Section(

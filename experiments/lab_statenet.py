@@ -5,7 +5,7 @@ StateNet can be replaced by a course: the same offsets, with the same bounds, as
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from ternary_jax.config import load_config, split
 from ternary_jax.control.chain import Control
 from ternary_jax.vae.controllers import corrections, exploration
+from ternary_jax.vae.reference_objective import make_reference_terms
 
 CONFIG = lab.CONFIGS / "v5_10.py"
 ASSETS = lab.ROOT / "ternary_jax" / "assets"
@@ -49,7 +50,7 @@ SCHEDULES: dict[str, tuple[str, float]] = {
     "schedules.temperature_A.last": ("times", 0.3),
     "schedules.temperature_B.last": ("times", 0.3),
 }
-# The vector excludes the curvature: the radial targets in R depend on its initial value, so R would change with it.
+# The vector excludes the initial curvature, at which R is taken: all runs of a search have one geometry in R.
 # BOUNDS: limits of the values.
 BOUNDS = {"knobs.tau": (0.0, 1.0), "schedules.alignment.mean": (0.15, 0.75), "schedules.rho.first": (0.0, 0.9)}
 BOUNDS |= {"schedules.rho.second": (0.0, 0.9), "knobs.lambda_1": (0.1, 2.0), "knobs.lambda_2": (0.1, 2.0)}
@@ -67,11 +68,15 @@ class Runs(NamedTuple):
     steps: length of a run
     rows: schedules by name, (steps,) each
     data: data of the task
-    begin: phi, hypers -> state before the first step
-    ahead: state, (numbers, rows), hypers, data -> state after these steps
+    begin: phi, hypers, within -> state before the first step
+    ahead: state, (numbers, rows), hypers, data, within, after -> state after these steps
     reference: state, hypers, data, key, n -> R, the mean over n batches
-    measure: state, hypers, data -> cheap metrics
-    put: state of the controllers, phi -> the same state with phi as the parameters of StateNet
+    terms: the same arguments -> (R, its unweighted terms by name)
+    measure: state, hypers, data, costly -> metrics
+    put: state, phi -> the state with phi as the parameters of StateNet, or of another player
+
+    within: Task -> Task, as in `lab_worlds.inside`, called at each trace, so that it may close over traced values of
+        the run; by default the task is unchanged. after: as in `lab.many_steps`
     """
 
     config: Any
@@ -81,8 +86,23 @@ class Runs(NamedTuple):
     begin: Callable[..., Any]
     ahead: Callable[..., Any]
     reference: Callable[..., Any]
+    terms: Callable[..., Any]
     measure: Callable[..., Any]
     put: Callable[..., Any]
+
+
+class Added(NamedTuple):
+    """What a player that no config has adds to a run.
+
+    controllers: by name, after those of the config; signals: that they read
+    optimizer: of the config's static values -> the optimizer
+    put: state, phi -> the state with phi as its numbers
+    """
+
+    controllers: Mapping[str, Control]
+    signals: tuple[str, ...]
+    optimizer: Callable[[Any], Any]
+    put: Callable[[Any, Any], Any]
 
 
 def networks(given: Any) -> dict[str, Path]:
@@ -92,8 +112,12 @@ def networks(given: Any) -> dict[str, Path]:
 
 
 def configured(n_digits: int, by: str, changes: dict[str, Any]) -> Any:
-    """The config of a run with this `control`; StateNet is renewed `RENEWALS` times in it."""
-    small = {} if n_digits == 9 else SMALL | {"data.n_digits": n_digits, "train.epochs": SPACES[n_digits]}
+    """The config of a run with this `control`; StateNet is renewed `RENEWALS` times in it.
+
+    changes: other keys; on a space that is not in SPACES also train.epochs
+    """
+    small = {} if n_digits == 9 else SMALL | {"data.n_digits": n_digits}
+    small |= {"train.epochs": SPACES[n_digits]} if n_digits in SPACES else {}
     changes = (FULL if n_digits == 9 else small) | {"control": by} | changes
     batch = load_config(CONFIG, changes).train.batch_size
     steps = -(-(3**n_digits) // batch) * changes["train.epochs"]
@@ -102,48 +126,49 @@ def configured(n_digits: int, by: str, changes: dict[str, Any]) -> Any:
     return load_config(CONFIG, ends | by_net | changes)
 
 
-def make_runs(config: Any, course: bool = False) -> Runs:
+def make_runs(config: Any, course: bool = False, added: Added | None = None) -> Runs:
     """The functions of a run, as in the engine, with the parameters phi of StateNet as an argument.
 
-    course: True: the schedules of `course_rows` set offsets too
+    course: True: the schedules of `course_rows` set offsets too; added: a player that no config has
     """
     task, static, _ = lab.assemble(config)
     if course:
         task = task._replace(controllers={**task.controllers, "course": _follow_course()})
-    learner: Any = task.look_ahead
-    objective = _reference_of(config)
-    first, ahead = lab.beginning(task, static), lab.many_steps(task, static, differentiable=True)
+    if added:
+        task = task._replace(
+            controllers={**task.controllers, **added.controllers}, signals=(*task.signals, *added.signals)
+        )
+    learner, tx, objective = task.look_ahead, added and added.optimizer(static), make_reference_terms(static)
     rows = jax.tree.map(jnp.asarray, lab.schedule_rows(task, static))
     steps, data = len(rows["learning_rate"]), jax.device_put(task.data)
-    if course:
-        rows |= course_rows(np.zeros(len(UNITS) * len(KNOTS)), steps)
 
-    def put(states, phi):
-        return learner.changed(states, learner.put, phi) if learner else states
+    def put(state, phi):
+        if added:
+            return added.put(state, phi)
+        return state._replace(control=learner.changed(state.control, learner.put, phi)) if learner else state
 
-    def begin(phi, hypers):
-        state = first(hypers)
-        return state._replace(control=put(state.control, phi))
+    def begin(phi, hypers, within=_unchanged):
+        return put(lab.beginning(within(task), static, tx)(hypers), phi)
 
-    def reference(state, hypers, data, key, n=4):
-        """R, the mean over n batches drawn with this key."""
+    def ahead(state, xs, hypers, data, within=_unchanged, after=None):
+        return lab.many_steps(within(task), static, True, tx, after)(state, xs, hypers, data)
 
+    def terms(state, hypers, data, key, n=4):
         def of_batch(key):
             key_batch, key_loss = jax.random.split(key)
-            context = lab.context(jnp.int32(0), key_batch, hypers, data, state.knobs)
+            context = lab.context(jnp.int32(0), key_batch, hypers, data)
             return objective(state.params, task.sample(context), context._replace(key=key_loss))
 
-        return jnp.mean(jax.lax.map(of_batch, jax.random.split(key, n)))
+        return jax.tree.map(jnp.mean, jax.lax.map(of_batch, jax.random.split(key, n)))
 
-    return Runs(config, steps, rows, data, begin, ahead, reference, functools.partial(lab.measure, task), put)
+    def reference(*given):
+        return terms(*given)[0]
+
+    return Runs(config, steps, rows, data, begin, ahead, reference, terms, functools.partial(lab.measure, task), put)
 
 
-def _reference_of(config: Any) -> Callable[..., Any]:
-    """The reference objective R. Only a task whose StateNet learns has it, so the config is changed; R is the same."""
-    learns = config.copy_and_resolve_references().unlock()
-    learns.control, learns.statenet.learn = "schedules+statenet", "lookahead"
-    look_ahead: Any = lab.assemble(learns)[0].look_ahead
-    return look_ahead.reference
+def _unchanged(task: Any) -> Any:
+    return task
 
 
 def _follow_course() -> Control:
@@ -190,6 +215,16 @@ def play(runs: Runs, points: int) -> Callable[..., Any]:
 
 def _offsets(state):
     return state.control["statenet"].offsets if "statenet" in state.control else {}
+
+
+def steps_to_target(metrics: dict[str, Any], steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """(steps until all of NEAR are met at once, whether they are), of metrics (runs, points).
+
+    A run that never meets them counts with all its steps.
+    """
+    met = np.all([x <= c if c < 0 else x >= c for x, c in ((metrics[k], c) for k, c in NEAR.items())], axis=0)
+    points = met.shape[1]
+    return np.where(met.any(1), 1 + met.argmax(1), points) * (steps // points), met.any(1)
 
 
 def hypers_of(config: Any, seeds: Any, **changes: Any) -> Any:

@@ -11,7 +11,7 @@ Each run has its own initial point, learning rate and curvature. The minimised o
 
     F = mean over the quarters of a run, the last three times, of log(R + 0.1),
 
-R the fixed reference objective: the losses by the weights of the config, at the c and sigma of the run. The strategy
+R the fixed reference objective: the losses by the weights, the c and the sigma of the config. The strategy
 moves a vector v along sum_i (F(v - s e_i) - F(v + s e_i)) e_i over pairs of runs of one seed and setting, by Adam; v is
 the 12 numbers of `SCHEDULES`, the 24 of a course, or all of StateNet. In the fixed schedules the ranking, tau, lambda_1
 and lambda_2 are constant, and the rate is a cosine; a course sets every output of StateNet, and reads no signals.
@@ -150,7 +150,7 @@ def unrolled(base: dict[str, Any], episodes: int, n: int, k: int, rate: float, k
         key = jax.random.fold_in(jax.random.key(1), xs[0][0])
 
         def ahead(phi, state, hypers):
-            state = runs.ahead(state._replace(control=runs.put(state.control, phi)), xs, hypers, data)
+            state = runs.ahead(runs.put(state, phi), xs, hypers, data)
             r = runs.reference(state, hypers, data, jax.random.fold_in(key, hypers.seed), 1)
             return jnp.log(jnp.clip(r + 0.1, 1e-2, 20)), state
 

@@ -7,8 +7,8 @@ R does not depend on the unit of length either. Where c0 is the c of the config,
 
     R(theta) = sum_k w_k L_k(s z, s u, s r; c = 1, sigma = s sigma_0),  s = sqrt(c0)
 
-with the points z, u = log_0(z), r = d(0, z) of theta at c0. z -> s z is an isometry of the ball of c0, up to the unit of
-length, onto the ball of c = 1, so R of two models that differ by this map is the same. For each loss, this means:
+with the points z, u = log_0(z), r = d(0, z) of theta at c0. z -> s z is an isometry of the ball of c0, up to the unit
+of length, onto the ball of c = 1, so R of two models that differ by this map is the same. For each loss, this means:
 
     reconstruction, entropy, alignment   have no length: the decoder reads u, as in training, and not s u
     kl                                   is of the latent vector, before it has a place in the ball: no c
@@ -24,10 +24,10 @@ length, onto the ball of c = 1, so R of two models that differ by this map is th
     metric, ranking, ranking_v2, repulsion
                                          compare s |u_i - u_j| with targets, margins and widths
 
-Margins, widths and targets that the config gives as lengths are those at c = 1. So R is the weighted sum of the losses of
-the config exactly where c0 = 1, as it is in all packaged configs; elsewhere a loss with a margin has another weight
-against its margin than in training. With a direction-radius projection s u and s r do not depend on c0; with a
-projection by exp_0, s u = s y of the encoder's output y. In R^n there is no c, and R is the sum of the losses.
+Margins, widths and targets that the config gives as lengths are those at c = 1. So R is the weighted sum of the losses
+of the config exactly where c0 = 1, as it is in all packaged configs; elsewhere, lengths that training compares with a
+margin are times s in R. With a direction-radius projection s u and s r do not depend on c0; with a projection by exp_0,
+s u = s y of the encoder's output y. In R^n there is no c, and R is the sum of the losses.
 """
 
 from collections.abc import Callable

@@ -76,6 +76,8 @@ def test_models_that_differ_by_the_unit_of_length_have_one_r():
     changes = LINEAR | {f"losses__{name}__on": "AB" for name in names} | {"losses__geodesic__furthest": 2.0}
     made, static, hypers, params = small.setting(**changes, model__c=0.6, prior__sigma=0.8)
     s = np.sqrt(np.float32(0.6))
+    for b in "AB":  # narrow posteriors: draws near the edge of the ball magnify rounding
+        params[f"encoder_{b}"]["log_variance"]["bias"] -= 4
 
     def in_other_unit(group, layers):
         if group.startswith("decoder"):
@@ -91,7 +93,7 @@ def test_models_that_differ_by_the_unit_of_length_have_one_r():
     of = small.jit(make_reference_terms(static))
     r, terms = of(params, BATCH, small.context(made, hypers))
     other, others = of(moved, BATCH, small.context(made, at_1))
-    assert len(terms) > 2 * len(names) - 1  # every loss has a term of each branch; alignment has one
+    assert len(terms) >= 2 * len(names) - 1  # every loss has a term of each branch; alignment has one
     for name, x in terms.items():
         np.testing.assert_allclose(others[name], x, rtol=2e-4, atol=2e-6, err_msg=name)
     np.testing.assert_allclose(other, r, rtol=1e-5)

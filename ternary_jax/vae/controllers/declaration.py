@@ -15,7 +15,7 @@ class Scope(NamedTuple):
     groups: names of the groups of parameters, by branch
     plan: the `engine.plan.Plan` of the run, lengths in steps
     losses: {loss: its branches}, of the losses that are on
-    reference: params, batch, Context -> the objective of `reference_objective`, which no knob changes, for a `LookAhead`
+    reference: params, batch, Context -> R of `reference_objective`, which reads no knob, for a `LookAhead`
     stored: {controller: its `Controller.stored`}, read from disk before any controller is made
     """
 

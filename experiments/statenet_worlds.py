@@ -1,0 +1,166 @@
+"""StateNet among runs that differ: what R is worth as an objective, and what runs cost. See lab_worlds, lab_players.
+
+    python experiments/statenet_worlds.py predict [--quick] [--runs 32] [--digits 7]
+    python experiments/statenet_worlds.py cost [--quick]
+
+predict  trains runs of fixed schedules, each in its own world of the validation split, and prints how well R after a
+         run ranks them as a user would: Spearman's correlation of -R with triplets, hierarchy, coverage and steps to
+         target, each with the sign of better, so 1 is perfect. The intervals are of 95 %, by resampling runs. The same
+         for each term of R, for the choice of another objective should R not predict
+cost     seconds of the processor for a whole run of each size, all runs of a program together: of each player in
+         worlds, and of schedules without worlds. From a few steps after compiling; no run is trained to its end
+
+Diverged runs count as the worst. Writes results/statenet_worlds_PART.json. A result decides for R before any controller
+is trained: worlds of training and of the test are not looked at.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import lab
+import lab_players
+import lab_statenet as programs
+import lab_worlds
+import numpy as np
+from lab_intervals import rank_correlation
+from lab_seeds import sign_of
+
+from ternary_jax import terminal
+from ternary_jax.tables import columns
+
+POINTS = 20  # of a run, at which metrics are evaluated
+SIZES = {size.n_digits: size for size in (*lab_worlds.TRAINING_SIZES, *lab_worlds.TEST_SIZES)}
+QUICK = lab_worlds.Size(4, 24, 10)  # 40 steps
+AT_ONCE = 4  # most runs of one call at 3^9, to save memory
+FIGURES = ("triplet_accuracy_B", "triplet_accuracy_A", "hierarchy_B", "coverage_B", "coverage_A", "steps")
+
+
+def main() -> None:
+    """Run a part, print and write its results."""
+    parser = lab.parser(__doc__, quick="few runs of 40 steps on 3^4", runs=32)
+    parser.add_argument("part", choices=list(PARTS), help="predict or cost")
+    parser.add_argument("--digits", type=int, choices=[*SIZES], default=7, help="of the space of predict; default: 7")
+    given = parser.parse_args()
+    if given.runs < 4:
+        parser.error(f"--runs={given.runs}: a rank correlation needs 4 runs or more")
+    lab.keep_compiled_programs()
+    lab.write(f"statenet_worlds_{given.part}", PARTS[given.part](given), given)
+
+
+# --- what R predicts --------------------------------------------------------------------------------------------------
+
+
+def predict(given: Any) -> dict[str, Any]:
+    """The rank correlations of R, and of its terms, with each of FIGURES; and a row for each run."""
+    size, n = (QUICK, min(given.runs, 8)) if given.quick else (SIZES[given.digits], given.runs)
+    player = lab_players.schedules(size, {})
+    found, rows = played(player, n)
+    correlations = {name: agreement(found["R"], found["figures"][name], name) for name in FIGURES}
+    terms = {
+        term: {name: agreement(x, found["figures"][name], name)[0] for name in FIGURES}
+        for term, x in found["terms"].items()
+    }
+    space = f"{n} runs of {player.runs.steps} steps on 3^{size.n_digits}, each in its own world"
+    print(show(space, correlations, terms))
+    return {"size": size._asdict(), "steps": player.runs.steps, "agreement": correlations, "terms": terms, "runs": rows}
+
+
+def played(player: lab_players.Player, n: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """R, its terms and FIGURES at the end of n runs of validation worlds 0 .. n - 1, and a row for each run."""
+    numbers, steps = np.arange(n), player.runs.steps
+    hypers = programs.hypers_of(player.runs.config, lab_worlds.run_seeds("validation", numbers))
+    worlds = lab_worlds.draw("validation", numbers, steps)
+    phi, hypers, rows = player.arguments(np.repeat(player.start[None], n, 0), hypers)
+    play, parts = lab_players.play(player, POINTS), []
+    for some in np.array_split(numbers, -(-n // AT_ONCE)) if len(player.runs.data.operations) > 3**7 else [numbers]:
+        given = jax.tree.map(lambda x, some=some: x[some], (phi, hypers, rows, worlds))
+        parts.append(jax.device_get(play(*given)))
+    found = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+    figures = {name: x[:, -1] for name, x in found.metrics.items()} | found.pairs
+    figures["steps"], met = programs.steps_to_target(found.metrics, steps)
+    r = found.R[:, -1]
+    lines = [
+        {"seed": seed, **world, "R": float(r[k]), "met": bool(met[k])} | {x: figures[x][k].item() for x in FIGURES}
+        for k, (seed, world) in enumerate(zip(hypers.seed.tolist(), lab_worlds.rows(worlds), strict=True))
+    ]
+    return {"R": r, "terms": found.terms, "figures": figures}, lines
+
+
+def agreement(objective: Any, figure: Any, name: str) -> tuple[float, float, float]:
+    """Spearman's correlation of -objective with a figure, signed so that more is better: (value, low, high)."""
+    sign = -1 if name == "steps" else sign_of(name.removesuffix("_A").removesuffix("_B"))
+    low, better = (np.where(np.isnan(x), -np.inf, x) for x in (-np.asarray(objective), sign * np.asarray(figure)))
+    return rank_correlation(low, better)
+
+
+def show(space: str, correlations: Mapping[str, Any], terms: Mapping[str, Any]) -> str:
+    """The tables: agreement of R with its intervals, and of each term."""
+    lines = [[space, "agreement of R", "95 %"]]
+    for name, (value, low, high) in correlations.items():
+        cells = ["all runs are equal", ""] if np.isnan(value) else [f"{value:+.2f}", f"[{low:+.2f}, {high:+.2f}]"]
+        lines.append([name, *cells])
+    of_terms = [["agreement of a term", *FIGURES]]
+    of_terms += [[term, *(f"{x:+.2f}" for x in found.values())] for term, found in terms.items()]
+    return f"{columns(lines)}\n\n{columns(of_terms)}"
+
+
+# --- what runs cost ---------------------------------------------------------------------------------------------------
+
+
+def cost(given: Any) -> dict[str, Any]:
+    """Seconds of the processor for a whole run of each size, by player."""
+    sizes = (QUICK,) if given.quick else (*lab_worlds.TRAINING_SIZES, lab_worlds.TEST_SIZES[-1])
+    found, lines = [], [["a whole run", "steps", "schedules, no world", *lab_players.PLAYERS]]
+    for size in sizes:
+        row = {"size": size._asdict()} | of_size(size, 4 if size.n_digits > 7 or given.quick else 24)
+        found.append(row)
+        seconds = (f"{x:.2f} s" for x in row["seconds"].values())
+        lines.append([f"3^{size.n_digits}, batch {size.batch}", f"{row['steps']:,}", *seconds])
+    print(columns(lines))
+    return {"sizes": found}
+
+
+def of_size(size: lab_worlds.Size, n: int, steps: int = 8) -> dict[str, Any]:
+    """Seconds of the processor of a whole run among n of one program, from so many steps of it."""
+    seconds, length, numbers = {}, 0, np.arange(n)
+    for name, make in {"no world": lab_players.schedules, **lab_players.PLAYERS}.items():
+        player = make(size, {})
+        length = player.runs.steps
+        hypers = programs.hypers_of(player.runs.config, lab_worlds.run_seeds("training", numbers))
+        worlds = None if name == "no world" else lab_worlds.draw("training", numbers, length)
+        phi, hypers, rows = player.arguments(np.repeat(player.start[None], n, 0), hypers)
+        terminal.say(f"3^{size.n_digits}, {name} ...")
+        timed = _steps_of(player, steps, rows)
+        given = jax.device_put((phi, hypers, rows, worlds, player.runs.data))
+        states = jax.block_until_ready(timed(*given))
+        begun = time.process_time()
+        for _ in range(3):
+            states = timed(*given)
+        jax.block_until_ready(states)
+        seconds[name] = (time.process_time() - begun) / (3 * steps * n) * length
+    return {"steps": length, "at_once": n, "seconds": seconds}
+
+
+def _steps_of(player, steps, rows):
+    """The program of so many steps from the beginning, of all runs."""
+
+    def run(phi, hypers, rows, world, data):
+        def within(task):
+            return task if world is None else lab_worlds.inside(task, world, data)
+
+        state = player.runs.begin(phi, hypers, within)
+        after = None if world is None else lab_worlds.shocked(world, state.params)
+        xs = np.arange(steps, dtype=np.int32), {name: row[:steps] for name, row in rows.items()}
+        return player.runs.ahead(state, xs, hypers, data, within, after)
+
+    own = 0 if next(iter(rows.values())).ndim == 2 else None
+    return jax.jit(jax.vmap(run, (0, 0, own, 0, None)))
+
+
+PARTS = {"predict": predict, "cost": cost}
+
+
+if __name__ == "__main__":
+    main()
