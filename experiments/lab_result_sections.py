@@ -76,7 +76,7 @@ SECTIONS: dict[str, Section] = {
         "StateNet against schedules",
         "compare_statenet.py",
         "R is the reference objective at the end, F a mean log of R over a run; lower is better. "
-        "This R was taken at the c and sigma of the run, so changing these changed it directly; now R is taken at those "
+        "This R was taken at the c and sigma of the run, so changing these changed it directly; it is now at those "
         "of the config. "
         "Brackets are 95 % intervals over seeds. A run meets coverage 0.99 of both branches and hierarchy -0.80. "
         "Runs have 2,106 steps, less than half of v5_10; steps are those until the bars are met, 2,100 if never.",

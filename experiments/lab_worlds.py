@@ -142,7 +142,7 @@ def rows(worlds: World) -> list[dict[str, Any]]:
 
 
 def inside(task: Any, world: World, data: Any) -> Any:
-    """The task as this world has it. Call it where the run is traced, not in a step. data: `Task.data`, on the device."""
+    """The task as this world has it. Call it where a run is traced, not in a step. data: `Task.data`, on the device."""
     if world.scale is not None:
         task = task._replace(init=functools.partial(_scaled, task.init, world.scale))
     if world.rate is not None or world.shock is not None:
