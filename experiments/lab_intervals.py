@@ -39,18 +39,14 @@ def rank_correlation(x: Any, y: Any, resamples: int = 2000) -> tuple[float, floa
 
     NaN if all x or all y are equal; a resample in which they are is left out. The draws have a fixed seed.
     """
-    x, y = np.asarray(x), np.asarray(y)
-    draws = np.random.default_rng(0).integers(0, len(x), (resamples, len(x)))
-    value, *others = (_spearman(x[rows], y[rows]) for rows in (np.arange(len(x)), *draws))
-    if np.isnan(value) or np.isnan(others).all():
-        return value, np.nan, np.nan
-    low, high = np.nanquantile(others, (0.025, 0.975))
-    return value, float(low), float(high)
-
-
-def _spearman(x, y):
     from scipy.stats import rankdata
 
-    a, b = (rankdata(values) - (len(values) + 1) / 2 for values in (x, y))
-    spread = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / spread) if spread > 0 else np.nan
+    n = len(x)
+    rows = np.concatenate([np.arange(n)[None], np.random.default_rng(0).integers(0, n, (resamples, n))])
+    a, b = (rankdata(np.asarray(values)[rows], axis=1) - (n + 1) / 2 for values in (x, y))
+    spread = np.sqrt((a * a).sum(1) * (b * b).sum(1))
+    found = np.where(spread > 0, (a * b).sum(1) / np.where(spread > 0, spread, 1), np.nan)
+    if np.isnan(found[0]):
+        return np.nan, np.nan, np.nan
+    low, high = np.nanquantile(found[1:], (0.025, 0.975))
+    return float(found[0]), float(low), float(high)

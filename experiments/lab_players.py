@@ -12,9 +12,10 @@ the arguments of its program:
     statenet   the network; its inputs are those of run `source` of the same program, its own by default
 
 `source` permutes the runs whose inputs StateNet reads: 0, 1, 2, ... is StateNet, and another order is StateNet with
-shuffled inputs, in the same compiled program. `sensed_rows` gives recorded inputs as schedules, for StateNet that is
-told the mean of all runs, or what happened in another run (`told=True`). `oracle` is the best of k courses for each
-world, by hindsight.
+shuffled inputs, in the same compiled program. `sensed_rows` gives recorded signals as schedules, for StateNet that is
+told the mean of all runs, or what happened in another run (`told=True`); there the knobs among its inputs, of which
+sigma and c follow the homeostat of the run, stay its own. `oracle` is the best of k courses for each world, by
+hindsight.
 
 What an evaluation of a population costs is in the table of `statenet_worlds.py cost`.
 """
@@ -66,9 +67,9 @@ class Player(NamedTuple):
 class Outcome(NamedTuple):
     """What `play` returns; arrays have axes of runs, and of `points` equidistant steps where they say so.
 
-    R (runs, points); metrics: of `lab_statenet.NEAR`, (runs, points) each; pairs: PAIRS at the end, (runs,)
-    terms: unweighted terms of R at the end, (runs,); knobs, offsets: of StateNet, (runs, points)
-    sensed: signals and knobs that a player could read, (runs, points)
+    R (runs, points); metrics: of `lab_statenet.NEAR`, (runs, points); pairs: PAIRS at the end, (runs,)
+    terms: of R, unweighted, (runs, points); knobs; offsets: of StateNet, (runs, points)
+    sensed: signals that StateNet reads in the step that follows, (runs, points)
     """
 
     R: Any
@@ -102,15 +103,15 @@ def play(player: Player, points: int, told: bool = False) -> Callable[..., Outco
 
         def part(state, xs):
             state = runs.ahead(state, xs, hypers, data, within, after)
-            metrics, r = runs.measure(state, hypers, data), runs.reference(state, hypers, data, jax.random.key(0))
-            return state, (r, {k: metrics[k] for k in programs.NEAR}, state.knobs, _offsets(state), sensed(state))
+            metrics, (r, terms) = runs.measure(state, hypers, data), runs.terms(state, hypers, data, jax.random.key(0))
+            near = {name: metrics[name] for name in programs.NEAR}
+            return state, (r, near, terms, state.knobs, _offsets(state), sensed(state))
 
         xs = (jnp.arange(n * points, dtype=jnp.int32), {name: row[: n * points] for name, row in rows.items()})
         xs = jax.tree.map(lambda x: x.reshape(points, n), xs)
-        last, (r, metrics, knobs, offsets, inputs) = jax.lax.scan(part, begun, xs)
+        last, (r, metrics, *rest) = jax.lax.scan(part, begun, xs)
         pairs = runs.measure(last, hypers, data, costly=True)
-        terms = runs.terms(last, hypers, data, jax.random.key(0))[1]
-        return Outcome(r, metrics, {k: pairs[k] for k in PAIRS}, terms, knobs, offsets, inputs)
+        return Outcome(r, metrics, {name: pairs[name] for name in PAIRS}, *rest)
 
     def of_all(phi, hypers, rows, worlds=None, source=None):
         own = 0 if next(iter(rows.values())).ndim == 2 else None
@@ -197,8 +198,8 @@ def shuffled(n: int, each: int, seed: int) -> np.ndarray:
 
 
 def sensed(state: Any) -> dict[str, Any]:
-    """All that StateNet reads after a step: signals of the last step, and knobs."""
-    return {f"sensed_{name}": x for name, x in (state.last | state.knobs).items()}
+    """The signals that controllers read in the next step."""
+    return {f"sensed_{name}": x for name, x in state.last.items()}
 
 
 def sensed_rows(recorded: dict[str, Any], steps: int) -> dict[str, Any]:
@@ -222,13 +223,11 @@ def _with_inputs(task, source, told):
             theirs = jax.lax.all_gather(x, RUNS)[source]
             return jnp.where(jnp.isfinite(theirs), theirs, x)  # a diverged run does not spread
 
-        def read(values):
-            if told:
-                return {name: signals.schedule.get(f"sensed_{name}", x) for name, x in values.items()}
-            return jax.tree.map(of_another_run, values)
-
-        theirs = signals._replace(last=read(signals.last)), controls._replace(knobs=read(controls.knobs))
-        state, _, info = own.update(state, *theirs)
+        if told:
+            last, knobs = {name: signals.schedule[f"sensed_{name}"] for name in signals.last}, controls.knobs
+        else:
+            last, knobs = jax.tree.map(of_another_run, (signals.last, controls.knobs))
+        state, _, info = own.update(state, signals._replace(last=last), controls._replace(knobs=knobs))
         return state, corrections.apply_offsets(controls, state.offsets), info
 
     return task._replace(controllers={**task.controllers, "statenet": Control(own.init, update)})

@@ -134,12 +134,17 @@ def make_runs(config: Any, course: bool = False, added: Added | None = None) -> 
     task, static, _ = lab.assemble(config)
     if course:
         task = task._replace(controllers={**task.controllers, "course": _follow_course()})
+    rows = jax.tree.map(jnp.asarray, lab.schedule_rows(task, static))
+    return runs_of(config, task, static, rows, make_reference_terms(static), added)
+
+
+def runs_of(config: Any, task: Any, static: Any, rows: Any, objective: Any, added: Added | None = None) -> Runs:
+    """The functions of runs of a task. rows: all its schedules; objective: params, batch, Context -> (R, its terms)."""
     if added:
         task = task._replace(
             controllers={**task.controllers, **added.controllers}, signals=(*task.signals, *added.signals)
         )
-    learner, tx, objective = task.look_ahead, added and added.optimizer(static), make_reference_terms(static)
-    rows = jax.tree.map(jnp.asarray, lab.schedule_rows(task, static))
+    learner, tx = task.look_ahead, added and added.optimizer(static)
     steps, data = len(rows["learning_rate"]), jax.device_put(task.data)
 
     def put(state, phi):

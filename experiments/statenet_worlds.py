@@ -85,7 +85,7 @@ def played(player: lab_players.Player, n: int) -> tuple[dict[str, Any], list[dic
         {"seed": seed, **world, "R": float(r[k]), "met": bool(met[k])} | {x: figures[x][k].item() for x in FIGURES}
         for k, (seed, world) in enumerate(zip(hypers.seed.tolist(), lab_worlds.rows(worlds), strict=True))
     ]
-    return {"R": r, "terms": found.terms, "figures": figures}, lines
+    return {"R": r, "terms": {name: x[:, -1] for name, x in found.terms.items()}, "figures": figures}, lines
 
 
 def agreement(objective: Any, figure: Any, name: str) -> tuple[float, float, float]:

@@ -1,9 +1,10 @@
 """Players: the rule by loops, shuffled and told inputs, and that all players play worlds in one program."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import lab
 import lab_players
 import lab_statenet as programs
 import lab_worlds
@@ -11,7 +12,9 @@ import numpy as np
 import optax
 import pytest
 
-from ternary_jax.control.chain import Controls, Signals
+from ternary_jax.control.chain import Control, Controls, Signals
+from ternary_jax.engine.task import Loss, Task
+from ternary_jax.vae.controllers import corrections
 
 SIZE = lab_worlds.Size(4, 24, 5)  # 20 steps
 
@@ -24,7 +27,7 @@ def test_the_rate_falls_where_the_mean_loss_had_no_progress():
     losses = [np.inf, *np.concatenate([np.linspace(3, -1, 40), -1 + 0.01 * np.sin(np.arange(60)), [np.nan], [-3] * 30])]
     update, found = jax.jit(control.update), []
     for loss in losses:
-        signals = Signals(jnp.int32(0), {}, {"loss": jnp.float32(loss)}, {})
+        signals = Signals(jnp.int32(0), {}, {"loss": np.float32(loss)}, {})
         state, controls, _ = update(state, signals, Controls({"a": jnp.float32(1)}, None, {}))
         found.append(float(controls.rates["a"]))
     mean = best = np.inf
@@ -83,58 +86,163 @@ def test_recorded_inputs_are_held_and_the_oracle_has_the_best_course():
     np.testing.assert_array_equal(lab_players.oracle([[3.0, np.nan], [1.0, 5.0]]), [1, 5])
 
 
-def arguments(player, n, vectors=None):
-    hypers = programs.hypers_of(player.runs.config, lab_worlds.run_seeds("training", [3] * n))
-    return player.arguments(np.repeat(player.start[None], n, 0) if vectors is None else vectors, hypers)
+# --- a task of a few numbers, with a controller in the place of StateNet ----------------------------------------------
 
 
-@pytest.mark.slow
-def test_worlds_and_shuffled_inputs_are_played_by_one_program(monkeypatch, compiled_soon):
+class Data(NamedTuple):
+    operations: Any
+
+
+class Net(NamedTuple):
+    """params: how much of the signal it adds to its offset; offsets: of the rate and of the knobs, as StateNet's."""
+
+    params: Any
+    offsets: Any
+
+
+def group(**given):
+    return NamedTuple("Group", [(name, Any) for name in given])(**given)  # pyright: ignore[reportCallIssue]
+
+
+STATIC = group(train=group(clip_norm=1.0, microbatches=1))
+KNOBS = {"lambda_1": 0.7, "lambda_2": 0.7, "lambda_3": 0.3, "ranking": 1.0, "sigma": 1.0, "c": 1.0, "tau": 0.5}
+STEPS, POINTS = 20, 5
+
+
+def distance(params, batch):
+    a, b = params["encoder_A"]["w"], params["encoder_B"]["w"]
+    return jnp.mean((a[:, 0] - batch) ** 2) + jnp.mean(b**2)
+
+
+def task_of():
+    def init(key, hypers):
+        return {
+            f"encoder_{b}": {"w": jax.random.normal(k, (6, 2))}
+            for b, k in zip("AB", jax.random.split(key), strict=True)
+        }
+
+    def loss(params, batch, context):
+        read = context.data.operations[jnp.arange(6)] + 0.1 * batch
+        x = distance(params, read)
+        return Loss(context.hypers.losses.prior.weight * context.controls.knobs["tau"] * x, {"prior": x}, {})
+
+    def update(state, signals, controls):
+        x = jnp.where(jnp.isfinite(signals.last["prior"]), signals.last["prior"], 0)
+        offsets = state.offsets | {"rate": state.params * jnp.tanh(x)}
+        return Net(state.params, offsets), corrections.apply_offsets(controls, offsets), {}
+
+    net = Net(jnp.float32(0), {name: jnp.float32(0) for name in corrections.KNOB_RULES})
+    near = {name: jnp.float32(0) for name in programs.NEAR}
+    return Task(
+        "toy",
+        Data(jnp.arange(12, dtype=jnp.float32) / 6),
+        (),
+        init,
+        lambda context: jax.random.normal(context.key, (6,)),
+        loss,
+        lambda params, context: near,
+        costly=lambda params, context: dict.fromkeys(lab_players.PAIRS, jnp.float32(0)),
+        knobs=lambda hypers: {name: jnp.float32(x) for name, x in KNOBS.items()},
+        controllers={"statenet": Control(lambda hypers: net, update)},
+        signals=("prior",),
+    )
+
+
+def put(state, phi):
+    return state._replace(control=state.control | {"statenet": state.control["statenet"]._replace(params=phi)})
+
+
+def toy(n):
+    """(player, phi, hypers, rows) of n runs, all of one seed."""
+    added = programs.Added({}, (), lambda static: lab.make_optimizer(static), put)
+    rows = {"learning_rate": jnp.ones(STEPS)}
+
+    def objective(params, batch, context):
+        r = distance(params, batch)
+        return r, {"prior": r}
+
+    runs = programs.runs_of(None, task_of(), STATIC, rows, objective, added)
+    one = group(
+        seed=np.full(n, 3, np.int32),
+        train=group(learning_rate=np.full(n, 0.05, np.float32), weight_decay=np.zeros(n, np.float32)),
+        losses=group(prior=group(weight=np.full(n, 2, np.float32))),
+    )
+    return lab_players.Player("toy", runs, None, lambda *_: None), np.full(n, 0.3, np.float32), one, rows
+
+
+def equal(a, b):
+    return [bool(x) for x in (np.asarray(a) == np.asarray(b)).all(1)]
+
+
+def test_worlds_and_shuffled_inputs_are_played_by_one_program(monkeypatch):
     """A neutral world and a source of one's own change no bit; each shock changes a run from its time on."""
-    monkeypatch.setattr(programs, "RENEWALS", 10)
-    player, traced, inside = lab_players.network(SIZE, {}), [], lab_worlds.inside
+    traced, inside = [], lab_worlds.inside
     monkeypatch.setattr(lab_worlds, "inside", lambda *given: traced.append(1) or inside(*given))
-    speaks = player.start.copy()
-    speaks[:] = np.random.default_rng(0).normal(size=len(speaks)) / 8
-    given, play = arguments(player, 4, np.repeat(speaks[None], 4, 0)), lab_players.play(player, 5)
+    player, *given = toy(4)
+    play, own = lab_players.play(player, POINTS), np.arange(4, dtype=np.int32)
     bare = play(*given)
     assert not traced
-    own, worlds = np.arange(4, dtype=np.int32), lab_worlds.neutral(4)
-    neutral = play(*given, worlds, own)
-    jax.tree.map(np.testing.assert_array_equal, neutral, bare)
+    worlds = lab_worlds.neutral(4)._replace(weights={"prior": np.ones(4, np.float32)})
+    jax.tree.map(np.testing.assert_array_equal, play(*given, worlds, own), bare)
     n = len(traced)
 
-    codes = np.array([lab_worlds.CALM, *range(3)], np.int32)
     at, end = (np.full(4, x, np.int32) for x in (8, 12))
-    shock = worlds.shock._replace(kind=codes, at=at, end=end, size=np.full(4, 0.5, np.float32))
+    kinds = np.array([lab_worlds.CALM, 0, 1, 2], np.int32)
+    shock = worlds.shock._replace(kind=kinds, at=at, end=end, size=np.full(4, 0.5, np.float32))
     shocked = play(*given, worlds._replace(shock=shock), own)
-    differ = np.asarray(shocked.R) != np.asarray(bare.R)
-    assert not differ[:, :2].any()
-    assert (differ[:, 2:].all(1) == [False, True, True, True]).all()
-    rates = worlds._replace(rate=np.array([1, 2, 1, 1], np.float32))
-    of_others = play(*given, rates, np.array([1, 0, 3, 2], np.int32))
-    alone = play(*given, rates, own)
-    changed = [(np.asarray(of_others.offsets["tau"]) != np.asarray(x.offsets["tau"]))[:, -1] for x in (alone, bare)]
-    assert (changed[0] == [True, True, False, False]).all()  # 2 and 3 are equal runs
-    assert changed[1][0]  # run 0, of a calm world, does what run 1 tells it
+    differ = np.asarray(shocked.R != bare.R)
+    assert not differ[:, :2].any()  # the points are after 4, 8, ... steps
+    assert differ[:, 2:].all(1).tolist() == [False, True, True, True]
+
+    weighed = worlds._replace(
+        weights={"prior": np.array([1, 3, 1, 1], np.float32)}, rate=np.array([1, 2, 1, 1], np.float32)
+    )
+    alone, of_others = play(*given, weighed, own), play(*given, weighed, np.array([1, 0, 3, 2], np.int32))
+    assert equal(alone.R, bare.R) == [True, False, True, True]
+    assert equal(of_others.offsets["rate"], alone.offsets["rate"]) == [False, False, True, True]  # 2 and 3 are equal
     assert len(traced) == n
 
 
-@pytest.mark.slow
+def test_inputs_that_are_told_are_those_that_are_read():
+    """A run that is told its own record at every step is that run; told something else, it is another."""
+    player, *given = toy(2)
+    phi, hypers, rows = given
+    recorded = lab_players.play(player, STEPS)(*given)
+    before = {name: np.concatenate([np.full((2, 1), np.inf), x[:, :-1]], 1) for name, x in recorded.sensed.items()}
+    told = lab_players.sensed_rows(before, STEPS)
+    rows = {name: jnp.repeat(x[None], 2, 0) for name, x in rows.items()}
+    play = lab_players.play(player, STEPS, told=True)
+    np.testing.assert_array_equal(play(phi, hypers, rows | told).R, recorded.R)
+    mean = told | {"sensed_prior": jnp.full((2, STEPS), 0.1)}
+    assert (play(phi, hypers, rows | mean).R[:, -1] != recorded.R[:, -1]).all()
+
+
+# --- the players of the ternary task ----------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("name", ["schedules", "course", "rule"])
-def test_every_number_of_a_player_changes_its_run(name, compiled_soon):
+def test_each_number_changes_what_a_run_is_given(name):
     player = lab_players.PLAYERS[name](SIZE, {})
     d = len(player.start)
-    vectors = np.concatenate([np.zeros((1, d)), 3 * np.eye(d)])
-    if name == "rule":  # patience of few steps, and progress that is never enough
-        vectors += np.array([0, -6, 0, 12, 0])
-    phi, hypers, rows = arguments(player, d + 1, vectors)
-    found = lab_players.play(player, 2)(phi, hypers, rows, lab_worlds.neutral(d + 1))
-    r = np.asarray(found.R)[:, -1]
-    assert np.isfinite(r).all()
-    moved = r[1:] != r[0]
-    if name == "course":  # a knot of each output is after the end of these runs
-        moved = moved.reshape(-1, len(programs.KNOTS)).any(1)
-    if name == "rule":  # threshold: see the test of the loop
-        moved = np.delete(moved, 3)
-    assert moved.all()
+    hypers = programs.hypers_of(player.runs.config, lab_worlds.run_seeds("training", [3] * (d + 1)))
+    given = player.arguments(np.concatenate([np.zeros((1, d)), np.eye(d)]), hypers)
+    leaves = [np.asarray(x) for x in jax.tree.leaves(given) if np.shape(x)[:1] == (d + 1,)]
+    for k in range(1, d + 1):
+        assert sum((x[k] != x[0]).any() for x in leaves) >= 1
+
+
+@pytest.mark.slow
+def test_all_players_have_one_form(monkeypatch):
+    """Traced with worlds, and not compiled; the parts of a world have names of the task."""
+    monkeypatch.setattr(programs, "RENEWALS", 10)
+    shapes = []
+    for name in ("rule", "statenet"):
+        player = lab_players.PLAYERS[name](SIZE, {})
+        hypers = programs.hypers_of(player.runs.config, lab_worlds.run_seeds("training", range(2)))
+        given = player.arguments(np.repeat(player.start[None], 2, 0), hypers)
+        worlds = lab_worlds.draw("training", range(2), player.runs.steps)
+        found = jax.eval_shape(lab_players.play(player, 5), *given, worlds, np.array([1, 0], np.int32))
+        assert {*programs.NEAR} == found.metrics.keys()
+        shapes.append((found.R.shape, {*found.terms}, {*found.pairs}))
+    assert shapes[0] == shapes[1]
+    assert shapes[0][0] == (2, 5)

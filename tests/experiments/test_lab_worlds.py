@@ -110,7 +110,7 @@ def test_a_row_has_every_number_of_its_world():
     for k, row in enumerate(lab_worlds.rows(worlds)):
         assert row["rate"] == worlds.rate[k]
         assert row["shock"] == KINDS[worlds.shock.kind[k]]
-        assert [row[f"weight_{name}"] for name in WEIGHED] == [x[k] for x in worlds.weights.values()]
+        assert [row[f"weight_{name}"] for name in WEIGHED] == [worlds.weights[name][k] for name in WEIGHED]
         assert row["shock_at"] == worlds.shock.at[k]
     assert lab_worlds.rows(lab_worlds.neutral(1))[0]["shock"] == "none"
 
