@@ -96,13 +96,13 @@ def agreement(objective: Any, figure: Any, name: str) -> tuple[float, float, flo
 
 
 def show(space: str, correlations: Mapping[str, Any], terms: Mapping[str, Any]) -> str:
-    """The tables: agreement of R with its intervals, and of each term."""
+    """The tables: agreement of R with its intervals, and of each term; - where all runs are equal."""
     lines = [[space, "agreement of R", "95 %"]]
     for name, (value, low, high) in correlations.items():
         cells = ["all runs are equal", ""] if np.isnan(value) else [f"{value:+.2f}", f"[{low:+.2f}, {high:+.2f}]"]
         lines.append([name, *cells])
     of_terms = [["agreement of a term", *FIGURES]]
-    of_terms += [[term, *(f"{x:+.2f}" for x in found.values())] for term, found in terms.items()]
+    of_terms += [[term, *("-" if np.isnan(x) else f"{x:+.2f}" for x in found.values())] for term, found in terms.items()]
     return f"{columns(lines)}\n\n{columns(of_terms)}"
 
 

@@ -24,7 +24,10 @@ def test_the_rate_falls_where_the_mean_loss_had_no_progress():
     control = lab_players.reduce_on_plateau()
     numbers = {"rate": 2.0, "patience": 5.0, "factor": 0.5, "threshold": 0.02, "percentile": 0.9}
     state = control.init(None)._replace(numbers={name: jnp.float32(x) for name, x in numbers.items()})
-    losses = [np.inf, *np.concatenate([np.linspace(3, -1, 40), -1 + 0.01 * np.sin(np.arange(60)), [np.nan], [-3] * 30])]
+    losses = [
+        np.inf,
+        *np.concatenate([np.linspace(3, -1, 40), -1 + 0.01 * np.sin(np.arange(160)), [np.nan], [-3] * 30]),
+    ]
     update, found = jax.jit(control.update), []
     for loss in losses:
         signals = Signals(jnp.int32(0), {}, {"loss": np.float32(loss)}, {})
@@ -42,7 +45,7 @@ def test_the_rate_falls_where_the_mean_loss_had_no_progress():
         if since >= 5:
             factor, since = factor / 2, 0
         expected.append(2 * factor)
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert 1 < len({*expected}) < 20
 
 
@@ -203,6 +206,7 @@ def test_worlds_and_shuffled_inputs_are_played_by_one_program(monkeypatch):
     assert len(traced) == n
 
 
+@pytest.mark.slow
 def test_inputs_that_are_told_are_those_that_are_read():
     """A run that is told its own record at every step is that run; told something else, it is another."""
     player, *given = toy(2)
