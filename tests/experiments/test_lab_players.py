@@ -236,17 +236,21 @@ def test_each_number_changes_what_a_run_is_given(name):
 
 
 @pytest.mark.slow
-def test_all_players_have_one_form(monkeypatch):
-    """Traced with worlds, and not compiled; the parts of a world have names of the task."""
-    monkeypatch.setattr(programs, "RENEWALS", 10)
-    shapes = []
-    for name in ("rule", "statenet"):
-        player = lab_players.PLAYERS[name](SIZE, {})
-        hypers = programs.hypers_of(player.runs.config, lab_worlds.run_seeds("training", range(2)))
-        given = player.arguments(np.repeat(player.start[None], 2, 0), hypers)
-        worlds = lab_worlds.draw("training", range(2), player.runs.steps)
-        found = jax.eval_shape(lab_players.play(player, 5), *given, worlds, np.array([1, 0], np.int32))
-        assert {*programs.NEAR} == found.metrics.keys()
-        shapes.append((found.R.shape, {*found.terms}, {*found.pairs}))
-    assert shapes[0] == shapes[1]
-    assert shapes[0][0] == (2, 5)
+def test_a_world_and_the_rule_fit_the_ternary_task():
+    """The names of losses, groups and data in lab_worlds are those of the task. Traced, and not compiled."""
+    player = lab_players.rule(SIZE, {})
+    hypers = programs.hypers_of(player.runs.config, lab_worlds.run_seeds("training", [0]))
+    phi, hypers, rows = player.arguments(player.start[None], hypers)
+
+    def one(phi, hypers, world, data):
+        def within(task):
+            return lab_worlds.inside(task, world, data)
+
+        begun = player.runs.begin(phi, hypers, within)
+        xs = jnp.arange(2, dtype=jnp.int32), {name: row[:2] for name, row in rows.items()}
+        return begun, player.runs.ahead(begun, xs, hypers, data, within, lab_worlds.shocked(world, begun.params))
+
+    worlds = lab_worlds.draw("training", [0], player.runs.steps)
+    begun, after = jax.eval_shape(jax.vmap(one, (0, 0, 0, None)), phi, hypers, worlds, player.runs.data)
+    assert jax.tree.structure(begun) == jax.tree.structure(after)
+    assert {"rule", "world"} <= after.control.keys()
