@@ -202,14 +202,12 @@ def _rates(world):
 
 def _loss(loss, world, data):
     """The loss under the weights of the world, of wrong labels during such a shock, with noise in its gradient."""
-    if world.shock is not None:
-        permuted = jax.random.permutation(jax.random.key(world.shock.seed), len(data.operations))
-        wrong = data.operations[permuted]
+    wrong = None if world.shock is None else _permuted(data.operations, world.shock.seed)
 
     def of(params, batch, context):
         if world.weights is not None:
             context = context._replace(hypers=_weighted(context.hypers, world.weights))
-        if world.shock is not None:
+        if wrong is not None:
             on, right = is_on(world.shock, "labels", context.step), context.data.operations
             context = context._replace(data=context.data._replace(operations=jnp.where(on, wrong, right)))
         found = loss(params, batch, context)
@@ -218,6 +216,10 @@ def _loss(loss, world, data):
         return found
 
     return of
+
+
+def _permuted(rows, seed):
+    return rows[jax.random.permutation(jax.random.key(seed), len(rows))]
 
 
 def _weighted(hypers, weights):

@@ -102,7 +102,9 @@ def show(space: str, correlations: Mapping[str, Any], terms: Mapping[str, Any]) 
         cells = ["all runs are equal", ""] if np.isnan(value) else [f"{value:+.2f}", f"[{low:+.2f}, {high:+.2f}]"]
         lines.append([name, *cells])
     of_terms = [["agreement of a term", *FIGURES]]
-    of_terms += [[term, *("-" if np.isnan(x) else f"{x:+.2f}" for x in found.values())] for term, found in terms.items()]
+    of_terms += [
+        [term, *("-" if np.isnan(x) else f"{x:+.2f}" for x in found.values())] for term, found in terms.items()
+    ]
     return f"{columns(lines)}\n\n{columns(of_terms)}"
 
 

@@ -1,6 +1,7 @@
 """Players: the rule by loops, shuffled and told inputs, and that all players play worlds in one program."""
 
-from typing import Any, NamedTuple
+import collections
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,8 @@ def test_the_rate_falls_where_the_mean_loss_had_no_progress():
     ]
     update, found = jax.jit(control.update), []
     for loss in losses:
-        signals = Signals(jnp.int32(0), {}, {"loss": np.float32(loss)}, {})
+        last: Any = {"loss": np.float32(loss)}
+        signals = Signals(jnp.int32(0), {}, last, {})
         state, controls, _ = update(state, signals, Controls({"a": jnp.float32(1)}, None, {}))
         found.append(float(controls.rates["a"]))
     mean = best = np.inf
@@ -54,6 +56,7 @@ def test_gradients_are_clipped_at_the_percentile_of_their_norms():
     norms = jnp.exp(jax.random.normal(jax.random.key(0), (3000,)))
 
     def step(state, norm):
+        updates: Any
         updates, after = tx.update({"a": norm * jnp.array([0.6, 0.8])}, state)
         return after, (jnp.linalg.norm(updates["a"]), state.log_norm)
 
@@ -104,7 +107,7 @@ class Net(NamedTuple):
 
 
 def group(**given):
-    return NamedTuple("Group", [(name, Any) for name in given])(**given)  # pyright: ignore[reportCallIssue]
+    return collections.namedtuple("Group", given)(**given)
 
 
 STATIC = group(train=group(clip_norm=1.0, microbatches=1))
@@ -170,7 +173,12 @@ def toy(n):
         train=group(learning_rate=np.full(n, 0.05, np.float32), weight_decay=np.zeros(n, np.float32)),
         losses=group(prior=group(weight=np.full(n, 2, np.float32))),
     )
-    return lab_players.Player("toy", runs, None, lambda *_: None), np.full(n, 0.3, np.float32), one, rows
+    return (
+        lab_players.Player("toy", runs, None, lambda vectors, hypers: (None, hypers, rows)),
+        np.full(n, 0.3, np.float32),
+        one,
+        rows,
+    )
 
 
 def equal(a, b):
@@ -210,7 +218,7 @@ def test_worlds_and_shuffled_inputs_are_played_by_one_program(monkeypatch):
 def test_inputs_that_are_told_are_those_that_are_read():
     """A run that is told its own record at every step is that run; told something else, it is another."""
     player, *given = toy(2)
-    phi, hypers, rows = given
+    phi, hypers, rows = cast(Any, given)
     recorded = lab_players.play(player, STEPS)(*given)
     before = {name: np.concatenate([np.full((2, 1), np.inf), x[:, :-1]], 1) for name, x in recorded.sensed.items()}
     told = lab_players.sensed_rows(before, STEPS)

@@ -117,9 +117,9 @@ def test_models_that_differ_by_the_unit_of_length_have_one_r():
 
 
 def _compare_with_loops(made, hypers, params, terms):
-    """Radial and centroid terms of A by loops in float64, from the exported points: lengths times sqrt(c0)."""
+    """Two radial terms of A by loops in float64, from the exported points: lengths times sqrt(c0)."""
     context = small.context(made, hypers, knobs={"c": jnp.float32(0.6), "sigma": jnp.float32(0.8)})
-    z = np.float64(small.jit(made.export)(params, context)["z_A"])[ROWS] * np.sqrt(0.6)
+    z = np.asarray(small.jit(made.export)(params, context)["z_A"], np.float64)[ROWS] * np.sqrt(0.6)
     r, v = 2 * np.arctanh(np.linalg.norm(z, axis=1)), judge.valuation_of_integer(ROWS, small.D)
     targets = reference.radial_targets(float(hypers.radii.inner), float(hypers.radii.outer), 1.0, small.D)
     expected = reference.stratification(r.tolist(), v.tolist(), targets)
