@@ -31,7 +31,8 @@ LEAST_WIDTH = 8  # characters of a bar: where there is less room, it is left out
 class Bar:
     """The bottom lines of the terminal while it is open: a thread draws them, any thread changes what they say.
 
-    An object with a state, as the terminal is one: a message may come from any function, and none is given the bar.
+    It is an object with a state, as there is one terminal: any function may print a message, and none has the bar as an
+    argument.
     """
 
     def __init__(self) -> None:

@@ -589,7 +589,9 @@ def values_of(key: Key, runs: int):
         return st.sampled_from(key.choices)
     if key.kind is str:
         one = st.text("ab_1 ", min_size=1).filter(str.strip).map(str.strip)
-        return st.lists(one, max_size=3).map(tuple) if key.many else st.text(min_size=1)
+        return (
+            st.lists(one, max_size=3).map(tuple) if key.many else st.text(min_size=1).filter(lambda x: x == x.strip())
+        )
     if key.kind is bool:
         return st.booleans()
     low, high = max(key.low, -1e9), min(key.high, 1e9)
@@ -654,6 +656,11 @@ def test_a_config_is_the_same_after_a_journey_through_json(file, drawn):
             "config.train.learning_rate=-1.0 is not allowed: give a number from 0 to 10, 0",
         ),
         ("train.schedule", "cosin", "config.train.schedule='cosin' is not allowed: give constant or cosine"),
+        (
+            "checkpoint.best_metric",
+            "loss ",
+            "config.checkpoint.best_metric='loss ' is not allowed, as it begins or ends with a space",
+        ),
         ("checkpoint.every", 3, "config.checkpoint.every=3 is no multiple of evaluate.cheap_every"),
         ("grokking.memory", 4, "config.grokking.memory=4 is shorter than the least of .plateaus"),
         ("data.n_digits", 99, "config.data.n_digits=99 is not allowed: give an int from"),

@@ -176,6 +176,8 @@ def _note(key: Key, value: Any) -> str:
             return f", as a comma separates the values of runs: the decimal sign is a point, {value.replace(',', '.')}"
     elif isinstance(value, str) and key.kind is not str:
         return ", as it is text: write it without the quotes"
+    elif isinstance(value, str) and value != value.strip():
+        return ", as it begins or ends with a space, which a command line would lose"
     return _several(key, value)
 
 
@@ -209,6 +211,8 @@ def _scalar(key: Key, value: Any) -> Any:
     fits = key.low <= value <= key.high and math.isfinite(value) if key.kind in (int, float) else True
     if fits and used in key.excluded and value not in key.excluded:
         raise RoundedError(used)
+    if key.kind is str and value != value.strip():  # a typed value has none: see `_note`
+        raise ValueError(value)
     if not fits or value in key.excluded or (key.choices and value not in key.choices):
         raise ValueError(value)
     return value

@@ -34,8 +34,9 @@ def freeze(groups: tuple[str, ...]) -> Control:
 def held(groups: Collection[str], loss: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
     """The loss of a task, params, batch, Context -> Loss, in which these groups are constants.
 
-    `freeze` keeps groups whatever their gradients are; with this no gradient of theirs is computed, and the log has 0.
-    Of frozen cells, which are most of a cube, that saves a third of a step. No groups: the loss itself.
+    `freeze` alone leaves the groups unchanged and still computes their gradients. With this function the step computes
+    none of them, which are most of the products where the cells of a cube are frozen; the log has 0 for their norms.
+    No groups: the loss itself.
     """
     if not groups:
         return loss

@@ -46,7 +46,7 @@ def plot(x: str, y: str, height: int = HEIGHT, **options: Any) -> Any:
         min_border_right=12,
         **options,
     )
-    made.outline_line_color = None
+    made.outline_line_color = made.background_fill_color = made.border_fill_color = None  # until page.js sets them
     for axis in made.axis:
         axis.axis_label_text_font_style, axis.axis_label_text_font_size = "normal", FONT
         axis.major_label_text_font_size, axis.minor_tick_line_color = FONT, None

@@ -84,7 +84,8 @@ def _table(table: Table) -> str:
     caption = escape(table.caption)
     # The frame scrolls where the table is wider than the screen; it has the focus then, so that keys scroll it.
     made = f'<div class="frame" role="group" tabindex="0" aria-label="{caption}">'
-    made += f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    made += f"<table><caption><span>{caption}</span></caption>"
+    made += f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     return f"<details><summary>{caption}</summary>{made}</details>" if table.folded else made
 
 

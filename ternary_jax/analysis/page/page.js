@@ -7,8 +7,8 @@
   const night = {ink: "#e6e9ec", soft: "#a5aeb7", line: "#3a4148", paper: "#14171a"};
   // From low to high values: the high end stands out most from the background.
   const scales = [
-    ["#b9c6d2", "#9bb8cf", "#7aa6c4", "#5b8fb8", "#4676a8", "#3b5c93", "#34437a", "#2d2b60", "#241645", "#17082b"],
-    ["#3d4a57", "#45617a", "#4b7a96", "#5793a9", "#6dabb0", "#8cc1b0", "#b0d4ae", "#d3e4b0", "#f0efb9", "#fffbd1"],
+    ["#85a0ba", "#7796b4", "#6a8cae", "#5c81a7", "#4f769f", "#436a95", "#385a86", "#2e4873", "#24345d", "#1a1f45"],
+    ["#5f7489", "#5f8199", "#608fa8", "#669db3", "#74abba", "#89b9bd", "#a4c8bd", "#c1d6bd", "#dde5c2", "#f7f3cf"],
   ];
   const drawn = new Map();
 

@@ -21,9 +21,8 @@ nearest @near</div>"""
 
 def panel(found: Disc) -> Any:
     """The panel, a model of bokeh."""
-    made = style.plot(
-        "", "", height=640, match_aspect=True, x_range=(-1.04, 1.04), y_range=(-1.04, 1.04), max_width=720
-    )
+    made = style.plot("", "", x_range=(-1.04, 1.04), y_range=(-1.04, 1.04), max_width=720)
+    made.sizing_mode, made.aspect_ratio, made.height = "scale_width", 1.1, None  # the bar of colors takes the rest
     made.axis.visible = made.grid.visible = False
     turn = np.linspace(0, 2 * np.pi, 361)
     style.muted(made.line(np.cos(turn), np.sin(turn), line_width=1.5))
