@@ -3,7 +3,7 @@
 #
 # **Question.** Can a network hold every ternary operation exactly, and place each where the 3-adic tree has it?
 #
-# A ternary operation maps two of {-1, 0, 1} to one of them: a table of nine entries, so there are $3^9$. Its nine digits
+# A ternary operation maps two of {-1, 0, 1} to one of them: a table of nine entries, so there are $3^9$. Its digits
 # make an index $i$, and the valuation $v(i)$ counts how often 3 divides $i$. The config `v5_12` trains two autoencoders
 # whose latent space is the hyperbolic ball; branch B has to
 #

@@ -66,7 +66,7 @@ assert np.all(nearest <= 0.97 * abs(np.cos(angles)) + 1e-5)  # no further from t
 
 # %%
 DIGITS = 4
-form = baselines.Tree(n_digits=DIGITS, dim=2, scale=0.62, ratio=0.42)
+form = baselines.Tree(n_digits=DIGITS, dim=2, scale=0.54, ratio=0.42)
 points = baselines.tree(form)
 indices = np.arange(3**DIGITS)
 made = style.figure(9, 4.6)
@@ -97,6 +97,7 @@ shared = ternary.pair_valuation(indices[:, None], indices, DIGITS)
 means = [float(distances[shared == level].mean()) for level in range(DIGITS)]
 for level, mean in enumerate(means):
     print(f"{level} shared digits: mean distance {mean:.4f}, 3-adic distance {3.0**-level:.4f}")
+assert np.isfinite(means).all()
 assert means == sorted(means, reverse=True)
 
 # %% [markdown]
@@ -141,8 +142,8 @@ for level in range(D):
     print(f"{level} or more shared digits: {away.size:6,} operations within {away.max():.4f}")
 
 # %% [markdown]
-# The midpoint of a geodesic between two operations is a point that no operation has been trained to be at. What does the
-# decoder make of it, and does it keep the digits that both ends share?
+# The midpoint of a geodesic between two operations is a point that the decoder was not trained on. What does it make of
+# it, and does it keep the digits that both ends share?
 
 # %%
 rng = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from ternary_jax.analysis import means, sweep_figures, sweeps
 
 SMALL = os.environ.get("NOTEBOOK_SIZE") == "small"  # a tiny sweep, for tests; without it, sizes are for a person
 FOLDER = Path("runs/notebooks", "small" if SMALL else "full", "ablation")
-DIGITS, STEPS, SEEDS = (1, 100, 3) if SMALL else (3, 2000, 6)
+DIGITS, STEPS, SEEDS = (2, 300, 3) if SMALL else (3, 2000, 6)
 
 # %% [markdown]
 # ## Train
@@ -53,7 +53,7 @@ print({ending: sum(run.ending == ending for run in runs) for ending in {run.endi
 # same seed.
 
 # %%
-found = sweeps.compared([swept], ("accuracy", "held_out_accuracy", "held_out_valuation"))
+found = sweeps.compared([swept], ("train_accuracy", "held_out_accuracy", "held_out_loss"))
 print(found.head)
 print(means.text(found.found, found.columns))
 
@@ -78,7 +78,7 @@ twin = next(
     and run.settings["train.weight_decay"] != best.settings["train.weight_decay"]
 )
 for run in (best, twin):
-    fit, held_out = (run.metrics[name] for name in ("accuracy", "held_out_accuracy"))
+    fit, held_out = (run.metrics[name] for name in ("train_accuracy", "held_out_accuracy"))
     print(f"run {run.run}, seed {run.seed}, {run.settings}: accuracy {fit:.3f}, held out {held_out:.3f}")
 
 # %%
