@@ -69,22 +69,23 @@ DIGITS = 4
 form = baselines.Tree(n_digits=DIGITS, dim=2, scale=0.54, ratio=0.42)
 points = baselines.tree(form)
 indices = np.arange(3**DIGITS)
-made = style.figure(9, 4.6)
-left, right = made.subplots(1, 2)
-style.lines(left, np.asarray(lines), "#1f4e79", linewidth=1)
-left.set_title("geodesics bend towards the origin")
-for level, color in zip(range(DIGITS), style.sequence(DIGITS), strict=True):
-    children = indices[: 3 ** (level + 1)]
-    edges = geodesic(times, points[children % 3**level], points[children], 1.0)
-    style.lines(right, np.asarray(edges), color, linewidth=1.2 - 0.2 * level)
-v = ternary.valuations(DIGITS)
-right.scatter(*points.T, c=v, s=6 + 10 * v, cmap="viridis_r", zorder=3)
-right.set_title("the 3-adic tree, larger dots: higher valuations")
-around_once = np.linspace(0, 2 * np.pi, 200)
-for ax in (left, right):
-    ax.plot(np.cos(around_once), np.sin(around_once), color="black", linewidth=1)
-    ax.set(aspect="equal", xticks=[], yticks=[])
-    ax.axis("off")
+with style.applied():
+    made = style.figure(9, 4.6)
+    left, right = made.subplots(1, 2)
+    style.lines(left, np.asarray(lines), "#1f4e79", linewidth=1)
+    left.set_title("geodesics bend towards the origin")
+    for level, color in zip(range(DIGITS), style.sequence(DIGITS), strict=True):
+        children = indices[: 3 ** (level + 1)]
+        edges = geodesic(times, points[children % 3**level], points[children], 1.0)
+        style.lines(right, np.asarray(edges), color, linewidth=1.2 - 0.2 * level)
+    v = ternary.valuations(DIGITS)
+    right.scatter(*points.T, c=v, s=6 + 10 * v, cmap="viridis_r", zorder=3)
+    right.set_title("the 3-adic tree, larger dots: higher valuations")
+    around_once = np.linspace(0, 2 * np.pi, 200)
+    for ax in (left, right):
+        ax.plot(np.cos(around_once), np.sin(around_once), color="black", linewidth=1)
+        ax.set(aspect="equal", xticks=[], yticks=[])
+        ax.axis("off")
 made
 
 # %% [markdown]
@@ -112,9 +113,11 @@ TINY = {
     "data.n_digits": 4,
     "data.high_from": 2,
     "train.batch_size": 28,
+    "evaluate.costly_every": 0,
     "model.A.hidden": (),
     "model.A.decoder_hidden": (),
     "model.A.decoder": "plain",
+    "model.B.hidden": (32,),
     "losses.reconstruction.on": "B",
     "losses.radial.on": "none",
     "log.tensorboard": False,

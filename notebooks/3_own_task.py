@@ -128,17 +128,18 @@ plot.curves(run, run=int(final.argmin()))
 times = jnp.linspace(0, 1, 30)
 geodesics = jax.vmap(jax.vmap(poincare.geodesic, (0, None, None, None)), (None, 0, 0, None))
 angle = np.linspace(0, 2 * np.pi, 100)
-made = style.figure(3 * len(CURVATURES), 3.4)
-for k, (c, ax) in enumerate(zip(CURVATURES, made.subplots(1, len(CURVATURES)), strict=True)):
-    seed = int(final[k].argmin())
-    points = load(FOLDER, run=k * SEEDS + seed, at="newest", task="__main__").points()
-    child = np.arange(1, len(points))
-    lines = geodesics(times, points[(child - 1) // 2], points[child], c)
-    style.lines(ax, np.asarray(lines) * np.sqrt(c), "#1f4e79", linewidth=0.8)
-    ax.scatter(*np.asarray(points).T * np.sqrt(c), s=6, color="#d9822b", zorder=3)
-    ax.plot(np.cos(angle), np.sin(angle), color="black", linewidth=0.8)
-    ax.set(aspect="equal", title=f"c = {c:g}, off by {final[k, seed]:.1%}")
-    ax.axis("off")
+with style.applied():
+    made = style.figure(3 * len(CURVATURES), 3.4)
+    for k, (c, ax) in enumerate(zip(CURVATURES, made.subplots(1, len(CURVATURES)), strict=True)):
+        seed = int(final[k].argmin())
+        points = load(FOLDER, run=k * SEEDS + seed, at="newest", task="__main__").points()
+        child = np.arange(1, len(points))
+        lines = geodesics(times, points[(child - 1) // 2], points[child], c)
+        style.lines(ax, np.asarray(lines) * np.sqrt(c), "#1f4e79", linewidth=0.8)
+        ax.scatter(*np.asarray(points).T * np.sqrt(c), s=6, color="#d9822b", zorder=3)
+        ax.plot(np.cos(angle), np.sin(angle), color="black", linewidth=0.8)
+        ax.set(aspect="equal", title=f"c = {c:g}, off by {final[k, seed]:.1%}")
+        ax.axis("off")
 made
 
 # %% [markdown]

@@ -34,15 +34,23 @@ TINY = {
     "model.A.decoder_hidden": (),
     "model.B.hidden": (),
     "model.B.decoder_hidden": (8,),
-    "losses.stratification.on": "none",
+    "losses.stratification.on": "B",
     "losses.entropy.on": "none",
+    "losses.alignment.on": "none",
+    "losses.prior.on": "none",
+    "prior.homeostat": False,
+    "balance.gradients": False,
+    "model.A.posterior": "point",
+    "model.B.posterior": "point",
+    "model.cross_injection": False,
     "losses.ranking_v2.on": "B",
     "log.tensorboard": False,
     "report.on": "never",
 }
 config = load_config("v5_10:statenet", TINY if SMALL else {})
 summary = host.run(config, FOLDER)
-print(f"{summary['steps']:,} steps with a correction at every {config.statenet.interval}th, {summary['wall_s']:.0f} s")
+corrections = summary["steps"] // config.statenet.interval
+print(f"{summary['steps']:,} steps, {corrections} corrections, {summary['wall_s']:.0f} s")
 
 # %% [markdown]
 # ## What it turns, and what it reads
@@ -69,22 +77,17 @@ plot.controllers(run)
 seen = plot.data(run, "statenet")
 time = np.arange(len(seen.at))
 
-
-def correlation(x, y):
-    x, y = x - x.mean(), y - y.mean()
-    return float((x @ y) / max(np.sqrt((x @ x) * (y @ y)), 1e-12))
-
-
 for output in seen.outputs:
     x = output.values
     if np.ptp(x) == 0:
         print(f"{output.name:14} stays at {x[0]:.4g}")
         continue
     known = {one.name: one.values for one in seen.inputs if np.isfinite(one.values).all()}
-    nearest = max(known, key=lambda name: abs(correlation(x, known[name])))
+    each = {name: np.corrcoef(x, y)[0, 1] for name, y in known.items() if np.ptp(y) > 0}
+    nearest, over_time = max(each, key=lambda name: abs(each[name])), np.corrcoef(x, time)[0, 1]
     print(
-        f"{output.name:14} {x.min():8.4g} to {x.max():8.4g}; with {nearest}: {correlation(x, known[nearest]):+.2f}, "
-        f"with time: {correlation(x, time):+.2f}"
+        f"{output.name:14} {x.min():8.4g} to {x.max():8.4g}; correlation {each[nearest]:+.2f} with {nearest}, "
+        f"{over_time:+.2f} with time"
     )
 
 # %% [markdown]

@@ -44,7 +44,7 @@ print(f"a + b mod {modulus}: {config.runs} runs of {config.train.steps:,} steps 
 # ## Fit and held-out
 #
 # Both curves are scaled so that 0 is chance and 1 is the best, and time is logarithmic: a delay is a distance. `t_fit`
-# and `t_gen` are the steps at which they reach 0.95 and stay there.
+# and `t_gen` are the steps at which they reach the level of the upper dashed lines, and stay there.
 
 # %%
 for k, decay in enumerate(config.train.weight_decay):
@@ -82,17 +82,18 @@ for one in found["runs"]:
 # of what a run exports.
 
 # %%
-made = style.figure(9, 2.8)
-axes = made.subplots(1, 2, sharey=True)
-for k, (decay, ax) in enumerate(zip(config.train.weight_decay, axes, strict=True)):
-    embedding = run.embeddings(k)["embedding"]  # (m, width)
-    power = (np.abs(np.fft.rfft(embedding - embedding.mean(0), axis=0)) ** 2).sum(1)[1:]
-    share = power / power.sum()
-    largest = np.sort(share)[::-1][:3].sum()
-    ax.bar(np.arange(1, len(share) + 1), share, color=style.FOUND)
-    ax.axhline(1 / len(share), **style.LINE)
-    ax.set(title=f"weight decay {decay:g}: the three largest have {largest:.0%}", xlabel="frequency k")
-axes[0].set_ylabel("share of the power")
+with style.applied():
+    made = style.figure(9, 2.8)
+    axes = made.subplots(1, 2, sharey=True)
+    for k, (decay, ax) in enumerate(zip(config.train.weight_decay, axes, strict=True)):
+        embedding = run.embeddings(k)["embedding"]  # (m, width)
+        power = (np.abs(np.fft.rfft(embedding - embedding.mean(0), axis=0)) ** 2).sum(1)[1:]
+        share = power / power.sum()
+        largest = np.sort(share)[::-1][:3].sum()
+        ax.bar(np.arange(1, len(share) + 1), share, color=style.FOUND)
+        ax.axhline(1 / len(share), **style.LINE)
+        ax.set(title=f"weight decay {decay:g}: the three largest have {largest:.0%}", xlabel="frequency k")
+    axes[0].set_ylabel("share of the power")
 made
 
 # %% [markdown]

@@ -50,15 +50,16 @@ print(text.text(profile))
 
 # %%
 largest = profile.scopes[:12][::-1]
-made = style.figure(9, 0.6 + 0.28 * len(largest))
-left, right = made.subplots(1, 2, sharey=True)
-names = [scope.name for scope in largest]
-left.barh(names, [scope.ms for scope in largest], color=style.FOUND)
-left.set_xlabel("ms in a step")
-reached = [1e3 * scope.flops / scope.ms / profile.matmul if profile.matmul and scope.ms else 0 for scope in largest]
-right.barh(names, reached, color=style.SERIES[2][0])
-right.set_xlabel("share of the measured rate of products")
-right.axvline(1, **style.LINE)
+with style.applied():
+    made = style.figure(9, 0.6 + 0.28 * len(largest))
+    left, right = made.subplots(1, 2, sharey=True)
+    names = [scope.name for scope in largest]
+    left.barh(names, [scope.ms for scope in largest], color=style.FOUND)
+    left.set_xlabel("ms in a step")
+    reached = [1e3 * scope.flops / scope.ms / profile.matmul if profile.matmul and scope.ms else 0 for scope in largest]
+    right.barh(names, reached, color=style.SERIES[2][0])
+    right.set_xlabel("share of the measured rate of products")
+    right.axvline(1, **style.LINE)
 made
 
 # %%

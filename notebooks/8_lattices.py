@@ -4,9 +4,9 @@
 # **Question.** How do values cross a lattice: carried by flows that choose their way, or handed on from cell to cell?
 #
 # Two models on a box of cells have to show a mirrored face on the far side. In the
-# [energy-flow lattice](../docs/energy_flow.md) each cell of the input face starts a flow, which carries a number through
-# the box; all flows share one small network. In the [emergent cube](../docs/cube.md) nothing moves: cells with weights
-# of their own see their six neighbours alone.
+# [energy-flow lattice](../docs/energy_flow.md) each cell of the input face starts a flow, which carries a number
+# through the box; all flows share one small network. In the [emergent cube](../docs/cube.md) nothing moves: cells with
+# weights of their own see their six neighbours alone.
 
 # %%
 import os
@@ -40,11 +40,13 @@ TINY = {
     "evaluate.cheap_every": 20,
     "checkpoint.every": 60,
     "data.evaluated": 32,
+    "losses.blur.width": 0.0,
     "log.tensorboard": False,
     "report.on": "never",
 }
 TINY_FLOWS = {"model.steps": 3, "model.reach": 2.0, "model.hidden": 8, "model.layers": 1, "model.neuron_hidden": 8}
-config = load_config("energy_flow:mirror", TINY | TINY_FLOWS if SMALL else {"train.steps": 600, "checkpoint.every": 600})
+changes = TINY | TINY_FLOWS if SMALL else {"train.steps": 600, "checkpoint.every": 600}
+config = load_config("energy_flow:mirror", changes)
 flows = host.run(config, FOLDER / "flows")
 final = flows["runs"][0]["final"]
 print(f"{flows['wall_s']:.0f} s; " + ", ".join(f"{name} {final[name]:.4f}" for name in ("r2", "landing", "arrival")))
@@ -92,8 +94,8 @@ print(f"{cube['wall_s']:.0f} s; r2 {final['r2']:.4f}")
 plot.activity(FOLDER / "cube")
 
 # %% [markdown]
-# **A probe.** Is the answer an attractor? Training asks for it from T to 2 T updates; the curve goes on for ten times as
-# long. A cube that is only right for a moment falls off behind the band.
+# **A probe.** Is the answer an attractor? Training asks for it from T to 2 T updates, and the curve goes on to 10 T. A
+# cube that is only right for a moment falls off behind the band.
 
 # %%
 model = load(FOLDER / "cube", at="newest")
@@ -104,12 +106,14 @@ wanted = target.apply(jnp.asarray(target.table[0]), given)[:, 0]
 T = config.model.updates
 by_update = jax.jit(cube_probes.r2_by_update, static_argnums=(3, 4))
 r2 = np.asarray(by_update(model.trained.params, given, wanted, static, 10 * T)[0])
-made = style.figure(9, 2.6)
-ax = made.subplots()
-ax.plot(np.arange(1, 10 * T + 1), r2, color=style.FOUND, marker=".", markersize=3)
-ax.axvspan(T, 2 * T, color=style.ASKED, alpha=0.45, linewidth=0)
-ax.axhline(1, **style.LINE)
-ax.set(xlabel="update", ylabel="r2", ylim=(min(-0.1, float(r2[T:].min())), 1.05), title="band: what training asks for")
+with style.applied():
+    made = style.figure(9, 2.6)
+    ax = made.subplots()
+    ax.plot(np.arange(1, 10 * T + 1), r2, color=style.FOUND, marker=".", markersize=3)
+    ax.axvspan(T, 2 * T, color=style.ASKED, alpha=0.45, linewidth=0)
+    ax.axhline(1, **style.LINE)
+    low = min(-0.1, float(r2[T:].min()))
+    ax.set(xlabel="update", ylabel="r2", ylim=(low, 1.05), title="band: the updates at which training asks")
 made
 
 # %%

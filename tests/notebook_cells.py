@@ -46,7 +46,6 @@ def run(file: Path) -> None:
     for number, cell in enumerate(cells(file)):
         if cell.markdown:
             continue
-        if os.environ.get("T"): print("cell", number, time.process_time(), flush=True)
         tree = ast.increment_lineno(ast.parse(cell.source), cell.line)
         *_, last = [None, *tree.body]
         shown = tree.body.pop() if isinstance(last, ast.Expr) else None
