@@ -60,8 +60,9 @@ def make_task(static):
         return first, (first + 1 + step) % n
 
     def loss(params, pairs, context):
-        found = distances(params, *pairs, context.hypers.tree.c)
-        stress = jnp.mean((found / context.data[pairs] - 1) ** 2)
+        i, j = pairs
+        ratio = distances(params, i, j, context.hypers.tree.c) / context.data[i, j]
+        stress = jnp.mean((ratio - 1) ** 2)
         return Loss(stress, {"stress": stress}, {})
 
     def evaluate(params, context):
@@ -90,8 +91,8 @@ def make_task(static):
 CURVATURES, SEEDS = (0.01, 0.1, 0.5, 2.0), 2 if SMALL else 4
 config = read("defaults")
 config.task = "__main__"
-config.tree = {"depth": 3 if SMALL else 6, "c": tuple(np.repeat(CURVATURES, SEEDS).tolist())}
-config.runs = len(config.tree.c)
+config.runs = len(CURVATURES) * SEEDS
+config.tree = {"depth": 3 if SMALL else 6, "c": tuple(c for c in CURVATURES for _ in range(SEEDS))}
 config.stop.watch = "distortion"
 config.train.epochs = 0
 config.train.steps = 200 if SMALL else 4000
