@@ -24,7 +24,8 @@ DIGITS, STEPS, SEEDS = (2, 300, 3) if SMALL else (3, 2000, 6)
 # ## Train
 #
 # The grid has the values of each key. The batch is the largest number of training pairs of all runs; a run with fewer
-# pairs weighs the rest with 0. Each seed also has another split, as `seed` alone would leave the split as it is.
+# pairs weighs the rest with 0. Runs of one share have the same split, `data.split_seed`: the intervals below are over
+# initial weights, and not over splits.
 
 # %%
 PAIRS = 9**DIGITS

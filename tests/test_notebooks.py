@@ -72,6 +72,6 @@ def test_every_cell_of_every_notebook_runs(tmp_path):
     command = [sys.executable, str(Path(notebook_cells.__file__)), *map(str, NOTEBOOKS)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=900)
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
-    assert "nan" not in re.sub(r"t_(fit|gen) nan|nan of", "", done.stdout).split()
+    assert not re.findall(r".*(?<!t_fit )(?<!t_gen )\bnan\b.*", done.stdout)  # these are times that never came
     drawn = [file.name.partition("_")[0] for file in tmp_path.glob("*.png") if file.stat().st_size > 5000]
     assert {number: drawn.count(number) for number in sorted(set(drawn))} == PICTURES
