@@ -271,6 +271,7 @@ def test_the_workflow_runs_what_is_supported():
 
 def test_every_extra_gives_its_reasons():
     text = (ROOT / "pyproject.toml").read_text()
-    assert PROJECT["optional-dependencies"].keys() == {"bench", "cuda", "dev", "docs", "report", "tensorboard", "text"}
+    extras = {"bench", "cuda", "dev", "docs", "notebooks", "report", "tensorboard", "text"}
+    assert PROJECT["optional-dependencies"].keys() == extras
     for extra in PROJECT["optional-dependencies"]:
         assert re.search(rf"^{extra} = \[\n    # ", text, re.MULTILINE), extra

@@ -13,16 +13,21 @@ MOST = 60  # settings that are drawn; more could not be read
 BEST, OTHER = "#c8553d", "#2e86ab"
 
 
-@style.styled
 def png(found: Mapping[str, Any], metrics: Mapping[str, Metric]) -> bytes:
+    """The figure as the content of a PNG file."""
+    return style.png(figure(found, metrics))
+
+
+@style.styled
+def figure(found: Mapping[str, Any], metrics: Mapping[str, Metric]) -> Any:
     """A panel for each metric, a line for each setting; a setting that is called best has a color of its own.
 
     found: the result of `means.analyse`
     """
     settings = found["settings"][:MOST]
     height = 1.4 + 0.26 * len(settings)
-    figure = style.figure(2.5 + 2.6 * len(metrics), height)
-    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)
+    made = style.figure(2.5 + 2.6 * len(metrics), height)
+    axes = made.subplots(1, len(metrics), sharey=True, squeeze=False)
     for ax, (name, metric) in zip(axes[0], metrics.items(), strict=True):
         _panel(ax, name, metric, settings, found["verdicts"][name])
     labels = [", ".join(map(shown, one["setting"].values())) or "all" for one in settings]
@@ -32,8 +37,8 @@ def png(found: Mapping[str, Any], metrics: Mapping[str, Metric]) -> bytes:
     more = f"; {len(found['settings']) - MOST} more settings are not drawn" if len(found["settings"]) > MOST else ""
     best = "; red: best" * any(found["verdicts"][name]["best"] for name in metrics)
     title = f"{keys}: mean over seeds, 95 % interval by Student's t{best}{more}"
-    figure.suptitle(textwrap.fill(title, int(18 * figure.get_figwidth()), break_long_words=False), fontsize=8)
-    return style.png(figure)
+    made.suptitle(textwrap.fill(title, int(18 * made.get_figwidth()), break_long_words=False), fontsize=8)
+    return made
 
 
 def _panel(ax: Any, name: str, metric: Metric, settings: Any, verdict: Mapping[str, Any]) -> None:
