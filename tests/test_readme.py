@@ -108,7 +108,7 @@ def test_a_task_is_added_as_the_readme_says(copy):
 
 @pytest.mark.slow
 def test_the_notebook_and_the_replaced_loss_run(copy):
-    notebook = block("from ternary_jax import workdir")
+    notebook = block("from ternary_jax import load, plot, workdir")
     overrides = notebook[notebook.index('{"runs"') : notebook.index(")", notebook.index('{"runs"'))]
     notebook = notebook.replace(overrides, repr(TINY | SMALL))
     recipe = block("import jax, jax.numpy as jnp\nfrom ternary_jax.engine import assembly")
