@@ -165,7 +165,7 @@ def of_target(target: str, seeds: int) -> dict[str, Any]:
     """r2 of each baseline on fresh faces; of those that are trained, of each seed."""
     made = targets.make(target, SIDE, SIDE, 2, 8)
     draw = lab_faces.drawing(made, SIDE, AMPLITUDE)
-    found = lab_faces.closed_forms(draw)
+    found: dict[str, Any] = lab_faces.closed_forms(draw)
     fit, fresh = lab_faces.fit_and_fresh(draw)
     found["copy"] = baselines.score(fresh[0], fresh[1])
     matrix, offset = baselines.near(*fit, width=SIDE, reach=1)

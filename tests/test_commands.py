@@ -210,6 +210,7 @@ OF_EXPERIMENTS = {
     "lab": "tests/test_readme.py::test_generated_pages_are_up_to_date",
     "plot_schedules": "tests/experiments/test_plot_schedules.py",
     "kill_sweep": "tests/experiments/test_kill_sweep.py",
+    "statenet_worlds": "tests/experiments/test_lab_worlds.py",
     **{name: f"results/{name}.json" for name in lab_ablation_results.FILES},
     "ablations": f"results/{min(lab_ablation_results.FILES)}.json",
 }

@@ -244,7 +244,7 @@ def test_a_training_gets_its_config_and_a_workdir(engine, capsys, monkeypatch):
     ((one, default, again),) = engine.given
     assert answer(capsys, *engine.config.split("="), "--workdir", "there")[0] == 0
     assert engine.given[-1][2] == f"python -m ternary_jax.main {engine.config} --workdir=there"
-    last = answer(capsys, engine.config, "--workdir=unfinished")[1].splitlines()[-1]
+    last = str(answer(capsys, engine.config, "--workdir=unfinished")[1]).splitlines()[-1]
     assert last == f"to go on: python -m ternary_jax.main {engine.config} --workdir=unfinished"
     assert last.endswith(engine.given.pop()[2])
     monkeypatch.setattr(sys, "argv", ["bin/ternary-jax"])

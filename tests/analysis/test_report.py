@@ -241,7 +241,7 @@ def test_a_run_under_way_is_served_to_this_machine_alone_and_anew_when_it_change
 
 
 def test_a_port_that_is_taken_is_one_sentence(tmp_path, capsys):
-    with server.make(server.Source(tmp_path, lambda: 1 / 0), 0) as taken:
+    with server.make(server.Source(tmp_path, lambda: pytest.fail("no page is asked for")), 0) as taken:
         status, out, err = answer(capsys, workdir(tmp_path / "run"), "--watch", f"--port={taken.server_port}")
     assert (status, out) == (2, "")
     assert err.startswith(f"--port={taken.server_port} cannot be used (")
