@@ -35,7 +35,7 @@ def held(groups: Collection[str], loss: Callable[[Any, Any, Any], Any]) -> Calla
     """The loss of a task, params, batch, Context -> Loss, in which these groups are constants.
 
     `freeze` alone leaves the groups unchanged and still computes their gradients. With this function the step computes
-    none of them, which are most of the products where the cells of a cube are frozen; the log has 0 for their norms.
+    none of them, a third of the products of a layer that is frozen; the log has 0 for their norms.
     No groups: the loss itself.
     """
     if not groups:
