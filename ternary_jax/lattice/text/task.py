@@ -21,7 +21,7 @@ from ternary_jax.engine import start
 from ternary_jax.engine.task import Context, Loss, Task
 from ternary_jax.errors import ConfigError
 from ternary_jax.lattice.text import data as data_of_text
-from ternary_jax.lattice.text import losses, metrics, prepared, projection, splits, verbs
+from ternary_jax.lattice.text import losses, metrics, prepared, projection, splits, verbs, views
 from ternary_jax.lattice.text.models import MARK, ByteEncoder
 from ternary_jax.metric import Criteria, Metric
 
@@ -105,6 +105,7 @@ def make(static: Any, lattice: Lattice) -> Task:
         notes=_notes(static, lattice, corpus, shapes),
         warm_start=start.WARM_START,
         verbs=verbs.verbs(static, corpus, functools.partial(outputs, static, lattice)),
+        views=views.views(static, corpus),
     )
 
 
