@@ -9,9 +9,9 @@ WORKDIR/report.html, which a newer report replaces; --out names another, which m
 
 Of one workdir, also of a training under way: a verdict on each metric, how the training went, curves over time, and
 what its task offers to look at. Of several workdirs of one task, or of the DIR of a sweep or several: a table of the
-settings with intervals over seeds, and their curves together.
+settings with intervals over seeds, their curves together, and what four of them have learned side by side.
 
---run=N         of a workdir of several runs, the run whose model is looked at; default: 0
+--run=N         of workdirs of several runs, the run whose model is looked at; default: 0
 --watch         serve the report of a training under way to this machine alone, and write no file; Ctrl-C ends it
 --port=N        with --watch: the port; default: one that is free
 --task=MODULE   the task module of the training, if it is your own: code that only the workdir names is not run

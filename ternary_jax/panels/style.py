@@ -78,6 +78,15 @@ def source(columns: Mapping[str, Any], texts: Mapping[str, Sequence[str]] | None
     return ColumnDataSource({**columns, **found}, tags=[f"{TEXT}{name}" for name in found])
 
 
+def weight(model: Any) -> int:
+    """How many bytes the columns of a model have. A page has them compressed and in base64: about half as many."""
+    from bokeh.models import ColumnDataSource
+
+    columns = [x for one in model.references() if isinstance(one, ColumnDataSource) for x in one.data.values()]
+    each = [x for column in columns for x in ([column] if isinstance(column, np.ndarray) else column)]
+    return sum(np.asarray(x).nbytes for x in each)
+
+
 def scaled(column: str, n: int) -> Any:
     """The color of an ordered column of the levels 0 .. n - 1; the page has a scale for light, and one for dark."""
     from bokeh.transform import linear_cmap
@@ -118,7 +127,7 @@ def hover(figure: Any, renderers: Sequence[Any], tooltips: Any, **options: Any) 
 
 
 def legend(figure: Any, items: Sequence[tuple[str, Sequence[Any]]]) -> None:
-    """A legend above the figure, in as many rows as it needs; a click hides a line."""
+    """A legend above the figure, in one row, which page.js breaks where it is too wide; a click hides a line."""
     from bokeh.core.properties import value
     from bokeh.models import Legend, LegendItem
 

@@ -8,13 +8,14 @@ import threading
 import urllib.error
 import urllib.request
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from test_analyze import edit, workdir
 
 from ternary_jax import report
-from ternary_jax.analysis.page import after_run, drawn, server, single, verdicts, writing
+from ternary_jax.analysis.page import after_run, beside, content, drawn, server, single, verdicts, writing
 from ternary_jax.config import documentation, load_config, resolved
 from ternary_jax.config.keys import flat
 from ternary_jax.engine.task import View
@@ -151,6 +152,33 @@ def test_a_view_without_data_and_one_that_cannot_be_read_leave_the_page_whole(tm
         None,
     )
     assert table.rows == [("None", "a StateNet")]
+
+
+def test_four_trainings_are_looked_at_each_by_its_own_views_until_the_page_is_large(monkeypatch):
+    def training(n):
+        def view(some, table=None):
+            model: Any = SimpleNamespace(references=list)
+            return View("seen", lambda run, k: (n, run, k) if some else None, str, lambda _: model, "x", str, table)
+
+        views = {"all": view(True, lambda found: (f"of {found[0]}", "ab", ["cd"])), "two": view(n < 2)}
+        views |= {"one": view(n == 3), "last": view(True)} | ({} if n == 2 else {"own": view(True)})
+        return beside.Training(f"run {n}", cast(Any, SimpleNamespace(views=views, path=f"runs/{n}")), n)
+
+    (made,), notices = beside.sections([training(n) for n in range(6)], "workdirs")
+    assert (made.texts[0], notices) == ("The first 4 of 6 workdirs are looked at.", [])
+    groups = {part.name: part.panels for part in made.parts if isinstance(part, content.Beside)}
+    assert {name: [x.name for x in each] for name, each in groups.items()} == {
+        name: [f"{name}-{n}" for n in range(4)] for name in ("all", "two", "last")
+    }
+    assert [x.text[:4] for x in groups["all"]] == ["(0, ", "(1, ", "(2, ", "(3, "]
+    assert [x.text for x in groups["two"][2:]] == ["Not drawn: it needs x."] * 2
+    tables = [part for part in made.parts if isinstance(part, content.Table)]
+    assert [x.caption for x in tables[:4]] == [f"run {n}: of {n}" for n in range(4)]
+    assert tables[4].rows == [("Seen", "x, in two of them at least")]
+    monkeypatch.setattr(beside.style, "weight", lambda _: 1 + beside.MOST_BYTES // 4)
+    (made,), _ = beside.sections([training(n) for n in range(6)], "workdirs")
+    assert [part.name for part in made.parts if isinstance(part, content.Beside)] == ["all"]
+    assert "this page would be too large" in cast(Any, made.parts[-1]).rows[0][1]
 
 
 @pytest.mark.parametrize(

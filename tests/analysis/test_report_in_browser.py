@@ -26,6 +26,8 @@ PLACE = f"""id => {{ {VIEW} const box = view.el.getBoundingClientRect();
   const {{data}} = [...plot.document.all_models].find(m => m.tags?.includes('text:trits'));
   const k = [...data.index].indexOf(1);
   return [box.x + view.frame.x_scale.compute(data.x[k]), box.y + view.frame.y_scale.compute(data.y[k])]; }}"""
+LEGEND = f"""id => {{ {VIEW} const legend = plot.above.find(x => x.type === 'Legend');
+  return Math.ceil(legend.items.length / legend.ncols); }}"""
 COLORS = """id => { const seen = new Set(); const walk = (e) => { if (e.tagName === 'CANVAS') {
   const {width, height} = e; if (width && height) { const d = e.getContext('2d').getImageData(0, 0, width, height).data;
   for (let i = 0; i < d.length; i += 4) seen.add(d[i] + ',' + d[i + 1] + ',' + d[i + 2] + ',' + d[i + 3]); } }
@@ -77,12 +79,27 @@ def test_every_panel_is_drawn_and_nothing_bars_a_reader(chromium, file, scheme, 
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, paper[4:-1].split(","))) > 600) == (scheme == "light")
-    # The policy of the page would refuse the script of axe too, so it is given by the browser itself.
-    page.evaluate(f"document.querySelectorAll('details').forEach(x => x.open = true); {_axe()}; null")
-    found = page.evaluate("axe.run()")
-    serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
-    assert not serious, json.dumps([(one["id"], one["nodes"][0]["html"][:200]) for one in serious])
-    assert len(found["passes"]) > 20
+    assert not serious(page)
+
+
+def test_views_of_two_trainings_stand_side_by_side_and_on_a_phone_below_each_other(chromium, file, tmp_path):
+    both = tmp_path / "both.html"
+    shutil.copytree(file.parent, tmp_path / "other")
+    writing.write(writing.page([runs.open(file.parent), runs.open(tmp_path / "other")]), both)
+    page, wrong = opened(chromium, both, "light")
+    one, two = (page.locator(f"#disc-{k}").bounding_box() for k in range(2))
+    assert one["y"] == two["y"]
+    assert one["x"] + one["width"] < two["x"]
+    assert not serious(page)
+    page, more = opened(chromium, both, "dark", 390)
+    one, two = (page.locator(f"#disc-{k}").bounding_box() for k in range(2))
+    assert one["x"] == two["x"]
+    assert one["y"] + one["height"] < two["y"]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    plots = [plot.get_attribute("id") for plot in page.locator(".plot").all()]
+    assert not [name for name in plots if page.evaluate(COLORS, name) < 10]
+    assert page.evaluate(LEGEND, "frontier-0") == 5  # rows: of one row, most items would be cut off
+    assert not wrong + more
 
 
 def test_a_tooltip_names_the_operation_and_zoom_changes_the_ranges(chromium, file):
@@ -112,5 +129,12 @@ def test_a_tooltip_names_the_operation_and_zoom_changes_the_ranges(chromium, fil
     assert not wrong
 
 
-def _axe() -> str:
-    return Path(axe.__file__).with_name("axe.min.js").read_text()
+def serious(page):
+    """What bars a reader, by axe-core."""
+    # The policy of the page would refuse the script of axe too, so it is given by the browser itself.
+    script = Path(axe.__file__).with_name("axe.min.js").read_text()
+    page.evaluate(f"document.querySelectorAll('details').forEach(x => x.open = true); {script}; null")
+    found = page.evaluate("axe.run()")
+    assert len(found["passes"]) > 20
+    grave = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    return json.dumps([(one["id"], one["nodes"][0]["html"][:200]) for one in grave]) if grave else ""

@@ -34,12 +34,25 @@ class Panel(NamedTuple):
     narrow: bool = False
 
 
+class Beside(NamedTuple):
+    """The same drawing of several trainings, side by side, or below each other on a phone.
+
+    name: within its page, as that of a panel
+    title: one line, which says what is seen in each
+    panels: their titles name the trainings
+    """
+
+    name: str
+    title: str
+    panels: Sequence[Panel]
+
+
 class Section(NamedTuple):
-    """A part of a page. texts: paragraphs; parts: tables and panels, in their order."""
+    """A part of a page. texts: paragraphs; parts: tables, panels and groups of panels, in their order."""
 
     title: str
     texts: Sequence[str]
-    parts: Sequence[Table | Panel]
+    parts: Sequence[Table | Panel | Beside]
 
 
 class Page(NamedTuple):

@@ -16,7 +16,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from ternary_jax.analysis.page.content import Page, Panel, Section, Table
+from ternary_jax.analysis.page.content import Beside, Page, Panel, Section, Table
 
 MARK = "<!-- report of ternary_jax -->"  # in the first lines of every page, so that a page is told from other files
 
@@ -72,10 +72,22 @@ def _section(name: str, section: Section) -> str:
     texts = "".join(f"<p>{escape(one)}</p>" for one in section.texts)
     parts = ""
     for narrow, group in itertools.groupby(section.parts, lambda one: isinstance(one, Panel) and one.narrow):
-        made = "".join(_table(one) if isinstance(one, Table) else _panel(one) for one in group)
+        made = "".join(map(_part, group))
         parts += f'<div class="pair">{made}</div>' if narrow else made
     title = f'<h2 id="{name}-h">{escape(section.title)}</h2>'
     return f'<section id="{name}" aria-labelledby="{name}-h">{title}{texts}{parts}</section>'
+
+
+def _part(part: Table | Panel | Beside) -> str:
+    if isinstance(part, Beside):
+        return _beside(part)
+    return _table(part) if isinstance(part, Table) else _panel(part)
+
+
+def _beside(group: Beside) -> str:
+    name, title = _slug(group.name), escape(group.title)
+    panels = "".join(_panel(one, "h4", f"{name}-t", f", {title}") for one in group.panels)
+    return f'<div class="beside"><h3 id="{name}-t">{title}</h3><div class="pair">{panels}</div></div>'
 
 
 def _table(table: Table) -> str:
@@ -94,18 +106,21 @@ def _row(cells: Sequence[str]) -> str:
     return f'<th scope="row">{first}</th>' + "".join(f"<td>{one}</td>" for one in others)
 
 
-def _panel(panel: Panel) -> str:
+def _panel(panel: Panel, level: str = "h3", above: str = "", more: str = "") -> str:
+    """level: of its heading; above: the id of a heading that belongs to its name; more: of the names of its buttons."""
     name, title, text = _slug(panel.name), escape(panel.title), escape(panel.text)
     if panel.model is None:
-        return f'<div class="panel"><h3>{title}</h3><p>{text}</p></div>'
+        return f'<div class="panel"><{level}>{title}</{level}><p>{text}</p></div>'
     buttons = "".join(
-        f'<button type="button" data-act="{act}" aria-label="{label}: {title}">{sign}</button>'
+        f'<button type="button" data-act="{act}" aria-label="{label}: {title}{more}">{sign}</button>'
         for act, label, sign in (("in", "Zoom in", "+"), ("out", "Zoom out", "−"), ("all", "Show all", "all"))
     )
     height = getattr(panel.model, "height", None) or 200  # of a layout it is not known before it is drawn
-    return f"""<figure class="panel" aria-labelledby="{name}-t" aria-describedby="{name}-d">
-<div class="top"><h3 id="{name}-t">{title}</h3><div class="tools">{buttons}</div></div>
-<div class="plot" id="{name}" role="group" tabindex="0" aria-labelledby="{name}-t" style="min-height:{height}px"></div>
+    names = f"{above} {name}-t".strip()
+    plot = f'class="plot" id="{name}" role="group" tabindex="0" aria-labelledby="{names}"'
+    return f"""<figure class="panel" aria-labelledby="{names}" aria-describedby="{name}-d">
+<div class="top"><{level} id="{name}-t">{title}</{level}><div class="tools">{buttons}</div></div>
+<div {plot} style="min-height:{height}px"></div>
 <figcaption id="{name}-d">{text}</figcaption>
 <script type="application/json" id="{name}-data">{_item(panel.model)}</script>
 </figure>"""

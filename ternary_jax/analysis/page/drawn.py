@@ -18,17 +18,28 @@ def panels(run: Run, k: int, views: Mapping[str, View]) -> list[Panel | Table]:
     for name, view in views.items():
         if view.panel is None:
             continue
-        title = view.title[:1].upper() + view.title[1:]
-        try:
-            found = view.data(run, k)
-        except (WorkdirError, QuestionError) as e:
-            made.append(Panel(name, title, f"Not drawn: {e}."))
-            continue
-        if found is None:
-            empty.append((title, view.needs or "more than this run has"))
+        if (found := of_view(run, k, name, view)) is None:
+            empty.append((title(view), view.needs or "more than this run has"))
         else:
-            made.append(Panel(name, title, view.text(found) if view.text else "", view.panel(found)))
-            if view.table and (table := view.table(found)):
-                made.append(Table(*table))
+            made += [found[0], *found[1]]
     caption = f"Not drawn, as run {k} has no data for {'it' if len(empty) == 1 else 'them'}: {len(empty)}"
     return made + ([Table(caption, ("view", "needs"), empty, folded=True)] if empty else [])
+
+
+def of_view(run: Run, k: int, name: str, view: View) -> tuple[Panel, list[Table]] | None:
+    """The panel of a view that has one, and its table if it has one; None where the run has no data for it."""
+    assert view.panel is not None
+    try:
+        found = view.data(run, k)
+    except (WorkdirError, QuestionError) as e:
+        return Panel(name, title(view), f"Not drawn: {e}."), []
+    if found is None:
+        return None
+    table = view.table(found) if view.table else None
+    text = view.text(found) if view.text else ""
+    return Panel(name, title(view), text, view.panel(found)), [Table(*table)] if table else []
+
+
+def title(view: View) -> str:
+    """The title of a view as a heading."""
+    return view.title[:1].upper() + view.title[1:]

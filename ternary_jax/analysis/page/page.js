@@ -59,6 +59,28 @@
 
   const figures = (doc) => [...doc.all_models].filter((model) => model.type === "Figure");
 
+  // Legends in as many rows as their items need, and plots as much higher: bokeh has all items in one row, and cuts off
+  // what is wider than the plot.
+  const heights = new Map();
+  const measure = document.createElement("canvas").getContext("2d");
+  measure.font = "13px sans-serif";
+  function wrap(doc) {
+    for (const plot of figures(doc)) {
+      const width = Bokeh.index.find_one(plot)?.el.clientWidth;
+      if (!width) continue;
+      for (const legend of plot.above) {
+        if (legend.type !== "Legend") continue;
+        const texts = legend.items.map((one) => measure.measureText(one.label?.value ?? "").width);
+        const widest = Math.max(...texts) + legend.glyph_width + 24;
+        const ncols = Math.min(texts.length, Math.max(1, Math.floor((width - 16) / widest)));
+        if (legend.ncols === ncols) continue;
+        legend.setv({ncols});
+        if (!heights.has(plot)) heights.set(plot, plot.height);
+        if (heights.get(plot) !== null) plot.setv({height: heights.get(plot) + 23 * (Math.ceil(texts.length / ncols) - 1)});
+      }
+    }
+  }
+
   function scaled(range, log, change) {
     if (typeof range.start !== "number" || typeof range.end !== "number") return; // of names
     const [to, from] = log ? [Math.log, Math.exp] : [(x) => x, (x) => x];
@@ -91,6 +113,7 @@
     drawn.set(host, doc);
     unpack(doc);
     recolor(doc);
+    new ResizeObserver(() => wrap(doc)).observe(host);
     if (touch.matches) { // a finger scrolls the page; the buttons zoom
       for (const model of doc.all_models) if (model.type === "PanTool") model.active = false;
     }

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ternary_jax.analysis import comparison, data, means, settings, sweeps
-from ternary_jax.analysis.page import overlay
+from ternary_jax.analysis.page import beside, overlay
 from ternary_jax.analysis.page.content import Page, Panel, Section, Table
+from ternary_jax.errors import ConfigError
 from ternary_jax.grokking import history
 from ternary_jax.metric import Metric
 from ternary_jax.panels import intervals
@@ -14,8 +15,10 @@ from ternary_jax.tables import counted
 from ternary_jax.workdir import Run, Sweep
 
 
-def of_workdirs(runs: Sequence[Run]) -> Page:
-    """Workdirs of one task side by side."""
+def of_workdirs(runs: Sequence[Run], k: int = 0) -> Page:
+    """Workdirs of one task side by side. k: the run of each workdir of several runs whose model is looked at."""
+    for run in runs[: beside.MOST]:
+        run.check_number(k)
     found = comparison.compared(runs)
     all_runs = [one for each in found.runs for one in each]
     lines, hidden = settings.cells(found.found, found.columns, found.same)
@@ -29,19 +32,26 @@ def of_workdirs(runs: Sequence[Run]) -> Page:
     unit = data.unit_of(runs[0].config)
     groups = [one for run, each in zip(runs, found.runs, strict=True) for one in _settings_of(run, each)]
     sections.append(_over_time(groups, unit, found.columns))
+    looked_at = [beside.Training(name, run, k) for name, run in zip(_names(runs), runs, strict=True)]
+    learned, notices = beside.sections(looked_at, "workdirs")
     task = all_runs[0]["task"]
     title = f"{task}: {len(runs)} trainings compared"
     about = f"{counted(len(all_runs), 'run')} in {', '.join(str(run.path) for run in runs)}."
     unfinished = [comparison.unfinished(run) for run in runs if not run.summary.get("finished", False)]
-    return Page(title, about, [f"{one}." for one in unfinished], sections)
+    return Page(title, about, [f"{one}." for one in unfinished] + notices, sections + learned)
 
 
-def of_sweeps(opened: Sequence[Sweep]) -> Page:
-    """The settings of sweeps side by side."""
+def of_sweeps(opened: Sequence[Sweep], k: int = 0) -> Page:
+    """The settings of sweeps side by side; of the first settings, the model of the first run is looked at."""
+    if k:
+        raise ConfigError(
+            f"--run={k} is of workdirs, and the page of a sweep takes the first run of each: leave it out"
+        )
     found = sweeps.compared(opened)
     sections = [_means(found.found, found.columns)]
     logs: dict[str, dict[int, Any]] = {}
     members: dict[str, list[Any]] = {}
+    looked_at: dict[str, beside.Training] = {}
     unit = "epoch"
     for one in opened:
         for row, run in one.runs():
@@ -50,14 +60,23 @@ def of_sweeps(opened: Sequence[Sweep]) -> Page:
                 unit = data.unit_of(run.config)
             if row.place in logs[place]:
                 setting = ({"sweep": str(one.path)} if len(opened) > 1 else {}) | settings.without_seeds(row.settings)
-                members.setdefault(settings.label(setting), []).append((f"run {row.run}", logs[place][row.place]))
+                label = settings.label(setting)
+                members.setdefault(label, []).append((f"run {row.run}", logs[place][row.place]))
+                looked_at.setdefault(label, beside.Training(label or "all runs", run, row.place))
     groups = [overlay.Setting(label, runs) for label, runs in members.items()]
     sections.append(_over_time(groups, unit, found.columns))
+    learned, notices = beside.sections([*looked_at.values()], "settings")
     names = ", ".join(str(one.path) for one in opened)
-    return Page(f"Sweep of {names}", f"{found.head}.", [], sections)
+    return Page(f"Sweep of {names}", f"{found.head}.", notices, sections + learned)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """The name of each workdir; where two have the same, their paths."""
+    short = [run.path.resolve().name for run in runs]
+    return short if len({*short}) == len(short) else [str(run.path) for run in runs]
 
 
 def _settings_of(run: Run, each: Sequence[Mapping[str, Any]]) -> list[overlay.Setting]:

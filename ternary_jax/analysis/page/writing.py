@@ -25,13 +25,13 @@ def check_installed() -> None:
 
 
 def page(opened: Sequence[Any], k: int = 0) -> Page:
-    """The page of a training, of several trainings, or of sweeps. k: the run of a single workdir that is looked at."""
+    """The page of a training, of several trainings, or of sweeps. k: the run of a workdir that is looked at."""
     from ternary_jax.analysis.page import several, single
     from ternary_jax.engine import session
 
     kinds = [isinstance(one, Sweep) for one in opened]
     if all(kinds):
-        return several.of_sweeps(opened)
+        return several.of_sweeps(opened, k)
     if any(kinds):
         alone = opened[kinds.index(False)]
         raise WorkdirError(
@@ -40,7 +40,7 @@ def page(opened: Sequence[Any], k: int = 0) -> Page:
         )
     if opened[0].config.get("compilation_cache"):  # what is compiled for a page is so for all workdirs of these sizes
         session.keep_compiled_programs()
-    return several.of_workdirs(opened) if len(opened) > 1 else single.page(opened[0], k)
+    return several.of_workdirs(opened, k) if len(opened) > 1 else single.page(opened[0], k)
 
 
 def check_file(file: Path, chosen: bool) -> None:
