@@ -73,14 +73,16 @@ def main(argv: Sequence[str]) -> None:
             command_line.show(f"{listing.differences(given.config_path, settings)}\n\n{dry_run.text(found)}")
             return
         summary = host.run(settings, workdir, again, process_start(), exit_at_once=True)
-        command_line.show(f"{summary_table.text(summary)}\n\n{summary_table.next_steps(summary, workdir, again)}")
+        command_line.show(f"{summary_table.text(summary)}\n\n{summary_table.places(workdir)}")
     except (config.ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
+    report = None
     if summary.get("finished", False) and settings.report.on != "never":
         from ternary_jax.analysis.page import after_run
 
         with command_line.answering("no report was written; the training is complete", 0):
-            after_run.write(workdir, settings.report.on, settings.task)
+            report = after_run.write(workdir, settings.report.on, settings.task)
+    command_line.show(summary_table.next_steps(summary, workdir, again, f"{report}" if report else ""))
 
 
 def _sweep(argv: Sequence[str], given: command_line.Given) -> None:

@@ -278,9 +278,12 @@ def test_a_sweep_gets_the_runs_of_the_file_and_a_folder(capsys, monkeypatch, tmp
 
 def test_a_training_that_has_ended_has_a_report_unless_the_config_says_never(engine, capsys, monkeypatch):
     written = []
-    monkeypatch.setattr(after_run, "write", lambda *given: written.append(given))
+    monkeypatch.setattr(after_run, "write", lambda *given: written.append(given) or "there/report.html")
+    last = ["next: open there/report.html in a browser", "to go on: ", "next: python -m ternary_jax.analyze there"]
     for workdir, on in (("there", "always"), ("unfinished", "always"), ("there", "never")):
-        assert answer(capsys, engine.config, f"--workdir={workdir}", f"--config.report.on={on}")[0] == 0
+        status, out, _ = answer(capsys, engine.config, f"--workdir={workdir}", f"--config.report.on={on}")
+        assert status == 0
+        assert str(out).splitlines()[-1].startswith(last.pop(0))
     assert written == [("there", "always", "a_training")]
 
 

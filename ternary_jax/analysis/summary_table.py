@@ -12,6 +12,8 @@ from ternary_jax.analysis import settings
 from ternary_jax.tables import cell, command_of, fitted, reference_cell, span
 from ternary_jax.workdir.summary import metrics_of
 
+OPERATION = 5  # of the query that is named as an example: there is one of this index for two digits or more
+
 
 def text(summary: Mapping[str, Any]) -> str:
     """A summary.json as text: how the training ended, the metrics, and collapses; "-" is a missing value.
@@ -30,14 +32,22 @@ def text(summary: Mapping[str, Any]) -> str:
     return "\n".join([ending(summary), "", table, *collapses, *summary.get("notes", ())])
 
 
-def next_steps(summary: Mapping[str, Any], workdir: str, again: str) -> str:
-    """Where the files of a training are; in the last line, the command to type next. again: the one that goes on."""
-    command = command_of("ternary_jax.analyze", workdir) if summary["finished"] else again
-    return (
-        f"in {workdir}\n"
-        f"in Python: ternary_jax.workdir.open({json.dumps(workdir)})\n"
-        f"{'next' if summary['finished'] else 'to go on'}: {command}"
-    )
+def places(workdir: str) -> str:
+    """Where the files of a training are, for a shell and for Python."""
+    return f"in {workdir}\nin Python: ternary_jax.workdir.open({json.dumps(workdir)})"
+
+
+def next_steps(summary: Mapping[str, Any], workdir: str, again: str, report: str = "") -> str:
+    """What to do next, in one line or two: read the report, or analyze; and to ask the model, where query answers.
+
+    again: the command that goes on, of a training that is not finished; report: its file, "" where there is none
+    """
+    if not summary["finished"]:
+        return f"to go on: {again}"
+    lines = [f"next: open {report} in a browser" if report else f"next: {command_of('ternary_jax.analyze', workdir)}"]
+    if summary.get("describes", False):
+        lines.append(f"or ask: {command_of('ternary_jax.query', workdir)} --operation={OPERATION}")
+    return "\n".join(lines)
 
 
 def _metrics_table(summary):

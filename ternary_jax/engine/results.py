@@ -59,6 +59,7 @@ def summarise(training: Training, clock: Clock, stop: Any, finished: bool) -> di
         "first_step_s": clock.stepped - training.started if clock.stepped else None,
         "watch": training.static.stop.watch,
         "notes": training.task.notes,
+        "describes": training.task.verbs is not None and training.task.verbs.describes,
         "criteria": [criteria._asdict() for criteria in training.task.criteria],
         "samples_per_s": clock.samples / clock.busy_s if clock.busy_s else None,
         "device": jax.devices()[0].device_kind,

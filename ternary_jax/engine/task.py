@@ -90,11 +90,13 @@ class Verbs(NamedTuple):
     parts: names of the parts of a model that are asked one by one, the main part first; () where it is one
     table: params, Context, part -> {column: an array (n,) or (n, d)}, a row for each thing that the model has learned
         a place of; None where there are none
+    describes: whether `make` gives the verb `describe`, so that `python -m ternary_jax.query` answers
     """
 
     make: Callable[[Any, Context, str], Mapping[str, Callable[..., Any]]]
     parts: tuple[str, ...] = ()
     table: Callable[[Any, Context, str], dict[str, Any]] | None = None
+    describes: bool = False
 
 
 class View(NamedTuple):

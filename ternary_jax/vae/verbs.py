@@ -25,6 +25,7 @@ def verbs(branches: dict[str, Branch], static: Any) -> Verbs:
         make=lambda params, context, name: make(make_space(branches[name], name, static, params, context)),
         parts=tuple(reversed(BRANCHES)),  # B is the main branch
         table=lambda params, context, name: table(make_space(branches[name], name, static, params, context), context),
+        describes=True,
     )
 
 

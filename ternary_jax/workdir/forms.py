@@ -154,7 +154,7 @@ SUMMARY = Fields(
         **{"task": text, "steps": maybe, "epochs": maybe, "wall_s": maybe, "stop": texts, "time_to_ceiling_s": numbers},
         **{"targets": Each(number), "metrics": Each(_METRIC), "runs": Items(Fields(_RUN)), "finished": flag},
         **{"compile_s": maybe, "first_step_s": maybe, "samples_per_s": maybe, "notes": Items(text)},
-        **{"criteria": Items(_CRITERIA), "device": text},
+        **{"criteria": Items(_CRITERIA), "device": text, "describes": flag},
     }
 )
 

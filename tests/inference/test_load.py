@@ -50,6 +50,7 @@ def test_the_main_branch_is_the_default_and_the_model_lists_its_verbs(dual):
     lines = repr(model).splitlines()
     assert lines[0] == f"ternary operations: run 0 of {dual.path}, branch B, step 8"
     assert [line.split()[0] for line in lines[1:]] == [*model.verbs]
+    assert dual.task.verbs.describes == ("describe" in model.verbs)
     assert all(len(line.split()) > 3 for line in lines[1:])
     assert {"encode", "nearest", "about"} <= set(dir(model))
 

@@ -10,21 +10,24 @@ from ternary_jax.workdir import run as runs
 from ternary_jax.workdir import safe_files
 
 
-def write(workdir: str | Path, on: str, task: str) -> None:
-    """Write the report where config.report.on asks for it; it raises nothing, and never changes the exit status.
+def write(workdir: str | Path, on: str, task: str) -> Path | None:
+    """Write the report where config.report.on asks for it, -> its file; None where there is none.
 
-    The summary is on the disk and printed before. A report that is newer than the summary is kept: nothing was trained
-    since. on: "auto", "always" or "never"; task: the task module, which the config of the user names
+    It raises nothing, and never changes the exit status. The summary is on the disk and printed before. A report that
+    is newer than the summary is kept: nothing was trained since.
+    on: "auto", "always" or "never"; task: the task module, which the config of the user names
     """
     workdir = Path(workdir)
     file = workdir / writing.FILE
     if on == "never" or (on == "auto" and not writing.installed()):
-        return
+        return None
     try:
         _write(workdir, file, task)
+        return file
     except Exception as e:  # a view may be the user's own code; the training has succeeded in any case
         again = f"python -m ternary_jax.report {shlex.quote(str(workdir))}"
         terminal.say(f"no report was written ({one_line(e)}); the training is complete; to try again: {again}")
+        return None
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
@@ -36,7 +39,6 @@ def _write(workdir: Path, file: Path, task: str) -> None:
     writing.check_installed()
     writing.check_file(file, chosen=False)
     writing.write(writing.page([runs.open(workdir, task)]), file)
-    terminal.say(f"report: {file}")
 
 
 def _newer(file: Path, than: Path) -> bool:
