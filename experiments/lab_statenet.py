@@ -122,7 +122,7 @@ def configured(n_digits: int, by: str, changes: dict[str, Any]) -> Any:
     batch = load_config(CONFIG, changes).train.batch_size
     steps = -(-(3**n_digits) // batch) * changes["train.epochs"]
     ends = dict.fromkeys(("evaluate.cheap_every", "evaluate.costly_every", "checkpoint.every"), changes["train.epochs"])
-    by_net = {"statenet.interval": steps // RENEWALS, "statenet.learn": "lookahead"} if "statenet" in by else {}
+    by_net = {"statenet.interval": max(1, steps // RENEWALS), "statenet.learn": "lookahead"} if "statenet" in by else {}
     return load_config(CONFIG, ends | by_net | changes)
 
 
