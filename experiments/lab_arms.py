@@ -11,7 +11,7 @@ JUDGED worlds of each size of the validation split. The worlds of a second train
 noise at another seed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,6 +80,14 @@ def train(
     pairs = budget.get("pairs", PAIRS)
     strategy = lab_evolution.antithetic(pairs, *MOVES.get(arm, MOVE))
     return lab_evolution.evolve(search(every, training, **budget), strategy, generations, file, seed=training)
+
+
+def base_of(size: lab_worlds.Size, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes for another size: the learning rate is as many times that of the config as it was in training."""
+    trained, here = (lab_players.configured(of, "schedules", {}) for of in (lab_worlds.TRAINING_SIZES[0], size))
+    rate = "train.learning_rate"
+    times = here.train.learning_rate / trained.train.learning_rate
+    return dict(changes) | ({rate: times * changes[rate]} if rate in changes else {})
 
 
 def changes_of(base: dict[str, Any], vector: Any) -> dict[str, Any]:

@@ -80,12 +80,12 @@ def evolve(
     file: NPZ of the state, written every ten generations and read again by a later start, which goes on from there
     judged: generations from one judgement to the next
     """
-    state, log, best = strategy.init(search.start), [], {}
+    state, log, chosen = strategy.init(search.start), [], {}
     if file.exists():
-        state, log, best = _read(file, state)
+        state, log, chosen = _read(file, state)
     else:
         found = search.judge(search.start)
-        best = {"vector": np.asarray(search.start), "judged": found, "generation": 0, "start": found}
+        chosen = {"vector": np.asarray(search.start), "judged": found, "generation": 0, "start": found}
     first, recent, begun = (log[-1]["generation"] if log else 0), [], time.time()
     for generation in range(first, generations):
         vectors = strategy.ask(state, jax.random.key(10**6 * seed + generation))
@@ -95,16 +95,22 @@ def evolve(
         done = generation + 1
         if done % judged == 0 or done == generations:
             centre = np.asarray(strategy.centre(state))
-            if (found := search.judge(centre)) < best["judged"]:
-                best |= {"vector": centre, "judged": found, "generation": done}
+            if (found := search.judge(centre)) < chosen["judged"]:
+                chosen |= {"vector": centre, "judged": found, "generation": done}
         if done % EVERY == 0 or done == generations:
             log.append({"generation": done, "F": round(float(np.mean(recent)), 4), "s": round(time.time() - begun)})
             terminal.say(
-                f"{file.stem}: generation {done} of {generations}, F {log[-1]['F']:.4f}, best {best['judged']:.4f}"
+                f"{file.stem}: generation {done} of {generations}, F {log[-1]['F']:.4f}, best {chosen['judged']:.4f}"
             )
-            _write(file, state, log, best)
+            _write(file, state, log, chosen)
             recent, begun = [], time.time()
-    return best | {"log": log}
+    return chosen | {"log": log}
+
+
+def best(file: Path) -> np.ndarray:
+    """The best vector of a training that `evolve` has written."""
+    with np.load(file) as found:
+        return found["best_vector"]
 
 
 def _write(file, state, log, best):

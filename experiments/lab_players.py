@@ -89,7 +89,12 @@ class Outcome(NamedTuple):
 
 
 def play(
-    player: Player, points: int, told: bool = False, pairs: Sequence[str] = PAIRS, at_all: bool = False
+    player: Player,
+    points: int,
+    told: bool = False,
+    pairs: Sequence[str] = PAIRS,
+    at_all: bool = False,
+    learns: bool = False,
 ) -> Callable[..., Outcome]:
     """phi, hypers, rows, worlds, source -> Outcome; one compiled program for all worlds of a size.
 
@@ -97,6 +102,7 @@ def play(
     source: (runs,) int32, see the module; None: each run reads its own inputs, and no exchange is in the program
     told: StateNet reads the rows of `sensed_rows` in place of the run
     pairs, at_all: costly metrics, and whether they are measured at all points
+    learns: StateNet learns in the run by looking ahead, from the phi that it is given
     """
     runs, n = player.runs, player.runs.steps // points
 
@@ -113,14 +119,15 @@ def play(
             return {name: found[name] for name in pairs}
 
         def part(state, xs):
-            state = runs.ahead(state, xs, hypers, data, within, after)
+            state = runs.ahead(state, xs, hypers, data, within, after, learns)
             metrics, (r, terms) = runs.measure(state, hypers, data), runs.terms(state, hypers, data, jax.random.key(0))
             near = {name: metrics[name] for name in programs.NEAR}
-            costly = of_pairs(state) if at_all else None
+            costly = of_pairs(state) if at_all else {}
             return state, (r, near, costly, terms, state.knobs, _offsets(state), sensed(state))
 
+        rows = runs.windows(rows) if learns else rows
         xs = (jnp.arange(n * points, dtype=jnp.int32), {name: row[: n * points] for name, row in rows.items()})
-        xs = jax.tree.map(lambda x: x.reshape(points, n), xs)
+        xs = jax.tree.map(lambda x: x.reshape(points, n, *x.shape[1:]), xs)
         last, found = jax.lax.scan(part, begun, xs)
         outcome = Outcome(*found)
         return outcome if at_all else outcome._replace(pairs={name: x[None] for name, x in of_pairs(last).items()})
@@ -189,12 +196,17 @@ def network(size: lab_worlds.Size, base: dict[str, Any], kind: Kind = DOCUMENTS)
     """StateNet on top of the schedules `base`; its numbers are all its parameters. kind: of its network."""
     keys = {f"statenet.{name}": value for name, value in kind._asdict().items()}
     runs = programs.make_runs(configured(size, "schedules+statenet", base | keys))
-    start, back = ravel_pytree(statenet_network.init(jax.random.key(0), kind))
+    start, back = flat(kind)
 
     def arguments(vectors, hypers):
         return jax.vmap(back)(jnp.asarray(vectors)), hypers, runs.rows
 
     return Player("statenet", runs, np.asarray(start), arguments)
+
+
+def flat(kind: Kind, params: Any = None) -> tuple[Any, Callable[[Any], Any]]:
+    """(The parameters of a network as a vector, by default those of one that changes nothing; vector -> parameters)."""
+    return ravel_pytree(statenet_network.init(jax.random.key(0), kind) if params is None else params)
 
 
 def shuffled(n: int, each: int, seed: int) -> np.ndarray:

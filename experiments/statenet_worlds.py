@@ -4,7 +4,10 @@
     python experiments/statenet_worlds.py cost [--quick]
     python experiments/statenet_worlds.py train [--quick] [--arm base ...] [--generations 60] [--training 0]
 
-See lab_worlds for the worlds, lab_players for the players, lab_arms for their training, lab_goal for J.
+    python experiments/statenet_worlds.py test [--quick] [--digits 9] [--trial statenet ...] [--training 0]
+
+See lab_worlds for the worlds, lab_players for the players, lab_arms for their training, lab_goal for J, lab_trials for
+what is tested.
 
 predict  trains runs of fixed schedules, each in its own world of the validation split, and prints how well R and J rank
          them at the end as a user would: Spearman's correlation of -R with triplets, hierarchy, coverage and steps to
@@ -15,21 +18,27 @@ cost     seconds of the processor for a whole run of each size, all runs of a pr
 
 train    trains each arm by an evolution strategy: `base` first, then all others on top of its schedules. A training
          that was killed goes on where it was; an arm with all its generations is not trained again
+test     plays the arms in worlds of the test: 64 of them twice for the headline, and 16 once for the other trials. Prints
+         means, and differences to the course that are paired by world. A trial that was played is not played again
 
-Diverged runs count as the worst. Writes results/statenet_worlds_PART.json, and what arms have learned to
-results/raw/statenet_worlds/. Worlds of the test are looked at in none of these parts.
+Diverged runs count as the worst. Writes results/statenet_worlds_PART.json, and what arms have learned, and the runs of
+trials, to results/raw/statenet_worlds/. Only `test` looks at worlds of the test.
 """
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
 import lab
 import lab_arms
+import lab_evolution
 import lab_goal
 import lab_players
 import lab_statenet as programs
+import lab_trial_results
+import lab_trials
 import lab_worlds
 import numpy as np
 from lab_intervals import rank_correlation
@@ -50,9 +59,10 @@ def main() -> None:
     """Run a part, print and write its results."""
     parser = lab.parser(__doc__, quick="few runs of 40 steps on 3^4", runs=32)
     parser.add_argument("part", choices=list(PARTS), help="one of " + ", ".join(PARTS))
-    parser.add_argument("--digits", type=int, choices=[*SIZES], default=7, help="of the space of predict; default: 7")
+    parser.add_argument("--digits", type=int, choices=[*SIZES], default=7, help="of predict and of test; default: 7")
     parser.add_argument("--arm", choices=lab_arms.ARMS, action="append", help="of train, repeatable; default: all")
     parser.add_argument("--generations", type=int, default=60, help="of train, for each arm; default: 60")
+    parser.add_argument("--trial", choices=lab_trials.TRIALS, action="append", help="of test; default: all")
     parser.add_argument("--training", type=int, default=0, help="number of an independent training; default: 0")
     given = parser.parse_args()
     if given.runs < 4:
@@ -60,8 +70,13 @@ def main() -> None:
     if given.generations < 1 or given.training < 0:
         parser.error(f"--generations={given.generations}, --training={given.training}: give 1 or more, and 0 or more")
     lab.keep_compiled_programs()
-    name = f"statenet_worlds_{given.part}" + (f"_{given.training}" if given.training else "")
-    lab.write(name, PARTS[given.part](given), given)
+    lab.write(name_of(given.part, given), PARTS[given.part](given), given)
+
+
+def name_of(part: str, given: Any) -> str:
+    """The name of the result of a part; of a second training and of another space, one of its own."""
+    of_space = f"_{given.digits}" if part == "test" else ""
+    return f"statenet_worlds_{part}{of_space}" + (f"_{given.training}" if given.training and part != "predict" else "")
 
 
 # --- what R predicts --------------------------------------------------------------------------------------------------
@@ -185,8 +200,7 @@ def _steps_of(player, steps, rows):
 def train(given: Any) -> dict[str, Any]:
     """Train the arms that are asked for; a row for each arm that has been trained, now or before."""
     budget = QUICK_TRAINING | {"sizes": (QUICK,)} if given.quick else {}
-    folder = lab.folder(given) / "raw" / "statenet_worlds"
-    name = f"statenet_worlds_train_{given.training}" if given.training else "statenet_worlds_train"
+    folder, name = raw(given), name_of("train", given)
     found = {arm: row for arm, row in lab.read(name, given).items() if arm in lab_arms.ARMS}
     for arm in given.arm or lab_arms.ARMS:
         if arm != "base" and "base" not in found:
@@ -217,7 +231,33 @@ def train(given: Any) -> dict[str, Any]:
     return found
 
 
-PARTS = {"predict": predict, "cost": cost, "train": train}
+def raw(given: Any) -> Path:
+    """The folder of what arms have learned, and of the runs of trials."""
+    return lab.folder(given) / "raw" / "statenet_worlds"
+
+
+# --- trials -----------------------------------------------------------------------------------------------------------
+
+
+def test(given: Any) -> dict[str, Any]:
+    """Play the trials that are asked for, print the tables of all that were played."""
+    sizes = {size.n_digits: size for size in lab_worlds.TEST_SIZES}
+    if given.digits not in sizes and not given.quick:
+        raise SystemExit(f"--digits={given.digits} is no space of the test: give one of {', '.join(map(str, sizes))}")
+    names = given.trial or [*lab_trials.TRIALS]
+    learned = lab.read(name_of("train", given), given)
+    if missing := sorted({"base", *(lab_trials.TRIALS[name].arm for name in names)} - learned.keys()):
+        raise SystemExit(f"{', '.join(missing)} are not trained: run the part train first")
+    vectors = {
+        arm: lab_evolution.best(raw(given) / f"{arm}_{given.training}.npz") for arm in lab_arms.ARMS if arm in learned
+    }
+    trained = lab_trials.Trained(learned["base"]["changes"], vectors)
+    design = lab_trial_results.Design(QUICK, 2, 2, 2) if given.quick else lab_trial_results.Design(sizes[given.digits])
+    lab_trial_results.play(names, trained, design, raw(given) / f"of_{given.training}")
+    return lab_trial_results.result(design, raw(given) / f"of_{given.training}")
+
+
+PARTS = {"predict": predict, "cost": cost, "train": train, "test": test}
 
 
 if __name__ == "__main__":

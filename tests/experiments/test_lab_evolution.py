@@ -18,7 +18,7 @@ from ternary_jax.vae import references
 def test_a_generation_moves_the_centre_as_in_numpy():
     strategy = lab_evolution.antithetic(5, 0.2, 0.1)
     state = strategy.init(np.arange(3.0))
-    vectors = np.float64(strategy.ask(state, jax.random.key(0)))
+    vectors = np.asarray(strategy.ask(state, jax.random.key(0)), np.float64)
     np.testing.assert_allclose((vectors[:5] + vectors[5:]) / 2, [[0, 1, 2]] * 5, atol=1e-6)
     values = np.random.default_rng(0).normal(size=10)
     differences = (values[:5] - values[5:]) / 2

@@ -100,12 +100,18 @@ def observe(signals: Signals, running: dict[str, Array], knobs: dict[str, Array]
 
 
 def statenet(
-    begin: Callable[[Any], tuple[Any, Any]], sources: Sources, interval: int, decay: float, kind: Kind = DOCUMENTS
+    begin: Callable[[Any], tuple[Any, Any]],
+    sources: Sources,
+    interval: int,
+    decay: float,
+    kind: Kind = DOCUMENTS,
+    scale: float = 1.0,
 ) -> Control:
     """Correct the rates and knobs. The offsets are updated at every `interval`-th step and constant in between.
 
     begin: hypers -> parameters of the network, and its learning rate
     decay: of the running means, per step; they start at 0
+    scale: factor on the outputs of the network
 
     The network reads the knobs with the corrections so far. The info has its trends, where it reads any.
     """
@@ -133,7 +139,7 @@ def statenet(
             now = corrections(knobs, state.offsets)
             inputs = observe(signals, state.running, now, sources) | trends
             outputs, memory = delta(state.params, inputs, state.memory, kind)
-            return state._replace(offsets=new_offsets(knobs, state.offsets, outputs), memory=memory)
+            return state._replace(offsets=new_offsets(knobs, state.offsets, scale * outputs), memory=memory)
 
         state = jax.lax.cond(signals.step % interval == 0, corrected, lambda state: state, state)
         return state, apply_offsets(controls, state.offsets), trends
@@ -161,7 +167,9 @@ def sources_of(groups: Any, trends: bool = False) -> Sources:
     last |= {f"radius_{b}": f"radius_{b}" for b in BRANCHES}
     last |= {f"kl_{b}": f"prior_{b}" for b in BRANCHES} | {"radial": "radial"}
     running = {f"{kind}_{b}": f"sensed_{kind}_{b}" for kind in ("coverage", "ranking") for b in BRANCHES}
-    moving = dict(zip(TRENDS, ("loss", "sensed_coverage_A", "sensed_coverage_B"), strict=True)) if trends else {}
+    moving: dict[str, str] = (
+        dict(zip(TRENDS, ("loss", "sensed_coverage_A", "sensed_coverage_B"), strict=True)) if trends else {}
+    )
     return Sources(last, running, groups["A"], groups["B"], moving)
 
 
@@ -190,7 +198,7 @@ def _make(static, scope):
         params = scope.stored["statenet"] or init(jax.random.fold_in(jax.random.key(hypers.seed), 2), kind)
         return jax.tree.map(jnp.asarray, params), hypers.statenet.learning_rate
 
-    control = statenet(begin, sources, own.interval, own.decay, kind)
+    control = statenet(begin, sources, own.interval, own.decay, kind, own.scale)
     ahead = LookAhead(
         controller="statenet",
         get=lambda state: state.params,
@@ -260,6 +268,7 @@ CONTROLLER = Controller(
         "statenet.interval": integer(1, 10**6),
         "statenet.decay": real(0, 0.9999),
         "statenet.params": Key(str, at_start=True),
+        "statenet.scale": real(0.01, 3),
         "statenet.memory": integer(0, 1024),
         "statenet.trends": Key(bool),
         "statenet.learn": choice("none", "lookahead"),

@@ -212,6 +212,19 @@ def test_the_controller_agrees_with_a_loop(interval):
         np.testing.assert_allclose(found[name], values, rtol=1e-4, err_msg=name)
 
 
+def test_a_scale_multiplies_the_outputs():
+    said = np.linspace(-0.3, 0.3, len(OUTPUTS))
+    rows = {name: jnp.asarray(x) for name, x in world().items()}
+    members = [
+        statenet.statenet(lambda hypers, s=size: (saying(s * said), 0.1), SOURCES, 1, DECAY, scale=scale)
+        for size, scale in ((1, 3.0), (3, 1.0))
+    ]
+    signals = Signals(jnp.int32(0), {}, {name: x[1] for name, x in rows.items()}, {})
+    knobs = {name: jnp.float32(x) for name, x in SET.items()}
+    after = [member.update(member.init(None), signals, Controls({}, None, knobs))[0].offsets for member in members]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *after)
+
+
 def test_the_controller_with_memory_and_trends_agrees_with_a_loop():
     kind = Kind(memory=5, trends=True)
     params, rows = network(1, kind=kind), world()
