@@ -29,7 +29,7 @@ FIRST_JUDGED = 1000  # worlds 0 .. 999 of validation are those of `statenet_worl
 ON = {"base": "schedules"}  # arms that are another player
 ARMS = ("base", *lab_players.PLAYERS)
 # Arm -> (spread, rate) of its strategy. Numbers of schedules, courses and the rule have units; weights are small.
-MOVES = dict.fromkeys(("statenet", "memory"), (0.01, 0.005))
+MOVES: dict[str, tuple[float, float]] = dict.fromkeys(("statenet", "memory"), (0.01, 0.005))
 MOVE = (0.15, 0.05)
 
 

@@ -18,8 +18,8 @@ cost     seconds of the processor for a whole run of each size, all runs of a pr
 
 train    trains each arm by an evolution strategy: `base` first, then all others on top of its schedules. A training
          that was killed goes on where it was; an arm with all its generations is not trained again
-test     plays the arms in worlds of the test: 64 of them twice for the headline, and 16 once for the other trials. Prints
-         means, and differences to the course that are paired by world. A trial that was played is not played again
+test     plays the arms in worlds of the test: 64 of them twice for the headline, and 16 once for the other trials.
+         Prints means, and differences to the course that are paired by world. A trial is played once
 
 Diverged runs count as the worst. Writes results/statenet_worlds_PART.json, and what arms have learned, and the runs of
 trials, to results/raw/statenet_worlds/. Only `test` looks at worlds of the test.
