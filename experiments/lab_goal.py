@@ -1,9 +1,11 @@
 """What a run is judged by in worlds: how far it is from the goal of a user.
 
-    J = mean of  1 - coverage_A,  1 - coverage_B,  1 - hierarchy_B / ceiling,  (1 - triplet_accuracy_B) / (1 - 1/2)
+    J = mean of sqrt(x),  x of  1 - coverage_A,  1 - coverage_B,  1 - hierarchy_B / ceiling,
+                                (1 - triplet_accuracy_B) / (1 - 1/2)
 
-Each term is 0 at its ceiling and 1 at chance, but for coverage, which has a chance of almost 0; each is cut at LAST, a
-value that is not finite counts as LAST. So J knows no weight of a loss, no knob and no unit.
+Each x is 0 at its ceiling and 1 at chance, but for coverage, which has a chance of almost 0; each is cut at LAST, and a
+value that is not finite counts as LAST. So J knows no weight of a loss, no knob and no unit. The root is there because
+runs differ by a tenth in triplets and by 1 in the hierarchy: a plain mean ranks them by the hierarchy.
 
 It takes the place of R, the sum of the losses by the weights of the config, which does not tell runs apart as a user
 would: `statenet_worlds.py predict` has the rank correlations. A strategy that needs no gradient can minimise J itself.
@@ -21,7 +23,7 @@ QUARTERS = np.array([1.0, 1.0, 1.0, 3.0]) / 6  # weights of J at the quarters of
 
 
 def terms(metrics: dict[str, Any], n_digits: int) -> dict[str, np.ndarray]:
-    """The terms of J by the name of their metric, of metrics of any shape."""
+    """The x of J by the name of their metric, of metrics of any shape."""
     ceiling = references.hierarchy_ceiling(n_digits)
     found = {name: 1 - np.asarray(metrics[name], np.float64) for name in ("coverage_A", "coverage_B")}
     found["hierarchy_B"] = 1 - np.asarray(metrics["hierarchy_B"], np.float64) / ceiling
@@ -33,7 +35,9 @@ def shortfall(outcome: Any, n_digits: int) -> np.ndarray:
     """J of an `Outcome` of `lab_players.play`, at the points at which TRIPLETS was measured, (runs, points)."""
     points = outcome.pairs[TRIPLETS].shape[-1]
     at_points = {name: x[:, -points:] for name, x in outcome.metrics.items()}
-    return np.mean(list(terms(at_points | {TRIPLETS: outcome.pairs[TRIPLETS]}, n_digits).values()), axis=0)
+    return np.mean(
+        [np.sqrt(x) for x in terms(at_points | {TRIPLETS: outcome.pairs[TRIPLETS]}, n_digits).values()], axis=0
+    )
 
 
 def over_a_run(outcome: Any, n_digits: int) -> np.ndarray:

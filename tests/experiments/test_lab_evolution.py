@@ -73,11 +73,11 @@ def test_a_goal_is_0_at_the_ceilings_and_1_at_chance():
     assert lost["hierarchy_B"] == lost["triplet_accuracy_B"] == lab_goal.LAST
 
     metrics = {name: np.full((2, 4), x) for name, x in best.items() if "triplet" not in name}
-    at_all, at_end = np.array([[1.0, 1, 1, 1], [0.5, 0.5, 0.5, 1]]), np.array([[1.0], [0.5]])
+    at_all, at_end = np.array([[1.0, 1, 1, 1], [0.5, 0.5, 0.5, 1]]), np.array([[1.0], [0.875]])
     found = lab_players.Outcome(None, metrics, {"triplet_accuracy_B": at_all}, {}, {}, {}, {})
     np.testing.assert_allclose(lab_goal.over_a_run(found, 7), [0, (1 + 1 + 1) / 6 / 4])
     found = found._replace(pairs={"triplet_accuracy_B": at_end})
-    np.testing.assert_allclose(lab_goal.shortfall(found, 7), [[0], [0.25]])
+    np.testing.assert_allclose(lab_goal.shortfall(found, 7), [[0], [0.125]])
 
 
 def test_a_pair_shares_its_world_and_no_generation_training_or_judge_has_that_of_another(monkeypatch):
