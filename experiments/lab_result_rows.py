@@ -160,7 +160,7 @@ def agreements(found: Mapping[str, Any]) -> list[Row]:
     every = found["agreement"]
     lines: list[Row] = [["", *every]]
     for figure, pair in zip(every["R"], zip(*(of.values() for of in every.values()), strict=True), strict=True):
-        lines.append([figure, *("all runs are equal" if one[0] is None else range95(one, "+.2f") for one in pair)])
+        lines.append([figure, *("all runs are equal" if one[0] is None else range95(one, ".2f") for one in pair)])
     return lines
 
 

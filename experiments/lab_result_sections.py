@@ -93,9 +93,9 @@ SECTIONS: dict[str, Section] = {
     "statenet_worlds_predict": Section(
         "What R and J say of runs that differ",
         "statenet_worlds.py predict",
-        "32 runs of 460 steps on 3^7 operations, each in a world of its own, by fixed schedules. Spearman's correlation "
-        "of -R and of -J with what a user wants, with the sign of better, so 1 is perfect, and its 95 % interval by "
-        "resampling runs. J is made of these figures, all but steps; R is the sum of the losses.",
+        "32 runs of 460 steps on 3^7 operations, each in a world of its own, by fixed schedules. Spearman's "
+        "correlation of -R and of -J with what a user wants, with the sign of better, so 1 is perfect, and its 95 % "
+        "interval by resampling runs. J is made of these figures, all but steps; R is the sum of the losses.",
         agreements,
     ),
     "bench_statenet": Section(

@@ -1,5 +1,7 @@
 """Trials: what they take away from StateNet, what they tell it, and tables of differences that are paired by world."""
 
+from typing import Any
+
 import jax
 import lab_arms
 import lab_players
@@ -21,7 +23,7 @@ def test_an_output_that_cannot_move_is_always_0_and_the_others_are_as_before():
     rng = np.random.default_rng(0)
     start, back = lab_players.flat(DOCUMENTS)
     vector = rng.normal(0, 0.3, start.size)
-    inputs = {name: rng.normal() for name in DOCUMENTS.inputs()}
+    inputs: Any = {name: rng.normal() for name in DOCUMENTS.inputs()}
     say = jax.jit(lambda vector: statenet_network.delta(back(vector), inputs)[0])
 
     def said(**trial):

@@ -20,6 +20,7 @@ from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
 from ternary_jax.vae import control, task
 from ternary_jax.vae.controllers import exploration, statenet, statenet_network
+from ternary_jax.vae.controllers.corrections import OUTPUTS
 from ternary_jax.vae.data import Indices
 from ternary_jax.vae.losses import registry
 
@@ -176,13 +177,13 @@ def saying(net, said):
     return net._replace(params=params | {"decoder_1": params["decoder_1"] | {"bias": bias}})
 
 
-@pytest.mark.parametrize("output", statenet.OUTPUTS)
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_each_output_changes_the_next_parameters(output):
     steps = with_statenet()
     state = steps.state
     after = {}
     for delta in (0.0, 0.9):
-        net = saying(of(state), delta * (np.array(statenet.OUTPUTS) == output))
+        net = saying(of(state), delta * (np.array(OUTPUTS) == output))
         after[delta], _ = steps.step(replaced(state, net), 4)
 
     def differ(a, b):
@@ -267,7 +268,7 @@ def test_it_learns_by_the_gradient_of_differences_one_step_ahead(compiled_soon):
         return float(reference(last.params, batch, context._replace(key=key_loss)))
 
     h = 0.1
-    expected = [(of(h * e) - of(-h * e)) / (2 * h) for e in np.eye(len(statenet.OUTPUTS))]
+    expected = [(of(h * e) - of(-h * e)) / (2 * h) for e in np.eye(len(OUTPUTS))]
     np.testing.assert_allclose(slope, expected, rtol=0.05, atol=5e-5)  # R is rounded to float32
     assert np.count_nonzero(np.abs(expected) > 1e-4) >= 5
 
@@ -288,7 +289,7 @@ def test_the_curriculum_moves_tau_by_the_radial_loss_of_the_last_step():
 
 def test_the_network_is_that_of_the_file(tmp_path):
     steps = with_statenet()
-    net = saying(of(steps.state), 0.9 * (np.array(statenet.OUTPUTS) == "tau"))
+    net = saying(of(steps.state), 0.9 * (np.array(OUTPUTS) == "tau"))
     statenet_network.save(tmp_path / "net.npz", net.params)
     made, _, hypers, _ = small.setting(**STATENET, statenet__params=str(tmp_path / "net.npz"))
     begun = made.controllers["statenet"].init(hypers)
@@ -300,7 +301,7 @@ def test_the_network_is_that_of_the_file(tmp_path):
 def test_statenet_without_schedules_changes_the_rate_alone(tmp_path):
     """control="statenet" has no schedule except the learning rate; other knobs keep the values of the config."""
     steps = with_statenet()
-    net = saying(of(steps.state), -0.9 * (np.array(statenet.OUTPUTS) == "rate"))
+    net = saying(of(steps.state), -0.9 * (np.array(OUTPUTS) == "rate"))
     statenet_network.save(tmp_path / "net.npz", net.params)
     alone = STATENET | dict(control="statenet", model__rho=0.25, statenet__params=str(tmp_path / "net.npz"))
     steps, rates = small.steps(**alone), []
