@@ -70,7 +70,9 @@ def main() -> None:
     if given.generations < 1 or given.training < 0:
         parser.error(f"--generations={given.generations}, --training={given.training}: give 1 or more, and 0 or more")
     lab.keep_compiled_programs()
-    lab.write(name_of(given.part, given), PARTS[given.part](given), given)
+    found = PARTS[given.part](given)
+    runs = found.pop("runs", None)
+    lab.write(name_of(given.part, given), found, given, raw=runs and {"runs": runs})
 
 
 def name_of(part: str, given: Any) -> str:
