@@ -185,6 +185,9 @@ def get_config() -> ConfigDict:
     config.statenet.interval = 10  # steps between two corrections
     config.statenet.decay = 0.98  # decay per step of its inputs coverage and ranking, which are running means
     config.statenet.params = ""  # a path, or a name in ternary_jax/assets; "": a new network, whose output is 0
+    config.statenet.scale = 1.0  # factor on its outputs, which are in (-1, 1) before it
+    config.statenet.memory = 0  # units of a GRU between its layers, 0: none, as in the documents
+    config.statenet.trends = False  # True: it also reads how the loss and the coverages have moved of late
     # "none"; "lookahead": learn from the reference objective, `ahead` steps after a correction. A network that
     # experiments/meta_train_statenet.py (part unroll) trained through 20 steps at a time did worse over whole runs than
     # the tuned schedules without StateNet.

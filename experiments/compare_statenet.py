@@ -30,7 +30,7 @@ import numpy as np
 
 from ternary_jax import terminal
 from ternary_jax.tables import columns
-from ternary_jax.vae.controllers import statenet
+from ternary_jax.vae.controllers import statenet_network
 
 HELD_OUT = range(100, 116)
 CHOOSING = range(90, 92)  # seeds on which learning rates are chosen; other choices use seeds from 1,000 on
@@ -88,7 +88,8 @@ def replayed(course: dict[str, Any], steps: int) -> dict[str, Any]:
 
 def on_small(base: dict[str, Any], files: dict[str, Any], vector: Any, n: int = 24) -> dict[str, list[float]]:
     """F on the same n new runs of each of SPACES: tuned schedules, the networks in these files, the tuned course."""
-    nets = {TUNED: statenet.init(jax.random.key(0))} | {name: statenet.load(file) for name, file in files.items()}
+    nets = {TUNED: statenet_network.init(jax.random.key(0))}
+    nets |= {name: statenet_network.load(file) for name, file in files.items()}
     found: dict[str, list[float]] = {name: [] for name in (*nets, "tuned course")}
     for digits in programs.SPACES:
         runs = programs.make_runs(programs.configured(digits, "schedules+statenet", base))
@@ -175,7 +176,7 @@ def main() -> None:
     rates = once(found, "rates", lambda: chosen_rates({OF_CONFIG: {}, TUNED: tuned}))
     network = best_network(once(found, "small", lambda: on_small(tuned, files, vector)))
     changes = tuned | {"train.learning_rate": rates[TUNED][0]}
-    net = Arm("schedules+statenet", changes, statenet.load(files[network]))
+    net = Arm("schedules+statenet", changes, statenet_network.load(files[network]))
     course = once(found, "course", lambda: course_of(net))
     arms = arms_of(net, course, vector) | {OF_CONFIG: Arm("schedules", {"train.learning_rate": rates[OF_CONFIG][0]})}
     outcome = found.setdefault("arms", {})

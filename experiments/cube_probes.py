@@ -1,7 +1,7 @@
 """What does a cube hold, heal and use? Probes of cubes that all cells update, each a table of a few curves.
 
     python experiments/cube_probes.py                     the names of all probes
-    python experiments/cube_probes.py PROBE... [--seeds=5]
+    python experiments/cube_probes.py PROBE... [--seeds=5] [--of=CUBE]...
 
 `attractor`: r2 by update, up to 1,000. `noise`: r2 after noise on all states. `damage`: r2 after a block of cells has
 lost its states, by its size and place, and the updates until it is back. `lesion`: r2 without a share of the cells,
@@ -11,11 +11,11 @@ greatest slope outside of the light cone. `asynchronous`: r2 where each cell is 
 `larger`: r2 of shared rules in larger cubes. `picture` draws the curves.
 
 The cubes of 5 x 5 x 4 cells learn a mirror, and to recall a face: asked for one moment (`end`), for a window, and with
-a pool of states, also with damage. A row of an untrained cube is beside each, or beside one row of each cube. A probe
-trains all seeds of a cube in one program, and prints the median over the seeds and in brackets the worst, on fresh
-faces. Writes these to results/cube_probes.json, and those of cells and layers to results/cube_probes_cells.json; probes
-that are not named keep their values. All seeds and curves go to results/raw/, and `picture` needs them. Nothing else
-may run beside it.
+a pool of states, also with damage. Cells have weights of their own, or share them (`shared`). A row of an untrained
+cube is beside each, or beside one row of each cube. A probe trains all seeds of a cube in one program, and prints the
+median over the seeds and in brackets the worst, on fresh faces. Writes these to results/cube_probes.json, and those of
+cells and layers to results/cube_probes_cells.json; probes that are not named keep their values, as do with --of the
+rows of other cubes. All seeds and curves go to results/raw/, and `picture` needs them. Nothing else may run beside it.
 """
 
 import functools
@@ -56,10 +56,14 @@ CUBES: dict[str, tuple[str, dict[str, Any]]] = {  # variant of the config, chang
     "pool, damage": ("mirror", DAMAGE),
     "recall": ("recall", LONGER),
     "recall, damage": ("recall", LONGER | DAMAGE),
+    "recall, shared": ("recall", LONGER | {"model.weights": "shared"}),
+    "recall, shared, damage": ("recall", LONGER | DAMAGE | {"model.weights": "shared"}),
+    **{f"{target}, pool": (target, POOL) for target in ("identity", "blur", "shift")},
     "shared": ("identity", SHARED | POOL),
 }
 MIRROR = ("end", "window", "pool", "pool, damage")
-HELD = ("pool", "pool, damage", "recall", "recall, damage")
+RECALLS = ("recall", "recall, damage", "recall, shared", "recall, shared, damage")
+HELD = ("pool", "pool, damage", *RECALLS)
 OF_STATES = ("attractor", "noise", "damage", "asynchronous")  # probes; the others are of cells and layers
 LONG, AFTER = 1000, 40  # updates
 SIDE, DEPTH = 5, 4  # of the config
@@ -67,6 +71,7 @@ PLACES = {"front": 0, "middle": 1, "back": 2}  # the least z of a block of 2 x 2
 LARGER = ((5, 5, 4), (8, 8, 4), (5, 5, 8), (10, 10, 6))
 COLORS = {"end": lab.GREY, "window": lab.BLUE, "pool": lab.GREEN, "pool, damage": lab.RED}
 COLORS |= {"recall": "black", "recall, damage": "#9467bd"}
+COLORS |= {"recall, shared": "#8c564b", "recall, shared, damage": "#e377c2"}
 
 Row = dict[str, Any]
 Rows = dict[str, Row]
@@ -78,11 +83,12 @@ def main() -> None:
         __doc__,
         "cube_probes",
         Probes(
-            lambda name, seeds, changes: PROBES[name](functools.partial(cube, seeds=seeds, changes=changes)),
+            lambda name, given: PROBES[name](lambda of: chosen(of, given)),
             table,
             picture,
             {name: "cube_probes" if name in OF_STATES else "cube_probes_cells" for name in PROBES},
             summary,
+            [*CUBES],
         ),
     )
 
@@ -103,7 +109,7 @@ class Cube(NamedTuple):
     wanted: Any
 
 
-Make = Callable[[str], Cube]
+Make = Callable[[str], Cube | None]
 Measure = Callable[[Cube, Any], Rows]
 
 
@@ -123,6 +129,11 @@ def cube(name: str, seeds: int, changes: tuple[str, ...]) -> Cube:
     return Cube(static, train(config, name).params, untrained, given, lab_faces.wanted(static, given))
 
 
+def chosen(name: str, given: Any) -> Cube | None:
+    """The cube of this name; None where the command asks for others alone."""
+    return cube(name, given.seeds, tuple(given.set)) if name in (given.of or CUBES) else None
+
+
 def over(f: Callable[[Any], Any], params: Any) -> Any:
     """The values of a function of the parameters of one run, as numpy, with a leading axis of the seeds."""
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(f))(params))
@@ -136,7 +147,8 @@ def each(make: Make, names: Iterable[str], measure: Measure, null: Measure | Non
     """
     rows = {}
     for name in names:
-        of = make(name)
+        if (of := make(name)) is None:
+            continue
         rows |= {f"{name}{end}": row for end, row in measure(of, of.params).items()}
         rows |= {f"{name}, untrained{end}": row for end, row in (null or measure)(of, of.untrained).items()}
     return rows
@@ -375,7 +387,7 @@ def picture(found: dict[str, Rows]) -> Any:
             r2 = found.get(probe, {}).get(row, {}).get("curve")
             if r2:
                 panel.plot(np.arange(len(r2)) + (probe == "attractor"), np.maximum(r2, 0), color=color, label=name)
-    for name in ("recall", "recall, damage"):  # a memory fades also where nothing is lost
+    for name in RECALLS:  # a memory fades also where nothing is lost
         if r2 := found.get("noise", {}).get(f"{name}, 0%", {}).get("curve"):
             label = f"{name}: nothing lost"
             panels[1].plot(np.arange(len(r2)) + 1, np.maximum(r2, 0), "--", color=COLORS[name], label=label)

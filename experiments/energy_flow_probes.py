@@ -56,7 +56,7 @@ def main() -> None:
         __doc__,
         "energy_flow_probes",
         Probes(
-            lambda name, seeds, changes: PROBES[name](seeds, changes),
+            lambda name, given: PROBES[name](given.seeds, tuple(given.set)),
             table,
             picture,
             dict.fromkeys(PROBES, "energy_flow_probes"),

@@ -84,16 +84,18 @@ def many_steps(
     differentiable: bool = False,
     tx: Any = None,
     after: Callable[[Any, Any], Any] | None = None,
+    looks_ahead: bool = False,
 ) -> Callable[..., Any]:
     """(state, (numbers, schedule rows), hypers, data) -> the state of one run after these steps; nothing is observed.
 
-    No controller looks ahead. differentiable: use an optimizer with finite gradients through its steps
+    differentiable: use an optimizer with finite gradients through its steps
     tx: an optimizer of one's own; after: state, number of the step -> state, at the end of each step
+    looks_ahead: the controller that looks ahead does so, and the rows are windows; else none does
     """
     if task.stream:
         raise ConfigError(f"{task.name} streams its data, and these steps have none: give its data on the device")
     tx = tx or make_optimizer(static, differentiable)
-    one = step.make_step(task._replace(look_ahead=None), static, tx, whole_chain(task))
+    one = step.make_step(task if looks_ahead else task._replace(look_ahead=None), static, tx, whole_chain(task))
 
     def scan(state, xs, hypers, data):
         key = prng_keys(hypers)[1]

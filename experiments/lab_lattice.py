@@ -36,15 +36,17 @@ class Seeds(NamedTuple):
 class Probes(NamedTuple):
     """An experiment of probes.
 
-    measure: name, seeds, changes as KEY=VALUE -> rows by name; table: rows -> text; picture: probes by name -> a figure
+    measure: name, arguments of the command -> rows by name; table: rows -> text; picture: probes by name -> a figure
     files: name -> the result file that keeps its rows; summary: rows -> what is kept there; None: all
+    models: what --of may name, so that these alone are measured, and the rows of others stay; none: there is no --of
     """
 
-    measure: Callable[[str, int, tuple[str, ...]], dict[str, dict[str, Any]]]
+    measure: Callable[[str, argparse.Namespace], dict[str, dict[str, Any]]]
     table: Callable[[Any], str]
     picture: Callable[[Any], Any]
     files: Mapping[str, str]
     summary: Callable[[Any], Any] | None = None
+    models: Sequence[str] = ()
 
 
 def parser(doc: str | None, names: Sequence[str], kind: str = "ROW") -> argparse.ArgumentParser:
@@ -70,12 +72,15 @@ def run_probes(doc: str | None, file: str, probes: Probes) -> None:
     file: the name of the picture; where a summary leaves rows out, all of them go to results/raw/FILE.json
     """
     names = [*probes.files]
-    given = asked(parser(doc, [*names, "picture"], "PROBE"), [*names, "picture"])
+    made = parser(doc, [*names, "picture"], "PROBE")
+    if probes.models:
+        made.add_argument("--of", action="append", choices=probes.models, help="measure this alone; repeatable")
+    given = asked(made, [*names, "picture"])
     for name in given.rows:
         if name == "picture":
             terminal.say(f"wrote {lab.save(probes.picture(measured(file, probes, given)), file, given)}")
             continue
-        found = probes.measure(name, given.seeds, tuple(given.set))
+        found = probes.measure(name, given)
         print(probes.table(found), flush=True)
         if not given.set:  # after each probe, as a probe takes minutes
             if probes.summary:
@@ -93,8 +98,9 @@ def measured(file: str, probes: Probes, given: argparse.Namespace) -> dict[str, 
 
 
 def keep_probe(file: str, name: str, rows: Any, order: Sequence[str], given: argparse.Namespace) -> None:
-    """Write the rows of a probe to a result file, whose other probes stay."""
-    kept = lab.read(file, given) | {name: rows}
+    """Write the rows of a probe to a result file, whose other probes stay, and with --of the other rows of this one."""
+    kept = lab.read(file, given)
+    kept[name] = (kept.get(name, {}) if getattr(given, "of", None) else {}) | rows
     lab.write(file, {key: kept[key] for key in order if key in kept}, given)
 
 

@@ -10,6 +10,7 @@ the arguments of its program:
     course     an open-loop course: StateNet's outputs as schedules of the step, on top of fixed schedules
     rule       reduces the rate on a plateau of the loss, and clips at a running percentile of the gradient norm
     statenet   the network; its inputs are those of run `source` of the same program, its own by default
+    memory     the network of the kind MEMORY
 
 `source` permutes the runs whose inputs StateNet reads: 0, 1, 2, ... is StateNet, and another order is StateNet with
 shuffled inputs, in the same compiled program. `sensed_rows` gives recorded signals as schedules, for StateNet that is
@@ -21,7 +22,7 @@ What an evaluation of a population costs is in the table of `statenet_worlds.py 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -34,9 +35,10 @@ import optax
 from jax.flatten_util import ravel_pytree
 
 from ternary_jax.control.chain import Control
-from ternary_jax.control.running import mean_after
+from ternary_jax.control.running import mean_from_first
 from ternary_jax.precision import safe_sqrt
-from ternary_jax.vae.controllers import corrections, statenet
+from ternary_jax.vae.controllers import corrections, statenet_network
+from ternary_jax.vae.controllers.statenet_network import DOCUMENTS, Kind
 
 RUNS = "runs"  # the axis of the runs of a program
 PAIRS = ("triplet_accuracy_A", "triplet_accuracy_B", "ultrametric_correlation_B")  # costly metrics of an Outcome
@@ -48,6 +50,7 @@ RULE = {
     "threshold": (0.01, "times", 0.5),  # least progress, a share of the lowest mean loss
     "percentile": (0.9, "share", 0.5),  # of the gradient norm, above which gradients are clipped
 }
+MEMORY = Kind(memory=16, trends=True)  # of the StateNet with a GRU, which also reads trends
 LOSS_DECAY = 0.95  # of the mean loss that the rule reads, per step
 QUANTILE_STEP = 0.05  # of the log of the running percentile, per step
 
@@ -67,7 +70,8 @@ class Player(NamedTuple):
 class Outcome(NamedTuple):
     """What `play` returns; arrays have axes of runs, and of `points` equidistant steps where they say so.
 
-    R (runs, points); metrics: of `lab_statenet.NEAR`, (runs, points); pairs: PAIRS at the end, (runs,)
+    R (runs, points); metrics: of `lab_statenet.NEAR`, (runs, points); pairs: costly ones, at the end or at all points,
+        (runs, 1) or (runs, points)
     terms: of R, unweighted, (runs, points); knobs; offsets: of StateNet, (runs, points)
     sensed: signals that StateNet reads in the step that follows, (runs, points)
     """
@@ -84,12 +88,21 @@ class Outcome(NamedTuple):
 # --- playing ----------------------------------------------------------------------------------------------------------
 
 
-def play(player: Player, points: int, told: bool = False) -> Callable[..., Outcome]:
+def play(
+    player: Player,
+    points: int,
+    told: bool = False,
+    pairs: Sequence[str] = PAIRS,
+    at_all: bool = False,
+    learns: bool = False,
+) -> Callable[..., Outcome]:
     """phi, hypers, rows, worlds, source -> Outcome; one compiled program for all worlds of a size.
 
     phi, hypers and worlds have an axis of runs; rows may have one. worlds None: no world is in the program.
     source: (runs,) int32, see the module; None: each run reads its own inputs, and no exchange is in the program
     told: StateNet reads the rows of `sensed_rows` in place of the run
+    pairs, at_all: costly metrics, and whether they are measured at all points
+    learns: StateNet learns in the run by looking ahead, from the phi that it is given
     """
     runs, n = player.runs, player.runs.steps // points
 
@@ -101,17 +114,23 @@ def play(player: Player, points: int, told: bool = False) -> Callable[..., Outco
         begun = runs.begin(phi, hypers, within)
         after = None if world is None else lab_worlds.shocked(world, begun.params)
 
+        def of_pairs(state):
+            found = runs.measure(state, hypers, data, costly=True)
+            return {name: found[name] for name in pairs}
+
         def part(state, xs):
-            state = runs.ahead(state, xs, hypers, data, within, after)
+            state = runs.ahead(state, xs, hypers, data, within, after, learns)
             metrics, (r, terms) = runs.measure(state, hypers, data), runs.terms(state, hypers, data, jax.random.key(0))
             near = {name: metrics[name] for name in programs.NEAR}
-            return state, (r, near, terms, state.knobs, _offsets(state), sensed(state))
+            costly = of_pairs(state) if at_all else {}
+            return state, (r, near, costly, terms, state.knobs, _offsets(state), sensed(state))
 
+        rows = runs.windows(rows) if learns else rows
         xs = (jnp.arange(n * points, dtype=jnp.int32), {name: row[: n * points] for name, row in rows.items()})
-        xs = jax.tree.map(lambda x: x.reshape(points, n), xs)
-        last, (r, metrics, *rest) = jax.lax.scan(part, begun, xs)
-        pairs = runs.measure(last, hypers, data, costly=True)
-        return Outcome(r, metrics, {name: pairs[name] for name in PAIRS}, *rest)
+        xs = jax.tree.map(lambda x: x.reshape(points, n, *x.shape[1:]), xs)
+        last, found = jax.lax.scan(part, begun, xs)
+        outcome = Outcome(*found)
+        return outcome if at_all else outcome._replace(pairs={name: x[None] for name, x in of_pairs(last).items()})
 
     def of_all(phi, hypers, rows, worlds=None, source=None):
         own = 0 if next(iter(rows.values())).ndim == 2 else None
@@ -173,15 +192,21 @@ def _stacked(rows):
 # --- StateNet and its inputs ------------------------------------------------------------------------------------------
 
 
-def network(size: lab_worlds.Size, base: dict[str, Any]) -> Player:
-    """StateNet on top of the schedules `base`; its numbers are all its parameters."""
-    runs = programs.make_runs(configured(size, "schedules+statenet", base))
-    start, back = ravel_pytree(statenet.init(jax.random.key(0)))
+def network(size: lab_worlds.Size, base: dict[str, Any], kind: Kind = DOCUMENTS) -> Player:
+    """StateNet on top of the schedules `base`; its numbers are all its parameters. kind: of its network."""
+    keys = {f"statenet.{name}": value for name, value in kind._asdict().items()}
+    runs = programs.make_runs(configured(size, "schedules+statenet", base | keys))
+    start, back = flat(kind)
 
     def arguments(vectors, hypers):
         return jax.vmap(back)(jnp.asarray(vectors)), hypers, runs.rows
 
     return Player("statenet", runs, np.asarray(start), arguments)
+
+
+def flat(kind: Kind, params: Any = None) -> tuple[Any, Callable[[Any], Any]]:
+    """(The parameters of a network as a vector, by default those of one that changes nothing; vector -> parameters)."""
+    return ravel_pytree(statenet_network.init(jax.random.key(0), kind) if params is None else params)
 
 
 def shuffled(n: int, each: int, seed: int) -> np.ndarray:
@@ -296,8 +321,7 @@ def reduce_on_plateau() -> Control:
 
     def update(state, signals, controls):
         own, loss = state.numbers, signals.last["loss"]
-        begun = jnp.isfinite(state.mean)
-        mean = jnp.where(begun, mean_after(jnp.where(begun, state.mean, 0), loss, LOSS_DECAY), loss)
+        mean = mean_from_first(state.mean, loss, LOSS_DECAY)
         least = jnp.where(jnp.isfinite(state.best), state.best - own["threshold"] * jnp.abs(state.best), state.best)
         better = mean < least
         since = jnp.where(better, 0, state.since + 1)
@@ -341,4 +365,5 @@ PLAYERS: dict[str, Callable[[lab_worlds.Size, dict[str, Any]], Player]] = {
     "course": course,
     "rule": rule,
     "statenet": network,
+    "memory": functools.partial(network, kind=MEMORY),
 }

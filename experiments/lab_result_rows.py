@@ -155,6 +155,15 @@ def steering(found: Mapping[str, Any]) -> list[Row]:
     return lines + small
 
 
+def agreements(found: Mapping[str, Any]) -> list[Row]:
+    """Rank correlations of each objective with the figures of a run."""
+    every = found["agreement"]
+    lines: list[Row] = [["", *every]]
+    for figure, pair in zip(every["R"], zip(*(of.values() for of in every.values()), strict=True), strict=True):
+        lines.append([figure, *("all runs are equal" if one[0] is None else range95(one, ".2f") for one in pair)])
+    return lines
+
+
 def strategy(found: Mapping[str, Any]) -> list[Row]:
     """First and last entry of each training of a controller."""
     lines: list[Row] = [["", "first", "last", "seconds"]]

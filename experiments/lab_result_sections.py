@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from lab_result_rows import (
     Row,
     accuracy,
+    agreements,
     clusters,
     commits,
     cube_baselines,
@@ -88,6 +89,14 @@ SECTIONS: dict[str, Section] = {
         "On 3^5 and 3^6 operations, by the R of the comparison above. PART is tune, then course, train and unroll, in "
         "any order.",
         strategy,
+    ),
+    "statenet_worlds_predict": Section(
+        "What R and J say of runs that differ",
+        "statenet_worlds.py predict",
+        "32 runs of 460 steps on 3^7 operations, each in a world of its own, by fixed schedules. Spearman's "
+        "correlation of -R and of -J with what a user wants, with the sign of better, so 1 is perfect, and its 95 % "
+        "interval by resampling runs. J is made of these figures, all but steps; R is the sum of the losses.",
+        agreements,
     ),
     "bench_statenet": Section(
         "The cost of StateNet", "bench_statenet.py --quick", "A step of v5_10.", each("speed", "", **SPEED, ratio=".3f")

@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 
 from ternary_jax.config import load_config, split
 from ternary_jax.control.chain import Control
+from ternary_jax.control.look_ahead import rows_ahead
 from ternary_jax.vae.controllers import corrections, exploration
 from ternary_jax.vae.reference_objective import make_reference_terms
 
@@ -69,7 +70,9 @@ class Runs(NamedTuple):
     rows: schedules by name, (steps,) each
     data: data of the task
     begin: phi, hypers, within -> state before the first step
-    ahead: state, (numbers, rows), hypers, data, within, after -> state after these steps
+    ahead: state, (numbers, rows), hypers, data, within, after, learns -> state after these steps. learns: StateNet
+        looks ahead and learns, for which the rows are those of `windows`
+    windows: rows -> for each step, those that a look ahead needs
     reference: state, hypers, data, key, n -> R, the mean over n batches
     terms: the same arguments -> (R, its unweighted terms by name)
     measure: state, hypers, data, costly -> metrics
@@ -85,6 +88,7 @@ class Runs(NamedTuple):
     data: Any
     begin: Callable[..., Any]
     ahead: Callable[..., Any]
+    windows: Callable[[Any], Any]
     reference: Callable[..., Any]
     terms: Callable[..., Any]
     measure: Callable[..., Any]
@@ -122,7 +126,7 @@ def configured(n_digits: int, by: str, changes: dict[str, Any]) -> Any:
     batch = load_config(CONFIG, changes).train.batch_size
     steps = -(-(3**n_digits) // batch) * changes["train.epochs"]
     ends = dict.fromkeys(("evaluate.cheap_every", "evaluate.costly_every", "checkpoint.every"), changes["train.epochs"])
-    by_net = {"statenet.interval": steps // RENEWALS, "statenet.learn": "lookahead"} if "statenet" in by else {}
+    by_net = {"statenet.interval": max(1, steps // RENEWALS), "statenet.learn": "lookahead"} if "statenet" in by else {}
     return load_config(CONFIG, ends | by_net | changes)
 
 
@@ -155,8 +159,11 @@ def runs_of(config: Any, task: Any, static: Any, rows: Any, objective: Any, adde
     def begin(phi, hypers, within=_unchanged):
         return put(lab.beginning(within(task), static, tx)(hypers), phi)
 
-    def ahead(state, xs, hypers, data, within=_unchanged, after=None):
-        return lab.many_steps(within(task), static, True, tx, after)(state, xs, hypers, data)
+    def ahead(state, xs, hypers, data, within=_unchanged, after=None, learns=False):
+        return lab.many_steps(within(task), static, True, tx, after, learns)(state, xs, hypers, data)
+
+    def windows(rows):
+        return {name: rows_ahead(row, jnp.int32(0), steps, learner.ahead) for name, row in rows.items()}
 
     def terms(state, hypers, data, key, n=4):
         def of_batch(key):
@@ -169,7 +176,9 @@ def runs_of(config: Any, task: Any, static: Any, rows: Any, objective: Any, adde
     def reference(*given):
         return terms(*given)[0]
 
-    return Runs(config, steps, rows, data, begin, ahead, reference, terms, functools.partial(lab.measure, task), put)
+    return Runs(
+        config, steps, rows, data, begin, ahead, windows, reference, terms, functools.partial(lab.measure, task), put
+    )
 
 
 def _unchanged(task: Any) -> Any:

@@ -33,7 +33,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 
 from ternary_jax import terminal
-from ternary_jax.vae.controllers import statenet
+from ternary_jax.vae.controllers import statenet_network
 
 NAME = "meta_train_statenet"
 
@@ -90,7 +90,7 @@ def of_course(base: dict[str, Any]) -> Problem:
 
 def of_statenet(base: dict[str, Any]) -> Problem:
     """The problem of all parameters of StateNet, on top of the schedules `base`."""
-    vector, back = ravel_pytree(statenet.init(jax.random.key(0)))
+    vector, back = ravel_pytree(statenet_network.init(jax.random.key(0)))
     every = [programs.make_runs(programs.configured(n, "schedules+statenet", base)) for n in programs.SPACES]
     players = [programs.play(runs, 4) for runs in every]
 
@@ -142,7 +142,7 @@ def unrolled(base: dict[str, Any], episodes: int, n: int, k: int, rate: float, k
     every: list[Any] = [
         programs.make_runs(programs.configured(digits, "schedules+statenet", base)) for digits in programs.SPACES
     ]
-    phi = statenet.init(jax.random.key(0))
+    phi = statenet_network.init(jax.random.key(0))
     adam, log, begun = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate)), [], time.time()
     opt = adam.init(phi)
 
@@ -222,13 +222,13 @@ def _course(given, tuned):
 
 def _train(given, tuned):
     problem, path = of_statenet(tuned), programs.networks(given)["statenet.npz"]
-    back = ravel_pytree(statenet.init(jax.random.key(0)))[1]
-    return {"log": evolve(problem, given.generations, 12, 0.01, 0.005, lambda v: statenet.save(path, back(v)))}
+    back = ravel_pytree(statenet_network.init(jax.random.key(0)))[1]
+    return {"log": evolve(problem, given.generations, 12, 0.01, 0.005, lambda v: statenet_network.save(path, back(v)))}
 
 
 def _unroll(given, tuned):
     path = programs.networks(given)["statenet_unrolled.npz"]
-    return {"log": unrolled(tuned, given.generations, 8, 20, 1e-3, lambda phi: statenet.save(path, phi))}
+    return {"log": unrolled(tuned, given.generations, 8, 20, 1e-3, lambda phi: statenet_network.save(path, phi))}
 
 
 PARTS = {"tune": _tune, "course": _course, "train": _train, "unroll": _unroll}

@@ -82,9 +82,9 @@ LOAD_ALL = """
 import json, sys
 import ternary_jax
 from ternary_jax.config import ConfigError, load_config, locate
-from ternary_jax.vae.controllers import statenet
+from ternary_jax.vae.controllers import statenet, statenet_network
 told = {"package": ternary_jax.__file__, "folder": str(locate.FOLDER), "asset": str(statenet.path_of("statenet.npz"))}
-statenet.load(told["asset"])
+statenet_network.load(told["asset"])
 for name in sys.argv[1:]:
     try:
         told[name] = load_config(name).task

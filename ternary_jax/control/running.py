@@ -15,3 +15,10 @@ def mean_after(mean: Array, x: Any, decay: float, known: Any = None) -> Array:
     """
     known = jnp.isfinite(x) if known is None else known
     return mean + (1 - decay) * (jnp.where(known, x, mean) - mean)
+
+
+def mean_from_first(mean: Array, x: Any, decay: Any) -> Array:
+    """`mean_after` of a mean that is inf before any value, and begins with the first finite one instead of with 0."""
+    begun = jnp.isfinite(mean)
+    after = mean_after(jnp.where(begun, mean, 0), x, decay)
+    return jnp.where(begun, after, jnp.where(jnp.isfinite(x), x, jnp.inf))

@@ -10,7 +10,7 @@ import lab_statenet as programs
 import numpy as np
 import pytest
 
-from ternary_jax.vae.controllers import corrections, statenet
+from ternary_jax.vae.controllers import corrections, statenet_network
 
 
 @pytest.mark.slow
@@ -24,7 +24,7 @@ def test_a_replayed_course_reproduces_the_run_that_it_was_recorded_from(monkeypa
     monkeypatch.setattr(compare_statenet, "RECORDED", [1])
     small = functools.partial(programs.configured, 5)
     monkeypatch.setattr(programs, "configured", lambda n, by, changes: small(by, changes))
-    net = statenet.init(jax.random.key(0))
+    net = statenet_network.init(jax.random.key(0))
     net["decoder_1"]["bias"] = net["decoder_1"]["bias"] + 0.4
     by_net = compare_statenet.Arm("schedules+statenet", {"statenet.interval": 2}, net)
     course = compare_statenet.course_of(by_net)
@@ -121,7 +121,7 @@ def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(compare_statenet, "chosen_rates", lambda kinds: dict.fromkeys(both, (0.001, 0.5)))
     monkeypatch.setattr(compare_statenet, "on_small", lambda *_: small)
     monkeypatch.setattr(compare_statenet, "course_of", lambda arm: {name: [0.0] * 50 for name in programs.UNITS})
-    monkeypatch.setattr(compare_statenet.statenet, "load", lambda path: path.name)
+    monkeypatch.setattr(compare_statenet.statenet_network, "load", lambda path: path.name)
     monkeypatch.setattr(lab, "keep_compiled_programs", lambda: None)
     monkeypatch.setattr("sys.argv", ["compare_statenet.py", "--out", str(tmp_path)])
     stopping = True

@@ -141,11 +141,12 @@ def test_a_probe_is_kept_beside_the_others_and_curves_and_seeds_apart(tmp_path, 
 
     drawn = []
     made = lab_lattice.Probes(
-        lambda name, seeds, changes: {name: {"r2": [0.1, 0.4, 0.3], "curve": [0.5]}},
+        lambda name, given: {of: {"r2": [0.1, 0.4, 0.3], "curve": [0.5]} for of in given.of or [name]},
         str,
         lambda found: drawn.append(found) or lab.figure(2, 2),
         {"first": "one", "second": "one", "third": "other"},
         cube_probes.summary,
+        ["another"],
     )
     with pytest.raises(SystemExit, match=r"drawn\.json has no rows to draw: name the probes before `picture`"):
         run("picture")
@@ -157,6 +158,8 @@ def test_a_probe_is_kept_beside_the_others_and_curves_and_seeds_apart(tmp_path, 
     assert other["third"] == {"third": {"r2": [0.3, 0.1]}}
     assert drawn == [{name: {name: {"r2": [0.1, 0.4, 0.3], "curve": [0.5]}} for name in made.files}]
     assert (tmp_path / "drawn.png").exists()
+    run("first", "--of=another")
+    assert [*json.loads((tmp_path / "one.json").read_text())["first"]] == ["first", "another"]
 
 
 def test_rows_of_shared_weights_have_a_file_of_their_own_and_others_stay(tmp_path):

@@ -14,7 +14,7 @@ import small
 
 from ternary_jax.config import load_config
 from ternary_jax.engine import program
-from ternary_jax.vae.controllers import statenet
+from ternary_jax.vae.controllers import statenet_network
 
 
 def test_the_search_finds_the_least_of_a_bowl():
@@ -92,7 +92,7 @@ def test_each_run_uses_its_own_network(monkeypatch):
     monkeypatch.setitem(programs.SPACES, 5, 2)
     runs = programs.make_runs(programs.configured(5, "schedules+statenet", {"statenet.interval": 2}))
     player = programs.play(runs, 2)
-    still = jax.vmap(statenet.init)(jax.random.split(jax.random.key(0), 2))
+    still = jax.vmap(statenet_network.init)(jax.random.split(jax.random.key(0), 2))
     hypers = programs.hypers_of(runs.config, np.array([1, 1]), train__learning_rate=np.array([8e-3, 8e-3]))
     drives = jax.tree.map(jnp.array, still)
     drives["decoder_1"]["bias"] = drives["decoder_1"]["bias"].at[1].set(0.9)

@@ -19,7 +19,8 @@ from ternary_jax.engine.step import prng_keys
 from ternary_jax.engine.task import Context
 from ternary_jax.errors import ConfigError
 from ternary_jax.vae import control, task
-from ternary_jax.vae.controllers import exploration, statenet
+from ternary_jax.vae.controllers import exploration, statenet, statenet_network
+from ternary_jax.vae.controllers.corrections import OUTPUTS
 from ternary_jax.vae.data import Indices
 from ternary_jax.vae.losses import registry
 
@@ -176,13 +177,13 @@ def saying(net, said):
     return net._replace(params=params | {"decoder_1": params["decoder_1"] | {"bias": bias}})
 
 
-@pytest.mark.parametrize("output", statenet.OUTPUTS)
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_each_output_changes_the_next_parameters(output):
     steps = with_statenet()
     state = steps.state
     after = {}
     for delta in (0.0, 0.9):
-        net = saying(of(state), delta * (np.array(statenet.OUTPUTS) == output))
+        net = saying(of(state), delta * (np.array(OUTPUTS) == output))
         after[delta], _ = steps.step(replaced(state, net), 4)
 
     def differ(a, b):
@@ -211,10 +212,10 @@ def test_each_input_is_live():
         state, info = steps.step(state, number)
         signals: Any = type("Seen", (), {"last": state.last})
         seen = statenet.observe(signals, of(state).running, info.knobs, sources)
-        shown.append([float(seen[name]) for name in statenet.INPUTS])
+        shown.append([float(seen[name]) for name in statenet_network.INPUTS])
     spread = np.ptp(np.array(shown)[1:], axis=0)
     assert np.isfinite(shown).all()
-    assert (spread > 1e-6).all(), dict(zip(statenet.INPUTS, spread.tolist(), strict=True))
+    assert (spread > 1e-6).all(), dict(zip(statenet_network.INPUTS, spread.tolist(), strict=True))
 
 
 @pytest.mark.slow
@@ -267,7 +268,7 @@ def test_it_learns_by_the_gradient_of_differences_one_step_ahead(compiled_soon):
         return float(reference(last.params, batch, context._replace(key=key_loss)))
 
     h = 0.1
-    expected = [(of(h * e) - of(-h * e)) / (2 * h) for e in np.eye(len(statenet.OUTPUTS))]
+    expected = [(of(h * e) - of(-h * e)) / (2 * h) for e in np.eye(len(OUTPUTS))]
     np.testing.assert_allclose(slope, expected, rtol=0.05, atol=5e-5)  # R is rounded to float32
     assert np.count_nonzero(np.abs(expected) > 1e-4) >= 5
 
@@ -288,8 +289,8 @@ def test_the_curriculum_moves_tau_by_the_radial_loss_of_the_last_step():
 
 def test_the_network_is_that_of_the_file(tmp_path):
     steps = with_statenet()
-    net = saying(of(steps.state), 0.9 * (np.array(statenet.OUTPUTS) == "tau"))
-    statenet.save(tmp_path / "net.npz", net.params)
+    net = saying(of(steps.state), 0.9 * (np.array(OUTPUTS) == "tau"))
+    statenet_network.save(tmp_path / "net.npz", net.params)
     made, _, hypers, _ = small.setting(**STATENET, statenet__params=str(tmp_path / "net.npz"))
     begun = made.controllers["statenet"].init(hypers)
     jax.tree.map(np.testing.assert_array_equal, begun.params, net.params)
@@ -300,8 +301,8 @@ def test_the_network_is_that_of_the_file(tmp_path):
 def test_statenet_without_schedules_changes_the_rate_alone(tmp_path):
     """control="statenet" has no schedule except the learning rate; other knobs keep the values of the config."""
     steps = with_statenet()
-    net = saying(of(steps.state), -0.9 * (np.array(statenet.OUTPUTS) == "rate"))
-    statenet.save(tmp_path / "net.npz", net.params)
+    net = saying(of(steps.state), -0.9 * (np.array(OUTPUTS) == "rate"))
+    statenet_network.save(tmp_path / "net.npz", net.params)
     alone = STATENET | dict(control="statenet", model__rho=0.25, statenet__params=str(tmp_path / "net.npz"))
     steps, rates = small.steps(**alone), []
     assert steps.rows.keys() == {"learning_rate"}
@@ -317,7 +318,7 @@ def test_statenet_without_schedules_changes_the_rate_alone(tmp_path):
 def test_a_name_without_a_file_is_one_of_the_assets():
     """A bare name works from every folder; the old path of the asset is refused with the new name."""
     made, _, hypers, _ = small.setting(**STATENET, statenet__params="statenet.npz")
-    stored = statenet.load(Path(ternary_jax.__file__).parent / "assets" / "statenet.npz")
+    stored = statenet_network.load(Path(ternary_jax.__file__).parent / "assets" / "statenet.npz")
     jax.tree.map(np.testing.assert_array_equal, made.controllers["statenet"].init(hypers).params, stored)
     with pytest.raises(
         ConfigError, match=r"results/statenet.npz is now an asset .*: set config.statenet.params=statenet.npz"

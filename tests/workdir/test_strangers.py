@@ -18,7 +18,7 @@ from ternary_jax import main, terminal, workdir
 from ternary_jax.config import ConfigError, load_config, split
 from ternary_jax.engine import start
 from ternary_jax.errors import RunError, WorkdirError
-from ternary_jax.vae.controllers import statenet
+from ternary_jax.vae.controllers import statenet_network
 from ternary_jax.workdir import checkpoint, claim, exports, files, rows, tensorboard
 from ternary_jax.workdir.checkpoint import CheckpointError, Policy
 
@@ -300,7 +300,7 @@ def test_an_export_that_claims_more_than_there_is_is_damaged(run, how, reason, t
     with pytest.raises(WorkdirError, match=rf"run_000\.npz is damaged \(.*{reason}"):
         workdir.open(run).embeddings()
     with pytest.raises((WorkdirError, ValueError), match=reason):
-        statenet.load(run / "embeddings" / "run_000.npz")
+        statenet_network.load(run / "embeddings" / "run_000.npz")
 
 
 # --- what is no file --------------------------------------------------------------------------------------------------

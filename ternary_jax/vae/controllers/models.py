@@ -19,26 +19,31 @@ def compressed(values: Sequence[Any]) -> Array:
 
 
 class StateNet(nn.Module):
-    """x (n,) -> corrections (outputs,) in (-1, 1), initially 0, as the last kernel is.
+    """x (n,), memory m (memory,) or None -> corrections (outputs,) in (-1, 1), and the memory after x.
 
         a = softmax(dense(x)), a weight for each group of inputs
         h = dense 14(relu(dense 64(tanh(layer norm(dense 64(a x))))))
-        tanh(dense(relu(dense 64(h))))
+        m = GRU(m, h), where there is a memory; without one m = h
+        tanh(dense(relu(dense 64(m)))), initially 0, as the last kernel is
 
-    groups: the sizes of the groups of inputs, in the order of x
+    groups: the sizes of the groups of inputs, in the order of x; memory: units of the GRU (Cho et al., arXiv
+        1406.1078), 0 for none
     """
 
     groups: tuple[int, ...]
     outputs: int
+    memory: int = 0
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, memory: Array | None = None) -> tuple[Array, Array | None]:
         attention = nn.softmax(_dense(len(self.groups), "attention")(x))
         group_of = np.repeat(np.arange(len(self.groups), dtype=np.int32), self.groups)
         h = nn.LayerNorm(name="norm")(_dense(64, "encoder_0")(attention[group_of] * x))
         h = _dense(14, "encoder_2")(nn.relu(_dense(64, "encoder_1")(nn.tanh(h))))
+        if self.memory:
+            memory, h = nn.GRUCell(self.memory, kernel_init=uniform, name="memory")(memory, h)
         h = nn.relu(_dense(64, "decoder_0")(h))
-        return nn.tanh(nn.Dense(self.outputs, kernel_init=nn.initializers.zeros, name="decoder_1")(h))
+        return nn.tanh(nn.Dense(self.outputs, kernel_init=nn.initializers.zeros, name="decoder_1")(h)), memory
 
 
 class LearnedWeights(nn.Module):

@@ -1,54 +1,36 @@
 """StateNet: a network that reads the state of a training run and corrects its controls in small steps.
 
-It has attention over groups of inputs, a bottleneck of 14, and 8 outputs (8,274 parameters), see `models.StateNet`. The
-network of the documents has two more attention heads, of 126 and 84 parameters, whose weights nothing reads; they are
-left out. The last layer starts at 0, so that an untrained network changes nothing. The outputs change a factor on all
-rates, and seven knobs, relative to the values from the preceding controllers, by `KNOB_RULES`. The changes accumulate.
-In the originals, the factor 1 + 0.1 delta did not: without a schedule, no network could lower a rate for good. The
-originals never trained the network; here `delta`, `new_offsets`, `corrections` and `Control.update` are differentiable
-in its parameters.
+`statenet_network` has the networks. Their last layer starts at 0, so that an untrained network changes nothing. The
+outputs change a factor on all rates, and seven knobs, relative to the values from the preceding controllers, by
+`KNOB_RULES`. The changes accumulate. In the originals, the factor 1 + 0.1 delta did not: without a schedule, no network
+could lower a rate for good. The originals never trained the network; here `delta`, `new_offsets`, `corrections` and
+`Control.update` are differentiable in its parameters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 
 from ternary_jax.config.keys import Key, choice, integer, real
 from ternary_jax.control.chain import Control, Signals
 from ternary_jax.control.look_ahead import LookAhead
-from ternary_jax.control.running import mean_after
+from ternary_jax.control.running import mean_after, mean_from_first
 from ternary_jax.errors import ConfigError
 from ternary_jax.vae import loss_factors
 from ternary_jax.vae.branch import BRANCHES
 from ternary_jax.vae.controllers import balance, batch_signals
-from ternary_jax.vae.controllers.corrections import KNOB_RULES, OUTPUTS, apply_offsets, corrections, new_offsets
+from ternary_jax.vae.controllers.corrections import KNOB_RULES, apply_offsets, corrections, new_offsets
 from ternary_jax.vae.controllers.declaration import Controller, ControllerParts
-from ternary_jax.vae.controllers.models import StateNet, compressed
-from ternary_jax.workdir import npz
+from ternary_jax.vae.controllers.statenet_network import DOCUMENTS, INPUTS, TRENDS, Kind, delta, init, load
 
-# The inputs, in order; the inputs of a group share an attention weight.
-GROUPS = (
-    ("entropy_A",),
-    ("entropy_B",),
-    ("kl_A",),
-    ("kl_B",),
-    ("gradient_ratio", "rho"),
-    ("lambda_1", "lambda_2", "lambda_3"),
-    ("coverage_A", "coverage_B", "missing"),
-    ("ranking_A", "ranking_B"),
-    ("radius_A", "radius_B"),
-    ("sigma", "c"),
-    ("radial",),
-    ("tau",),
-)
-INPUTS = tuple(name for group in GROUPS for name in group)
 ADAM = optax.scale_by_adam()
+SLOWER = 4  # a trend compares the running mean with one that is so many times as slow
 
 
 class Sources(NamedTuple):
@@ -56,6 +38,7 @@ class Sources(NamedTuple):
 
     last: input -> signal of the last step, for entropy_A, entropy_B, kl_A, kl_B, radius_A, radius_B, radial
     running: the same for inputs that are running means: coverage_A, coverage_B, ranking_A, ranking_B
+    trends: the same for TRENDS; {} where the network does not read them
     groups_A, groups_B: groups of parameters whose gradient norms give the input gradient_ratio, B / A
     """
 
@@ -63,11 +46,13 @@ class Sources(NamedTuple):
     running: dict[str, str]
     groups_A: tuple[str, ...]
     groups_B: tuple[str, ...]
+    trends: Mapping[str, str] = MappingProxyType({})
 
     def signals(self) -> tuple[str, ...]:
         """The names of all signals that the task has to report."""
         groups = (*self.groups_A, *self.groups_B)
-        return (*self.last.values(), *self.running.values(), *balance.names(groups))
+        found = (*self.last.values(), *self.running.values(), *self.trends.values(), *balance.names(groups))
+        return tuple(dict.fromkeys(found))
 
 
 class StateNetState(NamedTuple):
@@ -76,6 +61,7 @@ class StateNetState(NamedTuple):
     params: of the network; adam: state of its optimizer; rate: its learning rate
     running: running means of `Sources.running`, by input
     offsets: of each of KNOB_RULES, ()
+    memory: of the network, None without one; means: the two running means behind each of `Sources.trends`, (2,)
     """
 
     params: Any
@@ -83,44 +69,24 @@ class StateNetState(NamedTuple):
     rate: Array
     running: dict[str, Array]
     offsets: dict[str, Array]
-
-
-NETWORK = StateNet(tuple(map(len, GROUPS)), len(OUTPUTS))
-
-
-def init(key: Array) -> Any:
-    """Initial parameters, with which StateNet changes nothing."""
-    return NETWORK.init(key, jnp.zeros(len(INPUTS), jnp.float32))["params"]
-
-
-def save(path: Path, params: Any) -> None:
-    """Write the parameters as arrays by LAYER/NAME, for `load`."""
-    arrays: Any = {f"{layer}/{name}": np.asarray(a) for layer, part in params.items() for name, a in part.items()}
-    np.savez(path, **arrays)
-
-
-def load(path: Path) -> Any:
-    """The parameters that `save` has written. A ValueError if they do not fit this network, or are not finite."""
-    found = {name: np.float32(x) for name, x in npz.read(Path(path).resolve()).items()}  # a link is the user's own
-    layers = jax.eval_shape(init, jax.random.key(0))
-    wanted = {f"{layer}/{name}": a.shape for layer, part in layers.items() for name, a in part.items()}
-    given = {name: a.shape for name, a in found.items()}
-    if differ := [name for name in wanted | given if wanted.get(name) != given.get(name)]:
-        raise ValueError(f"{', '.join(differ)} in {path} are not those of this network")
-    if bad := [name for name, a in found.items() if not np.isfinite(a).all()]:
-        raise ValueError(f"{', '.join(bad)} in {path} are not finite")
-    return {layer: {name: found[f"{layer}/{name}"] for name in part} for layer, part in layers.items()}
-
-
-def delta(params: Any, inputs: dict[str, Array]) -> Array:
-    """The outputs of the network, (8,), in the order of OUTPUTS; inputs: each of INPUTS, ()."""
-    outputs: Any = NETWORK.apply({"params": params}, compressed([inputs[name] for name in INPUTS]))
-    return outputs
+    memory: Array | None
+    means: dict[str, Array]
 
 
 def updated_means(running: dict[str, Array], signals: Signals, sources: Sources, decay: float) -> dict[str, Array]:
     """The running means after the last step; a value that is not finite leaves its mean unchanged."""
     return {name: mean_after(mean, signals.last[sources.running[name]], decay) for name, mean in running.items()}
+
+
+def updated_trends(means: dict[str, Array], signals: Signals, sources: Sources, decay: float) -> dict[str, Array]:
+    """The means behind each trend after the last step, (2,), of which the second is SLOWER; inf before any value."""
+    decays = jnp.array([decay, 1 - (1 - decay) / SLOWER], jnp.float32)
+    return {name: mean_from_first(mean, signals.last[sources.trends[name]], decays) for name, mean in means.items()}
+
+
+def trends_of(means: dict[str, Array]) -> dict[str, Array]:
+    """How far each value has moved of late: its mean less its slower mean, 0 before any value."""
+    return {name: jnp.where(jnp.isfinite(fast - slow), fast - slow, 0) for name, (fast, slow) in means.items()}
 
 
 def observe(signals: Signals, running: dict[str, Array], knobs: dict[str, Array], sources: Sources) -> dict[str, Array]:
@@ -133,13 +99,21 @@ def observe(signals: Signals, running: dict[str, Array], knobs: dict[str, Array]
     return {name: inputs[name] if name in inputs else knobs[name] for name in INPUTS}
 
 
-def statenet(begin: Callable[[Any], tuple[Any, Any]], sources: Sources, interval: int, decay: float) -> Control:
+def statenet(
+    begin: Callable[[Any], tuple[Any, Any]],
+    sources: Sources,
+    interval: int,
+    decay: float,
+    kind: Kind = DOCUMENTS,
+    scale: float = 1.0,
+) -> Control:
     """Correct the rates and knobs. The offsets are updated at every `interval`-th step and constant in between.
 
     begin: hypers -> parameters of the network, and its learning rate
     decay: of the running means, per step; they start at 0
+    scale: factor on the outputs of the network
 
-    The network reads the knobs with the corrections so far.
+    The network reads the knobs with the corrections so far. The info has its trends, where it reads any.
     """
 
     def start(hypers):
@@ -150,19 +124,25 @@ def statenet(begin: Callable[[Any], tuple[Any, Any]], sources: Sources, interval
             rate=jnp.asarray(rate),
             running={name: jnp.zeros([]) for name in sources.running},
             offsets={name: jnp.zeros([]) for name in KNOB_RULES},
+            memory=kind.nothing_yet(),
+            means={name: jnp.full(2, jnp.inf, jnp.float32) for name in sources.trends},
         )
 
     def update(state, signals, controls):
-        state = state._replace(running=updated_means(state.running, signals, sources, decay))
-        knobs = controls.knobs | {"rate": jnp.ones([])}
+        state = state._replace(
+            running=updated_means(state.running, signals, sources, decay),
+            means=updated_trends(state.means, signals, sources, decay),
+        )
+        knobs, trends = controls.knobs | {"rate": jnp.ones([])}, trends_of(state.means)
 
         def corrected(state):
             now = corrections(knobs, state.offsets)
-            outputs = delta(state.params, observe(signals, state.running, now, sources))
-            return state._replace(offsets=new_offsets(knobs, state.offsets, outputs))
+            inputs = observe(signals, state.running, now, sources) | trends
+            outputs, memory = delta(state.params, inputs, state.memory, kind)
+            return state._replace(offsets=new_offsets(knobs, state.offsets, scale * outputs), memory=memory)
 
         state = jax.lax.cond(signals.step % interval == 0, corrected, lambda state: state, state)
-        return state, apply_offsets(controls, state.offsets), {}
+        return state, apply_offsets(controls, state.offsets), trends
 
     return Control(start, update)
 
@@ -181,13 +161,21 @@ ASSETS = Path(__file__).parents[2] / "assets"
 MOVED = "results/statenet.npz"  # the former path of the trained network, which is now an asset of the package
 
 
-def sources_of(groups: Any) -> Sources:
+def sources_of(groups: Any, trends: bool = False) -> Sources:
     """The sources of StateNet's inputs in the ternary task; groups: of parameters, by branch."""
     last = {f"entropy_{b}": f"sensed_entropy_{b}" for b in BRANCHES}
     last |= {f"radius_{b}": f"radius_{b}" for b in BRANCHES}
     last |= {f"kl_{b}": f"prior_{b}" for b in BRANCHES} | {"radial": "radial"}
     running = {f"{kind}_{b}": f"sensed_{kind}_{b}" for kind in ("coverage", "ranking") for b in BRANCHES}
-    return Sources(last, running, groups["A"], groups["B"])
+    moving: dict[str, str] = (
+        dict(zip(TRENDS, ("loss", "sensed_coverage_A", "sensed_coverage_B"), strict=True)) if trends else {}
+    )
+    return Sources(last, running, groups["A"], groups["B"], moving)
+
+
+def kind_of(static: Any) -> Kind:
+    """The network that a config asks for."""
+    return Kind(static.statenet.memory, static.statenet.trends)
 
 
 def path_of(name: str) -> Path:
@@ -201,15 +189,16 @@ def path_of(name: str) -> Path:
 
 
 def _make(static, scope):
-    own, sources = static.statenet, sources_of(scope.groups)
+    own, kind = static.statenet, kind_of(static)
+    sources = sources_of(scope.groups, kind.trends)
 
     def begin(hypers):
         # Without a file, a new network from the seed. `engine.step.prng_keys` splits the key of the seed into two keys,
         # numbers 0 and 1, so 2 is free.
-        params = scope.stored["statenet"] or init(jax.random.fold_in(jax.random.key(hypers.seed), 2))
+        params = scope.stored["statenet"] or init(jax.random.fold_in(jax.random.key(hypers.seed), 2), kind)
         return jax.tree.map(jnp.asarray, params), hypers.statenet.learning_rate
 
-    control = statenet(begin, sources, own.interval, own.decay)
+    control = statenet(begin, sources, own.interval, own.decay, kind, own.scale)
     ahead = LookAhead(
         controller="statenet",
         get=lambda state: state.params,
@@ -229,11 +218,12 @@ def _stored(static):
         return {}
     path = path_of(name)
     try:
-        return load(path)
+        return load(path, kind_of(static))
     except Exception as e:
         raise ConfigError(
             f"config.statenet.params={name} can't be used: {e}. Give a file that experiments/meta_train_statenet.py "
-            "has written, the name of one in ternary_jax/assets, or an empty text to start with an untrained network"
+            "has written for this config.statenet.memory and .trends, the name of one in ternary_jax/assets, or an "
+            "empty text to start with an untrained network"
         ) from e
 
 
@@ -278,6 +268,9 @@ CONTROLLER = Controller(
         "statenet.interval": integer(1, 10**6),
         "statenet.decay": real(0, 0.9999),
         "statenet.params": Key(str, at_start=True),
+        "statenet.scale": real(0.01, 3),
+        "statenet.memory": integer(0, 1024),
+        "statenet.trends": Key(bool),
         "statenet.learn": choice("none", "lookahead"),
         "statenet.ahead": integer(1, 1000),
         "statenet.share": real(0.01, 1),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ternary_jax.vae.controllers import statenet
+from ternary_jax.vae.controllers import statenet, statenet_network
 from ternary_jax.vae.controllers.corrections import KNOB_RULES
 from ternary_jax.workdir import Run
 
@@ -46,7 +46,7 @@ def data(run: Run, k: int) -> Statenet | None:
     if unit not in rows:
         return None
     sources = statenet.sources_of({"A": (), "B": ()})
-    columns = {name: f"control/{name}" for name in statenet.INPUTS if name not in KNOB_RULES}
+    columns = {name: f"control/{name}" for name in statenet_network.INPUTS if name not in KNOB_RULES}
     columns["gradient_ratio"] = "control/balance/ratio"
     for name, signal in (sources.last | sources.running).items():  # a signal may be a term of the loss
         columns[name] = signal if signal in rows else f"loss/{signal}"

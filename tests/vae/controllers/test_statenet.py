@@ -10,9 +10,10 @@ import pytest
 from jaxprs import equations
 
 from ternary_jax.control.chain import Controls, Signals
-from ternary_jax.vae.controllers import corrections, statenet
+from ternary_jax.vae.controllers import corrections, statenet, statenet_network
 from ternary_jax.vae.controllers.corrections import KNOB_RULES, OUTPUTS
-from ternary_jax.vae.controllers.statenet import GROUPS, INPUTS, Sources
+from ternary_jax.vae.controllers.statenet import Sources
+from ternary_jax.vae.controllers.statenet_network import DOCUMENTS, GROUPS, INPUTS, Kind
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
@@ -25,6 +26,7 @@ SOURCES = Sources(
     ("encoder_A", "decoder_A"),
     ("encoder_B",),
 )
+MOVING = {"trend_loss": "loss", **{f"trend_{name}": f"of_batch_{name}" for name in ("coverage_A", "coverage_B")}}
 NORMS = ("gradient/encoder_A", "gradient/decoder_A", "gradient/encoder_B")
 STEPS, DECAY = 21, 0.8
 # Default knobs of the tests, inside all bounds.
@@ -35,9 +37,12 @@ ALL: Any = SET | {"rate": 1.0}  # a factor on all rates, which is moved as the k
 TRAINED = statenet.path_of("statenet.npz")
 
 
-def network(seed=0, size=1.0) -> Any:
+def network(seed=0, size=1.0, kind=DOCUMENTS) -> Any:
     """Random parameters of the network, none of them 0."""
-    rng, shapes = np.random.default_rng(seed), jax.eval_shape(statenet.init, jax.random.key(0))
+    rng, shapes = (
+        np.random.default_rng(seed),
+        jax.eval_shape(lambda key: statenet_network.init(key, kind), jax.random.key(0)),
+    )
     return jax.tree.map(lambda x: np.float32(size * rng.normal(size=x.shape) / np.sqrt(x.shape[0])), shapes)
 
 
@@ -58,15 +63,16 @@ def float64():
 def world(seed=0):
     """STEPS rows of random signals, by name; all are unknown (inf) in row 0."""
     rng = np.random.default_rng(seed)
-    rows = {name: rng.lognormal(0, 1, STEPS).astype(np.float32) for name in SOURCES.signals()}
-    for name in SOURCES.signals():
+    rows = {name: rng.lognormal(0, 1, STEPS).astype(np.float32) for name in (*SOURCES.signals(), "loss")}
+    for name in rows:
         rows[name][0] = np.inf
     return rows
 
 
-def run(params, rows, interval, knobs, rise):
+def run(params, rows, interval, knobs, rise, kind=DOCUMENTS):
     """Rates, knobs and offsets of each step, by name, (STEPS,); tau rises by `rise` at each step."""
-    member = statenet.statenet(lambda hypers: (hypers, 0.1), SOURCES, interval, DECAY)
+    sources = SOURCES._replace(trends=MOVING) if kind.trends else SOURCES
+    member = statenet.statenet(lambda hypers: (hypers, 0.1), sources, interval, DECAY, kind)
     dtype = rows[NORMS[0]].dtype
 
     def step(state, xs):
@@ -81,21 +87,21 @@ def run(params, rows, interval, knobs, rise):
 
 
 QUICK: Any = {"xla_backend_optimization_level": 0}  # halves the time to compile
-compiled = jax.jit(run, compiler_options=QUICK)
-says = jax.jit(statenet.delta, compiler_options=QUICK)
-start = jax.jit(statenet.init, compiler_options=QUICK)
+compiled = jax.jit(run, static_argnums=5, compiler_options=QUICK)
+says = jax.jit(lambda params, inputs: statenet_network.delta(params, inputs)[0], compiler_options=QUICK)
+start = jax.jit(statenet_network.init, static_argnums=1, compiler_options=QUICK)
 
 
-def ran(params, rows, interval, knobs=None, rise=0.0):
+def ran(params, rows, interval, knobs=None, rise=0.0, kind=DOCUMENTS):
     """The result of `run`, as numpy arrays."""
-    return jax.device_get(compiled(params, rows, interval, knobs or SET, rise))
+    return jax.device_get(compiled(params, rows, interval, knobs or SET, rise, kind))
 
 
 # --- in numpy ---------------------------------------------------------------------------------------------------------
 
 
-def network_in_numpy(params, s):
-    """delta of the inputs s, (20,), float64."""
+def network_in_numpy(params, s, memory=None, kind=DOCUMENTS):
+    """delta of the inputs s of the kind, and the memory after them, float64."""
     s = np.where(np.isfinite(s), s, 0)
     x = np.sign(s) * np.log(1 + np.abs(s))
 
@@ -104,12 +110,24 @@ def network_in_numpy(params, s):
         return h @ np.asarray(layer["kernel"], np.float64) + np.asarray(layer["bias"], np.float64)
 
     a = np.exp(dense("attention", x))
-    weight_of = {name: weight for group, weight in zip(GROUPS, a / a.sum(), strict=True) for name in group}
-    h = dense("encoder_0", np.array([weight_of[name] for name in INPUTS]) * x)
+    weight_of = {name: weight for group, weight in zip(kind.groups(), a / a.sum(), strict=True) for name in group}
+    h = dense("encoder_0", np.array([weight_of[name] for name in kind.inputs()]) * x)
     h = (h - h.mean()) / np.sqrt(h.var() + 1e-6)
     h = np.tanh(h * np.float64(params["norm"]["scale"]) + np.float64(params["norm"]["bias"]))
     h = dense("encoder_2", np.maximum(dense("encoder_1", h), 0))
-    return np.tanh(dense("decoder_1", np.maximum(dense("decoder_0", h), 0)))
+    if memory is not None:
+        memory = h = gru_in_numpy(params["memory"], h, memory)
+    return np.tanh(dense("decoder_1", np.maximum(dense("decoder_0", h), 0))), memory
+
+
+def gru_in_numpy(params, x, m):
+    """Cho et al., arXiv 1406.1078, with the bias inside the reset of the candidate, as flax and cuDNN have it."""
+
+    def of(name, v):
+        return v @ np.asarray(params[name]["kernel"], np.float64) + np.asarray(params[name].get("bias", 0), np.float64)
+
+    reset, keep = (1 / (1 + np.exp(-of(f"i{gate}", x) - of(f"h{gate}", m))) for gate in "rz")
+    return (1 - keep) * np.tanh(of("in", x) + reset * of("hn", m)) + keep * m
 
 
 def moved_in_numpy(offsets, knobs, said):
@@ -133,20 +151,25 @@ def none_yet():
     return {name: 0.0 if rule.kind == "add" else 1.0 for name, rule in KNOB_RULES.items()}
 
 
-def looped(params, rows, interval):
+def looped(params, rows, interval, kind=DOCUMENTS):
     """The reference: the controller by a loop over floats, for constant schedules of the knobs."""
     offsets, found, running = none_yet(), [], dict.fromkeys(RUNNING, 0.0)
+    memory, means = np.zeros(kind.memory) if kind.memory else None, {}
     for n in range(len(rows[NORMS[0]])):
         row = {name: float(x[n]) for name, x in rows.items()}
         if n:
             running = {name: DECAY * mean + (1 - DECAY) * row[f"of_batch_{name}"] for name, mean in running.items()}
+            for name, source in MOVING.items():
+                old = means.get(name, [row[source]] * 2)
+                means[name] = [d * mean + (1 - d) * row[source] for mean, d in zip(old, (DECAY, 0.95), strict=True)]
         if n % interval == 0:
             knobs = knobs_in_numpy(offsets, ALL)
             seen = {name: row[f"the_{name}"] for name in OF_STEP}
             seen |= running | {name: knobs[name] for name in KNOBS}
             seen["missing"] = 1 - max(seen["coverage_A"], seen["coverage_B"])
             seen["gradient_ratio"] = row[NORMS[2]] / np.hypot(row[NORMS[0]], row[NORMS[1]]) if n else 0
-            said = network_in_numpy(params, np.array([seen[name] for name in INPUTS]))
+            seen |= {name: np.subtract(*means[name]) if name in means else 0 for name in MOVING}
+            said, memory = network_in_numpy(params, np.array([seen[name] for name in kind.inputs()]), memory, kind)
             moved_in_numpy(offsets, ALL, said)
         now = knobs_in_numpy(offsets, ALL)
         found.append(now | {"slope": 2 * now.pop("rate")})
@@ -177,7 +200,7 @@ def test_the_network_agrees_with_numpy(values, seed):
     with float64():
         params = jax.tree.map(np.float64, network(seed))
         found = says(params, dict(zip(INPUTS, s, strict=True)))
-    np.testing.assert_allclose(found, network_in_numpy(params, s), rtol=1e-10)
+    np.testing.assert_allclose(found, network_in_numpy(params, s)[0], rtol=1e-10)
 
 
 @pytest.mark.parametrize("interval", [1, 3, 7])
@@ -189,10 +212,31 @@ def test_the_controller_agrees_with_a_loop(interval):
         np.testing.assert_allclose(found[name], values, rtol=1e-4, err_msg=name)
 
 
+def test_a_scale_multiplies_the_outputs():
+    said = np.linspace(-0.3, 0.3, len(OUTPUTS))
+    rows = {name: jnp.asarray(x) for name, x in world().items()}
+    members = [
+        statenet.statenet(lambda hypers, s=size: (saying(s * said), 0.1), SOURCES, 1, DECAY, scale=scale)
+        for size, scale in ((1, 3.0), (3, 1.0))
+    ]
+    signals = Signals(jnp.int32(0), {}, {name: x[1] for name, x in rows.items()}, {})
+    knobs = {name: jnp.float32(x) for name, x in SET.items()}
+    after = [member.update(member.init(None), signals, Controls({}, None, knobs))[0].offsets for member in members]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *after)
+
+
+def test_the_controller_with_memory_and_trends_agrees_with_a_loop():
+    kind = Kind(memory=5, trends=True)
+    params, rows = network(1, kind=kind), world()
+    found, expected = ran(params, rows, 3, kind=kind), looped(params, rows, 3, kind)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, err_msg=name)
+
+
 # --- inputs -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("params", [network(2), statenet.load(TRAINED)], ids=["random", "trained"])
+@pytest.mark.parametrize("params", [network(2), statenet_network.load(TRAINED)], ids=["random", "trained"])
 def test_each_input_is_read_from_its_source_and_changes_the_output(params):
     rows = world()
     of_step = {name: rows[name][1] for name in SOURCES.signals()}
@@ -203,7 +247,7 @@ def test_each_input_is_read_from_its_source_and_changes_the_output(params):
         signals = Signals(jnp.int32(0), {}, of_step, {})
         running = statenet.updated_means(so_far, signals, SOURCES, DECAY)
         by_name = statenet.observe(signals, running, knobs, SOURCES)
-        return by_name, statenet.delta(params, by_name)
+        return by_name, statenet_network.delta(params, by_name)[0]
 
     before, said = seen(of_step, SET)
     assert before.keys() == set(INPUTS)
@@ -373,7 +417,7 @@ def test_an_initial_network_has_a_gradient_in_its_last_layer_alone():
     before: Any = dict.fromkeys(KNOB_RULES, 0.0)
 
     def sigma(params):
-        said = statenet.delta(params, seen)
+        said = statenet_network.delta(params, seen)[0]
         return corrections.corrections(ALL, corrections.new_offsets(ALL, before, said))["sigma"]
 
     slope = jax.jit(jax.grad(sigma), compiler_options=QUICK)(params)
@@ -408,8 +452,11 @@ def _descends(state):
 
 def test_a_saved_network_loads_unchanged(tmp_path):
     params = network(10)
-    statenet.save(tmp_path / "net.npz", params)
-    jax.tree.map(np.testing.assert_array_equal, statenet.load(tmp_path / "net.npz"), params)
+    statenet_network.save(tmp_path / "net.npz", params)
+    jax.tree.map(np.testing.assert_array_equal, statenet_network.load(tmp_path / "net.npz"), params)
+    params = network(10, kind=Kind(6, True))
+    statenet_network.save(tmp_path / "net.npz", params)
+    jax.tree.map(np.testing.assert_array_equal, statenet_network.load(tmp_path / "net.npz", Kind(6, True)), params)
 
 
 @pytest.mark.parametrize("wrong", ["missing", "unknown", "shape"])
@@ -422,6 +469,6 @@ def test_a_file_of_another_network_is_refused_with_the_difference(tmp_path, wron
         params["decoder_2"] = params[layer]
     else:
         params[layer]["bias"] = np.zeros(9, np.float32)
-    statenet.save(tmp_path / "net.npz", params)
+    statenet_network.save(tmp_path / "net.npz", params)
     with pytest.raises(ValueError, match="decoder_2/bias, decoder_2/kernel in" if wrong == "unknown" else "_1/bias in"):
-        statenet.load(tmp_path / "net.npz")
+        statenet_network.load(tmp_path / "net.npz")

@@ -13,7 +13,7 @@ from ternary_jax.config import load_config, split
 from ternary_jax.control import schedules
 from ternary_jax.engine.plan import plan
 from ternary_jax.engine.program import make_train
-from ternary_jax.vae.controllers import balance, curriculum, exploration, prior, statenet
+from ternary_jax.vae.controllers import balance, curriculum, exploration, prior, statenet, statenet_network
 
 CONFIG = Path(__file__).parents[2] / "toy_config.py"
 OF_STEP = ("entropy_A", "entropy_B", "kl_A", "kl_B", "radius_A", "radius_B", "radial")
@@ -32,7 +32,7 @@ RULE = prior.Rule(
 
 def saying_something(hypers):
     """Initial parameters of StateNet with a nonzero last bias, so that its output is not 0."""
-    params = statenet.init(jax.random.key(hypers.seed))
+    params = statenet_network.init(jax.random.key(hypers.seed))
     params["decoder_1"]["bias"] += 0.3
     return params
 
