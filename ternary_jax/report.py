@@ -20,6 +20,7 @@ Exit status: 0, also after Ctrl-C of --watch; 1 where the file cannot be written
 an argument is wrong, with a sentence on the fix; 130 after Ctrl-C.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -74,6 +75,7 @@ def _watch(paths: Sequence[str], k: int, port: int, task: str | None) -> None:
         raise ConfigError(f"--watch serves the report of one workdir, and {len(paths)} are given: give one")
     from ternary_jax.analysis.page import server, writing
 
+    gc.enable()  # page after page is made
     opened = workdir_arguments.opened(paths, task)
     source = server.Source(Path(paths[0]), lambda: writing.page(opened, k))
     made = server.make(source, port)
@@ -85,6 +87,7 @@ def _watch(paths: Sequence[str], k: int, port: int, task: str | None) -> None:
 def command() -> None:
     """`python -m ternary_jax.report`: answer signals from the first moment, then run, on the CPU."""
     os.environ["JAX_PLATFORMS"] = "cpu"  # the machine that reads a workdir may lack the GPU of the training
+    gc.disable()  # the models of bokeh and what is imported live to the end, and the collector looks at them repeatedly
     command_line.begin("no report was written")
     main(sys.argv[1:])
 
