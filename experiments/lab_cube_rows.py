@@ -83,7 +83,7 @@ ROWS |= {  # other permutations: of permutation_2, two values have seven cells t
     f"permutation_{number}_own": Row("permutation", {"data.map": number}, "small") for number in (1, 2)
 }
 ROWS |= {  # a memory, a state machine, a bottleneck: all cells are updated
-    f"{target}_{weights}": Row(target, {"model.weights": weights}, bar * (weights == "own"))
+    f"{target}_{weights}": Row(target, {"model.weights": weights}, bar)
     for target, bar in (("recall", "recall"), ("parity_in_time", "stream"), ("erase", ""))
     for weights in WEIGHTS
 }
