@@ -41,7 +41,8 @@ def generalisation_text(found: Generalisation) -> str:
         when = f"t_fit {_step(one.t_fit)}, t_gen {_step(one.t_gen)}"
         ratio = f", t_gen / t_fit {one.ratio:.3g}" if math.isfinite(one.ratio) else ""
         parts.append(f"{one.name}: {one.verdict}; {when}{ratio}.")
-    return " ".join([*parts, "0 is chance, 1 is the best possible value.", *map(curves.text, _pairs(found))])
+    each = [curves.text(one._replace(marks=())) for one in _pairs(found)]  # the verdicts have said when
+    return " ".join([*parts, "0 is chance, 1 is the best possible value.", *each])
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
@@ -53,7 +54,8 @@ def _plots(found: Controllers) -> Iterator[Curves]:
         names = ", ".join(one.names[:3]) + f" and {len(one.names) - 3} more" * (len(one.names) > 3)
         spans = [curves.Span(x.begin, x.end, x.name) for x in found.phases]
         spans += _frozen(found, one) if kind == "rate" else []
-        yield Curves(found.unit, kind, [Group(names, [(names, found.at, one.values)])], spans=spans)
+        axis = f"{kind} {one.names[0]}" + f" (+{len(one.names) - 1})" * (len(one.names) > 1)  # one line has no legend
+        yield Curves(found.unit, axis, [Group(names, [(names, found.at, one.values)])], spans=spans)
 
 
 def _frozen(found: Controllers, series: Series) -> list[curves.Span]:

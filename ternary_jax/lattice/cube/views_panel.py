@@ -20,12 +20,12 @@ def panel(found: Any) -> Any:
 def text(found: Any) -> str:
     """First and last strength, and how much the last update still changes. found: an Activity."""
     kept = "The faces are those of the first sample; yellow is high, blue is low."
-    return f"{curves.text(_curves(found))} The training has {found.updates} updates a step. {kept}"
+    return f"{curves.text(_curves(found)._replace(marks=()))} The training has {found.updates} updates a step. {kept}"
 
 
 def _curves(found: Any) -> Curves:
     at = np.arange(1.0, len(found.read) + 1)
     labels = {"activity": found.rms, "change by an update": found.moved}
     groups = [Group(label, [(label, at, x)]) for label, x in labels.items()]
-    marks = [Mark(float(found.updates), "updates of a step in the training")]
+    marks = [Mark(float(found.updates), "in training")]
     return Curves("update", "root mean square", groups, marks=marks)
