@@ -59,6 +59,7 @@ def main(argv: Sequence[str]) -> None:
             command_line.fail(f"--dry-run: {task.__name__} trains nothing; leave --dry-run out")
         command_line.show(task.report(settings))
         return
+    from ternary_jax import query
     from ternary_jax.analysis import summary_table
     from ternary_jax.engine import dry_run, host
     from ternary_jax.errors import RunError, WorkdirError
@@ -82,7 +83,9 @@ def main(argv: Sequence[str]) -> None:
 
         with command_line.answering("no report was written; the training is complete", 0):
             report = after_run.write(workdir, settings.report.on, settings.task)
-    command_line.show(summary_table.next_steps(summary, workdir, again, f"{report}" if report else ""))
+    command_line.show(
+        summary_table.next_steps(summary, workdir, again, f"{report}" if report else "", query.example(workdir))
+    )
 
 
 def _sweep(argv: Sequence[str], given: command_line.Given) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from ternary_jax import command_line, workdir_arguments
 from ternary_jax.errors import ConfigError, QuestionError, RunError, WorkdirError
+from ternary_jax.tables import command_of
 
 FLAGS = command_line.Flags(
     "ternary_jax.query",
@@ -50,6 +51,11 @@ def main(argv: Sequence[str]) -> None:
     from ternary_jax.inference import model as models
 
     command_line.show(f"{models.title(model.about)}\n\n{answer}")
+
+
+def example(workdir: str) -> str:
+    """A command that asks about operation 5, which is there for two digits or more."""
+    return f"{command_of(FLAGS.module, workdir)} --operation=5"
 
 
 def command() -> None:

@@ -12,8 +12,6 @@ from ternary_jax.analysis import settings
 from ternary_jax.tables import cell, command_of, fitted, reference_cell, span
 from ternary_jax.workdir.summary import metrics_of
 
-OPERATION = 5  # of the query that is named as an example: there is one of this index for two digits or more
-
 
 def text(summary: Mapping[str, Any]) -> str:
     """A summary.json as text: how the training ended, the metrics, and collapses; "-" is a missing value.
@@ -37,16 +35,17 @@ def places(workdir: str) -> str:
     return f"in {workdir}\nin Python: ternary_jax.workdir.open({json.dumps(workdir)})"
 
 
-def next_steps(summary: Mapping[str, Any], workdir: str, again: str, report: str = "") -> str:
+def next_steps(summary: Mapping[str, Any], workdir: str, again: str, report: str = "", ask: str = "") -> str:
     """What to do next, in one line or two: read the report, or analyze; and to ask the model, where query answers.
 
     again: the command that goes on, of a training that is not finished; report: its file, "" where there is none
+    ask: a command that asks the model, of a task that registers what it answers
     """
     if not summary["finished"]:
         return f"to go on: {again}"
     lines = [f"next: open {report} in a browser" if report else f"next: {command_of('ternary_jax.analyze', workdir)}"]
     if summary.get("describes", False):
-        lines.append(f"or ask: {command_of('ternary_jax.query', workdir)} --operation={OPERATION}")
+        lines.append(f"or ask: {ask}")
     return "\n".join(lines)
 
 

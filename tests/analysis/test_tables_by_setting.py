@@ -69,9 +69,9 @@ def test_the_end_of_a_run_has_a_row_for_each_setting_and_what_to_do_next():
         one["hypers"] = {"train.learning_rate": 0.1, "data.split_seed": one["run"]}
     assert summary_table.text(summary).splitlines()[2].split()[:3] == ["metric", "median", "worst"]
     assert summary_table.places("a b").splitlines() == ["in a b", 'in Python: ternary_jax.workdir.open("a b")']
-    ended, asks = {"finished": True}, "or ask: python -m ternary_jax.query 'runs/a b' --operation=5"
+    ended, asks = {"finished": True}, "or ask: this"
     assert summary_table.next_steps(ended, "runs/a b", "") == "next: python -m ternary_jax.analyze 'runs/a b'"
-    told = summary_table.next_steps(ended | {"describes": True}, "runs/a b", "", "runs/a b/report.html")
+    told = summary_table.next_steps(ended | {"describes": True}, "runs/a b", "", "runs/a b/report.html", "this")
     assert told.splitlines() == ["next: open runs/a b/report.html in a browser", asks]
     assert summary_table.next_steps({"finished": False, "describes": True}, "a", "again") == "to go on: again"
 
