@@ -77,15 +77,18 @@ def main(argv: Sequence[str]) -> None:
         command_line.show(f"{summary_table.text(summary)}\n\n{summary_table.places(workdir)}")
     except (config.ConfigError, RunError, WorkdirError) as e:
         command_line.fail(str(e), 2 if isinstance(e, config.ConfigError) else 1)
-    report = None
-    if summary.get("finished", False) and settings.report.on != "never":
-        from ternary_jax.analysis.page import after_run
+    report = _report(summary, workdir, settings)
+    command_line.show(summary_table.next_steps(summary, workdir, again, report, query.example(workdir)))
 
-        with command_line.answering("no report was written; the training is complete", 0):
-            report = after_run.write(workdir, settings.report.on, settings.task)
-    command_line.show(
-        summary_table.next_steps(summary, workdir, again, f"{report}" if report else "", query.example(workdir))
-    )
+
+def _report(summary, workdir, settings):
+    """Write the report of a finished training where its config asks for it, -> its file; "" where there is none."""
+    if not summary.get("finished", False) or settings.report.on == "never":
+        return ""
+    from ternary_jax.analysis.page import after_run
+
+    with command_line.answering("no report was written; the training is complete", 0):
+        return str(after_run.write(workdir, settings.report.on, settings.task) or "")
 
 
 def _sweep(argv: Sequence[str], given: command_line.Given) -> None:
