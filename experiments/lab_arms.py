@@ -3,7 +3,7 @@
 `base` is trained first, and all others on top of its schedules, each for as many generations:
 
     base        fixed schedules
-    schedules   these once more
+    schedules   the schedules of base, for as many generations again
     course, rule, statenet, memory        the players of `lab_players`
 
 A generation is PAIRS worlds of one of TRAINING_SIZES, in turn. The best of a training is that with the lowest F on

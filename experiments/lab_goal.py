@@ -7,8 +7,8 @@ Each x is 0 at its ceiling and 1 at chance, but for coverage, which has a chance
 value that is not finite counts as LAST. So J knows no weight of a loss, no knob and no unit. The root is there because
 runs differ by a tenth in triplets and by 1 in the hierarchy: a plain mean ranks them by the hierarchy.
 
-It takes the place of R, the sum of the losses by the weights of the config, which does not tell runs apart as a user
-would: `statenet_worlds.py predict` has the rank correlations. A strategy that needs no gradient can minimise J itself.
+It takes the place of R, the weighted sum of the losses, which does not rank runs by their triplets
+(`statenet_worlds.py predict`). J has no gradient; an evolution strategy needs none.
 """
 
 from typing import Any
