@@ -2,8 +2,8 @@
 
     v <- v - rate Adam(sum_i d_i e_i / (n std d)),   d_i = (F(v + s e_i) - F(v - s e_i)) / 2,   e_i ~ N(0, 1)
 
-The two runs of a pair have one world and one seed, so what both owe to these cancels (Salimans et al., arXiv 1703.03864).
-Divided by the spread of the differences, a step has the same length whatever the scale of F.
+The two runs of a pair have one world and one seed, so what both owe to these cancels (Salimans et al., arXiv
+1703.03864). Divided by the spread of the differences, a step has the same length whatever the scale of F.
 """
 
 import time
