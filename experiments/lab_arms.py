@@ -42,7 +42,7 @@ class Field(NamedTuple):
 
 
 def fields(arm: str, base: dict[str, Any], sizes: Any = lab_worlds.TRAINING_SIZES) -> list[Field]:
-    """The programs of an arm, one of each size. base: config changes that the arm is on top of."""
+    """The programs of an arm, one of each size. base: config changes, to which the arm adds its own."""
     made = [(size, lab_players.PLAYERS[ON.get(arm, arm)](size, base)) for size in sizes]
     return [Field(size, one, lab_players.play(one, 4, pairs=(lab_goal.TRIPLETS,), at_all=True)) for size, one in made]
 

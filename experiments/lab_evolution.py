@@ -7,7 +7,7 @@ The two runs of a pair have one world and one seed, so what both owe to these ca
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,13 +113,18 @@ def best(file: Path) -> np.ndarray:
         return found["best_vector"]
 
 
+def write_arrays(file: Path, arrays: Mapping[str, Any]) -> None:
+    """Write an NPZ that is whole or not there: a process that is killed leaves the file as it was."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(f"{file.stem}.part.npz")
+    np.savez(beside, **arrays)
+    beside.replace(file)
+
+
 def _write(file, state, log, best):
     leaves = {f"state_{k}": np.asarray(x) for k, x in enumerate(jax.tree.leaves(state))}
     rows = np.array([[one["generation"], one["F"], one["s"]] for one in log])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f"{file.stem}.part.npz")
-    np.savez(beside, log=rows, **leaves, **{f"best_{name}": x for name, x in best.items()})
-    beside.replace(file)
+    write_arrays(file, {"log": rows} | leaves | {f"best_{name}": x for name, x in best.items()})
 
 
 def _read(file, like):

@@ -98,7 +98,7 @@ def measured(file: str, probes: Probes, given: argparse.Namespace) -> dict[str, 
 
 
 def keep_probe(file: str, name: str, rows: Any, order: Sequence[str], given: argparse.Namespace) -> None:
-    """Write the rows of a probe to a result file, whose other probes stay, and with --of the other rows of this one."""
+    """Write the rows of a probe. The other probes of the file stay; with --of, so do the other rows of this one."""
     kept = lab.read(file, given)
     kept[name] = (kept.get(name, {}) if getattr(given, "of", None) else {}) | rows
     lab.write(file, {key: kept[key] for key in order if key in kept}, given)

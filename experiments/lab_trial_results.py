@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import lab_evolution
 import lab_trial_tables as tables
 import lab_trials
 import lab_worlds
@@ -12,7 +13,7 @@ import numpy as np
 
 from ternary_jax import terminal
 
-OWN = {"statenet, mean": "statenet", "statenet, of another run": "statenet"}  # what a told trial has recorded
+OWN = {"statenet, mean": "statenet", "statenet, of another run": "statenet"}  # trial -> the one whose inputs it is told
 
 
 class Design(NamedTuple):
@@ -36,10 +37,7 @@ def play(names: Sequence[str], trained: lab_trials.Trained, design: Design, fold
         found = lab_trials.measured(
             lab_trials.TRIALS[name], trained, design.size, numbers, design.each if head else 1, told
         )
-        file.parent.mkdir(parents=True, exist_ok=True)
-        beside = file.with_suffix(".part.npz")
-        np.savez(beside, **found)  # pyright: ignore[reportArgumentType]
-        beside.replace(file)
+        lab_evolution.write_arrays(file, found)
 
 
 def file_of(name: str, design: Design, folder: Path) -> Path:
@@ -54,7 +52,7 @@ def figures(name: str, design: Design, folder: Path) -> dict[str, np.ndarray]:
 
 
 def few(found: Mapping[str, np.ndarray], design: Design) -> dict[str, np.ndarray]:
-    """Of a trial of the headline, the runs that the other trials have too: the first seed of the first worlds."""
+    """The runs of a headline trial that all other trials have as well: the first seed of the first worlds."""
     return {name: x[:: design.each][: design.fewer] for name, x in found.items()}
 
 

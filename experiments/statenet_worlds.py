@@ -1,4 +1,4 @@
-"""StateNet among runs that differ: what an objective is worth, what runs cost, and the training of all arms.
+"""StateNet among runs that differ: what an objective is worth, what runs cost, how arms learn, and what they gain.
 
     python experiments/statenet_worlds.py predict [--quick] [--runs 32] [--digits 7]
     python experiments/statenet_worlds.py cost [--quick]
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def name_of(part: str, given: Any) -> str:
-    """The name of the result of a part; of a second training and of another space, one of its own."""
+    """The name of the result file of a part. A further training, and each space of the test, has a file of its own."""
     of_space = f"_{given.digits}" if part == "test" else ""
     return f"statenet_worlds_{part}{of_space}" + (f"_{given.training}" if given.training and part != "predict" else "")
 
