@@ -65,7 +65,7 @@ def table(found: Any) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]] | No
 def recalls(found: Any) -> list[str]:
     """A line for each recall, beside chance. found: a Retrieval."""
     n = len(found.ranks)
-    return [f"recall@{k} {value:.4g}, by chance {k / n:.4g}" for k, value in found.recall.items()]
+    return [f"recall@{k} {value:.3f}, by chance {k / n:.3f}" for k, value in found.recall.items()]
 
 
 def ranges(ends: NDArray) -> list[str]:
